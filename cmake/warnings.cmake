@@ -1,0 +1,12 @@
+# The flags of the project's own targets; never part of what users link.
+add_library(udm_warnings INTERFACE)
+target_compile_features(udm_warnings INTERFACE c_std_11)
+target_compile_options(
+  udm_warnings
+  INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion $<$<BOOL:${UDM_WERROR}>:-Werror>
+            $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes -Wmissing-prototypes>)
+if(UDM_SANITIZE)
+  target_compile_options(udm_warnings INTERFACE -fsanitize=${UDM_SANITIZE} -fno-omit-frame-pointer
+                                                -fno-sanitize-recover=all -g)
+  target_link_options(udm_warnings INTERFACE -fsanitize=${UDM_SANITIZE})
+endif()

@@ -1,0 +1,137 @@
+/*
+ * cache_folder.c: finds the folders of the cache and decides which are trusted.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "cache_folder.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static bool join(char path[UDM_PATH_SIZE], const char *root, const char *rest) {
+  const int length = snprintf(path, UDM_PATH_SIZE, "%s%s", root, rest);
+  if (length > 0 && length < UDM_PATH_SIZE) return true;
+  path[0] = '\0';
+  return false;
+}
+
+static bool home_of_user_database(char path[UDM_PATH_SIZE]) {
+  struct passwd entry;
+  struct passwd *found = NULL;
+  char strings[4096];
+  if (getpwuid_r(geteuid(), &entry, strings, sizeof strings, &found) != 0 || !found) return false;
+  return found->pw_dir && found->pw_dir[0] == '/' && join(path, found->pw_dir, "/.cache/udm");
+}
+
+static void writable_path(const struct settings *settings, char path[UDM_PATH_SIZE]) {
+  const char *xdg = udm_environment("XDG_CACHE_HOME");
+  const char *home = udm_environment("HOME");
+  path[0] = '\0';
+  if (settings->cache_dir) {
+    join(path, settings->cache_dir, "");
+  } else if (xdg && xdg[0] == '/') { /* the XDG rules: a relative one is ignored */
+    join(path, xdg, "/udm");
+  } else if (home && home[0] == '/') {
+    join(path, home, "/.cache/udm");
+  } else {
+    home_of_user_database(path);
+  }
+}
+
+/* A slash at the end would make the system follow a symbolic link. */
+static void strip_slashes(char *path) {
+  size_t length = strlen(path);
+  while (length > 1 && path[length - 1] == '/') path[--length] = '\0';
+}
+
+bool udm_cache_layer_at(const struct settings *settings, int index, struct cache_layer *layer) {
+  layer->writable = index == 0;
+  if (index == 0) {
+    writable_path(settings, layer->path);
+    strip_slashes(layer->path);
+    return true;
+  }
+  const char *rest = settings->cache_path;
+  for (int i = 1; rest && *rest; ++i) {
+    const size_t length = strcspn(rest, ":");
+    const char *next = rest + length + (rest[length] == ':');
+    if (length == 0) {
+      --i; /* "a::b" names two layers */
+    } else if (i == index) {
+      layer->path[0] = '\0';
+      if (length < sizeof layer->path) {
+        memcpy(layer->path, rest, length);
+        layer->path[length] = '\0';
+      }
+      strip_slashes(layer->path);
+      return true;
+    }
+    rest = next;
+  }
+  return false;
+}
+
+/* mkdir -p with mode 0700; errors show when the folder is opened. */
+static void make_folders(const char *path) {
+  char partial[UDM_PATH_SIZE];
+  for (size_t i = 1; path[i]; ++i) {
+    if (path[i] != '/') continue;
+    memcpy(partial, path, i);
+    partial[i] = '\0';
+    mkdir(partial, 0700);
+  }
+  mkdir(path, 0700);
+}
+
+static const char *distrust(const struct cache_layer *layer, const struct stat *status) {
+  const bool root_may_own = !layer->writable;
+  if (status->st_uid != geteuid() && !(root_may_own && status->st_uid == 0)) {
+    return "it belongs to another user";
+  }
+  if (status->st_mode & (S_IWGRP | S_IWOTH)) {
+    return "others may write to it: chmod go-w it";
+  }
+  return NULL;
+}
+
+int udm_cache_folder_open(const struct cache_layer *layer, bool create,
+                          char reason[UDM_REASON_SIZE], bool *missing) {
+  int folder = -1;
+  struct stat status;
+  *missing = false;
+  reason[0] = '\0';
+  if (getauxval(AT_SECURE)) {
+    snprintf(reason, UDM_REASON_SIZE, "a set-uid process uses no cache");
+    return -1;
+  }
+  if (!layer->path[0]) {
+    snprintf(reason, UDM_REASON_SIZE, "no folder is known: set UDM_CACHE_DIR or HOME");
+    return -1;
+  }
+  if (create && layer->writable) make_folders(layer->path);
+  folder = open(layer->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (folder < 0) {
+    const int error = errno;
+    *missing = error == ENOENT;
+    /* O_NOFOLLOW with O_DIRECTORY says ENOTDIR of a symbolic link */
+    const bool link = (error == ENOTDIR || error == ELOOP) &&
+                      lstat(layer->path, &status) == 0 && S_ISLNK(status.st_mode);
+    snprintf(reason, UDM_REASON_SIZE, "open: %s",
+             link ? "it is a symbolic link, which is not followed" : strerror(error));
+    return -1;
+  }
+  const char *objection =
+      fstat(folder, &status) != 0 ? strerror(errno) : distrust(layer, &status);
+  if (objection) {
+    snprintf(reason, UDM_REASON_SIZE, "not trusted: %s", objection);
+    close(folder);
+    return -1;
+  }
+  return folder;
+}

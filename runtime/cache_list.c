@@ -1,0 +1,172 @@
+/*
+ * cache_list.c: the public functions that look at the cache: its layers, its
+ * entries and their state.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cache.h"
+#include "cache_file.h"
+#include "compile.h"
+#include "cubin.h"
+#include "status.h"
+
+/* Whether the folder could be made: its nearest existing ancestor can be written to. */
+static bool can_be_made(const char *path) {
+  char ancestor[UDM_PATH_SIZE];
+  snprintf(ancestor, sizeof ancestor, "%s", path);
+  for (;;) {
+    char *slash = strrchr(ancestor, '/');
+    if (!slash) return access(".", W_OK | X_OK) == 0;
+    slash[slash == ancestor] = '\0'; /* keep "/" itself */
+    if (access(ancestor, F_OK) == 0) return access(ancestor, W_OK | X_OK) == 0;
+    if (slash == ancestor) return false;
+  }
+}
+
+udm_status udm_query_cache_layer(const udm_options *options, int32_t layer,
+                                 udm_cache_layer_info *info) {
+  struct settings settings;
+  struct cache_layer described;
+  bool missing = false;
+  udm_status status =
+      udm_check_struct_size("info", info, info ? info->struct_size : 0, sizeof *info);
+  if (status == UDM_OK) status = udm_settings_resolve(options, &settings);
+  if (status != UDM_OK) return status;
+  if (layer < 0 || !udm_cache_layer_at(&settings, layer, &described)) {
+    return udm_fail(UDM_ERROR_NOT_FOUND, "there is no cache layer %d", (int)layer);
+  }
+  memcpy(info->path, described.path, sizeof info->path);
+  info->writable = described.writable;
+  const int folder = udm_cache_folder_open(&described, false, info->reason, &missing);
+  info->usable = folder >= 0;
+  if (folder >= 0) {
+    if (described.writable && faccessat(folder, ".", W_OK | X_OK, AT_EACCESS) != 0) {
+      info->usable = 0;
+      snprintf(info->reason, sizeof info->reason, "not writable: %s", strerror(errno));
+    }
+    close(folder);
+  } else if (missing && described.writable && can_be_made(described.path)) {
+    info->usable = 1;
+    info->reason[0] = '\0';
+  }
+  return UDM_OK;
+}
+
+const char *udm_cache_entry_state_name(udm_cache_entry_state state) {
+  switch (state) {
+    case UDM_CACHE_ENTRY_OK: return "ok";
+    case UDM_CACHE_ENTRY_STALE: return "stale";
+    case UDM_CACHE_ENTRY_BAD: return "bad";
+  }
+  return "bad";
+}
+
+static int32_t arch_in_name(const char *name) {
+  int arch = 0;
+  return sscanf(name, "sm_%d-", &arch) == 1 && arch > 0 ? arch : 0;
+}
+
+/* Fills arch, state and reason from the bytes of an entry. */
+static void judge_entry(const unsigned char *bytes, size_t size, const char *name,
+                        udm_cache_entry_info *info) {
+  struct cache_entry_view view;
+  struct kernel_key key;
+  char prefix[UDM_CACHE_NAME_SIZE];
+  info->state = UDM_CACHE_ENTRY_BAD;
+  info->reason = udm_cache_entry_decode(bytes, size, &view);
+  if (info->reason) return;
+  const int32_t arch = udm_cubin_arch(view.image, view.image_size);
+  if (arch == 0) {
+    info->reason = "its image is not a cubin";
+    return;
+  }
+  info->arch = arch;
+  udm_kernel_key(arch, NULL, &key);
+  udm_cache_entry_prefix(&key.key, prefix);
+  const bool named_so = strncmp(name, prefix, strlen(prefix)) == 0;
+  if (!udm_cache_entry_matches(&view, &key.key)) {
+    info->state = named_so ? UDM_CACHE_ENTRY_BAD : UDM_CACHE_ENTRY_STALE;
+    info->reason = named_so ? "an entry of another key under this name"
+                            : "made from another version of the kernel or its options";
+    return;
+  }
+  if (!named_so) {
+    info->reason = "its name is not that of its key";
+    return;
+  }
+  info->state = UDM_CACHE_ENTRY_OK;
+  info->reason = "";
+}
+
+static int report_entry(int folder, const struct cache_layer *layer, int index, const char *name,
+                        udm_cache_entry_callback callback, void *user_data) {
+  char path[UDM_PATH_SIZE];
+  char reason[UDM_REASON_SIZE];
+  unsigned char *bytes = NULL;
+  size_t size = 0;
+  struct stat status;
+  udm_cache_entry_path(layer, name, path);
+  udm_cache_entry_info info = {sizeof info, index, arch_in_name(name), UDM_CACHE_ENTRY_BAD,
+                               0,           path,  NULL};
+  if (fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) == 0) {
+    info.bytes = (uint64_t)status.st_size;
+  }
+  info.reason = udm_cache_file_read(folder, name, &bytes, &size, reason);
+  if (!info.reason) judge_entry(bytes, size, name, &info);
+  const int stop = callback(user_data, &info);
+  free(bytes);
+  return stop;
+}
+
+static int by_name(const struct dirent **a, const struct dirent **b) {
+  return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static int is_entry(const struct dirent *entry) { return udm_cache_is_entry_name(entry->d_name); }
+
+static udm_status report_layer(const struct cache_layer *layer, int index, bool *stop,
+                               udm_cache_entry_callback callback, void *user_data) {
+  char reason[UDM_REASON_SIZE];
+  bool missing = false;
+  struct dirent **names = NULL;
+  const int folder = udm_cache_folder_open(layer, false, reason, &missing);
+  if (folder < 0) {
+    if (missing) return UDM_OK;
+    return udm_fail(UDM_ERROR_CACHE, "cache folder %s: %s",
+                    layer->path[0] ? layer->path : "(none)", reason);
+  }
+  const int count = scandirat(folder, ".", &names, is_entry, by_name);
+  const int error = errno;
+  for (int i = 0; i < count; ++i) {
+    *stop = *stop || report_entry(folder, layer, index, names[i]->d_name, callback, user_data);
+    free(names[i]);
+  }
+  free(names);
+  close(folder);
+  if (count < 0) {
+    return udm_fail_errno(UDM_ERROR_CACHE, error, "cache folder %s cannot be listed", layer->path);
+  }
+  return UDM_OK;
+}
+
+udm_status udm_cache_enumerate(const udm_options *options, udm_cache_entry_callback callback,
+                               void *user_data) {
+  struct settings settings;
+  struct cache_layer layer;
+  bool stop = false;
+  if (!callback) return udm_fail(UDM_ERROR_INVALID_ARGUMENT, "callback is null");
+  udm_status status = udm_settings_resolve(options, &settings);
+  for (int i = 0; status == UDM_OK && !stop && udm_cache_layer_at(&settings, i, &layer); ++i) {
+    status = report_layer(&layer, i, &stop, callback, user_data);
+  }
+  return status;
+}

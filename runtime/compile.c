@@ -1,0 +1,86 @@
+/*
+ * compile.c: compiles the shipped kernel and names its cache key.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "compile.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "cache.h"
+#include "cubin.h"
+#include "log.h"
+#include "status.h"
+
+/* Made by cmake/embed.cmake from nvrtc_src/decode_metadata.cu. */
+extern const unsigned char udm_kernel_source[];
+extern const size_t udm_kernel_source_size;
+
+/* Besides --gpu-architecture. They are part of the cache key. */
+#define COMPILE_OPTION "--std=c++17"
+
+void udm_kernel_key(int32_t arch, const struct nvrtc *nvrtc, struct kernel_key *kernel_key) {
+  const XXH128_hash_t source = XXH3_128bits(udm_kernel_source, udm_kernel_source_size);
+  snprintf(kernel_key->label, sizeof kernel_key->label, "sm_%d", (int)arch);
+  snprintf(kernel_key->material, sizeof kernel_key->material,
+           "udm cubin, format %u\nsource decode_metadata.cu, xxh3-128 %016llx%016llx\n"
+           "options %s\ntarget %s\n",
+           UDM_CACHE_FORMAT, (unsigned long long)source.high64, (unsigned long long)source.low64,
+           COMPILE_OPTION, kernel_key->label);
+  kernel_key->producer[0] = '\0';
+  if (nvrtc) {
+    snprintf(kernel_key->producer, sizeof kernel_key->producer, "NVRTC %d.%d, build %s\n",
+             nvrtc->version_major, nvrtc->version_minor, *nvrtc->build ? nvrtc->build : "unknown");
+  }
+  kernel_key->key.label = kernel_key->label;
+  kernel_key->key.material = kernel_key->material;
+  kernel_key->key.producer = nvrtc ? kernel_key->producer : NULL;
+}
+
+static double milliseconds_now(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
+}
+
+static void publish(const struct settings *settings, const struct nvrtc *nvrtc, int32_t arch,
+                    const unsigned char *cubin, size_t size, char path[UDM_PATH_SIZE]) {
+  struct kernel_key kernel_key;
+  udm_kernel_key(arch, nvrtc, &kernel_key);
+  path[0] = '\0';
+  if (udm_cache_publish(settings, &kernel_key.key, cubin, size, path) != UDM_OK) {
+    udm_log(settings, UDM_LOG_WARNING, "sm_%d was compiled but not cached: %s", (int)arch,
+            udm_last_error());
+  }
+}
+
+udm_status udm_kernel_compile(const struct settings *settings, const struct nvrtc *nvrtc,
+                              int32_t arch, unsigned char **cubin, size_t *size,
+                              double *milliseconds, char path[UDM_PATH_SIZE]) {
+  char target[40];
+  const char *const options[] = {target, COMPILE_OPTION};
+  snprintf(target, sizeof target, "--gpu-architecture=sm_%d", (int)arch);
+  const double start = milliseconds_now();
+  const udm_status status =
+      udm_nvrtc_compile(nvrtc, (const char *)udm_kernel_source, "decode_metadata.cu",
+                        sizeof options / sizeof options[0], options, cubin, size);
+  if (status != UDM_OK) return status;
+  *milliseconds = milliseconds_now() - start;
+  const int32_t made_for = udm_cubin_arch(*cubin, *size);
+  if (made_for != arch) {
+    free(*cubin);
+    *cubin = NULL;
+    return udm_fail(UDM_ERROR_COMPILE, "NVRTC %d.%d was asked for sm_%d and made sm_%d (%s)",
+                    nvrtc->version_major, nvrtc->version_minor, (int)arch, (int)made_for,
+                    nvrtc->path);
+  }
+  udm_log(settings, UDM_LOG_INFO, "compiled for sm_%d in %.0f ms with NVRTC %d.%d", (int)arch,
+          *milliseconds, nvrtc->version_major, nvrtc->version_minor);
+  publish(settings, nvrtc, arch, *cubin, *size, path);
+  return UDM_OK;
+}

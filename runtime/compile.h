@@ -1,0 +1,33 @@
+/*
+ * compile.h: the shipped kernel as a job for NVRTC: its source, its options and
+ * the cache key that both make.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef UDM_RUNTIME_COMPILE_H
+#define UDM_RUNTIME_COMPILE_H
+
+#include "cache_entry.h"
+#include "nvrtc.h"
+
+/* Storage of the texts that `key` points to. */
+struct kernel_key {
+  struct cache_key key;
+  char label[16];
+  char material[512];
+  char producer[128];
+};
+
+/* The key of the kernel for an architecture; by this NVRTC, or by any when it is NULL. */
+void udm_kernel_key(int32_t arch, const struct nvrtc *nvrtc, struct kernel_key *kernel_key);
+
+/*
+ * Compiles the kernel for exactly this architecture, checks that the cubin says
+ * so too, and publishes it in the cache (a failure to publish is only logged;
+ * *path is "" then, and udm_last_error() tells). The caller frees *cubin.
+ */
+udm_status udm_kernel_compile(const struct settings *settings, const struct nvrtc *nvrtc,
+                              int32_t arch, unsigned char **cubin, size_t *size,
+                              double *milliseconds, char path[UDM_PATH_SIZE]);
+
+#endif

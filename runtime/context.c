@@ -1,0 +1,123 @@
+/*
+ * context.c: creates and destroys a udm_context.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "context.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "image.h"
+#include "status.h"
+
+static udm_status find_device(udm_context *ctx) {
+  const struct driver *driver = &ctx->driver;
+  CUdevice device = 0;
+  CUresult result = driver->cuInit(0);
+  if (result != CUDA_SUCCESS) {
+    const udm_status status =
+        result == CUDA_ERROR_NO_DEVICE ? UDM_ERROR_NO_DEVICE : UDM_ERROR_DRIVER;
+    return udm_fail_driver(driver, status, "cuInit", result, NULL);
+  }
+  result = driver->cuCtxGetCurrent(&ctx->cuda_context);
+  if (result != CUDA_SUCCESS) {
+    return udm_fail_driver(driver, UDM_ERROR_DRIVER, "cuCtxGetCurrent", result, NULL);
+  }
+  if (!ctx->cuda_context) {
+    return udm_fail(UDM_ERROR_NO_CURRENT_CONTEXT,
+                    "the calling thread has no current CUDA context: call cuCtxSetCurrent, or "
+                    "anything of the CUDA runtime, before udm_create");
+  }
+  result = driver->cuCtxGetDevice(&device);
+  if (result != CUDA_SUCCESS) {
+    return udm_fail_driver(driver, UDM_ERROR_DRIVER, "cuCtxGetDevice", result, NULL);
+  }
+  int multiprocessors = 0;
+  result = driver->cuDeviceGetAttribute(&multiprocessors,
+                                        CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, device);
+  if (result != CUDA_SUCCESS) {
+    return udm_fail_driver(driver, UDM_ERROR_DRIVER, "cuDeviceGetAttribute", result,
+                           "the number of multiprocessors could not be read");
+  }
+  ctx->info.device = device;
+  ctx->info.multiprocessor_count = multiprocessors;
+  return udm_driver_device_arch(driver, device, &ctx->info.device_arch);
+}
+
+static udm_status find_function(udm_context *ctx, const char *name, CUfunction *function) {
+  const CUresult result = ctx->driver.cuModuleGetFunction(function, ctx->module, name);
+  if (result == CUDA_SUCCESS) return UDM_OK;
+  return udm_fail_driver(&ctx->driver, UDM_ERROR_DRIVER, "cuModuleGetFunction", result, name);
+}
+
+static void unload(udm_context *ctx) {
+  if (ctx->module) ctx->driver.cuModuleUnload(ctx->module);
+  ctx->module = NULL;
+}
+
+static udm_status load_image(void *user_data, const struct image *image) {
+  udm_context *ctx = user_data;
+  const CUresult result =
+      ctx->driver.cuModuleLoadDataEx(&ctx->module, image->bytes, 0, NULL, NULL);
+  if (result != CUDA_SUCCESS) {
+    ctx->module = NULL;
+    return udm_fail_driver(&ctx->driver, UDM_ERROR_DRIVER, "cuModuleLoadDataEx", result,
+                           image->origin);
+  }
+  udm_status status = find_function(ctx, "udm_decode_metadata_direct", &ctx->direct);
+  if (status == UDM_OK) status = find_function(ctx, "udm_decode_metadata_table", &ctx->table);
+  if (status != UDM_OK) unload(ctx);
+  return status;
+}
+
+udm_status udm_create(const udm_options *options, udm_context **out) {
+  struct settings settings;
+  struct image image;
+  udm_context *ctx = NULL;
+  if (!out) return udm_fail(UDM_ERROR_INVALID_ARGUMENT, "out is null");
+  *out = NULL;
+  udm_status status = udm_settings_resolve(options, &settings);
+  if (status != UDM_OK) return status;
+  ctx = calloc(1, sizeof *ctx);
+  if (!ctx) return udm_fail_memory("the udm context", sizeof *ctx);
+
+  status = udm_driver_open(&settings, &ctx->driver);
+  if (status == UDM_OK) status = find_device(ctx);
+  if (status == UDM_OK) {
+    status = udm_image_serve(&settings, ctx->info.device_arch, load_image, ctx, &image);
+  }
+  if (status != UDM_OK) {
+    udm_driver_close(&ctx->driver);
+    free(ctx);
+    return status;
+  }
+  ctx->info.struct_size = sizeof ctx->info;
+  ctx->info.image_arch = image.arch;
+  ctx->info.image_source = image.source;
+  ctx->info.image_bytes = image.size;
+  *out = ctx;
+  return UDM_OK;
+}
+
+void udm_destroy(udm_context *ctx) {
+  CUcontext previous = NULL;
+  if (!ctx) return;
+  if (ctx->driver.cuCtxPushCurrent_v2(ctx->cuda_context) == CUDA_SUCCESS) {
+    unload(ctx);
+    ctx->driver.cuCtxPopCurrent_v2(&previous);
+  }
+  udm_driver_close(&ctx->driver);
+  free(ctx);
+}
+
+udm_status udm_get_context_info(const udm_context *ctx, udm_context_info *info) {
+  if (!ctx) return udm_fail(UDM_ERROR_INVALID_ARGUMENT, "ctx is null");
+  const udm_status status =
+      udm_check_struct_size("info", info, info ? info->struct_size : 0, sizeof *info);
+  if (status != UDM_OK) return status;
+  const size_t struct_size = info->struct_size;
+  *info = ctx->info;
+  info->struct_size = struct_size;
+  return UDM_OK;
+}

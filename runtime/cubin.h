@@ -1,0 +1,18 @@
+/*
+ * cubin.h: what a cubin's ELF header says.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef UDM_RUNTIME_CUBIN_H
+#define UDM_RUNTIME_CUBIN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * The architecture that a cubin was compiled for (90, 103), or 0 when the bytes
+ * are not a cubin.
+ */
+int32_t udm_cubin_arch(const void *bytes, size_t size);
+
+#endif

@@ -1,0 +1,171 @@
+/*
+ * decode_args.c: checks udm_decode_args and names what is wrong.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "decode_args.h"
+
+#include <inttypes.h>
+
+#include "status.h"
+
+static udm_status invalid_number(const char *name, int64_t value, const char *rule) {
+  return udm_fail(UDM_ERROR_INVALID_ARGUMENT, "args->%s is %" PRId64 ": it must be %s", name,
+                  value, rule);
+}
+
+static udm_status check_scalars(const udm_decode_args *args, int32_t max_backends) {
+  if (args->batch_size < 0) return invalid_number("batch_size", args->batch_size, "0 or more");
+  if (args->max_len < 0) return invalid_number("max_len", args->max_len, "0 or more");
+  if (args->num_backends < 1 || args->num_backends > max_backends) {
+    return udm_fail(UDM_ERROR_INVALID_ARGUMENT,
+                    "args->num_backends is %" PRId32 ": it must be 1 to %" PRId32 "%s",
+                    args->num_backends, max_backends,
+                    max_backends < UDM_MAX_BACKENDS
+                        ? " here; udm_decode_metadata_table takes up to 8"
+                        : "");
+  }
+  if (args->nsa_index_topk < 0) {
+    return invalid_number("nsa_index_topk", args->nsa_index_topk, "0 or more");
+  }
+  if (args->real_page_size < 1) {
+    return invalid_number("real_page_size", args->real_page_size,
+                          "1 or more (tokens per page; 1 for no real_page_table)");
+  }
+  if (args->seq_lens_type != UDM_INT32 && args->seq_lens_type != UDM_INT64) {
+    return invalid_number("seq_lens_type", args->seq_lens_type, "UDM_INT32 or UDM_INT64");
+  }
+  if (args->req_pool_indices_type != UDM_INT32 && args->req_pool_indices_type != UDM_INT64) {
+    return invalid_number("req_pool_indices_type", args->req_pool_indices_type,
+                          "UDM_INT32 or UDM_INT64");
+  }
+  if (args->extent != UDM_EXTENT_ROW && args->extent != UDM_EXTENT_BATCH_MAX) {
+    return invalid_number("extent", args->extent, "UDM_EXTENT_ROW or UDM_EXTENT_BATCH_MAX");
+  }
+  return UDM_OK;
+}
+
+static udm_status check_input(const char *name, CUdeviceptr pointer, udm_int_type type) {
+  if (!pointer) return udm_fail(UDM_ERROR_INVALID_ARGUMENT, "args->%s is null", name);
+  const unsigned size = type == UDM_INT64 ? 8 : 4;
+  if (pointer % size) {
+    return udm_fail(UDM_ERROR_INVALID_ARGUMENT,
+                    "args->%s is not aligned to its %u-byte elements: 0x%llx", name, size,
+                    (unsigned long long)pointer);
+  }
+  return UDM_OK;
+}
+
+static udm_status check_inputs(const udm_decode_args *args) {
+  if (args->batch_size == 0) return UDM_OK;
+  udm_status status = check_input("seq_lens", args->seq_lens, args->seq_lens_type);
+  if (status == UDM_OK && args->max_len > 0) {
+    status = check_input("req_pool_indices", args->req_pool_indices, args->req_pool_indices_type);
+    if (status == UDM_OK) status = check_input("req_to_token", args->req_to_token, UDM_INT32);
+  }
+  return status;
+}
+
+static udm_status check_stride(const char *name, int64_t stride, int64_t columns) {
+  if (stride >= columns) return UDM_OK;
+  return udm_fail(UDM_ERROR_INVALID_ARGUMENT,
+                  "args->%s is %" PRId64 " elements, less than the %" PRId64
+                  " columns that max_len asks for: widen the tensor or lower max_len",
+                  name, stride, columns);
+}
+
+static int64_t real_page_columns(const udm_decode_args *args) {
+  return ((int64_t)args->max_len + args->real_page_size - 1) / args->real_page_size;
+}
+
+static udm_status check_output(int32_t backend, const char *name, CUdeviceptr pointer) {
+  if (!pointer) {
+    return udm_fail(UDM_ERROR_INVALID_ARGUMENT, "args->backends[%" PRId32 "].%s is null", backend,
+                    name);
+  }
+  if (pointer % 4) {
+    return udm_fail(UDM_ERROR_INVALID_ARGUMENT,
+                    "args->backends[%" PRId32 "].%s is not aligned to 4 bytes: 0x%llx", backend,
+                    name, (unsigned long long)pointer);
+  }
+  return UDM_OK;
+}
+
+static udm_status check_page_tables(const udm_decode_args *args, int32_t b) {
+  const udm_backend_outputs *outputs = &args->backends[b];
+  udm_status status = UDM_OK;
+  if (args->real_page_size == 1 && outputs->real_page_table) {
+    return udm_fail(UDM_ERROR_INVALID_ARGUMENT,
+                    "args->backends[%" PRId32 "].real_page_table must be null when "
+                    "real_page_size is 1: page_table_1 is the table then",
+                    b);
+  }
+  if (!udm_has_page_columns(args)) return UDM_OK;
+  if (outputs->page_table_1) {
+    status = check_output(b, "page_table_1", outputs->page_table_1);
+    if (status == UDM_OK) {
+      status = check_stride("page_table_stride", args->page_table_stride, args->max_len);
+    }
+  }
+  if (status == UDM_OK && args->real_page_size > 1) {
+    status = check_output(b, "real_page_table", outputs->real_page_table);
+    if (status == UDM_OK) {
+      status = check_stride("real_page_table_stride", args->real_page_table_stride,
+                            real_page_columns(args));
+    }
+  }
+  return status;
+}
+
+static udm_status check_backend(const udm_decode_args *args, int32_t b) {
+  const udm_backend_outputs *outputs = &args->backends[b];
+  udm_status status = check_output(b, "cu_seqlens_k", outputs->cu_seqlens_k);
+  if (status == UDM_OK) {
+    status = check_output(b, "nsa_cu_seqlens_k", outputs->nsa_cu_seqlens_k);
+  }
+  /* an empty tensor has a null pointer in most frameworks */
+  if (status != UDM_OK || args->batch_size == 0) return status;
+  status = check_output(b, "cache_seqlens", outputs->cache_seqlens);
+  if (status == UDM_OK) {
+    status = check_output(b, "nsa_cache_seqlens", outputs->nsa_cache_seqlens);
+  }
+  if (status == UDM_OK) status = check_output(b, "seqlens_expanded", outputs->seqlens_expanded);
+  if (status == UDM_OK) status = check_page_tables(args, b);
+  return status;
+}
+
+static udm_status check_common(const udm_decode_args *args, int32_t max_backends) {
+  if (!args) return udm_fail(UDM_ERROR_INVALID_ARGUMENT, "args is null");
+  if (args->struct_size < sizeof *args) {
+    return udm_fail(UDM_ERROR_INVALID_ARGUMENT,
+                    "args->struct_size is %zu: start from UDM_DECODE_ARGS_INIT",
+                    args->struct_size);
+  }
+  udm_status status = check_scalars(args, max_backends);
+  if (status == UDM_OK) status = check_inputs(args);
+  if (status == UDM_OK && udm_has_page_columns(args)) {
+    status = check_stride("req_to_token_stride", args->req_to_token_stride, args->max_len);
+  }
+  return status;
+}
+
+udm_status udm_check_decode_args(const udm_decode_args *args, int32_t max_backends) {
+  udm_status status = check_common(args, max_backends);
+  for (int32_t b = 0; status == UDM_OK && b < args->num_backends; ++b) {
+    status = check_backend(args, b);
+  }
+  return status;
+}
+
+udm_status udm_check_decode_args_for_table(const udm_decode_args *args) {
+  udm_status status = check_common(args, UDM_MAX_BACKENDS);
+  if (status != UDM_OK || !udm_has_page_columns(args)) return status;
+  if (args->page_table_stride) {
+    status = check_stride("page_table_stride", args->page_table_stride, args->max_len);
+  }
+  if (status == UDM_OK && args->real_page_size > 1 && args->real_page_table_stride) {
+    status = check_stride("real_page_table_stride", args->real_page_table_stride,
+                          real_page_columns(args));
+  }
+  return status;
+}

@@ -1,0 +1,95 @@
+/*
+ * driver.c: opens libcuda, fills the table of its functions, words its errors.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "driver.h"
+
+#include <dlfcn.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "status.h"
+
+#define DEFAULT_DRIVER_LIBRARY "libcuda.so.1"
+
+const char *udm_driver_library_name(const struct settings *settings) {
+  return settings->driver_library ? settings->driver_library : DEFAULT_DRIVER_LIBRARY;
+}
+
+enum requirement { OPTIONAL, REQUIRED };
+
+struct symbol {
+  enum requirement requirement;
+  const char *name;
+  size_t offset; /* of its pointer in struct driver */
+};
+
+static const struct symbol symbols[] = {
+#define UDM_DRIVER_SYMBOL(requirement, name, parameters) \
+  {requirement, #name, offsetof(struct driver, name)},
+#include "driver_symbols.h"
+};
+
+static udm_status resolve_symbols(const struct settings *settings, struct driver *driver) {
+  for (size_t i = 0; i < sizeof symbols / sizeof symbols[0]; ++i) {
+    void *address = dlsym(driver->library, symbols[i].name);
+    if (!address && symbols[i].requirement == REQUIRED) {
+      return udm_fail(UDM_ERROR_NO_DRIVER,
+                      "%s has no %s: the driver is too old for udm, or it is not a CUDA driver",
+                      udm_driver_library_name(settings), symbols[i].name);
+    }
+    /* POSIX lets a function's address travel as void *; ISO C has no cast for it */
+    memcpy((char *)driver + symbols[i].offset, &address, sizeof address);
+  }
+  return UDM_OK;
+}
+
+udm_status udm_driver_open(const struct settings *settings, struct driver *driver) {
+  memset(driver, 0, sizeof *driver);
+  const char *name = udm_driver_library_name(settings);
+  driver->library = dlopen(name, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+  if (!driver->library) {
+    const char *reason = dlerror();
+    return udm_fail(UDM_ERROR_NO_DRIVER, "dlopen: %s: install the NVIDIA driver%s",
+                    reason ? reason : name,
+                    settings->driver_library ? ", or correct the path given in the options or in "
+                                               "UDM_DRIVER_LIBRARY"
+                                             : ", or name its libcuda in UDM_DRIVER_LIBRARY");
+  }
+  const udm_status status = resolve_symbols(settings, driver);
+  if (status != UDM_OK) udm_driver_close(driver);
+  return status;
+}
+
+void udm_driver_close(struct driver *driver) {
+  if (driver->library) dlclose(driver->library);
+  memset(driver, 0, sizeof *driver);
+}
+
+udm_status udm_fail_driver(const struct driver *driver, udm_status status, const char *call,
+                           CUresult result, const char *cure) {
+  const char *name = NULL;
+  const char *text = NULL;
+  if (driver->cuGetErrorName) driver->cuGetErrorName(result, &name);
+  if (driver->cuGetErrorString) driver->cuGetErrorString(result, &text);
+  return udm_fail(status, "%s: %s (%u)%s%s%s%s", call, name ? name : "CUDA error", (unsigned)result,
+                  text ? ": " : "", text ? text : "", cure ? ": " : "", cure ? cure : "");
+}
+
+udm_status udm_driver_device_arch(const struct driver *driver, CUdevice device, int32_t *arch) {
+  int major = 0;
+  int minor = 0;
+  CUresult result = driver->cuDeviceGetAttribute(
+      &major, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, device);
+  if (result == CUDA_SUCCESS) {
+    result = driver->cuDeviceGetAttribute(&minor, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR,
+                                          device);
+  }
+  if (result != CUDA_SUCCESS) {
+    return udm_fail_driver(driver, UDM_ERROR_DRIVER, "cuDeviceGetAttribute", result,
+                           "the compute capability could not be read");
+  }
+  *arch = 10 * major + minor;
+  return UDM_OK;
+}

@@ -1,0 +1,36 @@
+/*
+ * driver.h: the CUDA driver library, opened at run time.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef UDM_RUNTIME_DRIVER_H
+#define UDM_RUNTIME_DRIVER_H
+
+#include "driver_types.h"
+#include "options.h"
+
+struct driver {
+  void *library;
+#define UDM_DRIVER_SYMBOL(requirement, name, parameters) CUresult(*name) parameters;
+#include "driver_symbols.h"
+};
+
+/*
+ * Opens the library that the settings name and resolves every symbol of the
+ * list. The library stays mapped until the process ends, whatever is closed:
+ * a driver with live threads cannot be unmapped. Does not call cuInit.
+ */
+udm_status udm_driver_open(const struct settings *settings, struct driver *driver);
+void udm_driver_close(struct driver *driver);
+
+/* The name under which it was asked for. */
+const char *udm_driver_library_name(const struct settings *settings);
+
+/* The failure of a driver call: its name, the driver's name and text of the error, the cure. */
+udm_status udm_fail_driver(const struct driver *driver, udm_status status, const char *call,
+                           CUresult result, const char *cure);
+
+/* 10 * compute capability major + minor of a device. */
+udm_status udm_driver_device_arch(const struct driver *driver, CUdevice device, int32_t *arch);
+
+#endif

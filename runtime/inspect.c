@@ -1,0 +1,162 @@
+/*
+ * inspect.c: the public functions that look at the machine: driver, devices,
+ * NVRTC, and which image would serve.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <dlfcn.h>
+#include <link.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "driver.h"
+#include "image.h"
+#include "nvrtc.h"
+#include "status.h"
+
+static udm_status start_driver(const udm_options *options, struct driver *driver) {
+  struct settings settings;
+  udm_status status = udm_settings_resolve(options, &settings);
+  if (status == UDM_OK) status = udm_driver_open(&settings, driver);
+  return status;
+}
+
+static void library_path(void *library, const char *name, char path[UDM_PATH_SIZE]) {
+  struct link_map *map = NULL;
+  const bool known = dlinfo(library, RTLD_DI_LINKMAP, &map) == 0 && map->l_name && *map->l_name;
+  snprintf(path, UDM_PATH_SIZE, "%s", known ? map->l_name : name);
+}
+
+udm_status udm_query_driver(const udm_options *options, udm_driver_info *info) {
+  struct driver driver;
+  struct settings settings;
+  int version = 0;
+  int count = 0;
+  udm_status status =
+      udm_check_struct_size("info", info, info ? info->struct_size : 0, sizeof *info);
+  if (status == UDM_OK) status = udm_settings_resolve(options, &settings);
+  if (status == UDM_OK) status = udm_driver_open(&settings, &driver);
+  if (status != UDM_OK) return status;
+
+  CUresult result = driver.cuDriverGetVersion(&version);
+  if (result != CUDA_SUCCESS) {
+    status = udm_fail_driver(&driver, UDM_ERROR_DRIVER, "cuDriverGetVersion", result, NULL);
+    goto done;
+  }
+  const char *call = "cuInit";
+  result = driver.cuInit(0);
+  if (result == CUDA_SUCCESS) {
+    call = "cuDeviceGetCount";
+    result = driver.cuDeviceGetCount(&count);
+  }
+  if (result != CUDA_SUCCESS && result != CUDA_ERROR_NO_DEVICE) {
+    status = udm_fail_driver(&driver, UDM_ERROR_DRIVER, call, result,
+                             "the driver does not work: try nvidia-smi");
+    goto done;
+  }
+  info->version = version;
+  info->device_count = count;
+  library_path(driver.library, udm_driver_library_name(&settings), info->path);
+
+done:
+  udm_driver_close(&driver);
+  return status;
+}
+
+static udm_status describe_device(const struct driver *driver, CUdevice device,
+                                  udm_device_info *info) {
+  const char *call = "cuDeviceGetAttribute";
+  int multiprocessors = 0;
+  size_t bytes = 0;
+  CUresult result = driver->cuDeviceGetAttribute(
+      &multiprocessors, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, device);
+  if (result == CUDA_SUCCESS) {
+    call = "cuDeviceTotalMem";
+    result = driver->cuDeviceTotalMem_v2(&bytes, device);
+  }
+  if (result == CUDA_SUCCESS) {
+    call = "cuDeviceGetName";
+    result = driver->cuDeviceGetName(info->name, sizeof info->name, device);
+  }
+  if (result != CUDA_SUCCESS) return udm_fail_driver(driver, UDM_ERROR_DRIVER, call, result, NULL);
+  info->multiprocessor_count = multiprocessors;
+  info->memory_bytes = bytes;
+  return udm_driver_device_arch(driver, device, &info->arch);
+}
+
+udm_status udm_query_device(const udm_options *options, int32_t ordinal, udm_device_info *info) {
+  struct driver driver;
+  CUdevice device = 0;
+  udm_status status =
+      udm_check_struct_size("info", info, info ? info->struct_size : 0, sizeof *info);
+  if (status == UDM_OK) status = start_driver(options, &driver);
+  if (status != UDM_OK) return status;
+
+  const char *call = "cuInit";
+  CUresult result = driver.cuInit(0);
+  if (result == CUDA_SUCCESS) {
+    call = "cuDeviceGet";
+    result = driver.cuDeviceGet(&device, ordinal);
+  }
+  if (result == CUDA_ERROR_NO_DEVICE || result == CUDA_ERROR_INVALID_DEVICE) {
+    status = udm_fail(UDM_ERROR_NO_DEVICE, "there is no CUDA device %d", (int)ordinal);
+  } else if (result != CUDA_SUCCESS) {
+    status = udm_fail_driver(&driver, UDM_ERROR_DRIVER, call, result, NULL);
+  } else {
+    status = describe_device(&driver, device, info);
+  }
+  udm_driver_close(&driver);
+  return status;
+}
+
+udm_status udm_driver_symbol(const udm_options *options, const char *name, void **symbol) {
+  struct driver driver;
+  if (!name) return udm_fail(UDM_ERROR_INVALID_ARGUMENT, "name is null");
+  if (!symbol) return udm_fail(UDM_ERROR_INVALID_ARGUMENT, "symbol is null");
+  udm_status status = start_driver(options, &driver);
+  if (status != UDM_OK) return status;
+  void *address = dlsym(driver.library, name);
+  if (address) {
+    *symbol = address;
+  } else {
+    status = udm_fail(UDM_ERROR_NOT_FOUND, "the driver library has no %s", name);
+  }
+  udm_driver_close(&driver);
+  return status;
+}
+
+udm_status udm_query_nvrtc(const udm_options *options, udm_nvrtc_info *info) {
+  struct settings settings;
+  struct nvrtc nvrtc;
+  udm_status status =
+      udm_check_struct_size("info", info, info ? info->struct_size : 0, sizeof *info);
+  if (status == UDM_OK) status = udm_settings_resolve(options, &settings);
+  if (status == UDM_OK) status = udm_nvrtc_open(&settings, &nvrtc);
+  if (status != UDM_OK) return status;
+  info->version_major = nvrtc.version_major;
+  info->version_minor = nvrtc.version_minor;
+  info->arch_count = nvrtc.arch_count;
+  memcpy(info->archs, nvrtc.archs, sizeof info->archs);
+  memcpy(info->path, nvrtc.path, sizeof info->path);
+  udm_nvrtc_close(&nvrtc);
+  return UDM_OK;
+}
+
+udm_status udm_plan_image(const udm_options *options, int32_t arch, udm_image_plan *plan) {
+  struct settings settings;
+  struct image image;
+  udm_status status =
+      udm_check_struct_size("plan", plan, plan ? plan->struct_size : 0, sizeof *plan);
+  if (status == UDM_OK && arch < 10) {
+    status = udm_fail(UDM_ERROR_INVALID_ARGUMENT,
+                      "arch is %d: it is 10 * major + minor, such as 90 for compute capability 9.0",
+                      (int)arch);
+  }
+  if (status == UDM_OK) status = udm_settings_resolve(options, &settings);
+  if (status == UDM_OK) status = udm_image_serve(&settings, arch, NULL, NULL, &image);
+  if (status != UDM_OK) return status;
+  plan->source = image.source;
+  plan->image_arch = image.arch;
+  memcpy(plan->detail, image.origin, sizeof plan->detail);
+  return UDM_OK;
+}

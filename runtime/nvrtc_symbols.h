@@ -1,0 +1,37 @@
+/*
+ * nvrtc_symbols.h: everything that the library uses of NVRTC, in one list.
+ * Included several times (so without a guard), after defining one or both of
+ *   UDM_NVRTC_SYMBOL(requirement, result, name, parameters)
+ *   UDM_NVRTC_CONSTANT(name, value)
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef UDM_NVRTC_SYMBOL
+#define UDM_NVRTC_SYMBOL(requirement, result, name, parameters)
+#endif
+#ifndef UDM_NVRTC_CONSTANT
+#define UDM_NVRTC_CONSTANT(name, value)
+#endif
+
+UDM_NVRTC_SYMBOL(REQUIRED, nvrtcResult, nvrtcVersion, (int *major, int *minor))
+UDM_NVRTC_SYMBOL(REQUIRED, const char *, nvrtcGetErrorString, (nvrtcResult result))
+UDM_NVRTC_SYMBOL(REQUIRED, nvrtcResult, nvrtcGetNumSupportedArchs, (int *count))
+UDM_NVRTC_SYMBOL(REQUIRED, nvrtcResult, nvrtcGetSupportedArchs, (int *archs))
+UDM_NVRTC_SYMBOL(REQUIRED, nvrtcResult, nvrtcCreateProgram,
+                 (nvrtcProgram * program, const char *source, const char *name, int header_count,
+                  const char *const *headers, const char *const *include_names))
+UDM_NVRTC_SYMBOL(REQUIRED, nvrtcResult, nvrtcDestroyProgram, (nvrtcProgram * program))
+UDM_NVRTC_SYMBOL(REQUIRED, nvrtcResult, nvrtcCompileProgram,
+                 (nvrtcProgram program, int option_count, const char *const *options))
+UDM_NVRTC_SYMBOL(REQUIRED, nvrtcResult, nvrtcGetCUBINSize, (nvrtcProgram program, size_t *size))
+UDM_NVRTC_SYMBOL(REQUIRED, nvrtcResult, nvrtcGetCUBIN, (nvrtcProgram program, char *cubin))
+UDM_NVRTC_SYMBOL(REQUIRED, nvrtcResult, nvrtcGetProgramLogSize,
+                 (nvrtcProgram program, size_t *size))
+UDM_NVRTC_SYMBOL(REQUIRED, nvrtcResult, nvrtcGetProgramLog, (nvrtcProgram program, char *log))
+
+UDM_NVRTC_CONSTANT(NVRTC_SUCCESS, 0)
+UDM_NVRTC_CONSTANT(NVRTC_ERROR_OUT_OF_MEMORY, 1)
+UDM_NVRTC_CONSTANT(NVRTC_ERROR_COMPILATION, 6)
+
+#undef UDM_NVRTC_SYMBOL
+#undef UDM_NVRTC_CONSTANT

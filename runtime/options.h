@@ -1,0 +1,38 @@
+/*
+ * options.h: the caller's udm_options and the environment, resolved into the
+ * settings that one call works with. No other file reads the environment for
+ * these variables.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef UDM_RUNTIME_OPTIONS_H
+#define UDM_RUNTIME_OPTIONS_H
+
+#include <stdbool.h>
+
+#include "udm.h"
+
+/* Strings are the caller's or the environment's; NULL where neither gave one. */
+struct settings {
+  bool no_compile;
+  const char *driver_library;
+  const char *nvrtc_library;
+  const char *cache_dir;
+  const char *cache_path;
+  udm_log_callback log;
+  void *log_user_data;
+};
+
+udm_status udm_settings_resolve(const udm_options *options, struct settings *settings);
+
+/*
+ * Checks the struct_size of a structure that a caller wants filled: at least
+ * this version's fields.
+ */
+udm_status udm_check_struct_size(const char *what, const void *structure, size_t struct_size,
+                                 size_t needed);
+
+/* secure_getenv, with "" counted as unset. */
+const char *udm_environment(const char *name);
+
+#endif

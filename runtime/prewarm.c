@@ -1,0 +1,95 @@
+/*
+ * prewarm.c: compiles into the cache, without a GPU.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cache.h"
+#include "compile.h"
+#include "status.h"
+
+struct prewarmed {
+  int32_t compiled;
+  double milliseconds;
+  size_t bytes;
+  char path[UDM_PATH_SIZE];
+};
+
+/*
+ * Only an entry in the writable layer counts: what an image build leaves behind
+ * must be there, whatever layers the builder itself had.
+ */
+static bool is_cached(const struct settings *settings, const struct cache_key *key,
+                      struct prewarmed *done) {
+  struct settings writable_only = *settings;
+  struct cache_hit hit;
+  writable_only.cache_path = NULL;
+  if (udm_cache_lookup(&writable_only, key, &hit) != UDM_OK) return false;
+  free(hit.bytes);
+  done->bytes = hit.image_size;
+  memcpy(done->path, hit.path, sizeof done->path);
+  return true;
+}
+
+static udm_status check_arch(const struct nvrtc *nvrtc, int32_t arch) {
+  for (int i = 0; i < nvrtc->arch_count; ++i) {
+    if (nvrtc->archs[i] == arch) return UDM_OK;
+  }
+  return udm_fail(UDM_ERROR_UNSUPPORTED_ARCH, "NVRTC %d.%d (%s) does not know sm_%d",
+                  nvrtc->version_major, nvrtc->version_minor, nvrtc->path, (int)arch);
+}
+
+static udm_status compile_into_cache(const struct settings *settings, const struct nvrtc *nvrtc,
+                                     int32_t arch, struct prewarmed *done) {
+  unsigned char *cubin = NULL;
+  done->compiled = 1;
+  const udm_status status = udm_kernel_compile(settings, nvrtc, arch, &cubin, &done->bytes,
+                                               &done->milliseconds, done->path);
+  free(cubin);
+  if (status != UDM_OK) return status;
+  return done->path[0] ? UDM_OK : UDM_ERROR_CACHE; /* the message is the publisher's */
+}
+
+static udm_status prewarm_arch(const struct settings *settings, int32_t arch, uint32_t flags,
+                               struct prewarmed *done) {
+  struct nvrtc nvrtc;
+  struct kernel_key key;
+  if (settings->no_compile) {
+    return udm_fail(UDM_ERROR_INVALID_ARGUMENT,
+                    "compiling is forbidden (UDM_NO_COMPILE or the option), and prewarm compiles");
+  }
+  udm_status status = udm_nvrtc_open(settings, &nvrtc);
+  if (status != UDM_OK) return status;
+  status = check_arch(&nvrtc, arch);
+  if (status == UDM_OK) {
+    udm_kernel_key(arch, &nvrtc, &key);
+    if ((flags & UDM_PREWARM_FORCE) || !is_cached(settings, &key.key, done)) {
+      status = compile_into_cache(settings, &nvrtc, arch, done);
+    }
+  }
+  udm_nvrtc_close(&nvrtc);
+  return status;
+}
+
+udm_status udm_prewarm(const udm_options *options, int32_t arch, uint32_t flags,
+                       udm_prewarm_result *result) {
+  struct settings settings;
+  struct prewarmed done = {0};
+  udm_status status = UDM_OK;
+  if (result) {
+    status = udm_check_struct_size("result", result, result->struct_size, sizeof *result);
+  }
+  if (status == UDM_OK && (flags & ~UDM_PREWARM_FORCE)) {
+    status = udm_fail(UDM_ERROR_INVALID_ARGUMENT, "flags has unknown bits: 0x%x", (unsigned)flags);
+  }
+  if (status == UDM_OK) status = udm_settings_resolve(options, &settings);
+  if (status == UDM_OK) status = prewarm_arch(&settings, arch, flags, &done);
+  if (status != UDM_OK || !result) return status;
+  result->compiled = done.compiled;
+  result->compile_ms = done.milliseconds;
+  result->bytes = done.bytes;
+  memcpy(result->path, done.path, sizeof result->path);
+  return UDM_OK;
+}
