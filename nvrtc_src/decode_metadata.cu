@@ -15,8 +15,8 @@ namespace {
 
 typedef long long int64;
 
-constexpr int kThreads = 256;  // UDM_THREADS_PER_BLOCK of runtime/launch.c
-constexpr int kTile = 2048;    // UDM_TILE_COLUMNS of runtime/launch.c
+constexpr int kThreads = 256;  // and in runtime/kernel_interface.h
+constexpr int kTile = 2048;    // and in runtime/kernel_interface.h
 constexpr int kWarps = kThreads / 32;
 constexpr int kInt32Max = 0x7fffffff;
 
@@ -32,6 +32,7 @@ enum Output {
   kOutputs = 7,
 };
 
+// Also in runtime/kernel_interface.h.
 enum Flag {
   kSeqLensInt64 = 1,
   kReqPoolIndicesInt64 = 2,

@@ -9,13 +9,8 @@
 
 #include "context.h"
 #include "decode_args.h"
+#include "kernel_interface.h"
 #include "status.h"
-
-/* kThreads and kTile of nvrtc_src/decode_metadata.cu; tests/nvrtc compares them. */
-enum { UDM_THREADS_PER_BLOCK = 256, UDM_TILE_COLUMNS = 2048 };
-
-/* enum Flag of nvrtc_src/decode_metadata.cu. */
-enum { SEQ_LENS_INT64 = 1, REQ_POOL_INDICES_INT64 = 2, EXTENT_BATCH_MAX = 4 };
 
 /* The largest grid.y of every GPU, less the row of blocks that writes the lengths. */
 enum { MOST_ROWS = 65535 - 1 };
@@ -33,7 +28,7 @@ static struct grid grid_for(const udm_context *ctx, const udm_decode_args *args)
   struct grid grid = {1, 1};
   if (!udm_has_page_columns(args)) return grid;
   const unsigned int rows = args->batch_size < MOST_ROWS ? (unsigned)args->batch_size : MOST_ROWS;
-  const unsigned int tiles = ((unsigned)args->max_len - 1) / UDM_TILE_COLUMNS + 1;
+  const unsigned int tiles = ((unsigned)args->max_len - 1) / UDM_KERNEL_TILE_COLUMNS + 1;
   const unsigned int budget =
       (unsigned)ctx->info.multiprocessor_count * BLOCKS_PER_MULTIPROCESSOR;
   const unsigned int most_tiles = budget / rows > 0 ? budget / rows : 1;
@@ -44,9 +39,9 @@ static struct grid grid_for(const udm_context *ctx, const udm_decode_args *args)
 
 static unsigned int flags_of(const udm_decode_args *args) {
   unsigned int flags = 0;
-  if (args->seq_lens_type == UDM_INT64) flags |= SEQ_LENS_INT64;
-  if (args->req_pool_indices_type == UDM_INT64) flags |= REQ_POOL_INDICES_INT64;
-  if (args->extent == UDM_EXTENT_BATCH_MAX) flags |= EXTENT_BATCH_MAX;
+  if (args->seq_lens_type == UDM_INT64) flags |= UDM_KERNEL_SEQ_LENS_INT64;
+  if (args->req_pool_indices_type == UDM_INT64) flags |= UDM_KERNEL_REQ_POOL_INDICES_INT64;
+  if (args->extent == UDM_EXTENT_BATCH_MAX) flags |= UDM_KERNEL_EXTENT_BATCH_MAX;
   return flags;
 }
 
@@ -84,7 +79,7 @@ static udm_status launch(const udm_context *ctx, CUfunction function, const udm_
                          CUstream stream, void **parameters) {
   const struct grid grid = grid_for(ctx, args);
   const CUresult result =
-      ctx->driver.cuLaunchKernel(function, grid.x, grid.y, 1, UDM_THREADS_PER_BLOCK, 1, 1, 0,
+      ctx->driver.cuLaunchKernel(function, grid.x, grid.y, 1, UDM_KERNEL_THREADS_PER_BLOCK, 1, 1, 0,
                                  stream, parameters, NULL);
   if (result == CUDA_SUCCESS) return UDM_OK;
   const bool wrong_context =

@@ -1,0 +1,23 @@
+/*
+ * kernel_interface.h: what the host must know of nvrtc_src/decode_metadata.cu.
+ * The order of the parameters is in launch.c; tests/unit compares this file
+ * with the kernel's source.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef UDM_RUNTIME_KERNEL_INTERFACE_H
+#define UDM_RUNTIME_KERNEL_INTERFACE_H
+
+enum {
+  UDM_KERNEL_THREADS_PER_BLOCK = 256, /* kThreads */
+  UDM_KERNEL_TILE_COLUMNS = 2048      /* kTile */
+};
+
+/* enum Flag */
+enum {
+  UDM_KERNEL_SEQ_LENS_INT64 = 1,         /* kSeqLensInt64 */
+  UDM_KERNEL_REQ_POOL_INDICES_INT64 = 2, /* kReqPoolIndicesInt64 */
+  UDM_KERNEL_EXTENT_BATCH_MAX = 4        /* kExtentBatchMax */
+};
+
+#endif

@@ -1,0 +1,221 @@
+/*
+ * test_decode_args.c: every rule of udm_decode_args, broken one at a time: the
+ * status, and the argument's name in the message.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "decode_args.h"
+
+#include <string.h>
+
+#include "cmocka_headers.h"
+
+/* Addresses are only looked at here, never read through. */
+static udm_decode_args good_args(void) {
+  udm_decode_args args = UDM_DECODE_ARGS_INIT;
+  args.seq_lens = 0x10008;
+  args.req_pool_indices = 0x20008;
+  args.req_to_token = 0x30004;
+  args.req_to_token_stride = 100;
+  args.page_table_stride = 100;
+  args.real_page_table_stride = 25;
+  args.batch_size = 2;
+  args.max_len = 100;
+  args.num_backends = 3;
+  args.nsa_index_topk = 2048;
+  args.real_page_size = 4;
+  for (int b = 0; b < UDM_MAX_BACKENDS; ++b) {
+    CUdeviceptr *outputs = &args.backends[b].cache_seqlens;
+    for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND; ++o) {
+      outputs[o] = 0x100004u + (CUdeviceptr)(0x1000 * (8 * b + o));
+    }
+  }
+  return args;
+}
+
+static void refuses(const udm_decode_args *args, const char *name) {
+  assert_int_equal(udm_check_decode_args(args, UDM_MAX_DIRECT_BACKENDS),
+                   UDM_ERROR_INVALID_ARGUMENT);
+  if (!strstr(udm_last_error(), name)) fail_msg("'%s' does not name %s", udm_last_error(), name);
+}
+
+static void accepts(const udm_decode_args *args) {
+  const udm_status status = udm_check_decode_args(args, UDM_MAX_DIRECT_BACKENDS);
+  if (status != UDM_OK) fail_msg("%s", udm_last_error());
+}
+
+/* Sets one field of good arguments to a value that must be refused by its name. */
+#define REFUSES(field, value)                 \
+  do {                                        \
+    udm_decode_args broken_ = good_args();    \
+    broken_.field = (value);                  \
+    refuses(&broken_, #field);                \
+  } while (0)
+
+static void test_good_ones_pass(void **state) {
+  (void)state;
+  const udm_decode_args args = good_args();
+  accepts(&args);
+}
+
+static void test_structure(void **state) {
+  (void)state;
+  assert_int_equal(udm_check_decode_args(NULL, 3), UDM_ERROR_INVALID_ARGUMENT);
+  assert_string_equal(udm_last_error(), "args is null");
+  REFUSES(struct_size, 0);
+  REFUSES(struct_size, sizeof(udm_decode_args) - 1);
+}
+
+static void test_scalars(void **state) {
+  (void)state;
+  REFUSES(batch_size, -1);
+  REFUSES(max_len, -1);
+  REFUSES(num_backends, 0);
+  REFUSES(num_backends, 4);
+  REFUSES(num_backends, -3);
+  REFUSES(nsa_index_topk, -1);
+  REFUSES(real_page_size, 0);
+  REFUSES(real_page_size, -64);
+  REFUSES(seq_lens_type, (udm_int_type)2);
+  REFUSES(req_pool_indices_type, (udm_int_type)-1);
+  REFUSES(extent, (udm_extent)7);
+}
+
+static void test_strides(void **state) {
+  (void)state;
+  REFUSES(req_to_token_stride, 99);
+  REFUSES(req_to_token_stride, -1);
+  REFUSES(page_table_stride, 99);
+  REFUSES(real_page_table_stride, 24);
+  udm_decode_args args = good_args();
+  args.max_len = INT32_MAX; /* the columns must not overflow while they are counted */
+  args.req_to_token_stride = INT32_MAX;
+  args.page_table_stride = INT32_MAX;
+  args.real_page_table_stride = 536870911;
+  refuses(&args, "real_page_table_stride");
+  args.real_page_table_stride = 536870912;
+  accepts(&args);
+}
+
+static void test_inputs(void **state) {
+  (void)state;
+  REFUSES(seq_lens, 0);
+  REFUSES(req_pool_indices, 0);
+  REFUSES(req_to_token, 0);
+  REFUSES(seq_lens, 0x10002);
+  REFUSES(req_pool_indices, 0x20001);
+  REFUSES(req_to_token, 0x30003);
+  udm_decode_args args = good_args();
+  args.seq_lens = 0x10004;
+  accepts(&args);
+  args.seq_lens_type = UDM_INT64;
+  refuses(&args, "seq_lens");
+}
+
+static void test_outputs(void **state) {
+  (void)state;
+  REFUSES(backends[0].cache_seqlens, 0);
+  REFUSES(backends[1].cu_seqlens_k, 0);
+  REFUSES(backends[2].nsa_cache_seqlens, 0);
+  REFUSES(backends[0].nsa_cu_seqlens_k, 0);
+  REFUSES(backends[1].real_page_table, 0);
+  REFUSES(backends[2].seqlens_expanded, 0);
+  REFUSES(backends[0].cache_seqlens, 0x100001);
+  REFUSES(backends[1].cu_seqlens_k, 0x100002);
+  REFUSES(backends[2].page_table_1, 0x100003);
+  REFUSES(backends[0].nsa_cache_seqlens, 0x100006);
+  REFUSES(backends[1].nsa_cu_seqlens_k, 0x100007);
+  REFUSES(backends[2].real_page_table, 0x100009);
+  REFUSES(backends[0].seqlens_expanded, 0x10000a);
+}
+
+static void test_page_size_1(void **state) {
+  (void)state;
+  udm_decode_args args = good_args();
+  args.real_page_size = 1;
+  refuses(&args, "backends[0].real_page_table");
+  for (int b = 0; b < 3; ++b) args.backends[b].real_page_table = 0;
+  args.real_page_table_stride = 0;
+  accepts(&args);
+}
+
+static void test_what_is_not_needed_is_not_asked_for(void **state) {
+  (void)state;
+  udm_decode_args args = good_args();
+  for (int b = 0; b < 3; ++b) args.backends[b].page_table_1 = 0;
+  args.page_table_stride = 0;
+  accepts(&args);
+
+  args = good_args();
+  args.batch_size = 0;
+  args.seq_lens = args.req_pool_indices = args.req_to_token = 0;
+  args.backends[0].cache_seqlens = 0;
+  args.backends[0].real_page_table = 0;
+  accepts(&args);
+  args.backends[0].nsa_cu_seqlens_k = 0;
+  refuses(&args, "backends[0].nsa_cu_seqlens_k");
+
+  args = good_args();
+  args.max_len = 0;
+  args.req_pool_indices = args.req_to_token = 0;
+  args.req_to_token_stride = 0;
+  accepts(&args);
+
+  args = good_args();
+  args.num_backends = 1;
+  args.backends[1].cache_seqlens = 1; /* not looked at */
+  accepts(&args);
+}
+
+static void test_table(void **state) {
+  (void)state;
+  udm_decode_args args = good_args();
+  memset(args.backends, 0, sizeof args.backends);
+  args.num_backends = UDM_MAX_BACKENDS;
+  assert_int_equal(udm_check_decode_args_for_table(&args), UDM_OK);
+  args.num_backends = UDM_MAX_BACKENDS + 1;
+  assert_int_equal(udm_check_decode_args_for_table(&args), UDM_ERROR_INVALID_ARGUMENT);
+  args.num_backends = 1;
+  args.page_table_stride = 99;
+  assert_int_equal(udm_check_decode_args_for_table(&args), UDM_ERROR_INVALID_ARGUMENT);
+  args.page_table_stride = 0;
+  args.real_page_table_stride = 0;
+  assert_int_equal(udm_check_decode_args_for_table(&args), UDM_OK);
+  args.real_page_table_stride = 24;
+  assert_int_equal(udm_check_decode_args_for_table(&args), UDM_ERROR_INVALID_ARGUMENT);
+}
+
+static void test_null_handles(void **state) {
+  (void)state;
+  const udm_decode_args args = good_args();
+  udm_context_info info = UDM_CONTEXT_INFO_INIT;
+  assert_int_equal(udm_decode_metadata_direct(NULL, &args, NULL), UDM_ERROR_INVALID_ARGUMENT);
+  assert_string_equal(udm_last_error(), "ctx is null");
+  assert_int_equal(udm_decode_metadata_table(NULL, &args, 8, 8, NULL), UDM_ERROR_INVALID_ARGUMENT);
+  assert_int_equal(udm_create(NULL, NULL), UDM_ERROR_INVALID_ARGUMENT);
+  assert_int_equal(udm_get_context_info(NULL, &info), UDM_ERROR_INVALID_ARGUMENT);
+  assert_int_equal(udm_query_driver(NULL, NULL), UDM_ERROR_INVALID_ARGUMENT);
+  assert_int_equal(udm_query_device(NULL, 0, NULL), UDM_ERROR_INVALID_ARGUMENT);
+  assert_int_equal(udm_query_nvrtc(NULL, NULL), UDM_ERROR_INVALID_ARGUMENT);
+  assert_int_equal(udm_plan_image(NULL, 90, NULL), UDM_ERROR_INVALID_ARGUMENT);
+  assert_int_equal(udm_query_cache_layer(NULL, 0, NULL), UDM_ERROR_INVALID_ARGUMENT);
+  assert_int_equal(udm_cache_enumerate(NULL, NULL, NULL), UDM_ERROR_INVALID_ARGUMENT);
+  assert_int_equal(udm_driver_symbol(NULL, NULL, NULL), UDM_ERROR_INVALID_ARGUMENT);
+  udm_destroy(NULL);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_good_ones_pass),
+      cmocka_unit_test(test_structure),
+      cmocka_unit_test(test_scalars),
+      cmocka_unit_test(test_strides),
+      cmocka_unit_test(test_inputs),
+      cmocka_unit_test(test_outputs),
+      cmocka_unit_test(test_page_size_1),
+      cmocka_unit_test(test_what_is_not_needed_is_not_asked_for),
+      cmocka_unit_test(test_table),
+      cmocka_unit_test(test_null_handles),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
