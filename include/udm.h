@@ -96,19 +96,19 @@ typedef struct CUstream_st *CUstream;
  * Every status: name, value (pinned, never reused), text. The enum, the names
  * and the texts are all made from this table.
  */
-#define UDM_STATUS_TABLE(X)                                                       \
-  X(UDM_OK, 0, "done")                                                            \
-  X(UDM_ERROR_INVALID_ARGUMENT, 1, "an argument breaks the function's contract")  \
-  X(UDM_ERROR_OUT_OF_MEMORY, 2, "out of host memory")                             \
-  X(UDM_ERROR_NO_DRIVER, 3, "the CUDA driver library cannot be used")             \
-  X(UDM_ERROR_NO_DEVICE, 4, "no such CUDA device")                                \
-  X(UDM_ERROR_NO_CURRENT_CONTEXT, 5, "the calling thread has no CUDA context")    \
-  X(UDM_ERROR_DRIVER, 6, "a CUDA driver call failed")                             \
-  X(UDM_ERROR_NO_NVRTC, 7, "no usable NVRTC library was found")                   \
-  X(UDM_ERROR_COMPILE, 8, "NVRTC could not compile the kernel")                   \
-  X(UDM_ERROR_UNSUPPORTED_ARCH, 9, "no compiler here knows this architecture")    \
-  X(UDM_ERROR_NO_IMAGE, 10, "no kernel image could be had for this device")       \
-  X(UDM_ERROR_CACHE, 11, "the cubin cache cannot be used")                        \
+#define UDM_STATUS_TABLE(X)                                                      \
+  X(UDM_OK, 0, "done")                                                           \
+  X(UDM_ERROR_INVALID_ARGUMENT, 1, "an argument breaks the function's contract") \
+  X(UDM_ERROR_OUT_OF_MEMORY, 2, "out of host memory")                            \
+  X(UDM_ERROR_NO_DRIVER, 3, "the CUDA driver library cannot be used")            \
+  X(UDM_ERROR_NO_DEVICE, 4, "no such CUDA device")                               \
+  X(UDM_ERROR_NO_CURRENT_CONTEXT, 5, "the calling thread has no CUDA context")   \
+  X(UDM_ERROR_DRIVER, 6, "a CUDA driver call failed")                            \
+  X(UDM_ERROR_NO_NVRTC, 7, "no usable NVRTC library was found")                  \
+  X(UDM_ERROR_COMPILE, 8, "NVRTC could not compile the kernel")                  \
+  X(UDM_ERROR_UNSUPPORTED_ARCH, 9, "no compiler here knows this architecture")   \
+  X(UDM_ERROR_NO_IMAGE, 10, "no kernel image could be had for this device")      \
+  X(UDM_ERROR_CACHE, 11, "the cubin cache cannot be used")                       \
   X(UDM_ERROR_NOT_FOUND, 12, "nothing at that index or name")
 
 typedef enum udm_status {
@@ -235,9 +235,9 @@ UDM_API const char *udm_image_source_name(udm_image_source source);
 
 typedef struct udm_context_info {
   size_t struct_size;
-  int32_t device;       /* driver ordinal */
-  int32_t device_arch;  /* 10 * compute capability major + minor: 90, 103 */
-  int32_t image_arch;   /* the architecture the loaded image was compiled for */
+  int32_t device;      /* driver ordinal */
+  int32_t device_arch; /* 10 * compute capability major + minor: 90, 103 */
+  int32_t image_arch;  /* the architecture the loaded image was compiled for */
   udm_image_source image_source;
   size_t image_bytes;
   int32_t multiprocessor_count;
@@ -333,12 +333,12 @@ typedef struct udm_decode_args {
                                                      not by the table entry */
 } udm_decode_args;
 
-#define UDM_DECODE_ARGS_INIT                                                     \
-  {                                                                              \
-    sizeof(udm_decode_args), 0, 0, 0, UDM_INT32, UDM_INT32, 0, 0, 0, 0, 0, 0, 0, \
-        1, UDM_EXTENT_ROW, {                                                     \
-      { 0, 0, 0, 0, 0, 0, 0 }                                                    \
-    }                                                                            \
+#define UDM_DECODE_ARGS_INIT                                                        \
+  {                                                                                 \
+    sizeof(udm_decode_args), 0, 0, 0, UDM_INT32, UDM_INT32, 0, 0, 0, 0, 0, 0, 0, 1, \
+        UDM_EXTENT_ROW, {                                                           \
+      { 0, 0, 0, 0, 0, 0, 0 }                                                       \
+    }                                                                               \
   }
 
 /*
@@ -490,10 +490,10 @@ UDM_API udm_status udm_prewarm(const udm_options *options, int32_t arch, uint32_
 
 typedef struct udm_cache_layer_info {
   size_t struct_size;
-  int32_t writable;           /* 1 for layer 0, 0 for the read-only layers */
-  int32_t usable;             /* 0: reason says why */
-  char path[UDM_PATH_SIZE];   /* "" when no folder could be determined */
-  char reason[256];           /* "" when usable */
+  int32_t writable;         /* 1 for layer 0, 0 for the read-only layers */
+  int32_t usable;           /* 0: reason says why */
+  char path[UDM_PATH_SIZE]; /* "" when no folder could be determined */
+  char reason[256];         /* "" when usable */
 } udm_cache_layer_info;
 
 /*
@@ -521,7 +521,7 @@ typedef struct udm_cache_entry_info {
   int32_t layer;
   int32_t arch; /* from the entry; from the file name when bad; 0 when neither tells */
   udm_cache_entry_state state;
-  uint64_t bytes;     /* of the file */
+  uint64_t bytes; /* of the file */
   const char *path;
   const char *reason; /* why it is not ok; "" when it is */
 } udm_cache_entry_info;

@@ -324,25 +324,24 @@ __device__ void decode_metadata(const Arguments &args, const Outputs &outputs) {
 
 // The parameters common to both entries. runtime/launch.c packs them in this order.
 #define UDM_INPUTS const void *seq_lens, const void *req_pool_indices, const int *req_to_token
-#define UDM_SCALARS                                                                           \
-  int batch_size, int max_len, int num_backends, int nsa_index_topk, int real_page_size,      \
-      unsigned flags, long long req_to_token_stride, long long page_table_stride,             \
+#define UDM_SCALARS                                                                      \
+  int batch_size, int max_len, int num_backends, int nsa_index_topk, int real_page_size, \
+      unsigned flags, long long req_to_token_stride, long long page_table_stride,        \
       long long real_page_table_stride
-#define UDM_ARGUMENTS                                                                         \
-  {                                                                                           \
-    seq_lens, req_pool_indices, req_to_token, batch_size, max_len, num_backends,              \
-        nsa_index_topk, real_page_size, flags, req_to_token_stride, page_table_stride,        \
-        real_page_table_stride                                                                \
+#define UDM_ARGUMENTS                                                                            \
+  {                                                                                              \
+    seq_lens, req_pool_indices, req_to_token, batch_size, max_len, num_backends, nsa_index_topk, \
+        real_page_size, flags, req_to_token_stride, page_table_stride, real_page_table_stride    \
   }
 
-#define UDM_BACKEND(b)                                                                        \
-  int *cache_seqlens_##b, int *cu_seqlens_k_##b, int *page_table_1_##b,                       \
-      int *nsa_cache_seqlens_##b, int *nsa_cu_seqlens_k_##b, int *real_page_table_##b,        \
+#define UDM_BACKEND(b)                                                                 \
+  int *cache_seqlens_##b, int *cu_seqlens_k_##b, int *page_table_1_##b,                \
+      int *nsa_cache_seqlens_##b, int *nsa_cu_seqlens_k_##b, int *real_page_table_##b, \
       int *seqlens_expanded_##b
-#define UDM_BACKEND_POINTERS(b)                                                               \
-  {                                                                                           \
-    cache_seqlens_##b, cu_seqlens_k_##b, page_table_1_##b, nsa_cache_seqlens_##b,             \
-        nsa_cu_seqlens_k_##b, real_page_table_##b, seqlens_expanded_##b                       \
+#define UDM_BACKEND_POINTERS(b)                                                   \
+  {                                                                               \
+    cache_seqlens_##b, cu_seqlens_k_##b, page_table_1_##b, nsa_cache_seqlens_##b, \
+        nsa_cu_seqlens_k_##b, real_page_table_##b, seqlens_expanded_##b           \
   }
 
 extern "C" __global__ void __launch_bounds__(kThreads)

@@ -43,8 +43,8 @@ static void checksum_of(const void *bytes, size_t size, XXH128_canonical_t *chec
   XXH128_canonicalFromHash(checksum, XXH3_128bits(bytes, size));
 }
 
-udm_status udm_cache_entry_encode(const struct cache_key *key, const void *image,
-                                  size_t image_size, unsigned char **bytes, size_t *size) {
+udm_status udm_cache_entry_encode(const struct cache_key *key, const void *image, size_t image_size,
+                                  unsigned char **bytes, size_t *size) {
   const size_t material_size = strlen(key->material);
   const size_t producer_size = strlen(key->producer);
   *size = image_size + material_size + producer_size + FOOTER_SIZE;

@@ -39,8 +39,8 @@ struct cache_entry_view {
 };
 
 /* The whole entry in memory that the caller frees. */
-udm_status udm_cache_entry_encode(const struct cache_key *key, const void *image,
-                                  size_t image_size, unsigned char **bytes, size_t *size);
+udm_status udm_cache_entry_encode(const struct cache_key *key, const void *image, size_t image_size,
+                                  unsigned char **bytes, size_t *size);
 
 /*
  * Checks every byte. Returns NULL and fills the view, or says what is wrong

@@ -120,14 +120,13 @@ int udm_cache_folder_open(const struct cache_layer *layer, bool create,
     const int error = errno;
     *missing = error == ENOENT;
     /* O_NOFOLLOW with O_DIRECTORY says ENOTDIR of a symbolic link */
-    const bool link = (error == ENOTDIR || error == ELOOP) &&
-                      lstat(layer->path, &status) == 0 && S_ISLNK(status.st_mode);
+    const bool link = (error == ENOTDIR || error == ELOOP) && lstat(layer->path, &status) == 0 &&
+                      S_ISLNK(status.st_mode);
     snprintf(reason, UDM_REASON_SIZE, "open: %s",
              link ? "it is a symbolic link, which is not followed" : strerror(error));
     return -1;
   }
-  const char *objection =
-      fstat(folder, &status) != 0 ? strerror(errno) : distrust(layer, &status);
+  const char *objection = fstat(folder, &status) != 0 ? strerror(errno) : distrust(layer, &status);
   if (objection) {
     snprintf(reason, UDM_REASON_SIZE, "not trusted: %s", objection);
     close(folder);

@@ -63,9 +63,12 @@ udm_status udm_query_cache_layer(const udm_options *options, int32_t layer,
 
 const char *udm_cache_entry_state_name(udm_cache_entry_state state) {
   switch (state) {
-    case UDM_CACHE_ENTRY_OK: return "ok";
-    case UDM_CACHE_ENTRY_STALE: return "stale";
-    case UDM_CACHE_ENTRY_BAD: return "bad";
+    case UDM_CACHE_ENTRY_OK:
+      return "ok";
+    case UDM_CACHE_ENTRY_STALE:
+      return "stale";
+    case UDM_CACHE_ENTRY_BAD:
+      return "bad";
   }
   return "bad";
 }
@@ -115,8 +118,8 @@ static int report_entry(int folder, const struct cache_layer *layer, int index, 
   size_t size = 0;
   struct stat status;
   udm_cache_entry_path(layer, name, path);
-  udm_cache_entry_info info = {sizeof info, index, arch_in_name(name), UDM_CACHE_ENTRY_BAD,
-                               0,           path,  NULL};
+  udm_cache_entry_info info = {sizeof info, index, arch_in_name(name), UDM_CACHE_ENTRY_BAD, 0,
+                               path,        NULL};
   if (fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) == 0) {
     info.bytes = (uint64_t)status.st_size;
   }
@@ -141,8 +144,8 @@ static udm_status report_layer(const struct cache_layer *layer, int index, bool 
   const int folder = udm_cache_folder_open(layer, false, reason, &missing);
   if (folder < 0) {
     if (missing) return UDM_OK;
-    return udm_fail(UDM_ERROR_CACHE, "cache folder %s: %s",
-                    layer->path[0] ? layer->path : "(none)", reason);
+    return udm_fail(UDM_ERROR_CACHE, "cache folder %s: %s", layer->path[0] ? layer->path : "(none)",
+                    reason);
   }
   const int count = scandirat(folder, ".", &names, is_entry, by_name);
   const int error = errno;

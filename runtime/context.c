@@ -34,8 +34,8 @@ static udm_status find_device(udm_context *ctx) {
     return udm_fail_driver(driver, UDM_ERROR_DRIVER, "cuCtxGetDevice", result, NULL);
   }
   int multiprocessors = 0;
-  result = driver->cuDeviceGetAttribute(&multiprocessors,
-                                        CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, device);
+  result = driver->cuDeviceGetAttribute(&multiprocessors, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT,
+                                        device);
   if (result != CUDA_SUCCESS) {
     return udm_fail_driver(driver, UDM_ERROR_DRIVER, "cuDeviceGetAttribute", result,
                            "the number of multiprocessors could not be read");
@@ -58,8 +58,7 @@ static void unload(udm_context *ctx) {
 
 static udm_status load_image(void *user_data, const struct image *image) {
   udm_context *ctx = user_data;
-  const CUresult result =
-      ctx->driver.cuModuleLoadDataEx(&ctx->module, image->bytes, 0, NULL, NULL);
+  const CUresult result = ctx->driver.cuModuleLoadDataEx(&ctx->module, image->bytes, 0, NULL, NULL);
   if (result != CUDA_SUCCESS) {
     ctx->module = NULL;
     return udm_fail_driver(&ctx->driver, UDM_ERROR_DRIVER, "cuModuleLoadDataEx", result,

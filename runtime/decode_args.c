@@ -10,20 +10,19 @@
 #include "status.h"
 
 static udm_status invalid_number(const char *name, int64_t value, const char *rule) {
-  return udm_fail(UDM_ERROR_INVALID_ARGUMENT, "args->%s is %" PRId64 ": it must be %s", name,
-                  value, rule);
+  return udm_fail(UDM_ERROR_INVALID_ARGUMENT, "args->%s is %" PRId64 ": it must be %s", name, value,
+                  rule);
 }
 
 static udm_status check_scalars(const udm_decode_args *args, int32_t max_backends) {
   if (args->batch_size < 0) return invalid_number("batch_size", args->batch_size, "0 or more");
   if (args->max_len < 0) return invalid_number("max_len", args->max_len, "0 or more");
   if (args->num_backends < 1 || args->num_backends > max_backends) {
-    return udm_fail(UDM_ERROR_INVALID_ARGUMENT,
-                    "args->num_backends is %" PRId32 ": it must be 1 to %" PRId32 "%s",
-                    args->num_backends, max_backends,
-                    max_backends < UDM_MAX_BACKENDS
-                        ? " here; udm_decode_metadata_table takes up to 8"
-                        : "");
+    return udm_fail(
+        UDM_ERROR_INVALID_ARGUMENT,
+        "args->num_backends is %" PRId32 ": it must be 1 to %" PRId32 "%s", args->num_backends,
+        max_backends,
+        max_backends < UDM_MAX_BACKENDS ? " here; udm_decode_metadata_table takes up to 8" : "");
   }
   if (args->nsa_index_topk < 0) {
     return invalid_number("nsa_index_topk", args->nsa_index_topk, "0 or more");
@@ -96,7 +95,8 @@ static udm_status check_page_tables(const udm_decode_args *args, int32_t b) {
   udm_status status = UDM_OK;
   if (args->real_page_size == 1 && outputs->real_page_table) {
     return udm_fail(UDM_ERROR_INVALID_ARGUMENT,
-                    "args->backends[%" PRId32 "].real_page_table must be null when "
+                    "args->backends[%" PRId32
+                    "].real_page_table must be null when "
                     "real_page_size is 1: page_table_1 is the table then",
                     b);
   }
@@ -138,8 +138,7 @@ static udm_status check_common(const udm_decode_args *args, int32_t max_backends
   if (!args) return udm_fail(UDM_ERROR_INVALID_ARGUMENT, "args is null");
   if (args->struct_size < sizeof *args) {
     return udm_fail(UDM_ERROR_INVALID_ARGUMENT,
-                    "args->struct_size is %zu: start from UDM_DECODE_ARGS_INIT",
-                    args->struct_size);
+                    "args->struct_size is %zu: start from UDM_DECODE_ARGS_INIT", args->struct_size);
   }
   udm_status status = check_scalars(args, max_backends);
   if (status == UDM_OK) status = check_inputs(args);

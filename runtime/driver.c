@@ -80,11 +80,11 @@ udm_status udm_fail_driver(const struct driver *driver, udm_status status, const
 udm_status udm_driver_device_arch(const struct driver *driver, CUdevice device, int32_t *arch) {
   int major = 0;
   int minor = 0;
-  CUresult result = driver->cuDeviceGetAttribute(
-      &major, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, device);
+  CUresult result =
+      driver->cuDeviceGetAttribute(&major, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, device);
   if (result == CUDA_SUCCESS) {
-    result = driver->cuDeviceGetAttribute(&minor, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR,
-                                          device);
+    result =
+        driver->cuDeviceGetAttribute(&minor, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, device);
   }
   if (result != CUDA_SUCCESS) {
     return udm_fail_driver(driver, UDM_ERROR_DRIVER, "cuDeviceGetAttribute", result,

@@ -77,8 +77,7 @@ static udm_status rung_nvrtc(const struct climb *climb, struct image *image) {
   if (target == 0) {
     status = udm_fail(UDM_ERROR_UNSUPPORTED_ARCH,
                       "NVRTC %d.%d (%s) knows no architecture that runs on sm_%d: install %s one",
-                      nvrtc.version_major, nvrtc.version_minor, nvrtc.path,
-                      (int)climb->device_arch,
+                      nvrtc.version_major, nvrtc.version_minor, nvrtc.path, (int)climb->device_arch,
                       climb->device_arch < nvrtc.archs[0] ? "an older" : "a newer");
     goto done;
   }
@@ -154,10 +153,14 @@ udm_status udm_image_serve(const struct settings *settings, int32_t device_arch,
 
 const char *udm_image_source_name(udm_image_source source) {
   switch (source) {
-    case UDM_IMAGE_NONE: return "none";
-    case UDM_IMAGE_CACHE: return "cache";
-    case UDM_IMAGE_READ_ONLY_LAYER: return "read-only layer";
-    case UDM_IMAGE_NVRTC: return "nvrtc";
+    case UDM_IMAGE_NONE:
+      return "none";
+    case UDM_IMAGE_CACHE:
+      return "cache";
+    case UDM_IMAGE_READ_ONLY_LAYER:
+      return "read-only layer";
+    case UDM_IMAGE_NVRTC:
+      return "nvrtc";
   }
   return "none";
 }

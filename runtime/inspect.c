@@ -68,8 +68,8 @@ static udm_status describe_device(const struct driver *driver, CUdevice device,
   const char *call = "cuDeviceGetAttribute";
   int multiprocessors = 0;
   size_t bytes = 0;
-  CUresult result = driver->cuDeviceGetAttribute(
-      &multiprocessors, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, device);
+  CUresult result = driver->cuDeviceGetAttribute(&multiprocessors,
+                                                 CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, device);
   if (result == CUDA_SUCCESS) {
     call = "cuDeviceTotalMem";
     result = driver->cuDeviceTotalMem_v2(&bytes, device);

@@ -29,8 +29,7 @@ static struct grid grid_for(const udm_context *ctx, const udm_decode_args *args)
   if (!udm_has_page_columns(args)) return grid;
   const unsigned int rows = args->batch_size < MOST_ROWS ? (unsigned)args->batch_size : MOST_ROWS;
   const unsigned int tiles = ((unsigned)args->max_len - 1) / UDM_KERNEL_TILE_COLUMNS + 1;
-  const unsigned int budget =
-      (unsigned)ctx->info.multiprocessor_count * BLOCKS_PER_MULTIPROCESSOR;
+  const unsigned int budget = (unsigned)ctx->info.multiprocessor_count * BLOCKS_PER_MULTIPROCESSOR;
   const unsigned int most_tiles = budget / rows > 0 ? budget / rows : 1;
   grid.x = tiles < most_tiles ? tiles : most_tiles;
   grid.y = 1 + rows;
@@ -78,9 +77,8 @@ static void pack_scalars(const udm_decode_args *args, const unsigned int *flags,
 static udm_status launch(const udm_context *ctx, CUfunction function, const udm_decode_args *args,
                          CUstream stream, void **parameters) {
   const struct grid grid = grid_for(ctx, args);
-  const CUresult result =
-      ctx->driver.cuLaunchKernel(function, grid.x, grid.y, 1, UDM_KERNEL_THREADS_PER_BLOCK, 1, 1, 0,
-                                 stream, parameters, NULL);
+  const CUresult result = ctx->driver.cuLaunchKernel(
+      function, grid.x, grid.y, 1, UDM_KERNEL_THREADS_PER_BLOCK, 1, 1, 0, stream, parameters, NULL);
   if (result == CUDA_SUCCESS) return UDM_OK;
   const bool wrong_context =
       result == CUDA_ERROR_INVALID_CONTEXT || result == CUDA_ERROR_INVALID_HANDLE;
@@ -121,8 +119,8 @@ static udm_status check_backend_pointers(CUdeviceptr backend_pointers, int64_t s
   }
   if (stride < num_backends) {
     return udm_fail(UDM_ERROR_INVALID_ARGUMENT,
-                    "backend_pointers_stride is %" PRId64
-                    " elements, less than the %" PRId32 " backends of a row",
+                    "backend_pointers_stride is %" PRId64 " elements, less than the %" PRId32
+                    " backends of a row",
                     stride, num_backends);
   }
   return UDM_OK;

@@ -91,8 +91,7 @@ static int find_build_id(struct dl_phdr_info *info, size_t size, void *user_data
       ElfW(Nhdr) fields;
       memcpy(&fields, note, sizeof fields);
       const char *owner = note + sizeof fields;
-      const unsigned char *id =
-          (const unsigned char *)owner + ((fields.n_namesz + 3u) & ~3u);
+      const unsigned char *id = (const unsigned char *)owner + ((fields.n_namesz + 3u) & ~3u);
       const char *next = (const char *)id + ((fields.n_descsz + 3u) & ~3u);
       if (next > end) break;
       if (fields.n_type == NT_GNU_BUILD_ID && fields.n_namesz == 4 && !memcmp(owner, "GNU", 4)) {

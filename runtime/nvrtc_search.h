@@ -12,8 +12,7 @@
  * Receives one candidate: what to give dlopen, and whether the library is only
  * wanted if it is already in the process. Returns true to stop the search.
  */
-typedef bool (*nvrtc_candidate_callback)(void *user_data, const char *library,
-                                         bool already_loaded);
+typedef bool (*nvrtc_candidate_callback)(void *user_data, const char *library, bool already_loaded);
 
 /*
  * Calls back for every candidate, best first:

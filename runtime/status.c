@@ -14,10 +14,12 @@ static _Thread_local char last_error[UDM_MESSAGE_SIZE];
 const char *udm_status_name(udm_status status) {
   switch (status) {
 #define STATUS_NAME(name, value, text) \
-  case name: return #name;
+  case name:                           \
+    return #name;
     UDM_STATUS_TABLE(STATUS_NAME)
 #undef STATUS_NAME
-    case UDM_STATUS_FORCE_INT: break;
+    case UDM_STATUS_FORCE_INT:
+      break;
   }
   return "UDM_ERROR_UNKNOWN";
 }
@@ -25,10 +27,12 @@ const char *udm_status_name(udm_status status) {
 const char *udm_status_text(udm_status status) {
   switch (status) {
 #define STATUS_TEXT(name, value, text) \
-  case name: return text;
+  case name:                           \
+    return text;
     UDM_STATUS_TABLE(STATUS_TEXT)
 #undef STATUS_TEXT
-    case UDM_STATUS_FORCE_INT: break;
+    case UDM_STATUS_FORCE_INT:
+      break;
   }
   return "unknown status";
 }
@@ -40,7 +44,8 @@ int32_t udm_version(void) {
 }
 
 #define STRING_OF(x) #x
-#define VERSION_STRING(major, minor, patch) STRING_OF(major) "." STRING_OF(minor) "." STRING_OF(patch)
+#define VERSION_STRING(major, minor, patch) \
+  STRING_OF(major) "." STRING_OF(minor) "." STRING_OF(patch)
 
 const char *udm_version_string(void) {
   return VERSION_STRING(UDM_VERSION_MAJOR, UDM_VERSION_MINOR, UDM_VERSION_PATCH);

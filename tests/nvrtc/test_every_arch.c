@@ -117,8 +117,8 @@ int main(void) {
     printf("skipped: %s\n", udm_last_error());
     return 77;
   }
-  printf("NVRTC %d.%d, %d architectures: %s\n", (int)nvrtc.version_major,
-         (int)nvrtc.version_minor, (int)nvrtc.arch_count, nvrtc.path);
+  printf("NVRTC %d.%d, %d architectures: %s\n", (int)nvrtc.version_major, (int)nvrtc.version_minor,
+         (int)nvrtc.arch_count, nvrtc.path);
 #define IN_FOLDER(test) \
   cmocka_unit_test_setup_teardown(test, make_temporary_folder, remove_temporary_folder)
   const struct CMUnitTest tests[] = {

@@ -165,8 +165,7 @@ static void test_a_folder_others_may_write_to_is_not_used(void **state) {
   publish(&settings, path);
   assert_int_equal(chmod(*state, 0777), 0);
   assert_miss(&settings, &key);
-  assert_int_equal(udm_cache_publish(&settings, &key, image, sizeof image, path),
-                   UDM_ERROR_CACHE);
+  assert_int_equal(udm_cache_publish(&settings, &key, image, sizeof image, path), UDM_ERROR_CACHE);
   assert_non_null(strstr(udm_last_error(), "others may write"));
   assert_int_equal(chmod(*state, 0700), 0);
   assert_hit(&settings, &key, true);
@@ -177,8 +176,7 @@ static void test_a_folder_that_cannot_be_made_is_an_error_of_publish_only(void *
   write_file(path_in(*state, "file"), "x", 1);
   const struct settings settings = settings_for(path_in(*state, "file/cache"));
   assert_miss(&settings, &key);
-  assert_int_equal(udm_cache_publish(&settings, &key, image, sizeof image, path),
-                   UDM_ERROR_CACHE);
+  assert_int_equal(udm_cache_publish(&settings, &key, image, sizeof image, path), UDM_ERROR_CACHE);
   assert_non_null(strstr(udm_last_error(), "UDM_CACHE_DIR"));
 }
 
@@ -190,8 +188,7 @@ static void test_a_publish_that_fails_half_way_leaves_nothing(void **state) {
   publish(&settings, path);
   assert_int_equal(unlink(path), 0);
   write_file(path_in(path, "file"), "x", 1);
-  assert_int_equal(udm_cache_publish(&settings, &key, image, sizeof image, again),
-                   UDM_ERROR_CACHE);
+  assert_int_equal(udm_cache_publish(&settings, &key, image, sizeof image, again), UDM_ERROR_CACHE);
   assert_non_null(strstr(udm_last_error(), "renameat"));
   assert_int_equal(count_files(*state), 1); /* the folder in its place, no temporary file */
 }

@@ -45,11 +45,11 @@ static void accepts(const udm_decode_args *args) {
 }
 
 /* Sets one field of good arguments to a value that must be refused by its name. */
-#define REFUSES(field, value)                 \
-  do {                                        \
-    udm_decode_args broken_ = good_args();    \
-    broken_.field = (value);                  \
-    refuses(&broken_, #field);                \
+#define REFUSES(field, value)              \
+  do {                                     \
+    udm_decode_args broken_ = good_args(); \
+    broken_.field = (value);               \
+    refuses(&broken_, #field);             \
   } while (0)
 
 static void test_good_ones_pass(void **state) {

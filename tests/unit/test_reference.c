@@ -71,10 +71,10 @@ static void assert_ints(const int32_t *got, const int32_t *want, int count) {
   }
 }
 
-#define ASSERT_INTS(got, ...)                                          \
-  do {                                                                 \
-    const int32_t want_[] = {__VA_ARGS__};                             \
-    assert_ints((got), want_, (int)(sizeof want_ / sizeof want_[0]));  \
+#define ASSERT_INTS(got, ...)                                         \
+  do {                                                                \
+    const int32_t want_[] = {__VA_ARGS__};                            \
+    assert_ints((got), want_, (int)(sizeof want_ / sizeof want_[0])); \
   } while (0)
 
 #define U UNTOUCHED
@@ -238,7 +238,7 @@ static void test_page_sizes_that_are_no_power_of_two(void **state) {
   args.real_page_size = 3;
   run(&args);
   ASSERT_INTS(outputs[0].real_page_table[0], 333, 334, 335, U); /* 1000, 1003 and 1006 by 3 */
-  args.real_page_size = 100; /* larger than the row */
+  args.real_page_size = 100;                                    /* larger than the row */
   outputs[0].real_page_table[0][0] = U;
   outputs[0].real_page_table[0][1] = U;
   run(&args);
