@@ -73,9 +73,12 @@ const char *udm_cache_entry_state_name(udm_cache_entry_state state) {
   return "bad";
 }
 
+/* "sm_90-...": 90 */
 static int32_t arch_in_name(const char *name) {
-  int arch = 0;
-  return sscanf(name, "sm_%d-", &arch) == 1 && arch > 0 ? arch : 0;
+  char *end = NULL;
+  if (strncmp(name, "sm_", 3) != 0) return 0;
+  const long arch = strtol(name + 3, &end, 10);
+  return *end == '-' && arch > 0 && arch < INT32_MAX ? (int32_t)arch : 0;
 }
 
 /* Fills arch, state and reason from the bytes of an entry. */

@@ -62,14 +62,3 @@ udm_status udm_settings_resolve(const udm_options *options, struct settings *set
   settings->log_user_data = copy.log_user_data;
   return UDM_OK;
 }
-
-udm_status udm_check_struct_size(const char *what, const void *structure, size_t struct_size,
-                                 size_t needed) {
-  if (!structure) return udm_fail(UDM_ERROR_INVALID_ARGUMENT, "%s is null", what);
-  if (struct_size < needed) {
-    return udm_fail(UDM_ERROR_INVALID_ARGUMENT,
-                    "%s->struct_size is %zu, not %zu: set it to the structure's sizeof", what,
-                    struct_size, needed);
-  }
-  return UDM_OK;
-}
