@@ -270,7 +270,7 @@ __device__ void write_slots(const Arguments &args, const Outputs &outputs, int64
     done = (last - first) / 4 * 4;
     const int4 *vectors = reinterpret_cast<const int4 *>(source + first);
     constexpr int kVectors = kTile / 4 / kThreads;
-    int4 slots[kVectors];  // all loads in flight before the first store
+    int4 slots[kVectors] = {};  // all loads in flight before the first store
 #pragma unroll
     for (int v = 0; v < kVectors; ++v) {
       const int index = v * kThreads + threadIdx.x;
