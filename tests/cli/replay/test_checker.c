@@ -1,0 +1,237 @@
+/*
+ * The checker itself: every kind of wrong output must be found, where it is, and
+ * nothing else.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <string.h>
+
+#include "checker_fixture.h"
+#include "cmocka_headers.h"
+#include "replay/outputs.h"
+
+enum { kSteps = 130, kSpoilStep = 41 };
+
+static int32_t *elements(CUdeviceptr pointer) { return (int32_t *)(uintptr_t)pointer; }
+
+static int32_t first_length(const udm_decode_args *args) { return *elements(args->seq_lens); }
+
+/* The replay with the fault: one mismatch, and it is the one that is wanted. */
+static void expect_one(udm_extent extent, spoil_function spoil, const wrong_element *want) {
+  replay_result result;
+  fixture_run(extent, kSteps, kSpoilStep, spoil, &result);
+  assert_int_equal(result.mismatches.count, 1);
+  const wrong_element *got = &result.mismatches.first[0];
+  assert_int_equal(got->backend, want->backend);
+  assert_int_equal(got->output, want->output);
+  assert_int_equal(got->row, want->row);
+  assert_int_equal(got->column, want->column);
+  assert_int_equal(got->place, want->place);
+  if (want->step) assert_int_equal(got->step, want->step);
+}
+
+static void test_right_outputs_pass(void **state) {
+  (void)state;
+  for (int extent = UDM_EXTENT_ROW; extent <= UDM_EXTENT_BATCH_MAX; ++extent) {
+    replay_result result;
+    fixture_run((udm_extent)extent, kSteps, 0, NULL, &result);
+    assert_int_equal(result.steps, kSteps);
+    assert_int_equal(result.checked_steps, kSteps);
+    assert_int_equal(result.mismatches.count, 0);
+    /* and the steps are not trivial ones */
+    assert_true(result.counts.finished > 20);
+    assert_int_equal(result.max_batch_seen, 5);
+  }
+}
+
+/* ---- a wrong value in each output ---- */
+
+static int spoilt_output;
+
+static CUdeviceptr pointer_of(const udm_backend_outputs *backend, int output) {
+  CUdeviceptr pointers[UDM_OUTPUTS_PER_BACKEND];
+  memcpy(pointers, backend, sizeof(pointers));
+  return pointers[output];
+}
+
+static void flip_an_element(const udm_decode_args *args) {
+  elements(pointer_of(&args->backends[1], spoilt_output))[1] ^= 1;
+}
+
+static void test_wrong_value_in_each_output(void **state) {
+  (void)state;
+  for (int output = 0; output < UDM_OUTPUTS_PER_BACKEND; ++output) {
+    const bool has_rows = output == kPageTable1 || output == kRealPageTable;
+    spoilt_output = output;
+    expect_one(UDM_EXTENT_ROW, flip_an_element,
+               &(wrong_element){.step = kSpoilStep,
+                                .place = kInValues,
+                                .backend = 1,
+                                .output = output,
+                                .row = has_rows ? 0 : -1,
+                                .column = 1});
+    expect_one(UDM_EXTENT_BATCH_MAX, flip_an_element,
+               &(wrong_element){.step = kSpoilStep,
+                                .place = kInValues,
+                                .backend = 1,
+                                .output = output,
+                                .row = has_rows ? 0 : -1,
+                                .column = 1});
+  }
+}
+
+static void flip_last_slot(const udm_decode_args *args) {
+  elements(args->backends[0].page_table_1)[first_length(args) - 1] ^= 1;
+}
+
+static void test_wrong_last_column(void **state) {
+  (void)state;
+  replay_result result;
+  fixture_run(UDM_EXTENT_ROW, kSteps, kSpoilStep, flip_last_slot, &result);
+  assert_int_equal(result.mismatches.count, 1);
+  assert_int_equal(result.mismatches.first[0].place, kInValues);
+}
+
+/* ---- something is missing ---- */
+
+static void forget_a_row(const udm_decode_args *args) {
+  for (int32_t i = 0; i < first_length(args); ++i) {
+    elements(args->backends[1].page_table_1)[i] = kSentinel;
+  }
+}
+
+static void test_missing_row(void **state) {
+  (void)state;
+  replay_result result;
+  fixture_run(UDM_EXTENT_ROW, kSteps, kSpoilStep, forget_a_row, &result);
+  assert_true(result.mismatches.count > 1);
+  assert_int_equal(result.mismatches.first[0].got, kSentinel);
+  char text[256];
+  mismatch_describe(&result.mismatches.first[0], text, sizeof(text));
+  assert_non_null(strstr(text, "backend 1, page_table_1, row 0, column 0: nothing was written"));
+}
+
+/* ---- a stale value of the step before would be right by chance: it must not count ---- */
+
+static udm_decode_args earlier;
+
+static void remember_nothing_written(const udm_decode_args *args) {
+  earlier = *args;
+  for (int32_t i = 0; i < args->batch_size; ++i) {
+    elements(args->backends[0].seqlens_expanded)[i] = kSentinel;
+  }
+}
+
+static void test_unwritten_tensor(void **state) {
+  (void)state;
+  replay_result result;
+  fixture_run(UDM_EXTENT_ROW, kSteps, kSpoilStep, remember_nothing_written, &result);
+  assert_int_equal(result.mismatches.count, earlier.batch_size);
+  assert_int_equal(result.mismatches.first[0].output, kSeqlensExpanded);
+}
+
+/* ---- writes outside ---- */
+
+static void write_before_tensor(const udm_decode_args *args) {
+  elements(args->backends[0].page_table_1)[-1] = 7;
+}
+
+static void write_behind_lengths(const udm_decode_args *args) {
+  elements(args->backends[0].cache_seqlens)[args->batch_size] = 7;
+}
+
+static void write_behind_row(const udm_decode_args *args) {
+  elements(args->backends[1].page_table_1)[first_length(args)] = 7;
+}
+
+static void write_far_behind_row(const udm_decode_args *args) {
+  elements(args->backends[0].page_table_1)[args->page_table_stride - 1] = 7;
+}
+
+static void write_behind_tensor(const udm_decode_args *args) {
+  elements(args->backends[1].real_page_table)[5 * args->real_page_table_stride + 63] = 7;
+}
+
+static void write_to_unused_row(const udm_decode_args *args) {
+  elements(args->backends[1].real_page_table)[5 * args->real_page_table_stride - 1] = 7;
+}
+
+static void test_stray_writes(void **state) {
+  (void)state;
+  replay_result probe;
+  fixture_run(UDM_EXTENT_ROW, 1, 0, NULL, &probe);
+  const int64_t stride = probe.scheduler.max_context + kRowGap;
+  /* looked at each step */
+  expect_one(UDM_EXTENT_ROW, write_behind_lengths,
+             &(wrong_element){.step = kSpoilStep,
+                              .place = kOutsideExtent,
+                              .output = kCacheSeqlens,
+                              .row = -1,
+                              .column = 5});
+  replay_result result;
+  fixture_run(UDM_EXTENT_ROW, kSteps, kSpoilStep, write_behind_row, &result);
+  assert_int_equal(result.mismatches.count, 1);
+  assert_int_equal(result.mismatches.first[0].step, kSpoilStep);
+  assert_int_equal(result.mismatches.first[0].place, kOutsideExtent);
+  /* found by the sweep */
+  expect_one(
+      UDM_EXTENT_ROW, write_before_tensor,
+      &(wrong_element){.place = kOutsideExtent, .output = kPageTable1, .row = -1, .column = -1});
+  expect_one(UDM_EXTENT_ROW, write_far_behind_row,
+             &(wrong_element){
+                 .place = kOutsideExtent, .output = kPageTable1, .row = 0, .column = stride - 1});
+  const int64_t page_stride = probe.scheduler.max_context / 16 + kRowGap;
+  expect_one(UDM_EXTENT_ROW, write_behind_tensor,
+             &(wrong_element){.place = kOutsideExtent,
+                              .backend = 1,
+                              .output = kRealPageTable,
+                              .row = -1,
+                              .column = 5 * page_stride + 63});
+  expect_one(UDM_EXTENT_ROW, write_to_unused_row,
+             &(wrong_element){.place = kOutsideExtent,
+                              .backend = 1,
+                              .output = kRealPageTable,
+                              .row = 4,
+                              .column = page_stride - 1});
+}
+
+/* ---- the inputs are not believed: a wrong req_to_token or a wrong length is found ---- */
+
+static void run_again_with(const udm_decode_args *args, int32_t *spoilt, int32_t value) {
+  const int32_t kept = *spoilt;
+  *spoilt = value;
+  assert_int_equal(udm_decode_metadata_reference(args), UDM_OK);
+  *spoilt = kept;
+}
+
+static void misread_req_to_token(const udm_decode_args *args) {
+  const int64_t row = *(const int64_t *)(uintptr_t)args->req_pool_indices;
+  run_again_with(args, elements(args->req_to_token) + row * args->req_to_token_stride, 12345);
+}
+
+static void misread_length(const udm_decode_args *args) {
+  run_again_with(args, elements(args->seq_lens), first_length(args) + 1);
+}
+
+static void test_inputs_are_not_believed(void **state) {
+  (void)state;
+  replay_result result;
+  fixture_run(UDM_EXTENT_ROW, kSteps, kSpoilStep, misread_req_to_token, &result);
+  /* one slot and one page in each of two backends */
+  assert_int_equal(result.mismatches.count, 4);
+  fixture_run(UDM_EXTENT_ROW, kSteps, kSpoilStep, misread_length, &result);
+  assert_true(result.mismatches.count > 0);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_right_outputs_pass),
+      cmocka_unit_test(test_wrong_value_in_each_output),
+      cmocka_unit_test(test_wrong_last_column),
+      cmocka_unit_test(test_missing_row),
+      cmocka_unit_test(test_unwritten_tensor),
+      cmocka_unit_test(test_stray_writes),
+      cmocka_unit_test(test_inputs_are_not_believed),
+  };
+  return cmocka_run_group_tests_name("checker", tests, NULL, NULL);
+}

@@ -1,0 +1,176 @@
+/*
+ * The acceptance test of a GPU: see acceptance.h.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "acceptance.h"
+
+#include <stdio.h>
+
+#include "case_runner.h"
+#include "decode_case.h"
+#include "output.h"
+
+enum {
+  kBatchSizeCases = 2 * (kAcceptanceLargestBatch + 1), /* through both entries */
+  kContextCases = 20, /* in a second context, then in the first again */
+  kMismatchesShown = 8
+};
+
+static int64_t total_work(const acceptance *test) {
+  return test->cases + kBatchSizeCases + 2 * test->replays + kContextCases + kContextCases;
+}
+
+static void count_result(acceptance *test, bool matches, const char *what, const decode_case *c,
+                         const char *difference) {
+  progress_update(&test->bar, test->cases_done + test->replays_done);
+  if (matches) return;
+  if (++test->mismatches > kMismatchesShown) return;
+  char description[DECODE_CASE_TEXT_SIZE];
+  decode_case_describe(c, description, sizeof(description));
+  output_error("%s: %s (%s)", what, difference, description);
+}
+
+static bool fail(acceptance *test, const char *reason) {
+  snprintf(test->error, sizeof(test->error), "%s", reason);
+  return false;
+}
+
+/* False when the case could not be run. */
+static bool run_case(acceptance *test, case_runner *runner, const decode_case_request *request,
+                     const char *what) {
+  decode_case *c = NULL;
+  char difference[DECODE_CASE_TEXT_SIZE] = "";
+  bool matches = false;
+  if (decode_case_create(request, &c) != UDM_OK) return fail(test, udm_last_error());
+  const bool ran = case_runner_upload(runner, c) && case_runner_launch(runner, c) &&
+                   case_runner_compare(runner, c, &matches, difference, sizeof(difference));
+  if (ran) {
+    ++test->cases_done;
+    count_result(test, matches, what, c, difference);
+  }
+  decode_case_destroy(c);
+  return ran || fail(test, runner->error);
+}
+
+static bool run_batch_sizes(acceptance *test, case_runner *runner) {
+  for (int32_t i = 0; i < kBatchSizeCases; ++i) {
+    decode_case_request request = DECODE_CASE_REQUEST_INIT;
+    request.seed = (uint64_t)test->seed + (uint64_t)i;
+    request.table = i % 2 == 1;
+    request.batch_size = i / 2;
+    request.table_elements_bound = 20000;
+    if (!run_case(test, runner, &request, "every batch size")) return false;
+  }
+  return true;
+}
+
+static bool run_random(acceptance *test, case_runner *runner, int64_t count, const char *what) {
+  for (int64_t i = 0; i < count; ++i) {
+    decode_case_request request = DECODE_CASE_REQUEST_INIT;
+    request.seed = ((uint64_t)test->seed << 32) + (uint64_t)i;
+    request.table = i % 2 == 1;
+    if (!run_case(test, runner, &request, what)) return false;
+  }
+  return true;
+}
+
+/* Records the launch of the case into *exec. */
+static bool record(acceptance *test, case_runner *runner, const decode_case *c, CUgraphExec *exec) {
+  const cuda_driver *driver = runner->driver;
+  CUgraph graph = NULL;
+  CUresult result =
+      driver->cuStreamBeginCapture_v2(runner->stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL);
+  if (result == CUDA_SUCCESS) {
+    const bool launched = case_runner_launch(runner, c);
+    result = driver->cuStreamEndCapture(runner->stream, &graph);
+    if (!launched) {
+      if (graph) driver->cuGraphDestroy(graph);
+      return fail(test, runner->error);
+    }
+  }
+  if (result == CUDA_SUCCESS) result = driver->cuGraphInstantiateWithFlags(exec, graph, 0);
+  if (graph) driver->cuGraphDestroy(graph);
+  return result == CUDA_SUCCESS || fail(test, cuda_driver_error(driver, result));
+}
+
+static bool replay(acceptance *test, case_runner *runner, decode_case *c, CUgraphExec exec) {
+  char difference[DECODE_CASE_TEXT_SIZE] = "";
+  for (int64_t i = 0; i < test->replays; ++i) {
+    bool matches = false;
+    if (i > 0 && decode_case_next_step(c) != UDM_OK) return fail(test, udm_last_error());
+    if (!case_runner_upload_inputs(runner, c)) return fail(test, runner->error);
+    const CUresult result = runner->driver->cuGraphLaunch(exec, runner->stream);
+    if (result != CUDA_SUCCESS) return fail(test, cuda_driver_error(runner->driver, result));
+    if (!case_runner_compare(runner, c, &matches, difference, sizeof(difference))) {
+      return fail(test, runner->error);
+    }
+    ++test->replays_done;
+    count_result(test, matches, "replay of a graph", c, difference);
+  }
+  return true;
+}
+
+/* One launch recorded, then replayed with new lengths and rows in the same tensors. */
+static bool run_graph(acceptance *test, case_runner *runner, bool table) {
+  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  request.seed = (uint64_t)test->seed;
+  request.table = table;
+  request.batch_size = 61;
+  request.max_len = 700;
+  request.num_backends = table ? UDM_MAX_BACKENDS : UDM_MAX_DIRECT_BACKENDS;
+  request.real_page_size = 64;
+  decode_case *c = NULL;
+  CUgraphExec exec = NULL;
+  if (decode_case_create(&request, &c) != UDM_OK) return fail(test, udm_last_error());
+  bool ran = case_runner_upload(runner, c) || fail(test, runner->error);
+  ran = ran && record(test, runner, c, &exec) && replay(test, runner, c, exec);
+  if (exec) runner->driver->cuGraphExecDestroy(exec);
+  decode_case_destroy(c);
+  return ran;
+}
+
+static bool run_in_second_context(acceptance *test, CUcontext context) {
+  const cuda_driver *driver = &test->session->driver;
+  udm_context *udm = NULL;
+  CUstream stream = NULL;
+  bool ran = false;
+  if (udm_create(test->options, &udm) != UDM_OK) {
+    fail(test, udm_last_error());
+  } else if (driver->cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING) != CUDA_SUCCESS) {
+    fail(test, "cuStreamCreate failed in a second context");
+  } else {
+    case_runner runner = CASE_RUNNER_INIT(driver, udm, stream);
+    ran = run_random(test, &runner, kContextCases, "second context");
+    case_runner_release(&runner);
+  }
+  if (stream) driver->cuStreamDestroy_v2(stream);
+  udm_destroy(udm);
+  driver->cuCtxDestroy_v2(context); /* current: the thread has none afterwards */
+  return ran;
+}
+
+/* A second context, then the first one again: neither may know of the other. */
+static bool run_two_contexts(acceptance *test, case_runner *runner) {
+  const cuda_driver *driver = &test->session->driver;
+  CUcontext second = NULL;
+  CUresult result = driver->cuCtxCreate_v2(&second, 0, test->session->device);
+  if (result != CUDA_SUCCESS) return fail(test, cuda_driver_error(driver, result));
+  const bool ran = run_in_second_context(test, second);
+  result = driver->cuCtxSetCurrent(test->session->context);
+  if (result != CUDA_SUCCESS) return fail(test, cuda_driver_error(driver, result));
+  return ran && run_random(test, runner, kContextCases, "first context again");
+}
+
+bool acceptance_run(acceptance *test) {
+  case_runner runner =
+      CASE_RUNNER_INIT(&test->session->driver, test->session->udm, test->session->stream);
+  progress_start(&test->bar, "selftest", total_work(test));
+  const bool ran = run_batch_sizes(test, &runner) &&
+                   run_random(test, &runner, test->cases, "random case") &&
+                   run_graph(test, &runner, false) && run_graph(test, &runner, true) &&
+                   run_two_contexts(test, &runner);
+  progress_finish(&test->bar);
+  case_runner_release(&runner);
+  return ran;
+}

@@ -1,0 +1,224 @@
+/*
+ * udm doctor: what of this machine udm can use, and what is missing.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "arguments.h"
+#include "command.h"
+#include "output.h"
+#include "table.h"
+#include "udm.h"
+
+static const char kHelp[] =
+    "usage: udm doctor [--cache-dir DIR] [--json]\n"
+    "\n"
+    "Shows the driver, the GPUs, NVRTC and the cache layers, and for every GPU which image\n"
+    "will serve it: from the cache, from a read-only layer, or compiled by NVRTC. Exit 1,\n"
+    "with the cure, when a GPU cannot be served or there is none.\n"
+    "\n"
+    "  --cache-dir DIR   the cubin cache, instead of UDM_CACHE_DIR or ~/.cache/udm\n"
+    "  --json            one JSON object\n"
+    "\n"
+    "examples\n"
+    "  udm doctor\n"
+    "  UDM_NO_COMPILE=1 udm doctor         would a server that may not compile start here?\n"
+    "  udm doctor --json | jq .devices\n";
+
+enum { kCacheDir = kOptionFirst, kJson };
+
+static const struct option kOptions[] = {
+    {"cache-dir", required_argument, NULL, kCacheDir},
+    {"json", no_argument, NULL, kJson},
+    {"help", no_argument, NULL, kOptionHelp},
+    {NULL, 0, NULL, 0},
+};
+
+/* What was found, for people and for programs, filled side by side. */
+typedef struct findings {
+  const udm_options *options;
+  text_table table;
+  json_t *json;
+  json_t *problems; /* texts */
+} findings;
+
+static void add_problem(findings *found, const char *text) {
+  json_array_append_new(found->problems, json_string(text));
+}
+
+static void add_cuda_version(char *text, size_t size, int32_t version) {
+  snprintf(text, size, "%d.%d", version / 1000, version % 1000 / 10);
+}
+
+/* Returns how many devices there are. */
+static int32_t examine_driver(findings *found) {
+  udm_driver_info info = {.struct_size = sizeof(info)};
+  char version[32];
+  if (udm_query_driver(found->options, &info) != UDM_OK) {
+    table_add(&found->table, "driver\tnone");
+    json_object_set_new(found->json, "driver", json_null());
+    add_problem(found, udm_last_error());
+    return 0;
+  }
+  add_cuda_version(version, sizeof(version), info.version);
+  table_add(&found->table, "driver\tCUDA %s, %s", version, info.path);
+  json_object_set_new(found->json, "driver",
+                      json_pack("{s:s, s:s, s:i}", "path", info.path, "version", version, "devices",
+                                info.device_count));
+  if (info.device_count == 0) {
+    table_add(&found->table, "GPU\tnone");
+    add_problem(found,
+                "the driver finds no GPU: check nvidia-smi and CUDA_VISIBLE_DEVICES, or run on a "
+                "machine that has one");
+  }
+  return info.device_count;
+}
+
+/* The image that will serve a device, as JSON; null, and a problem, when none will. */
+static json_t *examine_image(findings *found, int32_t ordinal, int32_t arch) {
+  udm_image_plan plan = {.struct_size = sizeof(plan)};
+  if (udm_plan_image(found->options, arch, &plan) != UDM_OK) {
+    char text[9216];
+    snprintf(text, sizeof(text), "GPU %d (sm_%d) cannot be served: %s", ordinal, arch,
+             udm_last_error());
+    add_problem(found, text);
+    table_add(&found->table, "\tno image: see below");
+    return json_null();
+  }
+  const char *source = udm_image_source_name(plan.source);
+  table_add(&found->table, "\timage: sm_%d from %s, %s", plan.image_arch, source, plan.detail);
+  char image_arch[16];
+  snprintf(image_arch, sizeof(image_arch), "sm_%d", plan.image_arch);
+  return json_pack("{s:s, s:s, s:s}", "source", source, "arch", image_arch, "detail", plan.detail);
+}
+
+static void examine_device(findings *found, int32_t ordinal, json_t *list) {
+  udm_device_info info = {.struct_size = sizeof(info)};
+  char memory[32];
+  char arch[16];
+  if (udm_query_device(found->options, ordinal, &info) != UDM_OK) {
+    table_add(&found->table, "GPU %d\tcannot be asked", ordinal);
+    add_problem(found, udm_last_error());
+    return;
+  }
+  output_bytes(memory, sizeof(memory), info.memory_bytes);
+  snprintf(arch, sizeof(arch), "sm_%d", info.arch);
+  table_add(&found->table, "GPU %d\t%s, %s, %d multiprocessors, %s", ordinal, info.name, arch,
+            info.multiprocessor_count, memory);
+  json_t *image = examine_image(found, ordinal, info.arch);
+  json_array_append_new(
+      list, json_pack("{s:i, s:s, s:s, s:i, s:I, s:o}", "ordinal", ordinal, "name", info.name,
+                      "arch", arch, "multiprocessors", info.multiprocessor_count, "memory_bytes",
+                      (json_int_t)info.memory_bytes, "image", image));
+}
+
+static void examine_nvrtc(findings *found) {
+  udm_nvrtc_info info = {.struct_size = sizeof(info)};
+  if (udm_query_nvrtc(found->options, &info) != UDM_OK) {
+    table_add(&found->table, "NVRTC\tnone");
+    json_object_set_new(found->json, "nvrtc", json_null());
+    json_object_set_new(found->json, "nvrtc_error", json_string(udm_last_error()));
+    return;
+  }
+  char archs[512] = "";
+  json_t *list = json_array();
+  for (int32_t i = 0; i < info.arch_count; ++i) {
+    const size_t used = strlen(archs);
+    snprintf(archs + used, sizeof(archs) - used, " sm_%d", info.archs[i]);
+    json_array_append_new(list, json_sprintf("sm_%d", info.archs[i]));
+  }
+  table_add(&found->table, "NVRTC\t%d.%d, %s", info.version_major, info.version_minor, info.path);
+  table_add(&found->table, "\tcompiles for%s", archs);
+  char version[32];
+  snprintf(version, sizeof(version), "%d.%d", info.version_major, info.version_minor);
+  json_object_set_new(
+      found->json, "nvrtc",
+      json_pack("{s:s, s:s, s:o}", "version", version, "path", info.path, "archs", list));
+}
+
+static void examine_cache(findings *found) {
+  udm_cache_layer_info info = {.struct_size = sizeof(info)};
+  json_t *list = json_array();
+  for (int32_t layer = 0; udm_query_cache_layer(found->options, layer, &info) == UDM_OK; ++layer) {
+    const char *path = info.path[0] ? info.path : "no folder";
+    const char *kind = info.writable ? "writable" : "read-only";
+    if (info.usable) {
+      table_add(&found->table, "%s\t%s, %s", layer ? "" : "cache", path, kind);
+    } else {
+      table_add(&found->table, "%s\t%s, not used: %s", layer ? "" : "cache", path, info.reason);
+    }
+    json_array_append_new(
+        list, json_pack("{s:s, s:b, s:b, s:s}", "path", info.path, "writable", info.writable,
+                        "usable", info.usable, "reason", info.reason));
+  }
+  json_object_set_new(found->json, "cache", list);
+}
+
+static int report(findings *found, bool json) {
+  const size_t problems = json_array_size(found->problems);
+  const int code = problems == 0 ? kExitDone : kExitCouldNot;
+  const bool can_prewarm = json_is_object(json_object_get(found->json, "nvrtc"));
+  json_object_set_new(found->json, "ok", json_boolean(problems == 0));
+  json_object_set(found->json, "problems", found->problems);
+  if (!json) {
+    table_print(&found->table, stdout, 0, "");
+    const char *nvrtc_error = json_string_value(json_object_get(found->json, "nvrtc_error"));
+    if (nvrtc_error) printf("%s\n", nvrtc_error);
+    if (problems == 0) {
+      printf("%sEvery GPU of this machine will be served.%s\n", output_escape(stdout, kStyleGood),
+             output_escape(stdout, kStylePlain));
+    } else if (json_array_size(json_object_get(found->json, "devices")) == 0 && can_prewarm) {
+      printf(
+          "No GPU can be served here, but 'udm prewarm' can fill the cache for other machines.\n");
+    }
+    fflush(stdout);
+  }
+  for (size_t i = 0; i < problems; ++i) {
+    output_error("%s", json_string_value(json_array_get(found->problems, i)));
+  }
+  return json ? output_json(json_incref(found->json), code) : code;
+}
+
+static int run(const udm_options *options, bool json) {
+  findings found = {options, TABLE_INIT, json_object(), json_array()};
+  json_t *devices = json_array();
+  json_object_set_new(found.json, "version", json_string(udm_version_string()));
+  table_add(&found.table, "udm\t%s", udm_version_string());
+  const int32_t count = examine_driver(&found);
+  json_object_set(found.json, "devices", devices);
+  for (int32_t i = 0; i < count; ++i) examine_device(&found, i, devices);
+  examine_nvrtc(&found);
+  examine_cache(&found);
+  const int code = report(&found, json);
+  json_decref(devices);
+  json_decref(found.json);
+  json_decref(found.problems);
+  table_free(&found.table);
+  return code;
+}
+
+int doctor_main(int argc, char **argv) {
+  udm_options options = UDM_OPTIONS_INIT;
+  bool json = false;
+  int option;
+  options.log = output_log;
+  while ((option = arguments_next(argc, argv, kOptions)) != -1) {
+    switch (option) {
+      case kCacheDir:
+        options.cache_dir = optarg;
+        break;
+      case kJson:
+        json = true;
+        break;
+      case kOptionHelp:
+        fputs(kHelp, stdout);
+        return kExitDone;
+      default:
+        return kExitUsage;
+    }
+  }
+  if (!arguments_positional(argc, argv, 0, "")) return kExitUsage;
+  return run(&options, json);
+}

@@ -1,0 +1,106 @@
+/*
+ * The udm program: finds the command that was asked for and runs it.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "command.h"
+#include "output.h"
+#include "udm.h"
+
+static const command_entry kCommands[] = {
+    {"doctor", "say what of this machine udm can use, and what is missing", doctor_main},
+    {"prewarm", "compile the kernel into the cache, with or without a GPU", prewarm_main},
+    {"cache", "look at the cubin cache", cache_main},
+    {"replay", "run a request trace through the kernel, step by step", replay_main},
+    {"selftest", "accept this machine's GPU: kernel against reference", selftest_main},
+};
+
+enum { kCommandCount = sizeof(kCommands) / sizeof(kCommands[0]) };
+
+static void print_help(FILE *file) {
+  fputs(
+      "udm: the attention metadata of every draft backend, in one kernel launch\n"
+      "\n"
+      "usage: udm COMMAND [OPTION...]\n"
+      "       udm --help | --version\n"
+      "\n"
+      "commands\n",
+      file);
+  for (size_t i = 0; i < kCommandCount; ++i) {
+    fprintf(file, "  %-10s %s\n", kCommands[i].name, kCommands[i].summary);
+  }
+  fputs(
+      "\n"
+      "A first round on a new machine\n"
+      "  udm doctor                      what is there, what is missing\n"
+      "  udm prewarm                     compile once, before anything is served\n"
+      "  udm selftest                    is this GPU's answer right, everywhere?\n"
+      "  udm replay TRACE --check        the main job, every step checked\n"
+      "\n"
+      "'udm COMMAND --help' explains a command. Every command takes --json and then prints\n"
+      "one JSON object. Exit codes: 0 done, 1 could not, 2 wrong usage.\n",
+      file);
+}
+
+/* How many single-character edits turn a into b (Levenshtein), for short words. */
+static size_t edit_distance(const char *a, const char *b) {
+  size_t row[32];
+  const size_t width = strlen(b);
+  if (width + 1 > sizeof(row) / sizeof(row[0])) return SIZE_MAX;
+  for (size_t j = 0; j <= width; ++j) row[j] = j;
+  for (size_t i = 1; a[i - 1]; ++i) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= width; ++j) {
+      const size_t replace = diagonal + (a[i - 1] != b[j - 1]);
+      const size_t edit = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
+      diagonal = row[j];
+      row[j] = replace < edit ? replace : edit;
+    }
+  }
+  return row[width];
+}
+
+static int unknown_command(const char *name) {
+  const command_entry *closest = NULL;
+  size_t least = 3; /* further off than two edits is another word */
+  for (size_t i = 0; i < kCommandCount; ++i) {
+    const size_t distance = edit_distance(name, kCommands[i].name);
+    if (distance < least) {
+      least = distance;
+      closest = &kCommands[i];
+    }
+  }
+  if (closest) {
+    output_error("there is no command '%s': did you mean '%s'?", name, closest->name);
+  } else {
+    output_error("there is no command '%s': 'udm --help' lists them", name);
+  }
+  return kExitUsage;
+}
+
+static int run(int argc, char **argv) {
+  if (argc < 2) {
+    print_help(stderr);
+    return kExitUsage;
+  }
+  const char *name = argv[1];
+  if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+    print_help(stdout);
+    return kExitDone;
+  }
+  if (strcmp(name, "--version") == 0) {
+    printf("udm %s\n", udm_version_string());
+    return kExitDone;
+  }
+  for (size_t i = 0; i < kCommandCount; ++i) {
+    if (strcmp(name, kCommands[i].name) == 0) return kCommands[i].run(argc - 1, argv + 1);
+  }
+  return unknown_command(name);
+}
+
+int main(int argc, char **argv) { return output_finish(run(argc, argv)); }

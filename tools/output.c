@@ -1,0 +1,104 @@
+/*
+ * What the program says: see output.h.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "output.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "command.h"
+
+enum { kMessageSize = 9216 }; /* holds a whole udm_last_error() */
+
+/* What a trace or a path brings along must not steer the terminal. */
+static void hide_control_characters(char *text) {
+  for (; *text; ++text) {
+    if (iscntrl((unsigned char)*text) && *text != '\n' && *text != '\t') *text = '?';
+  }
+}
+
+void output_error(const char *format, ...) {
+  char message[kMessageSize];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(message, sizeof(message), format, arguments);
+  va_end(arguments);
+  hide_control_characters(message);
+  fprintf(stderr, "udm: %s\n", message);
+}
+
+int output_fail(bool json, const char *format, ...) {
+  char message[kMessageSize];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(message, sizeof(message), format, arguments);
+  va_end(arguments);
+  output_error("%s", message);
+  if (!json) return kExitCouldNot;
+  /* a path that is not UTF-8 cannot stand in JSON */
+  json_t *text = json_string(message);
+  if (!text) text = json_string("see the message on stderr");
+  return output_json(json_pack("{s:o*}", "error", text), kExitCouldNot);
+}
+
+int output_json(json_t *object, int code) {
+  if (!object) {
+    output_error("cannot make the JSON object: out of memory, or a text that is not UTF-8");
+    return kExitCouldNot;
+  }
+  const int dumped = json_dumpf(object, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+  putchar('\n');
+  json_decref(object);
+  return dumped == 0 ? code : kExitCouldNot;
+}
+
+int output_finish(int code) {
+  const bool failed = ferror(stdout) != 0;
+  if (fclose(stdout) == 0 && !failed) return code;
+  output_error("cannot write to standard output: %s", errno ? strerror(errno) : "write error");
+  return code == kExitDone ? kExitCouldNot : code;
+}
+
+static bool wants_colour(FILE *file) {
+  const char *no_color = getenv("NO_COLOR");
+  if (no_color && no_color[0]) return false;
+  const char *term = getenv("TERM");
+  return isatty(fileno(file)) && term && strcmp(term, "dumb") != 0;
+}
+
+const char *output_escape(FILE *file, output_style style) {
+  if (!wants_colour(file)) return "";
+  switch (style) {
+    case kStyleBold:
+      return "\033[1m";
+    case kStyleGood:
+      return "\033[32m";
+    case kStyleBad:
+      return "\033[31m";
+    case kStylePlain:
+      break;
+  }
+  return "\033[0m";
+}
+
+void output_bytes(char *text, size_t size, uint64_t bytes) {
+  static const char *const kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+  size_t unit = 0;
+  double value = (double)bytes;
+  while (value >= 1024 && unit + 1 < sizeof(kUnits) / sizeof(kUnits[0])) {
+    value /= 1024;
+    ++unit;
+  }
+  snprintf(text, size, unit ? "%.1f %s" : "%.0f %s", value, kUnits[unit]);
+}
+
+void output_log(void *user_data, udm_log_level level, const char *message) {
+  (void)user_data;
+  if (level == UDM_LOG_WARNING) output_error("warning: %s", message);
+}

@@ -1,0 +1,39 @@
+/*
+ * What the program says: messages on stderr as "udm: ...", one JSON object or
+ * a report on stdout, colour where a person looks.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef UDM_TOOLS_OUTPUT_H
+#define UDM_TOOLS_OUTPUT_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "udm.h"
+
+/* One message on stderr, "udm: " before it and a newline after it. */
+void output_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* output_error() and, with json, {"error": message} on stdout. Returns kExitCouldNot. */
+int output_fail(bool json, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Prints the object on stdout and frees it. Returns code, or kExitCouldNot without memory. */
+int output_json(json_t *object, int code);
+
+/* Flushes stdout; a write that failed turns code into kExitCouldNot. */
+int output_finish(int code);
+
+/* Escape sequences for file; "" unless it is a terminal that wants colour. */
+typedef enum output_style { kStylePlain, kStyleBold, kStyleGood, kStyleBad } output_style;
+const char *output_escape(FILE *file, output_style style);
+
+/* "3.2 MiB" into text. */
+void output_bytes(char *text, size_t size, uint64_t bytes);
+
+/* A udm_log_callback that prints the library's warnings as messages. */
+void output_log(void *user_data, udm_log_level level, const char *message);
+
+#endif /* UDM_TOOLS_OUTPUT_H */

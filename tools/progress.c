@@ -1,0 +1,55 @@
+/*
+ * A progress bar on stderr: see progress.h.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "progress.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { kBarWidth = 32 };
+
+static double now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+void progress_start(progress_bar *progress, const char *label, int64_t total) {
+  const char *term = getenv("TERM");
+  progress->label = label;
+  progress->total = total;
+  progress->started = now();
+  progress->shown = 0;
+  progress->visible = isatty(STDERR_FILENO) && term && strcmp(term, "dumb") != 0;
+}
+
+void progress_update(progress_bar *progress, int64_t done) {
+  if (!progress->visible) return;
+  const double time = now();
+  if (time - progress->shown < 0.1) return;
+  progress->shown = time;
+  const double elapsed = time - progress->started;
+  if (progress->total <= 0) {
+    fprintf(stderr, "\r\033[K%s  %" PRId64 "  %.0f s", progress->label, done, elapsed);
+    return;
+  }
+  const double share = (double)done / (double)progress->total;
+  char bar[kBarWidth + 1];
+  memset(bar, '.', kBarWidth);
+  memset(bar, '#', (size_t)(share * kBarWidth));
+  bar[kBarWidth] = '\0';
+  fprintf(stderr, "\r\033[K%s  [%s] %" PRId64 "/%" PRId64, progress->label, bar, done,
+          progress->total);
+  if (done > 0) fprintf(stderr, "  %.0f s left", elapsed / share - elapsed);
+}
+
+void progress_finish(progress_bar *progress) {
+  if (progress->visible && progress->shown > 0) fputs("\r\033[K", stderr);
+  progress->visible = false;
+}

@@ -1,0 +1,28 @@
+/*
+ * A progress bar on stderr, shown only when stderr is a terminal.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef UDM_TOOLS_PROGRESS_H
+#define UDM_TOOLS_PROGRESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct progress_bar {
+  const char *label;
+  int64_t total; /* 0: not known */
+  double started;
+  double shown;
+  bool visible;
+} progress_bar;
+
+void progress_start(progress_bar *progress, const char *label, int64_t total);
+
+/* Redraws at most ten times a second. Not thread-safe. */
+void progress_update(progress_bar *progress, int64_t done);
+
+/* Wipes the bar. */
+void progress_finish(progress_bar *progress);
+
+#endif /* UDM_TOOLS_PROGRESS_H */

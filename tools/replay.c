@@ -1,0 +1,272 @@
+/*
+ * udm replay: the main job on real input.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "arguments.h"
+#include "command.h"
+#include "output.h"
+#include "replay/device.h"
+#include "replay/report.h"
+#include "replay/run.h"
+#include "replay/trace.h"
+
+static const char kHelp[] =
+    "usage: udm replay TRACE [OPTION...]\n"
+    "\n"
+    "Runs a request trace as a server would: continuous batching, a paged KV allocator,\n"
+    "speculative accepts. Every decode step fills the metadata of all draft backends with\n"
+    "one udm call. TRACE is CSV with the columns ContextTokens and GeneratedTokens, or JSON\n"
+    "lines with input_length and output_length. Arrival times are not waited for: requests\n"
+    "join in their order, as soon as a batch slot and KV pages are free.\n"
+    "\n"
+    "where\n"
+    "  --device auto|gpu|cpu    auto takes the GPU, or without one the C reference (auto)\n"
+    "  --gpu ORDINAL            which GPU (0)\n"
+    "  --cache-dir DIR          the cubin cache\n"
+    "load\n"
+    "  --max-batch N            requests at once (64)\n"
+    "  --max-context N          longer requests are rejected (the trace's longest)\n"
+    "  --pool-tokens N          the KV pool (room for max-batch average requests)\n"
+    "  --draft-tokens N         a step accepts 1 to 1+N tokens (3)\n"
+    "  --steps N                decode steps; 0: once through the trace (2000)\n"
+    "  --seed N                 of the accepts (1)\n"
+    "call\n"
+    "  --backends N             1 to 3, with --entry table 1 to 8 (3)\n"
+    "  --page-size P            tokens per KV page (64)\n"
+    "  --topk K                 nsa_index_topk (2048)\n"
+    "  --extent row|batch-max   which columns of the page tables are written (row)\n"
+    "  --entry direct|table     pointers as kernel arguments, or in device memory (direct)\n"
+    "result\n"
+    "  --check                  compare every element of every step with what the allocator\n"
+    "                           knows, and look for writes outside; exit 1 on a mismatch\n"
+    "  --json                   one JSON object\n"
+    "\n"
+    "examples\n"
+    "  udm replay trace.jsonl --check\n"
+    "  udm replay trace.csv --device cpu --check --max-batch 256\n"
+    "  udm replay trace.csv --device gpu --steps 0 --json\n";
+
+typedef enum device_choice { kDeviceAuto, kDeviceGpu, kDeviceCpu } device_choice;
+
+typedef struct replay_command {
+  const char *trace_path;
+  replay_options options;
+  udm_options udm;
+  device_choice device;
+  int32_t gpu;
+  bool json;
+  bool help;
+} replay_command;
+
+enum {
+  kDevice = kOptionFirst,
+  kGpu,
+  kCacheDir,
+  kMaxBatch,
+  kMaxContext,
+  kPoolTokens,
+  kDraftTokens,
+  kSteps,
+  kSeed,
+  kBackends,
+  kPageSize,
+  kTopk,
+  kExtent,
+  kEntry,
+  kCheck,
+  kJson
+};
+
+static const struct option kOptions[] = {
+    {"device", required_argument, NULL, kDevice},
+    {"gpu", required_argument, NULL, kGpu},
+    {"cache-dir", required_argument, NULL, kCacheDir},
+    {"max-batch", required_argument, NULL, kMaxBatch},
+    {"max-context", required_argument, NULL, kMaxContext},
+    {"pool-tokens", required_argument, NULL, kPoolTokens},
+    {"draft-tokens", required_argument, NULL, kDraftTokens},
+    {"steps", required_argument, NULL, kSteps},
+    {"seed", required_argument, NULL, kSeed},
+    {"backends", required_argument, NULL, kBackends},
+    {"page-size", required_argument, NULL, kPageSize},
+    {"topk", required_argument, NULL, kTopk},
+    {"extent", required_argument, NULL, kExtent},
+    {"entry", required_argument, NULL, kEntry},
+    {"check", no_argument, NULL, kCheck},
+    {"json", no_argument, NULL, kJson},
+    {"help", no_argument, NULL, kOptionHelp},
+    {NULL, 0, NULL, 0},
+};
+
+/* The options that are an int32 in a range. */
+typedef struct number_option {
+  int option;
+  const char *name;
+  int32_t least;
+  int32_t most;
+  size_t offset; /* in replay_command */
+} number_option;
+
+static const number_option kNumbers[] = {
+    {kGpu, "--gpu", 0, 1023, offsetof(replay_command, gpu)},
+    {kMaxBatch, "--max-batch", 1, 65536, offsetof(replay_command, options.max_batch)},
+    {kMaxContext, "--max-context", 1, INT32_MAX - 65536,
+     offsetof(replay_command, options.max_context)},
+    {kDraftTokens, "--draft-tokens", 0, 1024, offsetof(replay_command, options.draft_tokens)},
+    {kBackends, "--backends", 1, UDM_MAX_BACKENDS, offsetof(replay_command, options.num_backends)},
+    {kPageSize, "--page-size", 1, 65536, offsetof(replay_command, options.page_size)},
+    {kTopk, "--topk", 0, INT32_MAX, offsetof(replay_command, options.nsa_index_topk)},
+};
+
+static bool set_number(replay_command *command, int option, const char *text) {
+  for (size_t i = 0; i < sizeof(kNumbers) / sizeof(kNumbers[0]); ++i) {
+    const number_option *number = &kNumbers[i];
+    if (number->option != option) continue;
+    int64_t value = 0;
+    if (!arguments_number(number->name, text, number->least, number->most, &value)) return false;
+    const int32_t narrow = (int32_t)value;
+    memcpy((char *)command + number->offset, &narrow, sizeof(narrow));
+    return true;
+  }
+  return false;
+}
+
+static bool set_choice(replay_command *command, int option, const char *text) {
+  static const char *const kDevices[] = {"auto", "gpu", "cpu", NULL};
+  static const char *const kExtents[] = {"row", "batch-max", NULL};
+  static const char *const kEntries[] = {"direct", "table", NULL};
+  int choice = -1;
+  if (option == kDevice) {
+    choice = arguments_choice("--device", text, kDevices);
+    command->device = (device_choice)choice;
+  } else if (option == kExtent) {
+    choice = arguments_choice("--extent", text, kExtents);
+    command->options.extent = choice == 1 ? UDM_EXTENT_BATCH_MAX : UDM_EXTENT_ROW;
+  } else {
+    choice = arguments_choice("--entry", text, kEntries);
+    command->options.table = choice == 1;
+  }
+  return choice >= 0;
+}
+
+static bool set_option(replay_command *command, int option, const char *text) {
+  int64_t seed = 0;
+  switch (option) {
+    case kOptionHelp:
+      command->help = true;
+      return true;
+    case kJson:
+      command->json = true;
+      return true;
+    case kCheck:
+      command->options.check = true;
+      return true;
+    case kCacheDir:
+      command->udm.cache_dir = text;
+      return true;
+    case kSteps:
+      return arguments_number("--steps", text, 0, INT32_MAX, &command->options.steps);
+    case kPoolTokens:
+      return arguments_number("--pool-tokens", text, 1, INT32_MAX, &command->options.pool_tokens);
+    case kSeed:
+      if (!arguments_number("--seed", text, 0, INT64_MAX, &seed)) return false;
+      command->options.seed = (uint64_t)seed;
+      return true;
+    case kDevice:
+    case kExtent:
+    case kEntry:
+      return set_choice(command, option, text);
+    default:
+      return set_number(command, option, text);
+  }
+}
+
+static bool parse(int argc, char **argv, replay_command *command) {
+  int option;
+  while ((option = arguments_next(argc, argv, kOptions)) != -1) {
+    if (option == '?' || !set_option(command, option, optarg)) return false;
+    if (command->help) return true;
+  }
+  if (!arguments_positional(argc, argv, 1, "TRACE")) return false;
+  command->trace_path = argv[optind];
+  if (!command->options.table && command->options.num_backends > UDM_MAX_DIRECT_BACKENDS) {
+    output_error("--backends: the direct entry takes 1 to %d; --entry table takes up to %d",
+                 UDM_MAX_DIRECT_BACKENDS, UDM_MAX_BACKENDS);
+    return false;
+  }
+  return true;
+}
+
+/* note says why an automatic choice fell on the CPU. */
+static replay_device *choose_device(const replay_command *command, const char **note, char *error,
+                                    size_t size) {
+  if (command->device != kDeviceCpu) {
+    replay_device *gpu = device_gpu_create(&command->udm, command->gpu, error, size);
+    if (gpu) return gpu;
+    if (command->device == kDeviceGpu) {
+      const size_t used = strlen(error);
+      snprintf(error + used, size - used, "; --device cpu runs the C reference instead");
+      return NULL;
+    }
+    output_error("no GPU can be used, so the CPU reference runs: %s", error);
+    *note = "no GPU can be used";
+  }
+  replay_device *cpu = device_cpu_create();
+  if (!cpu) snprintf(error, size, "out of memory");
+  return cpu;
+}
+
+static int print_report(const replay_command *command, const replay_report *report) {
+  const mismatch_log *mismatches = &report->result->mismatches;
+  const int code = mismatches->count == 0 ? kExitDone : kExitCouldNot;
+  replay_report_mismatches(mismatches);
+  if (command->json) return output_json(replay_report_json(report), code);
+  replay_report_print(report);
+  return code;
+}
+
+static int run(const replay_command *command) {
+  char error[kDeviceErrorSize] = "";
+  const char *note = "";
+  request_trace trace = TRACE_INIT;
+  replay_device *device = NULL;
+  replay_result result;
+  int code = kExitCouldNot;
+  if (!trace_read(command->trace_path, &trace, error, sizeof(error))) goto failed;
+  device = choose_device(command, &note, error, sizeof(error));
+  if (!device) goto failed;
+  if (!replay_run(&trace, &command->options, device, &result, error, sizeof(error))) goto failed;
+  code = print_report(command, &(replay_report){command->trace_path, &trace, &command->options,
+                                                device, note, &result});
+  goto cleanup;
+
+failed:
+  code = output_fail(command->json, "%s", error);
+
+cleanup:
+  if (device) device->operations->destroy(device);
+  trace_free(&trace);
+  return code;
+}
+
+int replay_main(int argc, char **argv) {
+  replay_command command = {
+      .options = {.max_batch = 64,
+                  .page_size = 64,
+                  .draft_tokens = 3,
+                  .num_backends = 3,
+                  .nsa_index_topk = 2048,
+                  .steps = 2000,
+                  .seed = 1},
+      .udm = UDM_OPTIONS_INIT,
+  };
+  command.udm.log = output_log;
+  if (!parse(argc, argv, &command)) return kExitUsage;
+  if (!command.help) return run(&command);
+  fputs(kHelp, stdout);
+  return kExitDone;
+}

@@ -1,0 +1,79 @@
+/*
+ * Compares what a step wrote with what the allocator knows: which request holds
+ * which pages. Neither req_to_token nor the C reference is looked at.
+ *
+ * After the comparison the elements that had to be written are set to the
+ * sentinel again, so that the next step must write them anew, and so that
+ * whatever is not the sentinel afterwards was written where it must not be: a
+ * band behind every row is looked at each step, everything in check_sweep().
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef UDM_TOOLS_REPLAY_CHECK_H
+#define UDM_TOOLS_REPLAY_CHECK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "device.h"
+#include "mismatch.h"
+#include "outputs.h"
+#include "scheduler.h"
+
+typedef struct table_row_view {
+  const int32_t *slots; /* of page_table_1 */
+  const int32_t *pages; /* of real_page_table; NULL: there is none */
+} table_row_view;
+
+typedef struct step_checker {
+  replay_device *device;
+  const output_tensors *outputs;
+  udm_extent extent;
+  int32_t nsa_index_topk;
+  mismatch_log log;
+  int64_t step;
+
+  int32_t *staging; /* NULL: the host reads the device's memory */
+  int64_t staging_count;
+  int64_t staging_used;
+  int32_t *want_slots; /* one row of each table, with its gap */
+  int32_t *want_pages;
+  int32_t *want_lengths;                    /* the largest of the other tensors, with its guards */
+  table_row_view (*rows)[UDM_MAX_BACKENDS]; /* max_batch of them */
+} step_checker;
+
+/* False without memory; device->error may say more. */
+bool checker_create(step_checker *checker, replay_device *device, const output_tensors *outputs,
+                    udm_extent extent, int32_t nsa_index_topk);
+void checker_destroy(step_checker *checker);
+
+/*
+ * Checks the step whose batch is scheduler->running, padded to batch_size.
+ * When it returns, every element that had to be written is the sentinel again.
+ */
+void check_step(step_checker *checker, const batch_scheduler *scheduler, int32_t batch_size,
+                int64_t step);
+
+/* After check_step(): looks at every element of every allocation. */
+void check_sweep(step_checker *checker);
+
+/* The parts of check_step(), each in a file of its own. */
+void check_lengths(step_checker *checker, const batch_scheduler *scheduler, int32_t batch_size);
+void check_tables(step_checker *checker, const batch_scheduler *scheduler, int32_t batch_size);
+
+/* What the parts share. */
+const int32_t *checker_view(step_checker *checker, CUdeviceptr from, int64_t count);
+bool checker_has_staging(const step_checker *checker, int64_t count);
+void checker_wait(step_checker *checker);
+
+/*
+ * Compares count elements, of which [first_live, last_live) had to be written;
+ * origin says where got[0] lies.
+ */
+void checker_compare(step_checker *checker, const int32_t *got, const int32_t *want, int64_t count,
+                     int64_t first_live, int64_t last_live, const wrong_element *origin);
+
+/* The tokens of row i of the batch, padding included. */
+int32_t checker_length(const batch_scheduler *scheduler, int32_t i);
+
+#endif /* UDM_TOOLS_REPLAY_CHECK_H */

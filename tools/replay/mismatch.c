@@ -1,0 +1,38 @@
+/*
+ * A log of wrong elements: see mismatch.h.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "mismatch.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "outputs.h"
+
+void mismatch_log_add(mismatch_log *log, const wrong_element *mismatch) {
+  if (log->count < kMismatchesKept) log->first[log->count] = *mismatch;
+  ++log->count;
+}
+
+int mismatch_log_kept(const mismatch_log *log) {
+  return log->count < kMismatchesKept ? (int)log->count : kMismatchesKept;
+}
+
+void mismatch_describe(const wrong_element *mismatch, char *text, size_t size) {
+  char row[48] = "";
+  if (mismatch->row >= 0) snprintf(row, sizeof(row), "row %" PRId64 ", ", mismatch->row);
+  const int used = snprintf(text, size, "step %" PRId64 ", backend %d, %s, %s%s %" PRId64 ": ",
+                            mismatch->step, mismatch->backend, kOutputNames[mismatch->output], row,
+                            row[0] ? "column" : "element", mismatch->column);
+  if (used < 0 || (size_t)used >= size) return;
+  text += used;
+  size -= (size_t)used;
+  if (mismatch->place == kOutsideExtent) {
+    snprintf(text, size, "%d was written outside the stated columns", mismatch->got);
+  } else if (mismatch->got == kSentinel) {
+    snprintf(text, size, "nothing was written, want %d", mismatch->want);
+  } else {
+    snprintf(text, size, "got %d, want %d", mismatch->got, mismatch->want);
+  }
+}

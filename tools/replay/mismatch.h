@@ -1,0 +1,43 @@
+/*
+ * A log of wrong elements: how many there were, and the first few in full.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef UDM_TOOLS_REPLAY_MISMATCH_H
+#define UDM_TOOLS_REPLAY_MISMATCH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum mismatch_place {
+  kInValues,     /* an element that the call had to write */
+  kOutsideExtent /* one that it must not touch */
+} mismatch_place;
+
+typedef struct wrong_element {
+  int64_t step;
+  mismatch_place place;
+  int32_t backend;
+  int32_t output;
+  int64_t row;    /* -1: the tensor has no rows */
+  int64_t column; /* or the element; negative in the guard before a tensor */
+  int32_t got;
+  int32_t want;
+} wrong_element;
+
+enum { kMismatchesKept = 8 };
+
+typedef struct mismatch_log {
+  int64_t count;
+  wrong_element first[kMismatchesKept];
+} mismatch_log;
+
+void mismatch_log_add(mismatch_log *log, const wrong_element *mismatch);
+
+/* How many of log->first there are. */
+int mismatch_log_kept(const mismatch_log *log);
+
+/* The mismatch in words. */
+void mismatch_describe(const wrong_element *mismatch, char *text, size_t size);
+
+#endif /* UDM_TOOLS_REPLAY_MISMATCH_H */

@@ -1,0 +1,183 @@
+/*
+ * A request trace: see trace.h. Here are the file, its lines and the checks that
+ * both formats share.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "trace.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "trace_format.h"
+
+enum { kMaxLine = 1 << 20 };
+
+typedef enum line_status { kLine, kEndOfFile, kLineTooLong, kLineBinary, kReadError } line_status;
+
+typedef struct line_reader {
+  FILE *file;
+  char *line;     /* without its newline */
+  int64_t number; /* of the line, from 1 */
+  bool is_json;
+  bool has_format; /* the first line that is not blank decides */
+  trace_csv_columns columns;
+} line_reader;
+
+static line_status read_line(line_reader *reader) {
+  size_t length = 0;
+  int c;
+  while ((c = getc_unlocked(reader->file)) != EOF && c != '\n') {
+    if (c == '\0') return kLineBinary;
+    if (length + 1 == kMaxLine) return kLineTooLong;
+    reader->line[length++] = (char)c;
+  }
+  if (ferror(reader->file)) return kReadError;
+  if (c == EOF && length == 0) return kEndOfFile;
+  if (length > 0 && reader->line[length - 1] == '\r') --length;
+  reader->line[length] = '\0';
+  return kLine;
+}
+
+static const char *line_status_text(line_status status) {
+  switch (status) {
+    case kLineTooLong:
+      return "the line is longer than 1 MiB: this is no request trace";
+    case kLineBinary:
+      return "a zero byte: the file is binary, no request trace";
+    default:
+      return strerror(errno);
+  }
+}
+
+static bool append(request_trace *trace, size_t *capacity, const trace_lengths *lengths) {
+  if (trace->count == *capacity) {
+    *capacity = *capacity ? 2 * *capacity : 1024;
+    trace_request *requests = realloc(trace->requests, *capacity * sizeof(*requests));
+    if (!requests) return false;
+    trace->requests = requests;
+  }
+  trace->requests[trace->count++] =
+      (trace_request){(int32_t)lengths->input, (int32_t)lengths->output};
+  return true;
+}
+
+static bool check_lengths(const trace_lengths *lengths, char *error, size_t size) {
+  const char *fault = NULL;
+  if (lengths->input < 0 || lengths->output < 0) {
+    fault = "a length is negative";
+  } else if (lengths->input > INT32_MAX || lengths->output > INT32_MAX - lengths->input) {
+    fault = "more than 2147483647 together is absurd";
+  }
+  if (!fault) return true;
+  snprintf(error, size,
+           "a request of %" PRId64 " input and %" PRId64
+           " output tokens: %s; correct or remove the line",
+           lengths->input, lengths->output, fault);
+  return false;
+}
+
+/* Takes the reader's line: *is_request tells a request from a header or a blank line. */
+static bool take_line(line_reader *reader, request_trace *trace, trace_lengths *lengths,
+                      bool *is_request, char *error, size_t size) {
+  static const char kByteOrderMark[] = "\xef\xbb\xbf";
+  char *line = reader->line;
+  if (reader->number == 1 && strncmp(line, kByteOrderMark, 3) == 0) line += 3;
+  line += strspn(line, " \t");
+  *is_request = false;
+  if (*line == '\0') return true;
+  if (!reader->has_format) {
+    reader->has_format = true;
+    reader->is_json = *line == '{';
+    trace->format = reader->is_json ? "JSON lines" : "CSV";
+    if (!reader->is_json) return trace_csv_header(line, &reader->columns, error, size);
+  }
+  *is_request = true;
+  return (reader->is_json ? trace_json_line(line, lengths, error, size)
+                          : trace_csv_line(line, &reader->columns, lengths, error, size)) &&
+         check_lengths(lengths, error, size);
+}
+
+/* Reads every line; fault is what is wrong with the line reader->number. */
+static bool read_lines(line_reader *reader, request_trace *trace, char *fault, size_t size) {
+  size_t capacity = 0;
+  for (;;) {
+    const line_status status = read_line(reader);
+    if (status == kEndOfFile) return true;
+    ++reader->number;
+    if (status != kLine) {
+      snprintf(fault, size, "%s", line_status_text(status));
+      return false;
+    }
+    trace_lengths lengths;
+    bool is_request;
+    if (!take_line(reader, trace, &lengths, &is_request, fault, size)) return false;
+    if (is_request && !append(trace, &capacity, &lengths)) {
+      snprintf(fault, size, "out of memory: cut the trace in pieces");
+      return false;
+    }
+  }
+}
+
+static FILE *open_file(const char *path, char *error, size_t size) {
+  struct stat about;
+  FILE *file = fopen(path, "r");
+  if (!file) {
+    snprintf(error, size, "%s: %s: give the path of a request trace", path, strerror(errno));
+    return NULL;
+  }
+  if (fstat(fileno(file), &about) == 0 && S_ISDIR(about.st_mode)) {
+    snprintf(error, size, "%s: is a folder: give the path of a request trace in it", path);
+    fclose(file);
+    return NULL;
+  }
+  return file;
+}
+
+bool trace_read(const char *path, request_trace *trace, char *error, size_t error_size) {
+  line_reader reader = {0};
+  char fault[512] = "";
+  bool done = false;
+  *trace = (request_trace)TRACE_INIT;
+  reader.file = open_file(path, error, error_size);
+  if (!reader.file) return false;
+  reader.line = malloc(kMaxLine);
+  if (!reader.line) {
+    snprintf(error, error_size, "out of memory");
+    goto cleanup;
+  }
+  if (!read_lines(&reader, trace, fault, sizeof(fault))) {
+    snprintf(error, error_size, "%s:%" PRId64 ": %s", path, reader.number, fault);
+    goto cleanup;
+  }
+  if (trace->count == 0) {
+    snprintf(error, error_size, "%s:%" PRId64 ": the trace has no requests: give one that has",
+             path, reader.number ? reader.number : 1);
+    goto cleanup;
+  }
+  done = true;
+
+cleanup:
+  if (!done) trace_free(trace);
+  free(reader.line);
+  fclose(reader.file);
+  return done;
+}
+
+void trace_free(request_trace *trace) {
+  free(trace->requests);
+  *trace = (request_trace)TRACE_INIT;
+}
+
+int32_t trace_longest(const request_trace *trace) {
+  int32_t longest = 0;
+  for (size_t i = 0; i < trace->count; ++i) {
+    const int32_t total = trace->requests[i].input_length + trace->requests[i].output_length;
+    if (total > longest) longest = total;
+  }
+  return longest;
+}

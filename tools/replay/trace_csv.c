@@ -1,0 +1,89 @@
+/*
+ * Trace lines in CSV: the columns are found by the header's names, fields may
+ * be quoted.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "trace_format.h"
+
+static const char kInput[] = "ContextTokens";
+static const char kOutput[] = "GeneratedTokens";
+
+static char *trim(char *text) {
+  text += strspn(text, " \t");
+  size_t length = strlen(text);
+  while (length > 0 && strchr(" \t", text[length - 1])) text[--length] = '\0';
+  return text;
+}
+
+/* Ends the field that *rest starts with and moves *rest to the next one, NULL after the last. */
+static char *next_field(char **rest) {
+  char *field = *rest;
+  char *out = field;
+  bool quoted = false;
+  char *in = field;
+  for (; *in && (quoted || *in != ','); ++in) {
+    if (*in != '"') {
+      *out++ = *in;
+    } else if (quoted && in[1] == '"') {
+      *out++ = *in++;
+    } else {
+      quoted = !quoted;
+    }
+  }
+  *rest = *in ? in + 1 : NULL;
+  *out = '\0';
+  return trim(field);
+}
+
+static int split(char *line, char *fields[kTraceMaxColumns]) {
+  int count = 0;
+  for (char *rest = line; rest && count < kTraceMaxColumns;) fields[count++] = next_field(&rest);
+  return count;
+}
+
+bool trace_csv_header(char *line, trace_csv_columns *columns, char *error, size_t size) {
+  char *fields[kTraceMaxColumns];
+  *columns = (trace_csv_columns){-1, -1, split(line, fields)};
+  for (int i = 0; i < columns->count; ++i) {
+    if (strcmp(fields[i], kInput) == 0) columns->input = i;
+    if (strcmp(fields[i], kOutput) == 0) columns->output = i;
+  }
+  if (columns->input >= 0 && columns->output >= 0) return true;
+  snprintf(error, size,
+           "neither a CSV header with the columns %s and %s nor a JSON object with input_length "
+           "and output_length: give a trace in one of these formats",
+           kInput, kOutput);
+  return false;
+}
+
+static bool read_number(const char *name, const char *text, int64_t *number, char *error,
+                        size_t size) {
+  char *end = NULL;
+  errno = 0;
+  *number = strtoll(text, &end, 10);
+  if (end != text && *end == '\0' && errno == 0) return true;
+  snprintf(error, size, "%s is '%.40s', not a number of tokens: correct or remove the line", name,
+           text);
+  return false;
+}
+
+bool trace_csv_line(char *line, const trace_csv_columns *columns, trace_lengths *lengths,
+                    char *error, size_t size) {
+  char *fields[kTraceMaxColumns];
+  const int count = split(line, fields);
+  if (count != columns->count) {
+    snprintf(error, size,
+             "%d fields where the header has %d: the line is truncated or damaged; correct or "
+             "remove it",
+             count, columns->count);
+    return false;
+  }
+  return read_number(kInput, fields[columns->input], &lengths->input, error, size) &&
+         read_number(kOutput, fields[columns->output], &lengths->output, error, size);
+}

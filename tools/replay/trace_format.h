@@ -1,0 +1,37 @@
+/*
+ * The formats that trace.c reads: how each turns one line into a request.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef UDM_TOOLS_REPLAY_TRACE_FORMAT_H
+#define UDM_TOOLS_REPLAY_TRACE_FORMAT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { kTraceMaxColumns = 256 };
+
+/* Where a CSV header has the two columns. */
+typedef struct trace_csv_columns {
+  int input;
+  int output;
+  int count;
+} trace_csv_columns;
+
+/* The two numbers of a line, before anyone looked at their size. */
+typedef struct trace_lengths {
+  int64_t input;
+  int64_t output;
+} trace_lengths;
+
+/*
+ * Each works on a line without its newline, may change it, and on failure
+ * writes into error what is wrong with it, without file or line number.
+ */
+bool trace_csv_header(char *line, trace_csv_columns *columns, char *error, size_t size);
+bool trace_csv_line(char *line, const trace_csv_columns *columns, trace_lengths *lengths,
+                    char *error, size_t size);
+bool trace_json_line(char *line, trace_lengths *lengths, char *error, size_t size);
+
+#endif /* UDM_TOOLS_REPLAY_TRACE_FORMAT_H */
