@@ -23,7 +23,7 @@
  *     args.nsa_index_topk = 2048;
  *     args.real_page_size = 64;
  *     args.page_table_stride = max_context;
- *     args.real_page_table_stride = max_context / 64;
+ *     args.real_page_table_stride = (max_context + 63) / 64;
  *     args.backends[0] = outputs;             // seven device pointers
  *     udm_decode_metadata_direct(ctx, &args, stream);   // every step
  *
@@ -115,7 +115,7 @@ typedef enum udm_status {
 #define UDM_STATUS_ENUMERATOR(name, value, text) name = value,
   UDM_STATUS_TABLE(UDM_STATUS_ENUMERATOR)
 #undef UDM_STATUS_ENUMERATOR
-  /* not a status: keeps the enum an int as later versions add values */
+  /* not a status: keeps the enum 32 bits wide as later versions add values */
   UDM_STATUS_FORCE_INT = 0x7fffffff
 } udm_status;
 
@@ -196,8 +196,8 @@ typedef struct udm_context udm_context;
  *
  * All slow work is here: open the driver library, find the device's compute
  * capability, get a kernel image (from the cache, else compiled by NVRTC and
- * then cached), load it, resolve its functions. With a warm cache NVRTC is not
- * even opened.
+ * then cached), load it, resolve its functions. When the cache holds an image
+ * for exactly the device's architecture, NVRTC is not even opened.
  *
  * options   NULL, or options; not kept.
  * out       receives the handle; NULL on failure. The caller owns it and
@@ -207,10 +207,12 @@ typedef struct udm_context udm_context;
  * retained. Any thread; concurrent calls are allowed. Not during stream
  * capture.
  *
- * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, NO_DRIVER, NO_CURRENT_CONTEXT,
- * DRIVER, and NO_IMAGE, whose message gives the reason of every source that
- * was tried (no NVRTC, an architecture it does not know, the compile log, an
- * image that the driver refused).
+ * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, NO_DRIVER, NO_DEVICE,
+ * NO_CURRENT_CONTEXT, DRIVER (a driver call failed for a reason that is not the
+ * image's: out of device memory, a context that has failed), and NO_IMAGE,
+ * whose message gives the reason of every source that was tried (no NVRTC, an
+ * architecture it does not know, the compile log, an image that the driver
+ * refused, a cache folder that cannot be trusted).
  */
 UDM_API udm_status udm_create(const udm_options *options, udm_context **out);
 
@@ -305,9 +307,10 @@ typedef enum udm_int_type { UDM_INT32 = 0, UDM_INT64 = 1 } udm_int_type;
  * - req_pool_indices[i] names a row of req_to_token for every i whose
  *   extent(i) is not 0 (it is not read through otherwise: padding rows of
  *   length 0 may hold anything under UDM_EXTENT_ROW);
- * - outputs overlap neither req_to_token nor each other, except where
- *   frameworks alias them: cache_seqlens with seqlens_expanded, and backends
- *   that share whole tensors of equal contents.
+ * - outputs overlap neither the inputs nor each other, except where frameworks
+ *   alias them: cache_seqlens with seqlens_expanded, backends that share whole
+ *   tensors of equal contents, and int32 seq_lens that is itself a backend's
+ *   cache_seqlens (.to(int32) of an int32 tensor).
  *
  * Nothing outside the columns stated in udm_backend_outputs is written.
  * Offsets are computed in 64 bits. There is no limit on batch_size.
@@ -482,8 +485,8 @@ typedef struct udm_prewarm_result {
  * Makes sure that the writable cache holds a cubin for architecture arch.
  * udm_query_nvrtc() says which ones there are. Any thread; calls for different
  * architectures may run at once. result may be NULL.
- * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, NO_NVRTC, UNSUPPORTED_ARCH, COMPILE,
- * and CACHE when the entry could not be written.
+ * Errors: INVALID_ARGUMENT (also where compiling is forbidden), OUT_OF_MEMORY, NO_NVRTC,
+ * UNSUPPORTED_ARCH, COMPILE, and CACHE when the entry could not be written.
  */
 UDM_API udm_status udm_prewarm(const udm_options *options, int32_t arch, uint32_t flags,
                                udm_prewarm_result *result);
@@ -533,7 +536,9 @@ typedef int (*udm_cache_entry_callback)(void *user_data, const udm_cache_entry_i
  * Reads and checks every entry of every usable layer, in the order of layers,
  * then of names. A cache folder that does not exist has no entries. Any thread;
  * other processes may use the cache meanwhile.
- * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, CACHE when a folder cannot be read.
+ * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, and CACHE when a folder cannot be
+ * read or is not trusted; the entries of the other layers are reported all the
+ * same.
  */
 UDM_API udm_status udm_cache_enumerate(const udm_options *options,
                                        udm_cache_entry_callback callback, void *user_data);

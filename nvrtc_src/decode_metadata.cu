@@ -179,7 +179,8 @@ __device__ void write_lengths(const Arguments &args, const Outputs &outputs) {
   }
 }
 
-// The longest length of the batch, known to every thread of the block.
+// The longest length of the batch, known to every thread of the block. Every
+// block reads all lengths: the price of a launch in which no block waits.
 __device__ int batch_max_length(const Arguments &args) {
   __shared__ int warp_max[kWarps];
   int longest = 0;

@@ -46,13 +46,23 @@ static int newest_first(const void *a, const void *b) {
   return 0;
 }
 
+/* When there are too many, the oldest gives way. */
 static void add_candidate(struct candidates *candidates, int folder, const char *name) {
   struct stat status;
-  if (candidates->count == MOST_CANDIDATES || strlen(name) >= UDM_CACHE_NAME_SIZE) return;
+  struct candidate candidate;
+  if (strlen(name) >= sizeof candidate.name) return;
   if (fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) != 0) return;
-  struct candidate *candidate = &candidates->items[candidates->count++];
-  candidate->modified = status.st_mtim;
-  snprintf(candidate->name, sizeof candidate->name, "%s", name);
+  candidate.modified = status.st_mtim;
+  snprintf(candidate.name, sizeof candidate.name, "%s", name);
+  if (candidates->count < MOST_CANDIDATES) {
+    candidates->items[candidates->count++] = candidate;
+    return;
+  }
+  struct candidate *oldest = &candidates->items[0];
+  for (int i = 1; i < MOST_CANDIDATES; ++i) {
+    if (newest_first(&candidates->items[i], oldest) > 0) oldest = &candidates->items[i];
+  }
+  if (newest_first(&candidate, oldest) < 0) *oldest = candidate;
 }
 
 /* The files of the folder that may hold the key's entry, by their names. */
@@ -82,73 +92,99 @@ static void find_candidates(int folder, const struct cache_key *key,
   qsort(candidates->items, (size_t)candidates->count, sizeof candidates->items[0], newest_first);
 }
 
-/* Returns NULL and fills the hit, or why the file is not the key's entry. */
-static const char *load_entry(int folder, const char *name, const struct cache_key *key,
-                              struct cache_hit *hit, char reason[UDM_REASON_SIZE]) {
-  unsigned char *bytes = NULL;
-  size_t size = 0;
-  struct cache_entry_view view;
-  const char *problem = udm_cache_file_read(folder, name, &bytes, &size, reason);
-  if (!problem) problem = udm_cache_entry_decode(bytes, size, &view);
-  if (!problem && !udm_cache_entry_matches(&view, key)) problem = "an entry of another key";
-  if (problem) {
-    free(bytes);
-    return problem;
-  }
-  hit->bytes = bytes;
-  hit->image_size = view.image_size;
-  return NULL;
-}
-
 void udm_cache_entry_path(const struct cache_layer *layer, const char *name,
                           char path[UDM_PATH_SIZE]) {
-  const int length = snprintf(path, UDM_PATH_SIZE, "%s/%s", layer->path, name);
-  if (length < 0 || length >= UDM_PATH_SIZE) path[0] = '\0';
+  const size_t length = strlen(layer->path);
+  memcpy(path, layer->path, length + 1);
+  if (length + 1 < UDM_PATH_SIZE) {
+    snprintf(path + length, UDM_PATH_SIZE - length, "/%s", name);
+  }
 }
 
-static bool lookup_in_layer(const struct settings *settings, const struct cache_layer *layer,
-                            const struct cache_key *key, struct cache_hit *hit) {
+struct lookup {
+  const struct settings *settings;
+  const struct cache_key *key;
+  cache_offer_callback offer;
+  void *user_data;
+  char reasons[UDM_MESSAGE_SIZE / 4]; /* of every layer and entry that would not do */
+};
+
+static void remember_reason(struct lookup *lookup, const char *path, const char *reason) {
+  udm_append(lookup->reasons, sizeof lookup->reasons, "%s%s: %s", lookup->reasons[0] ? "; " : "",
+             path, reason);
+}
+
+/* Returns NULL and fills the view into *bytes, or why the file is not the key's entry. */
+static const char *load_entry(const struct cache_layer *layer, int folder, const char *name,
+                              const struct cache_key *key, unsigned char **bytes,
+                              struct cache_entry_view *view, char reason[UDM_REASON_SIZE]) {
+  size_t size = 0;
+  const char *problem = udm_cache_file_read(layer, folder, name, bytes, &size, reason);
+  if (!problem) problem = udm_cache_entry_decode(*bytes, size, view);
+  if (!problem && !udm_cache_entry_matches(view, key)) problem = "an entry of another key";
+  return problem;
+}
+
+static void evict(const struct settings *settings, int folder, const char *name, const char *path) {
+  char text[UDM_ERRNO_TEXT_SIZE];
+  const int result = unlinkat(folder, name, 0);
+  udm_log(settings, UDM_LOG_WARNING, "cache entry %s is of no use: %s", path,
+          result == 0 ? "removed" : udm_errno_text(errno, text));
+}
+
+/* Whether the lookup is over. */
+static bool offer_entry(struct lookup *lookup, const struct cache_layer *layer, int folder,
+                        const char *name) {
+  unsigned char *bytes = NULL;
+  struct cache_entry_view view;
+  enum cache_verdict verdict = CACHE_REFUSED;
+  char reason[UDM_REASON_SIZE];
+  char path[UDM_PATH_SIZE];
+  udm_cache_entry_path(layer, name, path);
+  const char *problem = load_entry(layer, folder, name, lookup->key, &bytes, &view, reason);
+  if (problem) {
+    remember_reason(lookup, path, problem);
+    udm_log(lookup->settings, UDM_LOG_WARNING, "cache entry %s is not used: %s", path, problem);
+  } else {
+    const struct cache_hit hit = {view.image, view.image_size, layer->writable, path};
+    udm_log(lookup->settings, UDM_LOG_DEBUG, "cache hit: %s", path);
+    verdict = lookup->offer(lookup->user_data, &hit);
+    if (verdict == CACHE_REFUSED) {
+      remember_reason(lookup, path, udm_last_error());
+      if (layer->writable) evict(lookup->settings, folder, name, path);
+    }
+  }
+  free(bytes);
+  return verdict == CACHE_STOP;
+}
+
+static bool look_in_layer(struct lookup *lookup, const struct cache_layer *layer) {
   char reason[UDM_REASON_SIZE];
   bool missing = false;
-  bool found = false;
+  bool over = false;
   struct candidates candidates;
   const int folder = udm_cache_folder_open(layer, false, reason, &missing);
   if (folder < 0) {
-    udm_log(settings, missing ? UDM_LOG_DEBUG : UDM_LOG_WARNING, "cache folder %s is not used: %s",
-            layer->path, reason);
+    remember_reason(lookup, layer->path[0] ? layer->path : "(none)", reason);
     return false;
   }
-  find_candidates(folder, key, &candidates);
-  for (int i = 0; i < candidates.count && !found; ++i) {
-    const char *name = candidates.items[i].name;
-    const char *problem = load_entry(folder, name, key, hit, reason);
-    if (problem) {
-      udm_log(settings, UDM_LOG_WARNING, "cache entry %s/%s is not used: %s", layer->path, name,
-              problem);
-      continue;
-    }
-    hit->writable = layer->writable;
-    udm_cache_entry_path(layer, name, hit->path);
-    found = true;
+  find_candidates(folder, lookup->key, &candidates);
+  if (candidates.count == 0) remember_reason(lookup, layer->path, "no entry");
+  for (int i = 0; i < candidates.count && !over; ++i) {
+    over = offer_entry(lookup, layer, folder, candidates.items[i].name);
   }
   close(folder);
-  return found;
+  return over;
 }
 
 udm_status udm_cache_lookup(const struct settings *settings, const struct cache_key *key,
-                            struct cache_hit *hit) {
+                            cache_offer_callback offer, void *user_data) {
+  struct lookup lookup = {settings, key, offer, user_data, ""};
   struct cache_layer layer;
-  int index = 0;
-  for (; udm_cache_layer_at(settings, index, &layer); ++index) {
-    if (lookup_in_layer(settings, &layer, key, hit)) {
-      udm_log(settings, UDM_LOG_DEBUG, "cache hit: %s", hit->path);
-      return UDM_OK;
-    }
+  for (int i = 0; udm_cache_layer_at(settings, i, &layer); ++i) {
+    if (look_in_layer(&lookup, &layer)) return UDM_OK;
   }
-  udm_cache_layer_at(settings, 0, &layer);
-  return udm_fail(UDM_ERROR_NOT_FOUND, "no usable entry for %s in %s%s", key->label,
-                  layer.path[0] ? layer.path : "(no cache folder)",
-                  index > 1 ? " and the read-only layers" : "");
+  return udm_fail(UDM_ERROR_NOT_FOUND, "no usable entry for %s: %s", key->label, lookup.reasons);
 }
 
 udm_status udm_cache_publish(const struct settings *settings, const struct cache_key *key,
@@ -163,13 +199,13 @@ udm_status udm_cache_publish(const struct settings *settings, const struct cache
   udm_cache_layer_at(settings, 0, &layer);
   const int folder = udm_cache_folder_open(&layer, true, reason, &missing);
   if (folder < 0) {
-    return udm_fail(UDM_ERROR_CACHE, "cache folder %s: %s: name another in UDM_CACHE_DIR",
+    return udm_fail(UDM_ERROR_CACHE, "cache folder %s: %s; another can be named in UDM_CACHE_DIR",
                     layer.path[0] ? layer.path : "(none)", reason);
   }
   status = udm_cache_entry_encode(key, image, image_size, &bytes, &size);
   if (status == UDM_OK) {
     udm_cache_entry_name(key, name);
-    status = udm_cache_file_publish(folder, name, bytes, size);
+    status = udm_cache_file_publish(&layer, folder, name, bytes, size);
   }
   if (status == UDM_OK) udm_cache_entry_path(&layer, name, path);
   free(bytes);
@@ -177,8 +213,17 @@ udm_status udm_cache_publish(const struct settings *settings, const struct cache
   return status;
 }
 
-void udm_cache_evict(const struct settings *settings, const char *path) {
-  const int result = unlink(path);
-  udm_log(settings, UDM_LOG_WARNING, "cache entry %s was %s", path,
-          result == 0 ? "removed" : strerror(errno));
+void udm_cache_log_layers(const struct settings *settings) {
+  struct cache_layer layer;
+  char reason[UDM_REASON_SIZE];
+  bool missing = false;
+  for (int i = 0; udm_cache_layer_at(settings, i, &layer); ++i) {
+    const int folder = udm_cache_folder_open(&layer, false, reason, &missing);
+    if (folder >= 0) {
+      close(folder);
+      continue;
+    }
+    udm_log(settings, missing ? UDM_LOG_DEBUG : UDM_LOG_WARNING, "cache folder %s is not used: %s",
+            layer.path, reason);
+  }
 }

@@ -11,32 +11,41 @@
 #include "cache_entry.h"
 #include "cache_folder.h"
 
+/* A whole entry of the key, valid during the call that offers it. */
 struct cache_hit {
-  unsigned char *bytes; /* begins with the image; the caller frees it */
+  const unsigned char *image;
   size_t image_size;
-  bool writable; /* found in the writable layer */
-  char path[UDM_PATH_SIZE];
+  bool writable;    /* of the writable layer */
+  const char *path; /* for people */
 };
 
-/*
- * Finds an entry of the key, layer by layer. Several producers may have made
- * one: then the newest file wins, unless the key names its producer.
- * NOT_FOUND, with what was looked at and why it would not do, is a miss.
- */
-udm_status udm_cache_lookup(const struct settings *settings, const struct cache_key *key,
-                            struct cache_hit *hit);
+enum cache_verdict {
+  CACHE_STOP,   /* taken, or no other one is wanted */
+  CACHE_REFUSED /* of no use to anybody: remove it if that is possible, offer the next */
+};
+
+typedef enum cache_verdict (*cache_offer_callback)(void *user_data, const struct cache_hit *hit);
 
 /*
- * Writes an entry into the writable layer; path receives where. CACHE when it
- * could not be done, which costs a later process a compile and nothing else.
+ * Offers the entries of the key, layer by layer, the newest file first within
+ * one (several producers may have made one), until the callback stops it: OK.
+ * NOT_FOUND when it never did, with the reason of every layer and entry.
+ */
+udm_status udm_cache_lookup(const struct settings *settings, const struct cache_key *key,
+                            cache_offer_callback offer, void *user_data);
+
+/*
+ * Writes an entry into the writable layer; path receives where, for people.
+ * CACHE when it could not be done, which costs a later process a compile and
+ * nothing else.
  */
 udm_status udm_cache_publish(const struct settings *settings, const struct cache_key *key,
                              const void *image, size_t image_size, char path[UDM_PATH_SIZE]);
 
-/* Removes an entry of the writable layer that turned out to be of no use. */
-void udm_cache_evict(const struct settings *settings, const char *path);
+/* Logs the layers that cannot be used, and why. */
+void udm_cache_log_layers(const struct settings *settings);
 
-/* The path of a layer's file, for people; "" when it is too long to be one. */
+/* The path of a layer's file, for people: cut where it is longer than any path. */
 void udm_cache_entry_path(const struct cache_layer *layer, const char *name,
                           char path[UDM_PATH_SIZE]);
 

@@ -17,7 +17,7 @@
 static bool join(char path[UDM_PATH_SIZE], const char *root, const char *rest) {
   const int length = snprintf(path, UDM_PATH_SIZE, "%s%s", root, rest);
   if (length > 0 && length < UDM_PATH_SIZE) return true;
-  path[0] = '\0';
+  snprintf(path, UDM_PATH_SIZE, "%s", UDM_PATH_TOO_LONG);
   return false;
 }
 
@@ -64,7 +64,7 @@ bool udm_cache_layer_at(const struct settings *settings, int index, struct cache
     if (length == 0) {
       --i; /* "a::b" names two layers */
     } else if (i == index) {
-      layer->path[0] = '\0';
+      snprintf(layer->path, sizeof layer->path, "%s", UDM_PATH_TOO_LONG);
       if (length < sizeof layer->path) {
         memcpy(layer->path, rest, length);
         layer->path[length] = '\0';
@@ -89,7 +89,7 @@ static void make_folders(const char *path) {
   mkdir(path, 0700);
 }
 
-static const char *distrust(const struct cache_layer *layer, const struct stat *status) {
+const char *udm_cache_distrust(const struct cache_layer *layer, const struct stat *status) {
   const bool root_may_own = !layer->writable;
   if (status->st_uid != geteuid() && !(root_may_own && status->st_uid == 0)) {
     return "it belongs to another user";
@@ -104,6 +104,7 @@ int udm_cache_folder_open(const struct cache_layer *layer, bool create,
                           char reason[UDM_REASON_SIZE], bool *missing) {
   int folder = -1;
   struct stat status;
+  char text[UDM_ERRNO_TEXT_SIZE];
   *missing = false;
   reason[0] = '\0';
   if (getauxval(AT_SECURE)) {
@@ -114,6 +115,10 @@ int udm_cache_folder_open(const struct cache_layer *layer, bool create,
     snprintf(reason, UDM_REASON_SIZE, "no folder is known: set UDM_CACHE_DIR or HOME");
     return -1;
   }
+  if (strcmp(layer->path, UDM_PATH_TOO_LONG) == 0) {
+    snprintf(reason, UDM_REASON_SIZE, "shorten it");
+    return -1;
+  }
   if (create && layer->writable) make_folders(layer->path);
   folder = open(layer->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if (folder < 0) {
@@ -122,11 +127,14 @@ int udm_cache_folder_open(const struct cache_layer *layer, bool create,
     /* O_NOFOLLOW with O_DIRECTORY says ENOTDIR of a symbolic link */
     const bool link = (error == ENOTDIR || error == ELOOP) && lstat(layer->path, &status) == 0 &&
                       S_ISLNK(status.st_mode);
-    snprintf(reason, UDM_REASON_SIZE, "open: %s",
-             link ? "it is a symbolic link, which is not followed" : strerror(error));
+    snprintf(reason, UDM_REASON_SIZE, "%s",
+             *missing ? "there is no such folder"
+             : link   ? "it is a symbolic link, which is not followed"
+                      : udm_errno_text(error, text));
     return -1;
   }
-  const char *objection = fstat(folder, &status) != 0 ? strerror(errno) : distrust(layer, &status);
+  const char *objection = fstat(folder, &status) != 0 ? udm_errno_text(errno, text)
+                                                      : udm_cache_distrust(layer, &status);
   if (objection) {
     snprintf(reason, UDM_REASON_SIZE, "not trusted: %s", objection);
     close(folder);

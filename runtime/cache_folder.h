@@ -16,7 +16,11 @@ struct cache_layer {
   char path[UDM_PATH_SIZE];
 };
 
-/* Describes layer `index`; false past the last one. A path that is too long is "". */
+/*
+ * Describes layer `index`; false past the last one. The path is "" when none is
+ * known, and UDM_PATH_TOO_LONG when it is one that no system call would take.
+ */
+#define UDM_PATH_TOO_LONG "(a path that is too long)"
 bool udm_cache_layer_at(const struct settings *settings, int index, struct cache_layer *layer);
 
 /*
@@ -26,5 +30,12 @@ bool udm_cache_layer_at(const struct settings *settings, int index, struct cache
  */
 int udm_cache_folder_open(const struct cache_layer *layer, bool create,
                           char reason[UDM_REASON_SIZE], bool *missing);
+
+/*
+ * Why a folder or a file of the layer is not trusted, by its owner and mode;
+ * NULL when it is. A read-only layer may belong to root.
+ */
+struct stat;
+const char *udm_cache_distrust(const struct cache_layer *layer, const struct stat *status);
 
 #endif

@@ -48,20 +48,17 @@ static double milliseconds_now(void) {
   return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
 }
 
-static void publish(const struct settings *settings, const struct nvrtc *nvrtc, int32_t arch,
-                    const unsigned char *cubin, size_t size, char path[UDM_PATH_SIZE]) {
+udm_status udm_kernel_publish(const struct settings *settings, const struct nvrtc *nvrtc,
+                              int32_t arch, const void *cubin, size_t size,
+                              char path[UDM_PATH_SIZE]) {
   struct kernel_key kernel_key;
   udm_kernel_key(arch, nvrtc, &kernel_key);
-  path[0] = '\0';
-  if (udm_cache_publish(settings, &kernel_key.key, cubin, size, path) != UDM_OK) {
-    udm_log(settings, UDM_LOG_WARNING, "sm_%d was compiled but not cached: %s", (int)arch,
-            udm_last_error());
-  }
+  return udm_cache_publish(settings, &kernel_key.key, cubin, size, path);
 }
 
 udm_status udm_kernel_compile(const struct settings *settings, const struct nvrtc *nvrtc,
                               int32_t arch, unsigned char **cubin, size_t *size,
-                              double *milliseconds, char path[UDM_PATH_SIZE]) {
+                              double *milliseconds) {
   char target[40];
   const char *const options[] = {target, COMPILE_OPTION};
   snprintf(target, sizeof target, "--gpu-architecture=sm_%d", (int)arch);
@@ -81,6 +78,5 @@ udm_status udm_kernel_compile(const struct settings *settings, const struct nvrt
   }
   udm_log(settings, UDM_LOG_INFO, "compiled for sm_%d in %.0f ms with NVRTC %d.%d", (int)arch,
           *milliseconds, nvrtc->version_major, nvrtc->version_minor);
-  publish(settings, nvrtc, arch, *cubin, *size, path);
   return UDM_OK;
 }

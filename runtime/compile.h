@@ -22,12 +22,16 @@ struct kernel_key {
 void udm_kernel_key(int32_t arch, const struct nvrtc *nvrtc, struct kernel_key *kernel_key);
 
 /*
- * Compiles the kernel for exactly this architecture, checks that the cubin says
- * so too, and publishes it in the cache (a failure to publish is only logged;
- * *path is "" then, and udm_last_error() tells). The caller frees *cubin.
+ * Compiles the kernel for exactly this architecture and checks that the cubin
+ * says so too. The caller frees *cubin.
  */
 udm_status udm_kernel_compile(const struct settings *settings, const struct nvrtc *nvrtc,
                               int32_t arch, unsigned char **cubin, size_t *size,
-                              double *milliseconds, char path[UDM_PATH_SIZE]);
+                              double *milliseconds);
+
+/* Puts a compiled kernel into the cache. CACHE when that cannot be done. */
+udm_status udm_kernel_publish(const struct settings *settings, const struct nvrtc *nvrtc,
+                              int32_t arch, const void *cubin, size_t size,
+                              char path[UDM_PATH_SIZE]);
 
 #endif

@@ -18,11 +18,11 @@ static udm_status find_device(udm_context *ctx) {
   if (result != CUDA_SUCCESS) {
     const udm_status status =
         result == CUDA_ERROR_NO_DEVICE ? UDM_ERROR_NO_DEVICE : UDM_ERROR_DRIVER;
-    return udm_fail_driver(driver, status, "cuInit", result, NULL);
+    return udm_fail_driver(driver, status, "cuInit", NULL, result);
   }
   result = driver->cuCtxGetCurrent(&ctx->cuda_context);
   if (result != CUDA_SUCCESS) {
-    return udm_fail_driver(driver, UDM_ERROR_DRIVER, "cuCtxGetCurrent", result, NULL);
+    return udm_fail_driver(driver, UDM_ERROR_DRIVER, "cuCtxGetCurrent", NULL, result);
   }
   if (!ctx->cuda_context) {
     return udm_fail(UDM_ERROR_NO_CURRENT_CONTEXT,
@@ -31,24 +31,42 @@ static udm_status find_device(udm_context *ctx) {
   }
   result = driver->cuCtxGetDevice(&device);
   if (result != CUDA_SUCCESS) {
-    return udm_fail_driver(driver, UDM_ERROR_DRIVER, "cuCtxGetDevice", result, NULL);
+    return udm_fail_driver(driver, UDM_ERROR_DRIVER, "cuCtxGetDevice", NULL, result);
   }
   int multiprocessors = 0;
   result = driver->cuDeviceGetAttribute(&multiprocessors, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT,
                                         device);
   if (result != CUDA_SUCCESS) {
-    return udm_fail_driver(driver, UDM_ERROR_DRIVER, "cuDeviceGetAttribute", result,
-                           "the number of multiprocessors could not be read");
+    return udm_fail_driver(driver, UDM_ERROR_DRIVER, "cuDeviceGetAttribute",
+                           "number of multiprocessors", result);
   }
   ctx->info.device = device;
   ctx->info.multiprocessor_count = multiprocessors;
   return udm_driver_device_arch(driver, device, &ctx->info.device_arch);
 }
 
+/* The errors that speak of the image; any other one would befall the next image too. */
+static udm_status status_of_loading(CUresult result) {
+  switch (result) {
+    case CUDA_SUCCESS:
+      return UDM_OK;
+    case CUDA_ERROR_INVALID_IMAGE:
+    case CUDA_ERROR_NO_BINARY_FOR_GPU:
+    case CUDA_ERROR_INVALID_PTX:
+    case CUDA_ERROR_UNSUPPORTED_PTX_VERSION:
+    case CUDA_ERROR_INVALID_SOURCE:
+    case CUDA_ERROR_NOT_FOUND:
+      return UDM_ERROR_NO_IMAGE;
+    default:
+      return UDM_ERROR_DRIVER;
+  }
+}
+
 static udm_status find_function(udm_context *ctx, const char *name, CUfunction *function) {
   const CUresult result = ctx->driver.cuModuleGetFunction(function, ctx->module, name);
   if (result == CUDA_SUCCESS) return UDM_OK;
-  return udm_fail_driver(&ctx->driver, UDM_ERROR_DRIVER, "cuModuleGetFunction", result, name);
+  return udm_fail_driver(&ctx->driver, status_of_loading(result), "cuModuleGetFunction", name,
+                         result);
 }
 
 static void unload(udm_context *ctx) {
@@ -61,8 +79,8 @@ static udm_status load_image(void *user_data, const struct image *image) {
   const CUresult result = ctx->driver.cuModuleLoadDataEx(&ctx->module, image->bytes, 0, NULL, NULL);
   if (result != CUDA_SUCCESS) {
     ctx->module = NULL;
-    return udm_fail_driver(&ctx->driver, UDM_ERROR_DRIVER, "cuModuleLoadDataEx", result,
-                           image->origin);
+    return udm_fail_driver(&ctx->driver, status_of_loading(result), "cuModuleLoadDataEx",
+                           image->origin, result);
   }
   udm_status status = find_function(ctx, "udm_decode_metadata_direct", &ctx->direct);
   if (status == UDM_OK) status = find_function(ctx, "udm_decode_metadata_table", &ctx->table);

@@ -65,7 +65,15 @@ static udm_status check_inputs(const udm_decode_args *args) {
   return status;
 }
 
+/* 2^31 rows of such a stride still have offsets that fit in 63 bits. */
+#define LARGEST_STRIDE (INT64_C(1) << 31)
+
 static udm_status check_stride(const char *name, int64_t stride, int64_t columns) {
+  if (stride > LARGEST_STRIDE) {
+    return udm_fail(UDM_ERROR_INVALID_ARGUMENT,
+                    "args->%s is %" PRId64 " elements: more than %" PRId64 " cannot be addressed",
+                    name, stride, LARGEST_STRIDE);
+  }
   if (stride >= columns) return UDM_OK;
   return udm_fail(UDM_ERROR_INVALID_ARGUMENT,
                   "args->%s is %" PRId64 " elements, less than the %" PRId64
@@ -134,13 +142,31 @@ static udm_status check_backend(const udm_decode_args *args, int32_t b) {
   return status;
 }
 
-static udm_status check_common(const udm_decode_args *args, int32_t max_backends) {
+/* A newer caller has more fields: they must be unused, since this library does not know them. */
+static bool uses_unknown_fields(const udm_decode_args *args) {
+  const unsigned char *bytes = (const unsigned char *)args;
+  for (size_t i = sizeof *args; i < args->struct_size; ++i) {
+    if (bytes[i] != 0) return true;
+  }
+  return false;
+}
+
+static udm_status check_structure(const udm_decode_args *args) {
   if (!args) return udm_fail(UDM_ERROR_INVALID_ARGUMENT, "args is null");
-  if (args->struct_size < sizeof *args) {
+  if (args->struct_size < sizeof *args || args->struct_size > 65536) {
     return udm_fail(UDM_ERROR_INVALID_ARGUMENT,
                     "args->struct_size is %zu: start from UDM_DECODE_ARGS_INIT", args->struct_size);
   }
-  udm_status status = check_scalars(args, max_backends);
+  if (uses_unknown_fields(args)) {
+    return udm_fail(UDM_ERROR_INVALID_ARGUMENT,
+                    "args uses a field of a newer udm than this library, %s", udm_version_string());
+  }
+  return UDM_OK;
+}
+
+static udm_status check_common(const udm_decode_args *args, int32_t max_backends) {
+  udm_status status = check_structure(args);
+  if (status == UDM_OK) status = check_scalars(args, max_backends);
   if (status == UDM_OK) status = check_inputs(args);
   if (status == UDM_OK && udm_has_page_columns(args)) {
     status = check_stride("req_to_token_stride", args->req_to_token_stride, args->max_len);

@@ -67,14 +67,39 @@ void udm_driver_close(struct driver *driver) {
   memset(driver, 0, sizeof *driver);
 }
 
+static const char *cure_of(CUresult result) {
+  switch (result) {
+    case CUDA_ERROR_STUB_LIBRARY:
+      return "this is the toolkit's stub, not a driver: install the NVIDIA driver, or take the "
+             "stub's folder off the library path";
+    case CUDA_ERROR_NO_DEVICE:
+      return "no GPU is visible: check nvidia-smi, CUDA_VISIBLE_DEVICES and the container's GPU "
+             "access";
+    case CUDA_ERROR_INVALID_CONTEXT:
+    case CUDA_ERROR_INVALID_HANDLE:
+      return "the CUDA context that was current in udm_create must be current, and the stream "
+             "must be of that context";
+    case CUDA_ERROR_ILLEGAL_ADDRESS:
+    case CUDA_ERROR_LAUNCH_FAILED:
+      return "an earlier kernel of this context failed, not necessarily udm's: compute-sanitizer "
+             "finds it; the context must be made anew";
+    case CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED:
+      return "a stream of this context is being captured: call udm_create before the capture";
+    default:
+      return NULL;
+  }
+}
+
 udm_status udm_fail_driver(const struct driver *driver, udm_status status, const char *call,
-                           CUresult result, const char *cure) {
+                           const char *about, CUresult result) {
   const char *name = NULL;
   const char *text = NULL;
+  const char *cure = cure_of(result);
   if (driver->cuGetErrorName) driver->cuGetErrorName(result, &name);
   if (driver->cuGetErrorString) driver->cuGetErrorString(result, &text);
-  return udm_fail(status, "%s: %s (%u)%s%s%s%s", call, name ? name : "CUDA error", (unsigned)result,
-                  text ? ": " : "", text ? text : "", cure ? ": " : "", cure ? cure : "");
+  return udm_fail(status, "%s%s%s%s: %s (%u)%s%s%s%s", call, about ? " (" : "", about ? about : "",
+                  about ? ")" : "", name ? name : "CUDA error", (unsigned)result, text ? ": " : "",
+                  text ? text : "", cure ? ": " : "", cure ? cure : "");
 }
 
 udm_status udm_driver_device_arch(const struct driver *driver, CUdevice device, int32_t *arch) {
@@ -87,8 +112,8 @@ udm_status udm_driver_device_arch(const struct driver *driver, CUdevice device, 
         driver->cuDeviceGetAttribute(&minor, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, device);
   }
   if (result != CUDA_SUCCESS) {
-    return udm_fail_driver(driver, UDM_ERROR_DRIVER, "cuDeviceGetAttribute", result,
-                           "the compute capability could not be read");
+    return udm_fail_driver(driver, UDM_ERROR_DRIVER, "cuDeviceGetAttribute", "compute capability",
+                           result);
   }
   *arch = 10 * major + minor;
   return UDM_OK;

@@ -26,9 +26,12 @@ void udm_driver_close(struct driver *driver);
 /* The name under which it was asked for. */
 const char *udm_driver_library_name(const struct settings *settings);
 
-/* The failure of a driver call: its name, the driver's name and text of the error, the cure. */
+/*
+ * The failure of a driver call: its name, what it was about (or NULL), the
+ * driver's name and text of the error, and the cure where the error has one.
+ */
 udm_status udm_fail_driver(const struct driver *driver, udm_status status, const char *call,
-                           CUresult result, const char *cure);
+                           const char *about, CUresult result);
 
 /* 10 * compute capability major + minor of a device. */
 udm_status udm_driver_device_arch(const struct driver *driver, CUdevice device, int32_t *arch);

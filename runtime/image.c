@@ -18,87 +18,130 @@
 struct climb {
   const struct settings *settings;
   int32_t device_arch;
-  bool plan_only;
+  image_load_callback load; /* NULL: only a plan is wanted */
+  void *user_data;
+  struct image *taken;
+  bool refused;      /* the image that was offered last */
+  udm_status broken; /* not OK: something other than an image failed, and the climb ends */
 };
 
 /*
- * A rung finds its image, or fails with the reason. In a plan it describes the
- * image it would make, and leaves bytes NULL.
+ * A rung offers its images until one is taken (OK) or the climb is broken; it
+ * fails with the reason when it has none that is taken.
  */
-typedef udm_status (*rung_function)(const struct climb *climb, struct image *image);
+typedef udm_status (*rung_function)(struct climb *climb);
 
-static udm_status image_from_cache(const struct climb *climb, const struct kernel_key *key,
-                                   int32_t arch, struct image *image) {
-  struct cache_hit hit;
-  const udm_status status = udm_cache_lookup(climb->settings, &key->key, &hit);
-  if (status != UDM_OK) return status;
-  const int32_t made_for = udm_cubin_arch(hit.bytes, hit.image_size);
-  if (made_for != arch) {
-    free(hit.bytes);
-    return udm_fail(UDM_ERROR_NOT_FOUND, "%s holds a cubin for sm_%d, not sm_%d", hit.path,
-                    (int)made_for, (int)arch);
+/* OK: taken, or in a plan: would be offered. */
+static udm_status offer(struct climb *climb, const struct image *image) {
+  const udm_status status = climb->load ? climb->load(climb->user_data, image) : UDM_OK;
+  climb->refused = status == UDM_ERROR_NO_IMAGE;
+  if (status == UDM_OK) {
+    *climb->taken = *image;
+    climb->taken->bytes = NULL;
+  } else if (climb->refused) {
+    udm_log(climb->settings, UDM_LOG_WARNING, "the image from %s was refused: %s", image->origin,
+            udm_last_error());
+  } else {
+    climb->broken = status;
   }
-  image->bytes = hit.bytes;
-  image->size = hit.image_size;
-  image->arch = arch;
-  image->source = hit.writable ? UDM_IMAGE_CACHE : UDM_IMAGE_READ_ONLY_LAYER;
-  memcpy(image->origin, hit.path, sizeof image->origin);
-  return UDM_OK;
+  return status;
 }
 
-static udm_status rung_cache(const struct climb *climb, struct image *image) {
+/* What a cache lookup needs to offer its entries as images for `arch`. */
+struct cached_offer {
+  struct climb *climb;
+  int32_t arch;
+};
+
+static enum cache_verdict offer_cached(void *user_data, const struct cache_hit *hit) {
+  const struct cached_offer *cached = user_data;
+  const int32_t made_for = udm_cubin_arch(hit->image, hit->image_size);
+  if (made_for != cached->arch) {
+    udm_fail(UDM_ERROR_NO_IMAGE, "it holds a cubin for sm_%d, not sm_%d", (int)made_for,
+             (int)cached->arch);
+    return CACHE_REFUSED;
+  }
+  struct image image = {hit->image, hit->image_size, cached->arch,
+                        hit->writable ? UDM_IMAGE_CACHE : UDM_IMAGE_READ_ONLY_LAYER, ""};
+  snprintf(image.origin, sizeof image.origin, "%s", hit->path);
+  offer(cached->climb, &image);
+  return cached->climb->refused ? CACHE_REFUSED : CACHE_STOP;
+}
+
+/* producer: of this NVRTC alone, or of any when it is NULL. */
+static udm_status offer_cached_images(struct climb *climb, int32_t arch,
+                                      const struct nvrtc *producer) {
   struct kernel_key key;
-  udm_kernel_key(climb->device_arch, NULL, &key);
-  return image_from_cache(climb, &key, climb->device_arch, image);
+  struct cached_offer cached = {climb, arch};
+  udm_kernel_key(arch, producer, &key);
+  const udm_status status = udm_cache_lookup(climb->settings, &key.key, offer_cached, &cached);
+  return climb->broken != UDM_OK ? climb->broken : status;
 }
 
-static udm_status compile_image(const struct climb *climb, const struct nvrtc *nvrtc,
-                                int32_t target, struct image *image) {
+static udm_status rung_cache(struct climb *climb) {
+  return offer_cached_images(climb, climb->device_arch, NULL);
+}
+
+/* Published only once the driver has taken it, so that no bad image comes back. */
+static udm_status offer_compiled_image(struct climb *climb, const struct nvrtc *nvrtc,
+                                       int32_t target) {
+  struct image image = {NULL, 0, target, UDM_IMAGE_NVRTC, ""};
+  unsigned char *cubin = NULL;
   double milliseconds = 0;
   char path[UDM_PATH_SIZE];
-  image->arch = target;
-  image->source = UDM_IMAGE_NVRTC;
-  memcpy(image->origin, nvrtc->path, sizeof image->origin);
-  if (climb->plan_only) return UDM_OK;
-  return udm_kernel_compile(climb->settings, nvrtc, target, &image->bytes, &image->size,
-                            &milliseconds, path);
+  memcpy(image.origin, nvrtc->path, sizeof image.origin);
+  if (!climb->load) return offer(climb, &image);
+  udm_status status =
+      udm_kernel_compile(climb->settings, nvrtc, target, &cubin, &image.size, &milliseconds);
+  if (status != UDM_OK) return status;
+  image.bytes = cubin;
+  status = offer(climb, &image);
+  if (status == UDM_OK &&
+      udm_kernel_publish(climb->settings, nvrtc, target, cubin, image.size, path) != UDM_OK) {
+    udm_log(climb->settings, UDM_LOG_WARNING, "sm_%d was compiled but not cached: %s", (int)target,
+            udm_last_error());
+  }
+  free(cubin);
+  return status;
+}
+
+static udm_status offer_with_nvrtc(struct climb *climb, const struct nvrtc *nvrtc) {
+  const int32_t target = udm_nvrtc_target_arch(nvrtc, climb->device_arch);
+  if (target == 0) {
+    return udm_fail(UDM_ERROR_UNSUPPORTED_ARCH,
+                    "NVRTC %d.%d (%s) knows no architecture that runs on sm_%d: install %s one",
+                    nvrtc->version_major, nvrtc->version_minor, nvrtc->path,
+                    (int)climb->device_arch,
+                    climb->device_arch < nvrtc->archs[0] ? "an older" : "a newer");
+  }
+  if (target != climb->device_arch) {
+    const udm_status status = offer_cached_images(climb, target, nvrtc);
+    if (status == UDM_OK || climb->broken != UDM_OK) return status;
+  }
+  return offer_compiled_image(climb, nvrtc, target);
 }
 
 /* NVRTC for the device's own architecture, or the best below it of the same major. */
-static udm_status rung_nvrtc(const struct climb *climb, struct image *image) {
+static udm_status rung_nvrtc(struct climb *climb) {
   struct nvrtc nvrtc;
-  struct kernel_key key;
   if (climb->settings->no_compile) {
-    return udm_fail(UDM_ERROR_NO_IMAGE, "compiling is forbidden (UDM_NO_COMPILE or the option)");
+    return udm_fail(UDM_ERROR_NO_IMAGE,
+                    "compiling is forbidden (UDM_NO_COMPILE or the option): fill the cache with "
+                    "'udm prewarm' where it is allowed");
   }
   udm_status status = udm_nvrtc_open(climb->settings, &nvrtc);
   if (status != UDM_OK) return status;
-  const int32_t target = udm_nvrtc_target_arch(&nvrtc, climb->device_arch);
-  if (target == 0) {
-    status = udm_fail(UDM_ERROR_UNSUPPORTED_ARCH,
-                      "NVRTC %d.%d (%s) knows no architecture that runs on sm_%d: install %s one",
-                      nvrtc.version_major, nvrtc.version_minor, nvrtc.path, (int)climb->device_arch,
-                      climb->device_arch < nvrtc.archs[0] ? "an older" : "a newer");
-    goto done;
-  }
-  if (target != climb->device_arch) {
-    udm_kernel_key(target, &nvrtc, &key);
-    if (image_from_cache(climb, &key, target, image) == UDM_OK) goto done;
-  }
-  status = compile_image(climb, &nvrtc, target, image);
-
-done:
+  status = offer_with_nvrtc(climb, &nvrtc);
   udm_nvrtc_close(&nvrtc);
   return status;
 }
 
 /* A cached cubin for a lower architecture of the same major runs too. */
-static udm_status rung_cache_same_major(const struct climb *climb, struct image *image) {
-  struct kernel_key key;
+static udm_status rung_cache_same_major(struct climb *climb) {
   const int32_t lowest = climb->device_arch / 10 * 10;
   for (int32_t arch = climb->device_arch - 1; arch >= lowest; --arch) {
-    udm_kernel_key(arch, NULL, &key);
-    if (image_from_cache(climb, &key, arch, image) == UDM_OK) return UDM_OK;
+    const udm_status status = offer_cached_images(climb, arch, NULL);
+    if (status == UDM_OK || climb->broken != UDM_OK) return status;
   }
   return udm_fail(UDM_ERROR_NOT_FOUND, "no usable entry for a lower sm_%dx",
                   (int)climb->device_arch / 10);
@@ -106,7 +149,7 @@ static udm_status rung_cache_same_major(const struct climb *climb, struct image 
 
 static const struct rung {
   const char *name;
-  rung_function find;
+  rung_function offer_images;
 } ladder[] = {
     {"cache", rung_cache},
     {"NVRTC", rung_nvrtc},
@@ -115,31 +158,21 @@ static const struct rung {
 
 enum { RUNGS = sizeof ladder / sizeof ladder[0] };
 
-static void remember_reason(char reasons[UDM_MESSAGE_SIZE], const char *rung) {
-  const size_t used = strlen(reasons);
-  snprintf(reasons + used, UDM_MESSAGE_SIZE - used, "\n- %s: %s", rung, udm_last_error());
-}
+/* An equal share of the message for each rung, so that a compile log hides no other reason. */
+enum { REASON_SHARE = UDM_MESSAGE_SIZE / RUNGS - 32 };
 
-/* The driver refused it: whatever the checksum says, the entry is of no use. */
-static void drop_refused(const struct climb *climb, const struct image *image) {
-  udm_log(climb->settings, UDM_LOG_WARNING, "the image from %s was refused: %s", image->origin,
-          udm_last_error());
-  if (image->source == UDM_IMAGE_CACHE) udm_cache_evict(climb->settings, image->origin);
+static void remember_reason(char reasons[UDM_MESSAGE_SIZE], const char *rung) {
+  udm_append(reasons, UDM_MESSAGE_SIZE, "\n- %s: %.*s", rung, REASON_SHARE, udm_last_error());
 }
 
 udm_status udm_image_serve(const struct settings *settings, int32_t device_arch,
                            image_load_callback load, void *user_data, struct image *taken) {
-  const struct climb climb = {settings, device_arch, load == NULL};
+  struct climb climb = {settings, device_arch, load, user_data, taken, false, UDM_OK};
   char reasons[UDM_MESSAGE_SIZE] = "";
+  udm_cache_log_layers(settings);
   for (int i = 0; i < RUNGS; ++i) {
-    memset(taken, 0, sizeof *taken);
-    udm_status status = ladder[i].find(&climb, taken);
-    if (status == UDM_OK && load) {
-      status = load(user_data, taken);
-      if (status != UDM_OK) drop_refused(&climb, taken);
-    }
-    free(taken->bytes);
-    taken->bytes = NULL;
+    const udm_status status = ladder[i].offer_images(&climb);
+    if (climb.broken != UDM_OK) return climb.broken;
     if (status == UDM_OK) {
       udm_log(settings, UDM_LOG_INFO, "sm_%d is served by %s (sm_%d, %s)", (int)device_arch,
               udm_image_source_name(taken->source), (int)taken->arch, taken->origin);

@@ -10,7 +10,7 @@
 #include "options.h"
 
 struct image {
-  unsigned char *bytes; /* NULL in a plan, where it has yet to be compiled */
+  const unsigned char *bytes; /* NULL in a plan, where it has yet to be compiled */
   size_t size;
   int32_t arch;
   udm_image_source source;
@@ -18,8 +18,9 @@ struct image {
 };
 
 /*
- * Tries to load one image; OK takes it, any other status (with its message)
- * sends the ladder on to the next rung.
+ * Tries to load one image. OK takes it. NO_IMAGE refuses it: it is of no use to
+ * this driver, and the next one is offered. Any other status has nothing to do
+ * with the image (out of device memory, a failed context): the climb ends.
  */
 typedef udm_status (*image_load_callback)(void *user_data, const struct image *image);
 

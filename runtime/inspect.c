@@ -40,7 +40,7 @@ udm_status udm_query_driver(const udm_options *options, udm_driver_info *info) {
 
   CUresult result = driver.cuDriverGetVersion(&version);
   if (result != CUDA_SUCCESS) {
-    status = udm_fail_driver(&driver, UDM_ERROR_DRIVER, "cuDriverGetVersion", result, NULL);
+    status = udm_fail_driver(&driver, UDM_ERROR_DRIVER, "cuDriverGetVersion", NULL, result);
     goto done;
   }
   const char *call = "cuInit";
@@ -50,8 +50,7 @@ udm_status udm_query_driver(const udm_options *options, udm_driver_info *info) {
     result = driver.cuDeviceGetCount(&count);
   }
   if (result != CUDA_SUCCESS && result != CUDA_ERROR_NO_DEVICE) {
-    status = udm_fail_driver(&driver, UDM_ERROR_DRIVER, call, result,
-                             "the driver does not work: try nvidia-smi");
+    status = udm_fail_driver(&driver, UDM_ERROR_DRIVER, call, NULL, result);
     goto done;
   }
   info->version = version;
@@ -68,6 +67,8 @@ static udm_status describe_device(const struct driver *driver, CUdevice device,
   const char *call = "cuDeviceGetAttribute";
   int multiprocessors = 0;
   size_t bytes = 0;
+  int32_t arch = 0;
+  char name[sizeof info->name] = "";
   CUresult result = driver->cuDeviceGetAttribute(&multiprocessors,
                                                  CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, device);
   if (result == CUDA_SUCCESS) {
@@ -76,12 +77,16 @@ static udm_status describe_device(const struct driver *driver, CUdevice device,
   }
   if (result == CUDA_SUCCESS) {
     call = "cuDeviceGetName";
-    result = driver->cuDeviceGetName(info->name, sizeof info->name, device);
+    result = driver->cuDeviceGetName(name, sizeof name, device);
   }
-  if (result != CUDA_SUCCESS) return udm_fail_driver(driver, UDM_ERROR_DRIVER, call, result, NULL);
+  if (result != CUDA_SUCCESS) return udm_fail_driver(driver, UDM_ERROR_DRIVER, call, NULL, result);
+  const udm_status status = udm_driver_device_arch(driver, device, &arch);
+  if (status != UDM_OK) return status;
+  info->arch = arch;
   info->multiprocessor_count = multiprocessors;
   info->memory_bytes = bytes;
-  return udm_driver_device_arch(driver, device, &info->arch);
+  memcpy(info->name, name, sizeof info->name);
+  return UDM_OK;
 }
 
 udm_status udm_query_device(const udm_options *options, int32_t ordinal, udm_device_info *info) {
@@ -99,14 +104,24 @@ udm_status udm_query_device(const udm_options *options, int32_t ordinal, udm_dev
     result = driver.cuDeviceGet(&device, ordinal);
   }
   if (result == CUDA_ERROR_NO_DEVICE || result == CUDA_ERROR_INVALID_DEVICE) {
-    status = udm_fail(UDM_ERROR_NO_DEVICE, "there is no CUDA device %d", (int)ordinal);
+    status = udm_fail(UDM_ERROR_NO_DEVICE,
+                      "there is no CUDA device %d; udm_query_driver tells how many there are",
+                      (int)ordinal);
   } else if (result != CUDA_SUCCESS) {
-    status = udm_fail_driver(&driver, UDM_ERROR_DRIVER, call, result, NULL);
+    status = udm_fail_driver(&driver, UDM_ERROR_DRIVER, call, NULL, result);
   } else {
     status = describe_device(&driver, device, info);
   }
   udm_driver_close(&driver);
   return status;
+}
+
+static bool is_of_library(void *address, void *library) {
+  struct link_map *map = NULL;
+  struct link_map *owner = NULL;
+  Dl_info info;
+  return dlinfo(library, RTLD_DI_LINKMAP, &map) == 0 &&
+         dladdr1(address, &info, (void **)&owner, RTLD_DL_LINKMAP) != 0 && owner == map;
 }
 
 udm_status udm_driver_symbol(const udm_options *options, const char *name, void **symbol) {
@@ -115,8 +130,9 @@ udm_status udm_driver_symbol(const udm_options *options, const char *name, void 
   if (!symbol) return udm_fail(UDM_ERROR_INVALID_ARGUMENT, "symbol is null");
   udm_status status = start_driver(options, &driver);
   if (status != UDM_OK) return status;
+  /* dlsym also looks into what the driver itself is linked with */
   void *address = dlsym(driver.library, name);
-  if (address) {
+  if (address && is_of_library(address, driver.library)) {
     *symbol = address;
   } else {
     status = udm_fail(UDM_ERROR_NOT_FOUND, "the driver library has no %s", name);

@@ -80,12 +80,7 @@ static udm_status launch(const udm_context *ctx, CUfunction function, const udm_
   const CUresult result = ctx->driver.cuLaunchKernel(
       function, grid.x, grid.y, 1, UDM_KERNEL_THREADS_PER_BLOCK, 1, 1, 0, stream, parameters, NULL);
   if (result == CUDA_SUCCESS) return UDM_OK;
-  const bool wrong_context =
-      result == CUDA_ERROR_INVALID_CONTEXT || result == CUDA_ERROR_INVALID_HANDLE;
-  return udm_fail_driver(&ctx->driver, UDM_ERROR_DRIVER, "cuLaunchKernel", result,
-                         wrong_context ? "the CUDA context that was current in udm_create must be "
-                                         "current, and the stream must be of that context"
-                                       : NULL);
+  return udm_fail_driver(&ctx->driver, UDM_ERROR_DRIVER, "cuLaunchKernel", NULL, result);
 }
 
 udm_status udm_decode_metadata_direct(udm_context *ctx, const udm_decode_args *args,

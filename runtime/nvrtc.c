@@ -126,8 +126,7 @@ struct opening {
 };
 
 static void remember_refusal(struct opening *opening, const char *library, const char *reason) {
-  const size_t used = strlen(opening->tried);
-  snprintf(opening->tried + used, sizeof opening->tried - used, "\n  %s: %s", library, reason);
+  udm_append(opening->tried, sizeof opening->tried, "\n  %s: %s", library, reason);
   udm_log(opening->settings, UDM_LOG_DEBUG, "NVRTC candidate %s: %s", library, reason);
 }
 

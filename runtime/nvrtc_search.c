@@ -48,10 +48,22 @@ static bool try_pattern(const struct search *search, const char *pattern) {
   return stop;
 }
 
+/* A path of the environment as a pattern that matches just itself: "my[venv]" is a name. */
+static bool escape(const char *path, char escaped[UDM_PATH_SIZE]) {
+  size_t length = 0;
+  for (; *path && length + 2 < UDM_PATH_SIZE; ++path) {
+    if (strchr("*?[\\", *path)) escaped[length++] = '\\';
+    escaped[length++] = *path;
+  }
+  escaped[length] = '\0';
+  return *path == '\0';
+}
+
 static bool try_folder(const struct search *search, const char *root, const char *folder) {
-  if (!root) return false;
+  char escaped[UDM_PATH_SIZE];
   char pattern[UDM_PATH_SIZE];
-  const int length = snprintf(pattern, sizeof pattern, "%s/%s/libnvrtc.so*", root, folder);
+  if (!root || !escape(root, escaped)) return false;
+  const int length = snprintf(pattern, sizeof pattern, "%s/%s/libnvrtc.so*", escaped, folder);
   if (length < 0 || (size_t)length >= sizeof pattern) return false;
   return try_pattern(search, pattern);
 }
@@ -77,7 +89,9 @@ void udm_nvrtc_search(const struct settings *settings, nvrtc_candidate_callback 
   if (try_default_names(&search, true) || try_default_names(&search, false) ||
       try_toolkit(&search, udm_environment("CUDA_HOME")) ||
       try_toolkit(&search, udm_environment("CUDA_PATH")) ||
-      try_toolkit(&search, "/usr/local/cuda") || try_toolkit(&search, "/usr/local/cuda-*") ||
+      try_pattern(&search, "/usr/local/cuda/lib64/libnvrtc.so*") ||
+      try_pattern(&search, "/usr/local/cuda*/lib64/libnvrtc.so*") ||
+      try_pattern(&search, "/usr/local/cuda*/targets/*/lib/libnvrtc.so*") ||
       try_wheels(&search, udm_environment("VIRTUAL_ENV")) || try_wheels(&search, conda)) {
     return;
   }

@@ -20,7 +20,7 @@ typedef bool (*nvrtc_candidate_callback)(void *user_data, const char *library, b
  * 2. one that is in the process already;
  * 3. the loader's default names, newest first;
  * 4. CUDA_HOME and CUDA_PATH;
- * 5. /usr/local/cuda, then /usr/local/cuda-*, newest first;
+ * 5. /usr/local/cuda, then /usr/local/cuda*, newest first;
  * 6. the wheels' folders under VIRTUAL_ENV and CONDA_PREFIX.
  */
 void udm_nvrtc_search(const struct settings *settings, nvrtc_candidate_callback callback,

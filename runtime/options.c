@@ -26,7 +26,7 @@ static const char *given_or_environment(const char *given, const char *name) {
 static udm_status copy_options(const udm_options *options, udm_options *copy) {
   const size_t size = options->struct_size;
   const size_t smallest = offsetof(udm_options, flags) + sizeof options->flags;
-  if (size < smallest || size > 65536) {
+  if (size < smallest || size > 65536 || size % sizeof(void *) != 0) {
     return udm_fail(UDM_ERROR_INVALID_ARGUMENT,
                     "options->struct_size is %zu: start from UDM_OPTIONS_INIT", size);
   }

@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,13 @@ struct prewarmed {
   char path[UDM_PATH_SIZE];
 };
 
+static enum cache_verdict note_entry(void *user_data, const struct cache_hit *hit) {
+  struct prewarmed *done = user_data;
+  done->bytes = hit->image_size;
+  snprintf(done->path, sizeof done->path, "%s", hit->path);
+  return CACHE_STOP;
+}
+
 /*
  * Only an entry in the writable layer counts: what an image build leaves behind
  * must be there, whatever layers the builder itself had.
@@ -24,32 +32,30 @@ struct prewarmed {
 static bool is_cached(const struct settings *settings, const struct cache_key *key,
                       struct prewarmed *done) {
   struct settings writable_only = *settings;
-  struct cache_hit hit;
   writable_only.cache_path = NULL;
-  if (udm_cache_lookup(&writable_only, key, &hit) != UDM_OK) return false;
-  free(hit.bytes);
-  done->bytes = hit.image_size;
-  memcpy(done->path, hit.path, sizeof done->path);
-  return true;
+  return udm_cache_lookup(&writable_only, key, note_entry, done) == UDM_OK;
 }
 
 static udm_status check_arch(const struct nvrtc *nvrtc, int32_t arch) {
+  char known[UDM_MAX_ARCHS * 8] = "";
   for (int i = 0; i < nvrtc->arch_count; ++i) {
     if (nvrtc->archs[i] == arch) return UDM_OK;
+    udm_append(known, sizeof known, " sm_%d", nvrtc->archs[i]);
   }
-  return udm_fail(UDM_ERROR_UNSUPPORTED_ARCH, "NVRTC %d.%d (%s) does not know sm_%d",
-                  nvrtc->version_major, nvrtc->version_minor, nvrtc->path, (int)arch);
+  return udm_fail(UDM_ERROR_UNSUPPORTED_ARCH, "NVRTC %d.%d (%s) does not know sm_%d, only%s",
+                  nvrtc->version_major, nvrtc->version_minor, nvrtc->path, (int)arch, known);
 }
 
 static udm_status compile_into_cache(const struct settings *settings, const struct nvrtc *nvrtc,
                                      int32_t arch, struct prewarmed *done) {
   unsigned char *cubin = NULL;
-  done->compiled = 1;
-  const udm_status status = udm_kernel_compile(settings, nvrtc, arch, &cubin, &done->bytes,
-                                               &done->milliseconds, done->path);
-  free(cubin);
+  udm_status status =
+      udm_kernel_compile(settings, nvrtc, arch, &cubin, &done->bytes, &done->milliseconds);
   if (status != UDM_OK) return status;
-  return done->path[0] ? UDM_OK : UDM_ERROR_CACHE; /* the message is the publisher's */
+  done->compiled = 1;
+  status = udm_kernel_publish(settings, nvrtc, arch, cubin, done->bytes, done->path);
+  free(cubin);
+  return status;
 }
 
 static udm_status prewarm_arch(const struct settings *settings, int32_t arch, uint32_t flags,
@@ -58,7 +64,8 @@ static udm_status prewarm_arch(const struct settings *settings, int32_t arch, ui
   struct kernel_key key;
   if (settings->no_compile) {
     return udm_fail(UDM_ERROR_INVALID_ARGUMENT,
-                    "compiling is forbidden (UDM_NO_COMPILE or the option), and prewarm compiles");
+                    "prewarm compiles, and compiling is forbidden: unset UDM_NO_COMPILE, and "
+                    "UDM_OPTION_NO_COMPILE in options->flags");
   }
   udm_status status = udm_nvrtc_open(settings, &nvrtc);
   if (status != UDM_OK) return status;

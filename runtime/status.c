@@ -56,7 +56,7 @@ const char *udm_version_string(void) {
  * arguments may be the last one (a reason that becomes part of a longer one).
  */
 static void set_last_error(const char *format, va_list arguments, const char *suffix) {
-  char message[UDM_MESSAGE_SIZE];
+  char message[UDM_MESSAGE_SIZE] = "";
   const int length = vsnprintf(message, sizeof message, format, arguments);
   if (suffix && length >= 0 && (size_t)length < sizeof message) {
     snprintf(message + length, sizeof message - (size_t)length, ": %s", suffix);
@@ -72,12 +72,15 @@ udm_status udm_fail(udm_status status, const char *format, ...) {
   return status;
 }
 
+const char *udm_errno_text(int error, char buffer[UDM_ERRNO_TEXT_SIZE]) {
+  return strerror_r(error, buffer, UDM_ERRNO_TEXT_SIZE); /* GNU's: may not use the buffer */
+}
+
 udm_status udm_fail_errno(udm_status status, int error, const char *format, ...) {
-  char reason[256];
-  const char *text = strerror_r(error, reason, sizeof reason);
+  char buffer[UDM_ERRNO_TEXT_SIZE];
   va_list arguments;
   va_start(arguments, format);
-  set_last_error(format, arguments, text);
+  set_last_error(format, arguments, udm_errno_text(error, buffer));
   va_end(arguments);
   return status;
 }
@@ -85,4 +88,12 @@ udm_status udm_fail_errno(udm_status status, int error, const char *format, ...)
 udm_status udm_fail_memory(const char *what, size_t bytes) {
   return udm_fail(UDM_ERROR_OUT_OF_MEMORY, "malloc: no %zu bytes of host memory for %s", bytes,
                   what);
+}
+
+void udm_append(char *text, size_t size, const char *format, ...) {
+  const size_t used = strlen(text);
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(text + used, size - used, format, arguments);
+  va_end(arguments);
 }

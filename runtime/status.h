@@ -20,6 +20,15 @@ udm_status udm_fail(udm_status status, const char *format, ...)
 udm_status udm_fail_errno(udm_status status, int error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* strerror, for any thread, in a buffer of the caller's. */
+#define UDM_ERRNO_TEXT_SIZE 128
+const char *udm_errno_text(int error, char buffer[UDM_ERRNO_TEXT_SIZE]);
+
+/* Appends to a text in a buffer of `size` bytes; what does not fit is cut. For reasons and lists.
+ */
+void udm_append(char *text, size_t size, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
 /* malloc returned NULL. */
 udm_status udm_fail_memory(const char *what, size_t bytes);
 

@@ -8,10 +8,12 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cmocka_headers.h"
@@ -33,19 +35,40 @@ static void publish(const struct settings *settings, char path[UDM_PATH_SIZE]) {
   }
 }
 
+/* What a lookup offered, and what to say of it. */
+struct offers {
+  int count;
+  int refuse; /* so many of the first ones */
+  bool writable;
+  char image[64]; /* of the last one */
+  size_t image_size;
+};
+
+static enum cache_verdict note_offer(void *user_data, const struct cache_hit *hit) {
+  struct offers *offers = user_data;
+  assert_true(hit->image_size <= sizeof offers->image);
+  memcpy(offers->image, hit->image, hit->image_size);
+  offers->image_size = hit->image_size;
+  offers->writable = hit->writable;
+  return ++offers->count <= offers->refuse ? CACHE_REFUSED : CACHE_STOP;
+}
+
 static void assert_hit(const struct settings *settings, const struct cache_key *wanted,
                        bool writable) {
-  struct cache_hit hit;
-  if (udm_cache_lookup(settings, wanted, &hit) != UDM_OK) fail_msg("%s", udm_last_error());
-  assert_int_equal(hit.image_size, sizeof image);
-  assert_memory_equal(hit.bytes, image, sizeof image);
-  assert_int_equal(hit.writable, writable);
-  free(hit.bytes);
+  struct offers offers = {0};
+  if (udm_cache_lookup(settings, wanted, note_offer, &offers) != UDM_OK) {
+    fail_msg("%s", udm_last_error());
+  }
+  assert_int_equal(offers.count, 1);
+  assert_int_equal(offers.image_size, sizeof image);
+  assert_memory_equal(offers.image, image, sizeof image);
+  assert_int_equal(offers.writable, writable);
 }
 
 static void assert_miss(const struct settings *settings, const struct cache_key *wanted) {
-  struct cache_hit hit;
-  assert_int_equal(udm_cache_lookup(settings, wanted, &hit), UDM_ERROR_NOT_FOUND);
+  struct offers offers = {0};
+  assert_int_equal(udm_cache_lookup(settings, wanted, note_offer, &offers), UDM_ERROR_NOT_FOUND);
+  assert_int_equal(offers.count, 0);
 }
 
 static int count_files(const char *folder) {
@@ -88,20 +111,46 @@ static void test_any_producer_and_a_certain_one(void **state) {
   assert_miss(&settings, &other);
 }
 
-static void test_the_newest_producer_wins(void **state) {
+/* An entry of `settings` that was made by `producer` so many seconds after 2001-09-09. */
+static void publish_by(const struct settings *settings, const char *producer, int seconds,
+                       char path[UDM_PATH_SIZE]) {
+  const struct timespec times[2] = {{1000000000 + seconds, 0}, {1000000000 + seconds, 0}};
+  struct cache_key by = key;
+  by.producer = producer;
+  assert_int_equal(udm_cache_publish(settings, &by, producer, strlen(producer) + 1, path), UDM_OK);
+  assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+static void test_the_newest_producer_comes_first_and_the_next_after_a_refusal(void **state) {
+  char newest[UDM_PATH_SIZE];
   char path[UDM_PATH_SIZE];
-  struct cache_hit hit;
+  struct offers offers = {.refuse = 1};
   const struct settings settings = settings_for(*state);
-  const struct timespec past[2] = {{1000000000, 0}, {1000000000, 0}};
-  struct cache_key newer = key;
-  publish(&settings, path);
-  assert_int_equal(utimensat(AT_FDCWD, path, past, 0), 0);
-  newer.producer = "NVRTC 14.0\n";
-  assert_int_equal(udm_cache_publish(&settings, &newer, "newer", 6, path), UDM_OK);
-  newer.producer = NULL;
-  assert_int_equal(udm_cache_lookup(&settings, &newer, &hit), UDM_OK);
-  assert_string_equal((const char *)hit.bytes, "newer");
-  free(hit.bytes);
+  struct cache_key any = key;
+  any.producer = NULL;
+  publish_by(&settings, "old", 0, path);
+  publish_by(&settings, "newest", 2, newest);
+  publish_by(&settings, "newer", 1, path);
+  assert_int_equal(udm_cache_lookup(&settings, &any, note_offer, &offers), UDM_OK);
+  assert_int_equal(offers.count, 2);
+  assert_string_equal(offers.image, "newer");
+  assert_int_equal(access(newest, F_OK), -1); /* what was refused is gone, the rest stays */
+  assert_int_equal(access(path, F_OK), 0);
+}
+
+static void test_of_too_many_producers_the_oldest_are_left_out(void **state) {
+  char path[UDM_PATH_SIZE];
+  char producer[16];
+  struct offers offers = {0};
+  const struct settings settings = settings_for(*state);
+  struct cache_key any = key;
+  any.producer = NULL;
+  for (int i = 0; i < 50; ++i) {
+    snprintf(producer, sizeof producer, "%d", i * 37 % 50);
+    publish_by(&settings, producer, i * 37 % 50, path);
+  }
+  assert_int_equal(udm_cache_lookup(&settings, &any, note_offer, &offers), UDM_OK);
+  assert_string_equal(offers.image, "49");
 }
 
 static void test_read_only_layers_in_order(void **state) {
@@ -115,6 +164,26 @@ static void test_read_only_layers_in_order(void **state) {
   snprintf(layers, sizeof layers, "/nonexistent::%s/", layer);
   server.cache_path = layers;
   assert_hit(&server, &key, false);
+  struct offers offers = {.refuse = 9};
+  assert_int_equal(udm_cache_lookup(&server, &key, note_offer, &offers), UDM_ERROR_NOT_FOUND);
+  assert_int_equal(offers.count, 1);
+  assert_int_equal(access(path, F_OK), 0); /* nothing is removed from a read-only layer */
+}
+
+static void test_the_reason_of_every_layer_is_told(void **state) {
+  char path[UDM_PATH_SIZE];
+  struct offers offers = {0};
+  struct settings settings = settings_for(*state);
+  publish(&settings, path);
+  write_file(path, "damaged", 7);
+  settings.cache_path = "/nonexistent/layer";
+  assert_int_equal(udm_cache_lookup(&settings, &key, note_offer, &offers), UDM_ERROR_NOT_FOUND);
+  assert_non_null(strstr(udm_last_error(), "shorter than an entry"));
+  assert_non_null(strstr(udm_last_error(), "/nonexistent/layer"));
+  assert_int_equal(chmod(*state, 0777), 0);
+  assert_int_equal(udm_cache_lookup(&settings, &key, note_offer, &offers), UDM_ERROR_NOT_FOUND);
+  assert_non_null(strstr(udm_last_error(), "chmod go-w"));
+  assert_int_equal(chmod(*state, 0700), 0);
 }
 
 static void damage(const char *path, const void *bytes, size_t size) {
@@ -171,6 +240,33 @@ static void test_a_folder_others_may_write_to_is_not_used(void **state) {
   assert_hit(&settings, &key, true);
 }
 
+static void test_a_file_others_may_write_to_is_not_used(void **state) {
+  char path[UDM_PATH_SIZE];
+  const struct settings settings = settings_for(*state);
+  publish(&settings, path);
+  assert_int_equal(chmod(path, 0666), 0);
+  assert_miss(&settings, &key);
+  assert_int_equal(chmod(path, 0600), 0);
+  assert_hit(&settings, &key, true);
+}
+
+static void test_what_belongs_to_somebody_else_is_not_used(void **state) {
+  char path[UDM_PATH_SIZE];
+  if (geteuid() != 0) skip(); /* only root can give a folder away */
+  struct settings settings = settings_for(*state);
+  publish(&settings, path);
+  assert_int_equal(chown(path, 12345, 12345), 0);
+  assert_miss(&settings, &key);
+  assert_int_equal(chown(path, 0, 0), 0);
+  assert_int_equal(chown(*state, 12345, 12345), 0);
+  assert_miss(&settings, &key);
+  settings.cache_path = settings.cache_dir;
+  settings.cache_dir = "/nonexistent";
+  assert_miss(&settings, &key);
+  assert_int_equal(chown(*state, 0, 0), 0);
+  assert_hit(&settings, &key, false);
+}
+
 static void test_a_folder_that_cannot_be_made_is_an_error_of_publish_only(void **state) {
   char path[UDM_PATH_SIZE];
   write_file(path_in(*state, "file"), "x", 1);
@@ -178,6 +274,63 @@ static void test_a_folder_that_cannot_be_made_is_an_error_of_publish_only(void *
   assert_miss(&settings, &key);
   assert_int_equal(udm_cache_publish(&settings, &key, image, sizeof image, path), UDM_ERROR_CACHE);
   assert_non_null(strstr(udm_last_error(), "UDM_CACHE_DIR"));
+}
+
+/* As eight containers do that share one folder and each have the process number 1. */
+static void test_many_processes_publish_into_one_folder(void **state) {
+  enum { PROCESSES = 8, ROUNDS = 20 };
+  const struct settings settings = settings_for(*state);
+  pid_t children[PROCESSES];
+  for (int p = 0; p < PROCESSES; ++p) {
+    children[p] = fork();
+    assert_true(children[p] >= 0);
+    if (children[p] != 0) continue;
+    char producer[16];
+    char path[UDM_PATH_SIZE];
+    bool good = true;
+    snprintf(producer, sizeof producer, "process %d", p % 4); /* two of each */
+    struct cache_key mine = key;
+    mine.producer = producer;
+    for (int round = 0; round < ROUNDS; ++round) {
+      struct offers offers = {0};
+      good = good && udm_cache_publish(&settings, &mine, producer, sizeof producer, path) == UDM_OK;
+      good = good && udm_cache_lookup(&settings, &mine, note_offer, &offers) == UDM_OK;
+      good = good && strcmp(offers.image, producer) == 0;
+    }
+    _exit(good ? 0 : 1);
+  }
+  for (int p = 0; p < PROCESSES; ++p) {
+    int result = -1;
+    assert_int_equal(waitpid(children[p], &result, 0), children[p]);
+    assert_int_equal(result, 0);
+  }
+  assert_int_equal(count_files(*state), 4); /* no temporary file stays */
+}
+
+static void test_a_path_that_is_too_long(void **state) {
+  (void)state;
+  char path[UDM_PATH_SIZE];
+  static char folder[2 * UDM_PATH_SIZE];
+  memset(folder, 'a', sizeof folder - 1);
+  folder[0] = '/';
+  const struct settings settings = settings_for(folder);
+  assert_miss(&settings, &key);
+  assert_int_equal(udm_cache_publish(&settings, &key, image, sizeof image, path), UDM_ERROR_CACHE);
+  assert_non_null(strstr(udm_last_error(), "too long"));
+}
+
+/* The folder's path just fits, an entry's path does not: work goes by the folder's descriptor. */
+static void test_an_entry_whose_path_is_too_long_works_all_the_same(void **state) {
+  char path[UDM_PATH_SIZE];
+  static char folder[UDM_PATH_SIZE];
+  snprintf(folder, sizeof folder, "%s", (const char *)*state);
+  while (strlen(folder) < UDM_PATH_SIZE - 220) strcat(folder, "/a-folder-with-a-name-of-30-bytes");
+  const struct settings settings = settings_for(folder);
+  struct offers offers = {.refuse = 1};
+  publish(&settings, path);
+  assert_hit(&settings, &key, true);
+  assert_int_equal(udm_cache_lookup(&settings, &key, note_offer, &offers), UDM_ERROR_NOT_FOUND);
+  assert_miss(&settings, &key); /* evicted */
 }
 
 /* A folder that is not empty stands in the entry's place: the rename fails, at the last step. */
@@ -207,8 +360,10 @@ static void test_places(void **state) {
   unsetenv("XDG_CACHE_HOME");
   unsetenv("HOME");
   assert_true(udm_cache_layer_at(&settings, 0, &layer)); /* the user database, where there is one */
-  assert_true(layer.path[0] == '\0' || strstr(layer.path, "/.cache/udm"));
-  assert_null(strstr(layer.path, "/tmp/"));
+  const struct passwd *user = getpwuid(geteuid());
+  char expected[UDM_PATH_SIZE] = "";
+  if (user) snprintf(expected, sizeof expected, "%s/.cache/udm", user->pw_dir);
+  assert_string_equal(layer.path, expected);
   assert_false(udm_cache_layer_at(&settings, 1, &layer));
 }
 
@@ -218,11 +373,18 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       IN_FOLDER(test_publish_then_hit),
       IN_FOLDER(test_any_producer_and_a_certain_one),
-      IN_FOLDER(test_the_newest_producer_wins),
+      IN_FOLDER(test_the_newest_producer_comes_first_and_the_next_after_a_refusal),
+      IN_FOLDER(test_of_too_many_producers_the_oldest_are_left_out),
       IN_FOLDER(test_read_only_layers_in_order),
+      IN_FOLDER(test_the_reason_of_every_layer_is_told),
       IN_FOLDER(test_damage_is_a_miss),
       IN_FOLDER(test_symbolic_links_are_not_followed),
       IN_FOLDER(test_a_folder_others_may_write_to_is_not_used),
+      IN_FOLDER(test_a_file_others_may_write_to_is_not_used),
+      IN_FOLDER(test_what_belongs_to_somebody_else_is_not_used),
+      IN_FOLDER(test_many_processes_publish_into_one_folder),
+      cmocka_unit_test(test_a_path_that_is_too_long),
+      IN_FOLDER(test_an_entry_whose_path_is_too_long_works_all_the_same),
       IN_FOLDER(test_a_folder_that_cannot_be_made_is_an_error_of_publish_only),
       IN_FOLDER(test_a_publish_that_fails_half_way_leaves_nothing),
       cmocka_unit_test(test_places),

@@ -64,6 +64,19 @@ static void test_structure(void **state) {
   assert_string_equal(udm_last_error(), "args is null");
   REFUSES(struct_size, 0);
   REFUSES(struct_size, sizeof(udm_decode_args) - 1);
+  REFUSES(struct_size, SIZE_MAX);
+}
+
+static void test_a_newer_caller_must_not_use_what_is_unknown(void **state) {
+  (void)state;
+  struct {
+    udm_decode_args args;
+    int64_t later_field;
+  } newer = {good_args(), 0};
+  newer.args.struct_size = sizeof newer;
+  accepts(&newer.args);
+  newer.later_field = 1;
+  refuses(&newer.args, "newer udm");
 }
 
 static void test_scalars(void **state) {
@@ -87,6 +100,9 @@ static void test_strides(void **state) {
   REFUSES(req_to_token_stride, -1);
   REFUSES(page_table_stride, 99);
   REFUSES(real_page_table_stride, 24);
+  REFUSES(req_to_token_stride, INT64_MAX);
+  REFUSES(page_table_stride, INT64_MAX);
+  REFUSES(real_page_table_stride, (INT64_C(1) << 31) + 1);
   udm_decode_args args = good_args();
   args.max_len = INT32_MAX; /* the columns must not overflow while they are counted */
   args.req_to_token_stride = INT32_MAX;
@@ -208,6 +224,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_good_ones_pass),
       cmocka_unit_test(test_structure),
+      cmocka_unit_test(test_a_newer_caller_must_not_use_what_is_unknown),
       cmocka_unit_test(test_scalars),
       cmocka_unit_test(test_strides),
       cmocka_unit_test(test_inputs),

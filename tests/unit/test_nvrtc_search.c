@@ -111,6 +111,16 @@ static void test_newer_toolkits_first(void **state) {
   assert_before(&offered, "/lib64/libnvrtc.so.10\n", "/lib64/libnvrtc.so.9\n");
 }
 
+static void test_a_folder_with_a_pattern_for_a_name(void **state) {
+  static struct offered offered;
+  struct settings settings;
+  memset(&settings, 0, sizeof settings);
+  write_file(path_in(*state, "my[ven?v]*/lib64/libnvrtc.so.13"), "", 0);
+  setenv("CUDA_HOME", path_in(*state, "my[ven?v]*"), 1);
+  search(&settings, &offered);
+  assert_non_null(strstr(offered.text, "my[ven?v]*/lib64/libnvrtc.so.13\n"));
+}
+
 static void test_the_search_stops_when_told(void **state) {
   (void)state;
   static struct offered offered;
@@ -160,6 +170,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_explicit_is_the_only_candidate, setup, teardown),
       cmocka_unit_test_setup_teardown(test_order, setup, teardown),
       cmocka_unit_test_setup_teardown(test_newer_toolkits_first, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_a_folder_with_a_pattern_for_a_name, setup, teardown),
       cmocka_unit_test_setup_teardown(test_the_search_stops_when_told, setup, teardown),
       cmocka_unit_test_setup_teardown(test_what_is_no_nvrtc_is_told, setup, teardown),
       cmocka_unit_test(test_target_arch),

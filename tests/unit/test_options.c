@@ -94,6 +94,8 @@ static void test_bad_options_are_named(void **state) {
   options.struct_size = 0;
   assert_int_equal(udm_settings_resolve(&options, &settings), UDM_ERROR_INVALID_ARGUMENT);
   assert_non_null(strstr(udm_last_error(), "struct_size"));
+  options.struct_size = offsetof(udm_options, driver_library) + 4; /* half a pointer */
+  assert_int_equal(udm_settings_resolve(&options, &settings), UDM_ERROR_INVALID_ARGUMENT);
   options.struct_size = sizeof options;
   options.flags = 0x80;
   assert_int_equal(udm_settings_resolve(&options, &settings), UDM_ERROR_INVALID_ARGUMENT);

@@ -1,5 +1,5 @@
 /*
- * cache_list.c: the public functions that look at the cache: its layers, its
+ * inspect_cache.c: the public functions that look at the cache: its layers, its
  * entries and their state.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -51,7 +51,8 @@ udm_status udm_query_cache_layer(const udm_options *options, int32_t layer,
   if (folder >= 0) {
     if (described.writable && faccessat(folder, ".", W_OK | X_OK, AT_EACCESS) != 0) {
       info->usable = 0;
-      snprintf(info->reason, sizeof info->reason, "not writable: %s", strerror(errno));
+      char text[UDM_ERRNO_TEXT_SIZE];
+      snprintf(info->reason, sizeof info->reason, "not writable: %s", udm_errno_text(errno, text));
     }
     close(folder);
   } else if (missing && described.writable && can_be_made(described.path)) {
@@ -126,7 +127,7 @@ static int report_entry(int folder, const struct cache_layer *layer, int index, 
   if (fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) == 0) {
     info.bytes = (uint64_t)status.st_size;
   }
-  info.reason = udm_cache_file_read(folder, name, &bytes, &size, reason);
+  info.reason = udm_cache_file_read(layer, folder, name, &bytes, &size, reason);
   if (!info.reason) judge_entry(bytes, size, name, &info);
   const int stop = callback(user_data, &info);
   free(bytes);
@@ -171,8 +172,11 @@ udm_status udm_cache_enumerate(const udm_options *options, udm_cache_entry_callb
   bool stop = false;
   if (!callback) return udm_fail(UDM_ERROR_INVALID_ARGUMENT, "callback is null");
   udm_status status = udm_settings_resolve(options, &settings);
-  for (int i = 0; status == UDM_OK && !stop && udm_cache_layer_at(&settings, i, &layer); ++i) {
-    status = report_layer(&layer, i, &stop, callback, user_data);
+  if (status != UDM_OK) return status;
+  for (int i = 0; !stop && udm_cache_layer_at(&settings, i, &layer); ++i) {
+    /* one folder that cannot be used does not hide the others */
+    const udm_status of_layer = report_layer(&layer, i, &stop, callback, user_data);
+    if (of_layer != UDM_OK) status = of_layer;
   }
   return status;
 }

@@ -1,0 +1,178 @@
+/*
+ * test_image.c: the climb of the image ladder over cached images, with a loader
+ * of the test's own and no NVRTC. tests/gpu climbs with NVRTC and a driver.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "image.h"
+
+#include <elf.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cache.h"
+#include "cmocka_headers.h"
+#include "compile.h"
+#include "temporary_folder.h"
+
+/* A loader that answers each image by a given status, and notes the architectures. */
+struct loader {
+  udm_status answers[4];
+  int offered;
+  int32_t archs[4];
+};
+
+static udm_status load(void *user_data, const struct image *image) {
+  struct loader *loader = user_data;
+  assert_true(loader->offered < 4);
+  assert_non_null(image->bytes);
+  loader->archs[loader->offered] = image->arch;
+  const udm_status status = loader->answers[loader->offered++];
+  return status == UDM_OK ? UDM_OK : udm_fail(status, "the loader's reason");
+}
+
+static struct settings settings_for(const char *folder) {
+  struct settings settings;
+  memset(&settings, 0, sizeof settings);
+  settings.cache_dir = folder;
+  settings.nvrtc_library = "/nonexistent/libnvrtc.so";
+  return settings;
+}
+
+/* The ELF header of a cubin is all that the ladder looks at. */
+static void publish(const struct settings *settings, int32_t key_arch, int32_t elf_arch,
+                    char path[UDM_PATH_SIZE]) {
+  struct kernel_key key;
+  Elf64_Ehdr header;
+  memset(&header, 0, sizeof header);
+  memcpy(header.e_ident, ELFMAG, SELFMAG);
+  header.e_ident[EI_CLASS] = ELFCLASS64;
+  header.e_ident[EI_ABIVERSION] = 8;
+  header.e_machine = EM_CUDA;
+  header.e_flags = (Elf64_Word)elf_arch << 8;
+  udm_kernel_key(key_arch, NULL, &key);
+  key.key.producer = "a test\n";
+  if (udm_cache_publish(settings, &key.key, &header, sizeof header, path) != UDM_OK) {
+    fail_msg("%s", udm_last_error());
+  }
+}
+
+static void test_the_exact_one_is_taken(void **state) {
+  char path[UDM_PATH_SIZE];
+  struct image taken;
+  struct loader loader = {{UDM_OK}, 0, {0}};
+  const struct settings settings = settings_for(*state);
+  publish(&settings, 86, 86, path);
+  publish(&settings, 80, 80, path);
+  assert_int_equal(udm_image_serve(&settings, 86, load, &loader, &taken), UDM_OK);
+  assert_int_equal(loader.offered, 1);
+  assert_int_equal(taken.arch, 86);
+  assert_int_equal(taken.source, UDM_IMAGE_CACHE);
+  assert_null(taken.bytes);
+}
+
+static void test_a_refused_image_is_evicted_and_the_next_offered(void **state) {
+  char exact[UDM_PATH_SIZE];
+  char lower[UDM_PATH_SIZE];
+  char lowest[UDM_PATH_SIZE];
+  struct image taken;
+  struct loader loader = {{UDM_ERROR_NO_IMAGE, UDM_ERROR_NO_IMAGE, UDM_OK}, 0, {0}};
+  const struct settings settings = settings_for(*state);
+  publish(&settings, 89, 89, exact);
+  publish(&settings, 86, 86, lower);
+  publish(&settings, 80, 80, lowest);
+  assert_int_equal(udm_image_serve(&settings, 89, load, &loader, &taken), UDM_OK);
+  assert_int_equal(loader.offered, 3);
+  assert_int_equal(loader.archs[0], 89);
+  assert_int_equal(loader.archs[1], 86);
+  assert_int_equal(loader.archs[2], 80);
+  assert_int_equal(taken.arch, 80);
+  assert_int_equal(access(exact, F_OK), -1);
+  assert_int_equal(access(lower, F_OK), -1);
+  assert_int_equal(access(lowest, F_OK), 0);
+}
+
+static void test_an_error_that_is_not_the_images_ends_the_climb(void **state) {
+  char exact[UDM_PATH_SIZE];
+  char lower[UDM_PATH_SIZE];
+  struct image taken;
+  struct loader loader = {{UDM_ERROR_DRIVER}, 0, {0}};
+  const struct settings settings = settings_for(*state);
+  publish(&settings, 89, 89, exact);
+  publish(&settings, 80, 80, lower);
+  assert_int_equal(udm_image_serve(&settings, 89, load, &loader, &taken), UDM_ERROR_DRIVER);
+  assert_string_equal(udm_last_error(), "the loader's reason");
+  assert_int_equal(loader.offered, 1);
+  assert_int_equal(access(exact, F_OK), 0); /* a good entry stays */
+}
+
+static void test_layers_are_tried_one_after_the_other(void **state) {
+  char first[UDM_PATH_SIZE];
+  char path[UDM_PATH_SIZE];
+  char layers[2 * UDM_PATH_SIZE];
+  struct image taken;
+  struct loader loader = {{UDM_ERROR_NO_IMAGE, UDM_OK}, 0, {0}};
+  struct settings settings = settings_for(path_in(*state, "one"));
+  publish(&settings, 90, 90, first);
+  settings.cache_dir = path_in(*state, "two");
+  publish(&settings, 90, 90, path);
+  snprintf(layers, sizeof layers, "%s/one:%s/two", (const char *)*state, (const char *)*state);
+  settings.cache_dir = path_in(*state, "empty");
+  settings.cache_path = layers;
+  assert_int_equal(udm_image_serve(&settings, 90, load, &loader, &taken), UDM_OK);
+  assert_int_equal(loader.offered, 2);
+  assert_int_equal(taken.source, UDM_IMAGE_READ_ONLY_LAYER);
+  assert_string_equal(taken.origin, path);
+  assert_int_equal(access(first, F_OK), 0); /* nothing is removed from a read-only layer */
+}
+
+static void test_a_wrong_architecture_is_never_offered(void **state) {
+  char path[UDM_PATH_SIZE];
+  struct image taken;
+  struct loader loader = {{UDM_OK}, 0, {0}};
+  const struct settings settings = settings_for(*state);
+  publish(&settings, 90, 80, path);
+  assert_int_equal(udm_image_serve(&settings, 90, load, &loader, &taken), UDM_ERROR_NO_IMAGE);
+  assert_int_equal(loader.offered, 0);
+  assert_non_null(strstr(udm_last_error(), "sm_80, not sm_90"));
+}
+
+static void test_the_error_has_the_reason_of_every_rung(void **state) {
+  struct image taken;
+  struct loader loader = {{UDM_OK}, 0, {0}};
+  struct settings settings = settings_for(*state);
+  assert_int_equal(udm_image_serve(&settings, 90, load, &loader, &taken), UDM_ERROR_NO_IMAGE);
+  assert_non_null(strstr(udm_last_error(), *state));
+  assert_non_null(strstr(udm_last_error(), "/nonexistent/libnvrtc.so"));
+  assert_non_null(strstr(udm_last_error(), "same major"));
+  settings.no_compile = true;
+  assert_int_equal(udm_image_serve(&settings, 90, load, &loader, &taken), UDM_ERROR_NO_IMAGE);
+  assert_non_null(strstr(udm_last_error(), "UDM_NO_COMPILE"));
+  assert_null(strstr(udm_last_error(), "/nonexistent/libnvrtc.so"));
+}
+
+static void test_a_plan_offers_nothing(void **state) {
+  char path[UDM_PATH_SIZE];
+  struct image taken;
+  const struct settings settings = settings_for(*state);
+  publish(&settings, 80, 80, path);
+  assert_int_equal(udm_image_serve(&settings, 86, NULL, NULL, &taken), UDM_OK);
+  assert_int_equal(taken.arch, 80);
+  assert_string_equal(taken.origin, path);
+}
+
+int main(void) {
+#define IN_FOLDER(test) \
+  cmocka_unit_test_setup_teardown(test, make_temporary_folder, remove_temporary_folder)
+  const struct CMUnitTest tests[] = {
+      IN_FOLDER(test_the_exact_one_is_taken),
+      IN_FOLDER(test_a_refused_image_is_evicted_and_the_next_offered),
+      IN_FOLDER(test_an_error_that_is_not_the_images_ends_the_climb),
+      IN_FOLDER(test_layers_are_tried_one_after_the_other),
+      IN_FOLDER(test_a_wrong_architecture_is_never_offered),
+      IN_FOLDER(test_the_error_has_the_reason_of_every_rung),
+      IN_FOLDER(test_a_plan_offers_nothing),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
