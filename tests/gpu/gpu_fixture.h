@@ -1,0 +1,53 @@
+/*
+ * What the GPU tests share: one session on device 0 of whatever driver
+ * UDM_DRIVER_LIBRARY names, and decode cases run through it. cmocka's headers
+ * come with it.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef UDM_TESTS_GPU_FIXTURE_H
+#define UDM_TESTS_GPU_FIXTURE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "case_runner.h"
+#include "gpu_session.h"
+
+/*
+ * For main: ends the program with CTest's code for "skipped" when this machine
+ * has no driver, no device or no NVRTC. A driver that was named and cannot be
+ * used is a failure, not a reason to skip.
+ */
+void gpu_fixture_skip_if_impossible(void);
+
+/* cmocka's group setup and teardown: *state is a gpu_session. */
+int gpu_fixture_open(void **state);
+int gpu_fixture_close(void **state);
+
+/* A number from the environment, or the default. */
+uint64_t gpu_fixture_number(const char *variable, uint64_t otherwise);
+
+/* Fails the test when the case cannot be created. */
+decode_case *gpu_fixture_create_case(const decode_case_request *request);
+
+/* Uploads, launches, compares; the test fails with words when anything is wrong. */
+void gpu_fixture_check_case(case_runner *runner, const decode_case *c);
+void gpu_fixture_check_request(case_runner *runner, const decode_case_request *request);
+
+/* Compares only; the launch has been made. */
+void gpu_fixture_check_outputs(case_runner *runner, const decode_case *c);
+
+/* Fails the test, with the driver's words, unless result is CUDA_SUCCESS. */
+#define ASSERT_CUDA(driver, call) gpu_fixture_assert(driver, (driver)->call, #call)
+void gpu_fixture_assert(const cuda_driver *driver, CUresult result, const char *call);
+
+#endif /* UDM_TESTS_GPU_FIXTURE_H */

@@ -1,0 +1,99 @@
+/*
+ * A launch recorded in a CUDA graph is right on every replay, with whatever
+ * lengths the tensors hold then. UDM_TEST_REPLAYS sets how many there are.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "gpu_fixture.h"
+
+/* Capture in the strictest mode: any call that is not legal in it spoils the graph. */
+static CUgraphExec record(case_runner *runner, const decode_case *c) {
+  const cuda_driver *driver = runner->driver;
+  CUgraph graph = NULL;
+  CUgraphExec exec = NULL;
+  ASSERT_CUDA(driver, cuStreamBeginCapture_v2(runner->stream, CU_STREAM_CAPTURE_MODE_GLOBAL));
+  if (!case_runner_launch(runner, c)) fail_msg("%s", runner->error);
+  ASSERT_CUDA(driver, cuStreamEndCapture(runner->stream, &graph));
+  ASSERT_CUDA(driver, cuGraphInstantiateWithFlags(&exec, graph, 0));
+  ASSERT_CUDA(driver, cuGraphDestroy(graph));
+  return exec;
+}
+
+static void replay(const gpu_session *session, const decode_case_request *request,
+                   uint64_t replays) {
+  const cuda_driver *driver = &session->driver;
+  case_runner runner = CASE_RUNNER_INIT(driver, session->udm, session->stream);
+  decode_case *c = gpu_fixture_create_case(request);
+  if (!case_runner_upload(&runner, c)) fail_msg("%s", runner.error);
+  CUgraphExec exec = record(&runner, c);
+  for (uint64_t i = 0; i < replays; ++i) {
+    ASSERT_CUDA(driver, cuGraphLaunch(exec, session->stream));
+    gpu_fixture_check_outputs(&runner, c);
+    assert_int_equal(decode_case_next_step(c), UDM_OK);
+    if (!case_runner_upload_inputs(&runner, c)) fail_msg("%s", runner.error);
+  }
+  ASSERT_CUDA(driver, cuGraphExecDestroy(exec));
+  case_runner_release(&runner);
+  decode_case_destroy(c);
+}
+
+static void replay_with_changing_lengths(const gpu_session *session, bool table) {
+  const uint64_t replays = gpu_fixture_number("UDM_TEST_REPLAYS", 1000);
+  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  request.table = table;
+  request.batch_size = 24;
+  request.max_len = 3000;
+  for (int32_t extent = 0; extent <= 1; ++extent) {
+    request.extent = extent;
+    request.seed = 50 + (uint64_t)extent;
+    replay(session, &request, (replays + 1) / 2);
+  }
+}
+
+static void direct_launch_replays_with_changing_lengths(void **state) {
+  replay_with_changing_lengths(*state, false);
+}
+
+static void table_launch_replays_with_changing_lengths(void **state) {
+  replay_with_changing_lengths(*state, true);
+}
+
+/* As graph runners do: one graph a padded batch size. */
+static void several_graphs_live_side_by_side(void **state) {
+  const gpu_session *session = *state;
+  const cuda_driver *driver = &session->driver;
+  enum { GRAPHS = 6 };
+  static const int32_t batch_sizes[GRAPHS] = {0, 1, 2, 4, 8, 16};
+  case_runner runners[GRAPHS];
+  decode_case *cases[GRAPHS];
+  CUgraphExec execs[GRAPHS];
+  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  request.max_len = 100;
+  for (size_t g = 0; g < GRAPHS; ++g) {
+    request.seed = g;
+    request.batch_size = batch_sizes[g];
+    const case_runner empty = CASE_RUNNER_INIT(driver, session->udm, session->stream);
+    runners[g] = empty;
+    cases[g] = gpu_fixture_create_case(&request);
+    if (!case_runner_upload(&runners[g], cases[g])) fail_msg("%s", runners[g].error);
+    execs[g] = record(&runners[g], cases[g]);
+  }
+  for (size_t g = 0; g < GRAPHS; ++g) ASSERT_CUDA(driver, cuGraphLaunch(execs[g], session->stream));
+  for (size_t g = 0; g < GRAPHS; ++g) {
+    gpu_fixture_check_outputs(&runners[g], cases[g]);
+    ASSERT_CUDA(driver, cuGraphExecDestroy(execs[g]));
+    case_runner_release(&runners[g]);
+    decode_case_destroy(cases[g]);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(direct_launch_replays_with_changing_lengths),
+      cmocka_unit_test(table_launch_replays_with_changing_lengths),
+      cmocka_unit_test(several_graphs_live_side_by_side),
+  };
+  gpu_fixture_skip_if_impossible();
+  return cmocka_run_group_tests_name("capture and replay", tests, gpu_fixture_open,
+                                     gpu_fixture_close);
+}

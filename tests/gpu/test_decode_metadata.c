@@ -1,0 +1,80 @@
+/*
+ * The whole library over a driver: decode cases through both entries, compared
+ * in every byte of their output memory.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "gpu_fixture.h"
+
+static void check_random_cases(const gpu_session *session, bool table) {
+  const uint64_t cases = gpu_fixture_number("UDM_TEST_CASES", 100);
+  case_runner runner = CASE_RUNNER_INIT(&session->driver, session->udm, session->stream);
+  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  request.table = table;
+  for (request.seed = 1; request.seed <= cases; ++request.seed) {
+    gpu_fixture_check_request(&runner, &request);
+  }
+  case_runner_release(&runner);
+}
+
+static void direct_matches_reference_on_random_cases(void **state) {
+  check_random_cases(*state, false);
+}
+
+static void table_matches_reference_on_random_cases(void **state) {
+  check_random_cases(*state, true);
+}
+
+static void every_batch_size_to_300(void **state) {
+  const gpu_session *session = *state;
+  case_runner runner = CASE_RUNNER_INIT(&session->driver, session->udm, session->stream);
+  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  request.max_len_bound = 40;
+  for (int32_t batch_size = 0; batch_size <= 300; ++batch_size) {
+    request.batch_size = batch_size;
+    request.seed = 1000 + (uint64_t)batch_size;
+    request.table = batch_size % 2 == 1;
+    gpu_fixture_check_request(&runner, &request);
+  }
+  case_runner_release(&runner);
+}
+
+/* 70000 rows are more than a grid may have in y. */
+static void large_batches(void **state) {
+  static const int32_t sizes[] = {513, 1000, 4096, 70000};
+  const gpu_session *session = *state;
+  case_runner runner = CASE_RUNNER_INIT(&session->driver, session->udm, session->stream);
+  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  request.max_len = 2;
+  request.extent = UDM_EXTENT_ROW;
+  for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; ++s) {
+    request.batch_size = sizes[s];
+    request.seed = 2000 + s;
+    request.table = s % 2 == 0;
+    gpu_fixture_check_request(&runner, &request);
+  }
+  case_runner_release(&runner);
+}
+
+static void the_default_stream_works(void **state) {
+  const gpu_session *session = *state;
+  case_runner runner = CASE_RUNNER_INIT(&session->driver, session->udm, NULL);
+  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  request.seed = 77;
+  request.batch_size = 9;
+  gpu_fixture_check_request(&runner, &request);
+  case_runner_release(&runner);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(direct_matches_reference_on_random_cases),
+      cmocka_unit_test(table_matches_reference_on_random_cases),
+      cmocka_unit_test(every_batch_size_to_300),
+      cmocka_unit_test(large_batches),
+      cmocka_unit_test(the_default_stream_works),
+  };
+  gpu_fixture_skip_if_impossible();
+  return cmocka_run_group_tests_name("decode metadata over a driver", tests, gpu_fixture_open,
+                                     gpu_fixture_close);
+}

@@ -1,0 +1,77 @@
+// CUDA's language for a host compiler: included before a kernel's source, it
+// gives the kernel the qualifiers, types, built-in variables and warp functions
+// that it uses. What is not here does not compile, so a new one shows.
+//
+// SPDX-License-Identifier: Apache-2.0
+#ifndef UDM_TESTS_CUDA_SHIM_H
+#define UDM_TESTS_CUDA_SHIM_H
+
+#include <cstdint>
+#include <cstring>
+
+#include "block_scheduler.h"
+
+#define __global__
+#define __device__
+#define __host__
+#define __forceinline__ inline __attribute__((always_inline))
+#define __noinline__ __attribute__((noinline))
+#define __launch_bounds__(...)
+// One copy is enough, as one block runs at a time. The section is filled with
+// random bytes before every block; `used` says that it changes unseen.
+#define __shared__ static __attribute__((section("udm_shared"), used))
+
+struct alignas(8) int2 {
+  int x, y;
+};
+struct alignas(16) int4 {
+  int x, y, z, w;
+};
+inline int4 make_int4(int x, int y, int z, int w) { return {x, y, z, w}; }
+
+template <class T>
+T host_warp(warp_operation operation, unsigned mask, T value, unsigned operand, int width,
+            int line) {
+  static_assert(sizeof(T) <= sizeof(uint64_t), "a warp operation carries at most 8 bytes");
+  uint64_t bits = 0;
+  std::memcpy(&bits, &value, sizeof value);
+  bits = block_scheduler_warp(operation, mask, bits, operand, static_cast<uint32_t>(width), line);
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+inline void __syncthreads(int line = __builtin_LINE()) { block_scheduler_barrier(line); }
+
+inline void __syncwarp(unsigned mask = 0xffffffffu, int line = __builtin_LINE()) {
+  block_scheduler_warp(WARP_SYNC, mask, 0, 0, 32, line);
+}
+
+inline unsigned __ballot_sync(unsigned mask, int predicate, int line = __builtin_LINE()) {
+  return static_cast<unsigned>(
+      block_scheduler_warp(WARP_BALLOT, mask, predicate != 0, 0, 32, line));
+}
+
+template <class T>
+T __shfl_sync(unsigned mask, T value, int source, int width = 32, int line = __builtin_LINE()) {
+  return host_warp(WARP_SHUFFLE, mask, value, static_cast<unsigned>(source), width, line);
+}
+
+template <class T>
+T __shfl_up_sync(unsigned mask, T value, unsigned delta, int width = 32,
+                 int line = __builtin_LINE()) {
+  return host_warp(WARP_SHUFFLE_UP, mask, value, delta, width, line);
+}
+
+template <class T>
+T __shfl_down_sync(unsigned mask, T value, unsigned delta, int width = 32,
+                   int line = __builtin_LINE()) {
+  return host_warp(WARP_SHUFFLE_DOWN, mask, value, delta, width, line);
+}
+
+template <class T>
+T __shfl_xor_sync(unsigned mask, T value, int lane_mask, int width = 32,
+                  int line = __builtin_LINE()) {
+  return host_warp(WARP_SHUFFLE_XOR, mask, value, static_cast<unsigned>(lane_mask), width, line);
+}
+
+#endif  // UDM_TESTS_CUDA_SHIM_H

@@ -1,0 +1,124 @@
+/*
+ * Launches the decode metadata kernel on the host.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "decode_launch.h"
+
+#include <sanitizer/asan_interface.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { THREADS = 256, TILE_COLUMNS = 2048, MAX_GRID_Y = 65535 };
+
+host_kernel_dim3 decode_launch_grid(const udm_decode_args *args) {
+  const int64_t tiles = ((int64_t)args->max_len + TILE_COLUMNS - 1) / TILE_COLUMNS;
+  const int64_t rows = args->batch_size < MAX_GRID_Y ? args->batch_size : MAX_GRID_Y - 1;
+  return (host_kernel_dim3){tiles > 0 ? (uint32_t)tiles : 1u, 1 + (uint32_t)rows, 1};
+}
+
+/* The flags of the kernel: bits 0, 1 and 2. */
+static uint32_t launch_flags(const udm_decode_args *args) {
+  return (args->seq_lens_type == UDM_INT64 ? 1u : 0u) |
+         (args->req_pool_indices_type == UDM_INT64 ? 2u : 0u) |
+         (args->extent == UDM_EXTENT_BATCH_MAX ? 4u : 0u);
+}
+
+/* Appends the nine scalars, which both entries take last. */
+static void append_scalars(void **parameters, size_t count, udm_decode_args *args,
+                           uint32_t *flags) {
+  void *const scalars[] = {
+      &args->batch_size,          &args->max_len,           &args->num_backends,
+      &args->nsa_index_topk,      &args->real_page_size,    flags,
+      &args->req_to_token_stride, &args->page_table_stride, &args->real_page_table_stride};
+  *flags = launch_flags(args);
+  memcpy(parameters + count, scalars, sizeof scalars);
+}
+
+static bool launch(const char *name, void **parameters, host_kernel_dim3 grid, uint64_t seed,
+                   char *text) {
+  const host_kernel *kernel = host_kernel_find(name);
+  if (!kernel) {
+    snprintf(text, HOST_KERNEL_TEXT_SIZE, "no kernel is called %s", name);
+    return false;
+  }
+  return host_kernel_launch(kernel, grid, (host_kernel_dim3){THREADS, 1, 1}, parameters, seed,
+                            text);
+}
+
+bool decode_launch_direct(const udm_decode_args *args, host_kernel_dim3 grid, uint64_t seed,
+                          char *text) {
+  udm_decode_args copy = *args;
+  CUdeviceptr pointers[UDM_MAX_DIRECT_BACKENDS * UDM_OUTPUTS_PER_BACKEND] = {0};
+  void *parameters[33];
+  uint32_t flags;
+  size_t count = 0;
+  memcpy(pointers, copy.backends, (size_t)copy.num_backends * sizeof copy.backends[0]);
+  parameters[count++] = &copy.seq_lens;
+  parameters[count++] = &copy.req_pool_indices;
+  parameters[count++] = &copy.req_to_token;
+  for (size_t p = 0; p < sizeof pointers / sizeof pointers[0]; ++p) {
+    parameters[count++] = &pointers[p];
+  }
+  append_scalars(parameters, count, &copy, &flags);
+  return launch("udm_decode_metadata_direct", parameters, grid, seed, text);
+}
+
+bool decode_launch_table(const udm_decode_args *args, CUdeviceptr backend_pointers,
+                         int64_t backend_pointers_stride, host_kernel_dim3 grid, uint64_t seed,
+                         char *text) {
+  udm_decode_args copy = *args;
+  void *parameters[14] = {&copy.seq_lens, &copy.req_pool_indices, &copy.req_to_token,
+                          &backend_pointers, &backend_pointers_stride};
+  uint32_t flags;
+  append_scalars(parameters, 5, &copy, &flags);
+  return launch("udm_decode_metadata_table", parameters, grid, seed, text);
+}
+
+static size_t integer_size(udm_int_type type) { return type == UDM_INT64 ? 8 : 4; }
+
+/* To AddressSanitizer, only the input tensors remain. */
+static void poison_guard_bands(const decode_case *c, decode_memory *memory) {
+  const udm_decode_args *args = &c->args;
+  const size_t rows = (size_t)args->batch_size;
+  const size_t slots = (size_t)(c->num_reqs * args->req_to_token_stride);
+  const size_t pointers = UDM_OUTPUTS_PER_BACKEND * (size_t)c->backend_pointers_stride;
+  ASAN_POISON_MEMORY_REGION(memory->inputs, c->input_bytes);
+  ASAN_UNPOISON_MEMORY_REGION(memory->inputs + c->seq_lens_offset,
+                              rows * integer_size(args->seq_lens_type));
+  ASAN_UNPOISON_MEMORY_REGION(memory->inputs + c->req_pool_indices_offset,
+                              rows * integer_size(args->req_pool_indices_type));
+  ASAN_UNPOISON_MEMORY_REGION(memory->inputs + c->req_to_token_offset, slots * sizeof(int32_t));
+  ASAN_UNPOISON_MEMORY_REGION(memory->inputs + c->backend_pointers_offset,
+                              pointers * sizeof(int64_t));
+}
+
+bool decode_memory_allocate(const decode_case *c, decode_memory *memory) {
+  memory->input_bytes = c->input_bytes;
+  memory->inputs = aligned_alloc(DECODE_CASE_ALIGNMENT, c->input_bytes);
+  memory->outputs = aligned_alloc(DECODE_CASE_ALIGNMENT, c->output_bytes);
+  return memory->inputs && memory->outputs;
+}
+
+void decode_memory_free(decode_memory *memory) {
+  if (memory->inputs) ASAN_UNPOISON_MEMORY_REGION(memory->inputs, memory->input_bytes);
+  free(memory->inputs);
+  free(memory->outputs);
+}
+
+bool decode_case_launch(const decode_case *c, decode_memory *memory, host_kernel_dim3 grid,
+                        uint64_t seed, char *text) {
+  const CUdeviceptr outputs = (CUdeviceptr)(uintptr_t)memory->outputs;
+  const CUdeviceptr inputs = (CUdeviceptr)(uintptr_t)memory->inputs;
+  udm_decode_args args;
+  decode_case_bind(c, outputs, inputs, &args);
+  ASAN_UNPOISON_MEMORY_REGION(memory->inputs, c->input_bytes);
+  decode_case_place_inputs(c, outputs, memory->inputs);
+  memcpy(memory->outputs, c->output_before, c->output_bytes);
+  poison_guard_bands(c, memory);
+  const bool launched = c->table ? decode_launch_table(&args, inputs + c->backend_pointers_offset,
+                                                       c->backend_pointers_stride, grid, seed, text)
+                                 : decode_launch_direct(&args, grid, seed, text);
+  return launched && decode_case_matches(c, memory->outputs, text, HOST_KERNEL_TEXT_SIZE);
+}

@@ -1,0 +1,40 @@
+/*
+ * Launches the decode metadata kernel on the host: arguments packed in the
+ * order of the kernel's signature, independently of runtime/launch.c.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef UDM_TESTS_DECODE_LAUNCH_H
+#define UDM_TESTS_DECODE_LAUNCH_H
+
+#include "decode_case.h"
+#include "host_kernel.h"
+
+/* The grid that covers the work at once where CUDA's limit of 65535 allows. */
+host_kernel_dim3 decode_launch_grid(const udm_decode_args *args);
+
+/* Any grid with x > 0 and y > 1 must do. */
+bool decode_launch_direct(const udm_decode_args *args, host_kernel_dim3 grid, uint64_t seed,
+                          char *text);
+bool decode_launch_table(const udm_decode_args *args, CUdeviceptr backend_pointers,
+                         int64_t backend_pointers_stride, host_kernel_dim3 grid, uint64_t seed,
+                         char *text);
+
+/*
+ * The two arenas of a decode case in host memory. Under AddressSanitizer all
+ * of the inputs' arena that is not a tensor is poisoned.
+ */
+typedef struct decode_memory {
+  unsigned char *outputs;
+  unsigned char *inputs;
+  size_t input_bytes;
+} decode_memory;
+
+bool decode_memory_allocate(const decode_case *c, decode_memory *memory);
+void decode_memory_free(decode_memory *memory);
+
+/* Launches the case in that memory and compares; text says what went wrong. */
+bool decode_case_launch(const decode_case *c, decode_memory *memory, host_kernel_dim3 grid,
+                        uint64_t seed, char *text);
+
+#endif /* UDM_TESTS_DECODE_LAUNCH_H */

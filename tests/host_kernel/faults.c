@@ -1,0 +1,45 @@
+/*
+ * Faults of a kernel.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "faults.h"
+
+#include <signal.h>
+#include <stddef.h>
+#include <string.h>
+#include <unistd.h>
+
+/* SIGILL: what the compiler's traps raise, as for a vector access off its boundary. */
+static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
+
+enum { SIGNALS = sizeof signals / sizeof signals[0] };
+
+static struct sigaction previous[SIGNALS];
+static const char *running;
+
+static void print(const char *text) {
+  const ssize_t written = write(STDERR_FILENO, text, strlen(text));
+  (void)written; /* nothing can be done about it here */
+}
+
+/* Returns to the instruction that faulted, which then meets the default action. */
+static void report(int signal_number) {
+  (void)signal_number;
+  print("host kernel: ");
+  print(running);
+  print(" faulted\n");
+}
+
+void faults_begin(const char *kernel) {
+  struct sigaction action;
+  memset(&action, 0, sizeof action);
+  action.sa_handler = report;
+  action.sa_flags = (int)SA_RESETHAND;
+  running = kernel;
+  for (size_t s = 0; s < SIGNALS; ++s) sigaction(signals[s], &action, &previous[s]);
+}
+
+void faults_end(void) {
+  for (size_t s = 0; s < SIGNALS; ++s) sigaction(signals[s], &previous[s], NULL);
+}

@@ -1,0 +1,202 @@
+/*
+ * The shipped kernel, run on the host, against the reference: random cases,
+ * every batch size from 0 to 300, large batches, any order of threads and
+ * blocks, any grid. UDM_TEST_CASES sets how many random cases are drawn.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+/* cmocka needs the headers above */
+#include <cmocka.h>
+
+#include "decode_launch.h"
+
+static uint64_t random_cases(void) {
+  const char *text = getenv("UDM_TEST_CASES");
+  const unsigned long long count = text ? strtoull(text, NULL, 10) : 0;
+  return count > 0 ? count : 150;
+}
+
+static decode_case *create(const decode_case_request *request) {
+  decode_case *c = NULL;
+  const udm_status status = decode_case_create(request, &c);
+  if (status != UDM_OK) {
+    fail_msg("seed %llu: %s: %s", (unsigned long long)request->seed, udm_status_name(status),
+             udm_last_error());
+  }
+  return c;
+}
+
+/* Launches the case with this grid and seed; the test fails if an element is wrong. */
+static void check_launch(const decode_case *c, host_kernel_dim3 grid, uint64_t seed) {
+  char text[HOST_KERNEL_TEXT_SIZE];
+  char description[DECODE_CASE_TEXT_SIZE];
+  decode_memory memory;
+  assert_true(decode_memory_allocate(c, &memory));
+  const bool right = decode_case_launch(c, &memory, grid, seed, text);
+  decode_memory_free(&memory);
+  if (right) return;
+  decode_case_describe(c, description, sizeof description);
+  fail_msg("%s\n  grid %u x %u, order %llu, %s", text, grid.x, grid.y, (unsigned long long)seed,
+           description);
+}
+
+static void check_request(const decode_case_request *request) {
+  decode_case *c = create(request);
+  check_launch(c, decode_launch_grid(&c->args), request->seed);
+  decode_case_destroy(c);
+}
+
+static void check_random_cases(bool table) {
+  const uint64_t count = random_cases();
+  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  request.table = table;
+  for (request.seed = 1; request.seed <= count; ++request.seed) check_request(&request);
+}
+
+static void direct_matches_reference_on_random_cases(void **state) {
+  (void)state;
+  check_random_cases(false);
+}
+
+static void table_matches_reference_on_random_cases(void **state) {
+  (void)state;
+  check_random_cases(true);
+}
+
+static void every_batch_size_to_300(void **state) {
+  (void)state;
+  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  request.max_len_bound = 70;
+  for (int32_t batch_size = 0; batch_size <= 300; ++batch_size) {
+    request.batch_size = batch_size;
+    request.seed = 1000 + (uint64_t)batch_size;
+    for (int32_t extent = 0; extent <= 1; ++extent) {
+      request.extent = extent;
+      request.table = (batch_size + extent) % 2 == 1;
+      check_request(&request);
+    }
+  }
+}
+
+/* 70000 rows are more than a grid may have in y. */
+static void large_batches(void **state) {
+  (void)state;
+  static const int32_t sizes[] = {511, 512, 513, 1000, 4096, 70000};
+  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  request.max_len = 3;
+  request.extent = UDM_EXTENT_ROW;
+  for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; ++s) {
+    request.batch_size = sizes[s];
+    request.seed = 2000 + s;
+    request.table = s % 2 == 0;
+    check_request(&request);
+  }
+  request.extent = UDM_EXTENT_BATCH_MAX;
+  request.batch_size = 1000;
+  check_request(&request);
+}
+
+static void large_context(void **state) {
+  (void)state;
+  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  request.max_len = 131072 + 5;
+  request.table_elements_bound = 1000000;
+  for (request.seed = 1; request.seed <= 6; ++request.seed) {
+    request.table = request.seed % 2 == 0;
+    request.batch_size = (int32_t)request.seed;
+    check_request(&request);
+  }
+}
+
+static void the_order_of_execution_does_not_matter(void **state) {
+  (void)state;
+  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  request.batch_size = 33;
+  request.max_len = 2500;
+  for (request.seed = 1; request.seed <= 4; ++request.seed) {
+    decode_case *c = create(&request);
+    for (uint64_t order = 0; order < 12; ++order) {
+      check_launch(c, decode_launch_grid(&c->args), order);
+    }
+    decode_case_destroy(c);
+  }
+}
+
+static void the_grid_does_not_matter(void **state) {
+  (void)state;
+  static const host_kernel_dim3 grids[] = {{1, 2, 1},  {1, 3, 1},  {2, 2, 1},  {3, 8, 1},
+                                           {7, 19, 1}, {40, 5, 1}, {2, 300, 1}};
+  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  for (request.seed = 300; request.seed < 330; ++request.seed) {
+    request.table = request.seed % 2 == 0;
+    decode_case *c = create(&request);
+    for (size_t g = 0; g < sizeof grids / sizeof grids[0]; ++g) {
+      check_launch(c, grids[g], request.seed);
+    }
+    decode_case_destroy(c);
+  }
+}
+
+/* New lengths over what earlier steps left, as a replayed graph meets them. */
+static void later_steps_keep_what_is_not_theirs(void **state) {
+  (void)state;
+  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  request.batch_size_bound = 40;
+  for (request.seed = 400; request.seed < 410; ++request.seed) {
+    decode_case *c = create(&request);
+    for (uint64_t step = 0; step < 10; ++step) {
+      check_launch(c, decode_launch_grid(&c->args), step);
+      assert_int_equal(decode_case_next_step(c), UDM_OK);
+    }
+    decode_case_destroy(c);
+  }
+}
+
+/* The comparison itself: any one changed byte shows, and is named. */
+static void a_wrong_element_is_found_and_named(void **state) {
+  (void)state;
+  char text[DECODE_CASE_TEXT_SIZE];
+  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  request.seed = 5;
+  request.batch_size = 4;
+  request.max_len = 20;
+  request.num_backends = 2;
+  decode_case *c = create(&request);
+  assert_true(decode_case_matches(c, c->output_expected, text, sizeof text));
+  unsigned char *copy = malloc(c->output_bytes);
+  assert_non_null(copy);
+  memcpy(copy, c->output_expected, c->output_bytes);
+  for (size_t at = 0; at < c->output_bytes; ++at) {
+    copy[at] ^= 0x40;
+    assert_false(decode_case_matches(c, copy, text, sizeof text));
+    copy[at] ^= 0x40;
+  }
+  copy[c->output_offsets[0][3] + 8] ^= 1;
+  assert_false(decode_case_matches(c, copy, text, sizeof text));
+  assert_non_null(strstr(text, "nsa_cache_seqlens of backend 0, row 0, column 2: got "));
+  memcpy(copy, c->output_expected, c->output_bytes);
+  copy[0] ^= 1;
+  assert_false(decode_case_matches(c, copy, text, sizeof text));
+  assert_non_null(strstr(text, "guard band before all outputs"));
+  free(copy);
+  decode_case_destroy(c);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_wrong_element_is_found_and_named),
+      cmocka_unit_test(direct_matches_reference_on_random_cases),
+      cmocka_unit_test(table_matches_reference_on_random_cases),
+      cmocka_unit_test(every_batch_size_to_300),
+      cmocka_unit_test(large_batches),
+      cmocka_unit_test(large_context),
+      cmocka_unit_test(the_order_of_execution_does_not_matter),
+      cmocka_unit_test(the_grid_does_not_matter),
+      cmocka_unit_test(later_steps_keep_what_is_not_theirs),
+  };
+  return cmocka_run_group_tests_name("decode metadata kernel on the host", tests, NULL, NULL);
+}

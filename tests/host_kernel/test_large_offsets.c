@@ -1,0 +1,130 @@
+/*
+ * Tensors so large that 32-bit offsets wrap, in memory that is reserved and
+ * mostly never touched. Skipped where so much address space cannot be had.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+/* cmocka needs the headers above */
+#include <cmocka.h>
+#include <stdio.h>
+#include <sys/mman.h>
+
+#include "decode_launch.h"
+
+enum { ROWS = 9, COLUMNS = 300, PAGE_SIZE = 4, CHECKED = COLUMNS + 64 };
+
+/* Elements from row to row: row 8 begins beyond 2^32 elements, row 1 beyond 2^31 bytes. */
+static const int64_t stride = ((int64_t)1 << 29) + 12;
+
+static int32_t *reserve(int64_t elements) {
+  void *memory = mmap(NULL, (size_t)elements * sizeof(int32_t), PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  return memory == MAP_FAILED ? NULL : memory;
+}
+
+static void release(int32_t *memory, int64_t elements) {
+  if (memory) munmap(memory, (size_t)elements * sizeof(int32_t));
+}
+
+static CUdeviceptr address(const void *pointer) { return (CUdeviceptr)(uintptr_t)pointer; }
+
+static int32_t slot_of(int64_t row, int64_t column) { return (int32_t)(1000 * row + column + 1); }
+
+/* Row i of the batch is row ROWS - 1 - i of req_to_token. */
+typedef struct large_case {
+  int32_t *req_to_token;
+  int32_t *page_table_1;
+  int32_t *real_page_table;
+  int32_t seq_lens[ROWS];
+  int64_t req_pool_indices[ROWS];
+  int32_t vectors[5][ROWS + 1];
+  udm_decode_args args;
+} large_case;
+
+static void fill(large_case *c) {
+  udm_decode_args *args = &c->args;
+  for (int64_t i = 0; i < ROWS; ++i) {
+    c->seq_lens[i] = COLUMNS - (int32_t)i;
+    c->req_pool_indices[i] = ROWS - 1 - i;
+    for (int64_t j = 0; j < COLUMNS; ++j) c->req_to_token[i * stride + j] = slot_of(i, j);
+  }
+  args->seq_lens = address(c->seq_lens);
+  args->req_pool_indices = address(c->req_pool_indices);
+  args->req_pool_indices_type = UDM_INT64;
+  args->req_to_token = address(c->req_to_token);
+  args->req_to_token_stride = stride;
+  args->page_table_stride = stride;
+  args->real_page_table_stride = stride;
+  args->batch_size = ROWS;
+  args->max_len = COLUMNS;
+  args->num_backends = 1;
+  args->real_page_size = PAGE_SIZE;
+  args->backends[0] = (udm_backend_outputs){address(c->vectors[0]),   address(c->vectors[1]),
+                                            address(c->page_table_1), address(c->vectors[2]),
+                                            address(c->vectors[3]),   address(c->real_page_table),
+                                            address(c->vectors[4])};
+}
+
+static void check_rows(const large_case *c) {
+  for (int64_t i = 0; i < ROWS; ++i) {
+    const int32_t extent = c->seq_lens[i];
+    for (int64_t j = 0; j < CHECKED; ++j) {
+      const int32_t slot = j < extent ? slot_of(ROWS - 1 - i, j) : 0;
+      assert_int_equal(c->page_table_1[i * stride + j], slot);
+      const bool paged = j * PAGE_SIZE < extent;
+      const int32_t page = paged ? slot_of(ROWS - 1 - i, j * PAGE_SIZE) / PAGE_SIZE : 0;
+      assert_int_equal(c->real_page_table[i * stride + j], page);
+    }
+  }
+}
+
+static void run(bool table) {
+  char text[HOST_KERNEL_TEXT_SIZE];
+  const int64_t elements = ROWS * stride;
+  const udm_decode_args init = UDM_DECODE_ARGS_INIT;
+  large_case c = {.args = init};
+  c.req_to_token = reserve(elements);
+  c.page_table_1 = reserve(elements);
+  c.real_page_table = reserve(elements);
+  const bool reserved = c.req_to_token && c.page_table_1 && c.real_page_table;
+  if (reserved) {
+    fill(&c);
+    int64_t pointers[UDM_OUTPUTS_PER_BACKEND];
+    memcpy(pointers, &c.args.backends[0], sizeof pointers);
+    const host_kernel_dim3 grid = decode_launch_grid(&c.args);
+    const bool launched = table ? decode_launch_table(&c.args, address(pointers), 1, grid, 1, text)
+                                : decode_launch_direct(&c.args, grid, 1, text);
+    if (!launched) fail_msg("%s", text);
+    check_rows(&c);
+  }
+  release(c.req_to_token, elements);
+  release(c.page_table_1, elements);
+  release(c.real_page_table, elements);
+  if (!reserved) {
+    printf("skipped: 3 x %lld bytes of address space cannot be reserved\n",
+           (long long)elements * 4);
+    skip();
+  }
+}
+
+static void direct_offsets_are_64_bit(void **state) {
+  (void)state;
+  run(false);
+}
+
+static void table_offsets_are_64_bit(void **state) {
+  (void)state;
+  run(true);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(direct_offsets_are_64_bit),
+      cmocka_unit_test(table_offsets_are_64_bit),
+  };
+  return cmocka_run_group_tests_name("offsets beyond 32 bits", tests, NULL, NULL);
+}

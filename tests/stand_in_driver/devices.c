@@ -1,0 +1,112 @@
+/*
+ * Devices: UDM_STAND_IN_DEVICES="9.0,8.6" makes two of those compute
+ * capabilities, "" none; the default is one 9.0. Read by the first cuInit.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "devices.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "calls.h"
+
+static device devices[MAX_DEVICES];
+static int device_count;
+static bool initialised;
+
+bool devices_are_initialised(void) { return initialised; }
+
+device *device_get(CUdevice ordinal) {
+  return ordinal >= 0 && ordinal < device_count ? &devices[ordinal] : NULL;
+}
+
+static void read_devices(void) {
+  const char *rest = getenv("UDM_STAND_IN_DEVICES");
+  if (!rest) rest = "9.0";
+  device_count = 0;
+  while (device_count < MAX_DEVICES) {
+    int length = 0;
+    device *d = &devices[device_count];
+    if (sscanf(rest, "%d.%d%n", &d->major, &d->minor, &length) != 2) break;
+    snprintf(d->name, sizeof d->name, "Stand-in GPU sm_%d%d", d->major, d->minor);
+    ++device_count;
+    rest += length;
+    if (*rest == ',') ++rest;
+  }
+}
+
+CUresult cuInit(unsigned int flags) {
+  CUresult result = stand_in_enter(__func__, NEEDS_NOTHING);
+  if (result == CUDA_SUCCESS && flags != 0) result = CUDA_ERROR_INVALID_VALUE;
+  if (result == CUDA_SUCCESS && !initialised) {
+    read_devices();
+    initialised = device_count > 0;
+    if (!initialised) result = CUDA_ERROR_NO_DEVICE;
+  }
+  return stand_in_leave(result);
+}
+
+CUresult cuDriverGetVersion(int *version) {
+  const CUresult result = stand_in_enter(__func__, NEEDS_NOTHING);
+  if (result == CUDA_SUCCESS) {
+    const char *text = getenv("UDM_STAND_IN_DRIVER_VERSION");
+    *version = text ? atoi(text) : 13000;
+  }
+  return stand_in_leave(result);
+}
+
+CUresult cuDeviceGetCount(int *count) {
+  const CUresult result = stand_in_enter(__func__, NEEDS_INIT);
+  if (result == CUDA_SUCCESS) *count = device_count;
+  return stand_in_leave(result);
+}
+
+CUresult cuDeviceGet(CUdevice *ordinal, int number) {
+  CUresult result = stand_in_enter(__func__, NEEDS_INIT);
+  if (result == CUDA_SUCCESS && !device_get(number)) result = CUDA_ERROR_INVALID_DEVICE;
+  if (result == CUDA_SUCCESS) *ordinal = number;
+  return stand_in_leave(result);
+}
+
+CUresult cuDeviceGetName(char *name, int size, CUdevice ordinal) {
+  CUresult result = stand_in_enter(__func__, NEEDS_INIT);
+  if (result == CUDA_SUCCESS && !device_get(ordinal)) result = CUDA_ERROR_INVALID_DEVICE;
+  if (result == CUDA_SUCCESS && (!name || size <= 0)) result = CUDA_ERROR_INVALID_VALUE;
+  if (result == CUDA_SUCCESS) snprintf(name, (size_t)size, "%s", device_get(ordinal)->name);
+  return stand_in_leave(result);
+}
+
+CUresult cuDeviceTotalMem_v2(size_t *bytes, CUdevice ordinal) {
+  CUresult result = stand_in_enter(__func__, NEEDS_INIT);
+  if (result == CUDA_SUCCESS && !device_get(ordinal)) result = CUDA_ERROR_INVALID_DEVICE;
+  if (result == CUDA_SUCCESS) *bytes = DEVICE_MEMORY_BYTES;
+  return stand_in_leave(result);
+}
+
+static CUresult get_attribute(int *value, CUdevice_attribute attribute, const device *d) {
+  if (!d) return CUDA_ERROR_INVALID_DEVICE;
+  switch ((int)attribute) {
+    case CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK:
+      *value = 1024;
+      return CUDA_SUCCESS;
+    case CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT:
+      *value = MULTIPROCESSORS;
+      return CUDA_SUCCESS;
+    case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR:
+      *value = d->major;
+      return CUDA_SUCCESS;
+    case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR:
+      *value = d->minor;
+      return CUDA_SUCCESS;
+    default:
+      return CUDA_ERROR_INVALID_VALUE;
+  }
+}
+
+CUresult cuDeviceGetAttribute(int *value, CUdevice_attribute attribute, CUdevice ordinal) {
+  CUresult result = stand_in_enter(__func__, NEEDS_INIT);
+  if (result == CUDA_SUCCESS) result = get_attribute(value, attribute, device_get(ordinal));
+  return stand_in_leave(result);
+}

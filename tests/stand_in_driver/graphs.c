@@ -1,0 +1,195 @@
+/*
+ * Captures and graphs.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "graphs.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "calls.h"
+#include "contexts.h"
+
+struct capture {
+  struct capture *next;
+  CUstream stream;
+  CUstreamCaptureMode mode;
+  pthread_t thread;
+  bool invalid;
+  operation_list operations;
+};
+
+/* A graph and an instantiated one differ by their kind of handle alone. */
+struct CUgraph_st {
+  handle handle;
+  operation_list operations;
+};
+
+struct CUgraphExec_st {
+  handle handle;
+  CUcontext context;
+  operation_list operations;
+};
+
+static capture *captures;
+
+void capture_invalidate(capture *c) { c->invalid = true; }
+
+CUresult capture_refuse_unsafe_call(void) {
+  CUresult result = CUDA_SUCCESS;
+  for (capture *c = captures; c; c = c->next) {
+    const bool mine = pthread_equal(c->thread, pthread_self()) != 0;
+    if (c->mode == CU_STREAM_CAPTURE_MODE_RELAXED) continue;
+    if (c->mode == CU_STREAM_CAPTURE_MODE_THREAD_LOCAL && !mine) continue;
+    c->invalid = true;
+    result = CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+  }
+  return result;
+}
+
+CUresult capture_record(capture *c, operation *op) {
+  if (c->invalid) {
+    free(op);
+    return CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
+  }
+  operation_append(&c->operations, op);
+  return CUDA_SUCCESS;
+}
+
+void capture_discard(capture *c) {
+  capture **link = &captures;
+  while (*link != c) link = &(*link)->next;
+  *link = c->next;
+  operation_free_all(&c->operations);
+  c->stream->capture = NULL;
+  free(c);
+}
+
+static CUresult begin_capture(CUstream stream, CUstreamCaptureMode mode) {
+  if (stream == &context_current()->default_stream) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+  if (mode > CU_STREAM_CAPTURE_MODE_RELAXED) return CUDA_ERROR_INVALID_VALUE;
+  if (stream->capture) return CUDA_ERROR_ILLEGAL_STATE;
+  capture *c = calloc(1, sizeof *c);
+  if (!c) return CUDA_ERROR_OUT_OF_MEMORY;
+  c->stream = stream;
+  c->mode = mode;
+  c->thread = pthread_self();
+  c->next = captures;
+  captures = c;
+  stream->capture = c;
+  return CUDA_SUCCESS;
+}
+
+CUresult cuStreamBeginCapture_v2(CUstream given, CUstreamCaptureMode mode) {
+  CUstream stream = NULL;
+  CUresult result = stand_in_enter(__func__, NEEDS_CONTEXT);
+  if (result == CUDA_SUCCESS) result = stream_find(given, &stream);
+  if (result == CUDA_SUCCESS) result = begin_capture(stream, mode);
+  return stand_in_leave(result);
+}
+
+static void destroy_graph(handle *object) {
+  CUgraph graph = (CUgraph)(void *)object;
+  operation_free_all(&graph->operations);
+  free(graph);
+}
+
+static CUresult end_capture(CUstream stream, CUgraph *graph) {
+  capture *c = stream->capture;
+  if (!c) return CUDA_ERROR_ILLEGAL_STATE;
+  if (c->mode != CU_STREAM_CAPTURE_MODE_RELAXED && !pthread_equal(c->thread, pthread_self())) {
+    return CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD;
+  }
+  CUresult result = CUDA_SUCCESS;
+  if (c->invalid) result = CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
+  CUgraph created = result == CUDA_SUCCESS ? calloc(1, sizeof *created) : NULL;
+  if (result == CUDA_SUCCESS && !created) result = CUDA_ERROR_OUT_OF_MEMORY;
+  if (created) {
+    handle_register(&created->handle, HANDLE_GRAPH, NULL, destroy_graph);
+    created->operations = c->operations;
+    c->operations = (operation_list){NULL, NULL};
+  }
+  capture_discard(c);
+  *graph = created;
+  return result;
+}
+
+CUresult cuStreamEndCapture(CUstream given, CUgraph *graph) {
+  CUstream stream = NULL;
+  CUresult result = stand_in_enter(__func__, NEEDS_CONTEXT);
+  if (result == CUDA_SUCCESS) result = stream_find(given, &stream);
+  if (result == CUDA_SUCCESS) result = end_capture(stream, graph);
+  return stand_in_leave(result);
+}
+
+CUresult cuGraphDestroy(CUgraph graph) {
+  CUresult result = stand_in_enter(__func__, NEEDS_INIT);
+  if (result == CUDA_SUCCESS && !handle_is_live(graph, HANDLE_GRAPH)) {
+    result = CUDA_ERROR_INVALID_VALUE;
+  }
+  if (result == CUDA_SUCCESS) handle_destroy(&graph->handle);
+  return stand_in_leave(result);
+}
+
+static void destroy_exec(handle *object) {
+  CUgraphExec exec = (CUgraphExec)(void *)object;
+  operation_free_all(&exec->operations);
+  free(exec);
+}
+
+static CUresult instantiate(CUgraphExec *exec, CUgraph graph) {
+  if (!handle_is_live(graph, HANDLE_GRAPH)) return CUDA_ERROR_INVALID_VALUE;
+  CUgraphExec created = calloc(1, sizeof *created);
+  if (!created) return CUDA_ERROR_OUT_OF_MEMORY;
+  handle_register(&created->handle, HANDLE_GRAPH_EXEC, NULL, destroy_exec);
+  created->context = context_current();
+  for (const operation *op = graph->operations.first; op; op = op->next) {
+    operation *copy = operation_clone(op);
+    if (!copy) {
+      handle_destroy(&created->handle);
+      return CUDA_ERROR_OUT_OF_MEMORY;
+    }
+    operation_append(&created->operations, copy);
+  }
+  *exec = created;
+  return CUDA_SUCCESS;
+}
+
+CUresult cuGraphInstantiateWithFlags(CUgraphExec *exec, CUgraph graph, unsigned long long flags) {
+  CUresult result = stand_in_enter(__func__, NEEDS_CONTEXT | UNSAFE_IN_CAPTURE);
+  if (result == CUDA_SUCCESS && flags != 0) result = CUDA_ERROR_INVALID_VALUE;
+  if (result == CUDA_SUCCESS) result = instantiate(exec, graph);
+  return stand_in_leave(result);
+}
+
+CUresult cuGraphExecDestroy(CUgraphExec exec) {
+  CUresult result = stand_in_enter(__func__, NEEDS_INIT);
+  if (result == CUDA_SUCCESS && !handle_is_live(exec, HANDLE_GRAPH_EXEC)) {
+    result = CUDA_ERROR_INVALID_VALUE;
+  }
+  if (result == CUDA_SUCCESS) handle_destroy(&exec->handle);
+  return stand_in_leave(result);
+}
+
+/* Each launch enqueues copies, so that the graph may be destroyed before they have run. */
+static CUresult enqueue_graph(CUgraphExec exec, CUstream stream) {
+  CUresult result = CUDA_SUCCESS;
+  if (stream->handle.owner != exec->context) return CUDA_ERROR_INVALID_VALUE;
+  for (const operation *op = exec->operations.first; op && result == CUDA_SUCCESS; op = op->next) {
+    operation *copy = operation_clone(op);
+    result = copy ? stream_enqueue(stream, copy) : CUDA_ERROR_OUT_OF_MEMORY;
+  }
+  return result;
+}
+
+CUresult cuGraphLaunch(CUgraphExec exec, CUstream given) {
+  CUstream stream = NULL;
+  CUresult result = stand_in_enter(__func__, NEEDS_CONTEXT);
+  if (result == CUDA_SUCCESS && !handle_is_live(exec, HANDLE_GRAPH_EXEC)) {
+    result = CUDA_ERROR_INVALID_VALUE;
+  }
+  if (result == CUDA_SUCCESS) result = stream_find(given, &stream);
+  if (result == CUDA_SUCCESS) result = enqueue_graph(exec, stream);
+  return stand_in_leave(result);
+}

@@ -1,0 +1,26 @@
+/*
+ * Captures and graphs: the operations that a stream was given while it
+ * captured, in order.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef UDM_TESTS_GRAPHS_H
+#define UDM_TESTS_GRAPHS_H
+
+#include "operations.h"
+
+typedef struct capture capture;
+
+/*
+ * CUDA_SUCCESS, or CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED when a capture forbids
+ * unsafe calls to this thread; the captures that do are invalidated.
+ */
+CUresult capture_refuse_unsafe_call(void);
+
+/* Takes the operation, also on failure. */
+CUresult capture_record(capture *c, operation *op);
+
+void capture_invalidate(capture *c);
+void capture_discard(capture *c);
+
+#endif /* UDM_TESTS_GRAPHS_H */

@@ -1,0 +1,48 @@
+/*
+ * The registry of everything the driver handed out.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "handles.h"
+
+static handle *first;
+
+void handle_register(handle *object, handle_kind kind, CUcontext owner,
+                     void (*destroy)(handle *object)) {
+  *object = (handle){kind, owner, destroy, first};
+  first = object;
+}
+
+bool handle_is_live(const void *object, handle_kind kind) {
+  for (const handle *h = first; h; h = h->next) {
+    if ((const void *)h == object) return h->kind == kind;
+  }
+  return false;
+}
+
+void handle_destroy(handle *object) {
+  handle **link = &first;
+  while (*link && *link != object) link = &(*link)->next;
+  if (!*link) return;
+  *link = object->next;
+  object->destroy(object);
+}
+
+/* From the start after every one: destroying a module destroys its functions too. */
+void handle_destroy_all_of(CUcontext owner) {
+  handle *h = first;
+  while (h) {
+    if (h->owner == owner) {
+      handle_destroy(h);
+      h = first;
+    } else {
+      h = h->next;
+    }
+  }
+}
+
+handle *handle_next(handle_kind kind, const handle *after) {
+  handle *h = after ? after->next : first;
+  while (h && h->kind != kind) h = h->next;
+  return h;
+}

@@ -1,0 +1,44 @@
+/*
+ * Everything the driver hands out: each object begins with a handle and is
+ * known to one registry, so that a pointer which was never handed out, or was
+ * destroyed, is recognised without looking at what it points to.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef UDM_TESTS_HANDLES_H
+#define UDM_TESTS_HANDLES_H
+
+#include "driver_functions.h"
+
+typedef enum handle_kind {
+  HANDLE_CONTEXT,
+  HANDLE_MODULE,
+  HANDLE_FUNCTION,
+  HANDLE_STREAM,
+  HANDLE_EVENT,
+  HANDLE_GRAPH,
+  HANDLE_GRAPH_EXEC,
+  HANDLE_DEVICE_MEMORY,
+  HANDLE_HOST_MEMORY
+} handle_kind;
+
+typedef struct handle {
+  handle_kind kind;
+  CUcontext owner; /* NULL: lives until it is destroyed itself */
+  void (*destroy)(struct handle *object);
+  struct handle *next;
+} handle;
+
+/* destroy frees the object, which is no longer registered then. */
+void handle_register(handle *object, handle_kind kind, CUcontext owner,
+                     void (*destroy)(handle *object));
+
+bool handle_is_live(const void *object, handle_kind kind);
+
+void handle_destroy(handle *object);
+void handle_destroy_all_of(CUcontext owner);
+
+/* The first object of that kind after `after`, or from the start when it is NULL. */
+handle *handle_next(handle_kind kind, const handle *after);
+
+#endif /* UDM_TESTS_HANDLES_H */

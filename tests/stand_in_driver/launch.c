@@ -1,0 +1,96 @@
+/*
+ * cuLaunchKernel: its limits are checked, the parameters' values are copied by
+ * the sizes of the kernel's own signature, and the host kernel runs when the
+ * stream comes to it.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "launch.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "calls.h"
+#include "contexts.h"
+#include "modules.h"
+
+enum { MAX_GRID_YZ = 65535, MAX_BLOCK_Z = 64, MAX_SHARED_BYTES = 48 * 1024, MAX_VALUE = 16 };
+
+static bool is_within_limits(host_kernel_dim3 grid, host_kernel_dim3 block) {
+  const bool grid_fits = grid.x >= 1 && grid.y >= 1 && grid.z >= 1 && grid.x <= INT32_MAX &&
+                         grid.y <= MAX_GRID_YZ && grid.z <= MAX_GRID_YZ;
+  const bool block_fits = block.x >= 1 && block.y >= 1 && block.z >= 1 &&
+                          block.x <= HOST_KERNEL_MAX_THREADS &&
+                          block.y <= HOST_KERNEL_MAX_THREADS && block.z <= MAX_BLOCK_Z;
+  return grid_fits && block_fits &&
+         (uint64_t)block.x * block.y * block.z <= HOST_KERNEL_MAX_THREADS;
+}
+
+static CUresult check_handles(CUfunction function, CUstream stream) {
+  if (!handle_is_live(function, HANDLE_FUNCTION)) return CUDA_ERROR_INVALID_HANDLE;
+  if (function->handle.owner != context_current()) return CUDA_ERROR_INVALID_HANDLE;
+  if (function->handle.owner != stream->handle.owner) return CUDA_ERROR_INVALID_HANDLE;
+  return CUDA_SUCCESS;
+}
+
+/* NULL when a parameter is null or memory is short. */
+static operation *create_operation(CUfunction function, void *const *parameters) {
+  const host_kernel *kernel = function->kernel;
+  operation *op = operation_create(OPERATION_KERNEL, MAX_VALUE * kernel->parameter_count);
+  if (!op) return NULL;
+  op->function = function;
+  for (size_t p = 0; p < kernel->parameter_count; ++p) {
+    if (!parameters[p] || kernel->parameter_sizes[p] > MAX_VALUE) {
+      free(op);
+      return NULL;
+    }
+    memcpy(op->data + MAX_VALUE * p, parameters[p], kernel->parameter_sizes[p]);
+  }
+  return op;
+}
+
+CUresult cuLaunchKernel(CUfunction function, unsigned int grid_x, unsigned int grid_y,
+                        unsigned int grid_z, unsigned int block_x, unsigned int block_y,
+                        unsigned int block_z, unsigned int shared_bytes, CUstream given,
+                        void **parameters, void **extra) {
+  const host_kernel_dim3 grid = {grid_x, grid_y, grid_z};
+  const host_kernel_dim3 block = {block_x, block_y, block_z};
+  CUstream stream = NULL;
+  operation *op = NULL;
+  CUresult result = stand_in_enter(__func__, NEEDS_CONTEXT);
+  if (result == CUDA_SUCCESS) result = stream_find(given, &stream);
+  if (result == CUDA_SUCCESS) result = check_handles(function, stream);
+  if (result == CUDA_SUCCESS &&
+      (!is_within_limits(grid, block) || shared_bytes > MAX_SHARED_BYTES || !parameters || extra)) {
+    result = CUDA_ERROR_INVALID_VALUE;
+  }
+  if (result == CUDA_SUCCESS) {
+    op = create_operation(function, parameters);
+    result = CUDA_ERROR_INVALID_VALUE;
+  }
+  if (op) {
+    op->grid = grid;
+    op->block = block;
+    result = stream_enqueue(stream, op);
+  }
+  return stand_in_leave(result);
+}
+
+CUresult launch_execute(const operation *op) {
+  char text[HOST_KERNEL_TEXT_SIZE];
+  void *parameters[HOST_KERNEL_MAX_PARAMETERS];
+  if (!handle_is_live(op->function, HANDLE_FUNCTION)) {
+    fprintf(stderr, "stand-in driver: a graph launches a kernel whose module was unloaded\n");
+    return CUDA_ERROR_LAUNCH_FAILED;
+  }
+  const host_kernel *kernel = op->function->kernel;
+  for (size_t p = 0; p < kernel->parameter_count; ++p) {
+    parameters[p] = (void *)(uintptr_t)(op->data + MAX_VALUE * p); /* only read */
+  }
+  if (host_kernel_launch(kernel, op->grid, op->block, parameters, stand_in_random(), text)) {
+    return CUDA_SUCCESS;
+  }
+  fprintf(stderr, "stand-in driver: %s: %s\n", kernel->name, text);
+  return CUDA_ERROR_LAUNCH_FAILED;
+}

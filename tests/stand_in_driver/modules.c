@@ -1,0 +1,111 @@
+/*
+ * Modules: a cubin is taken when the current device can run it; its functions
+ * are the host kernels of the same names.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "modules.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "calls.h"
+#include "contexts.h"
+#include "cubin_file.h"
+#include "devices.h"
+
+struct CUmod_st {
+  handle handle;
+  unsigned char *image;
+};
+
+/* Until the next one is found, as destroying one changes the list. */
+static handle *find_function_of(CUmodule module) {
+  for (handle *h = handle_next(HANDLE_FUNCTION, NULL); h; h = handle_next(HANDLE_FUNCTION, h)) {
+    if (((CUfunction)(void *)h)->module == module) return h;
+  }
+  return NULL;
+}
+
+static void destroy_function(handle *object) { free(object); }
+
+static void destroy_module(handle *object) {
+  CUmodule module = (CUmodule)(void *)object;
+  for (handle *h = find_function_of(module); h; h = find_function_of(module)) handle_destroy(h);
+  free(module->image);
+  free(module);
+}
+
+/* A cubin runs on its own major version, from its own minor version up. */
+static CUresult check_image(const unsigned char *image) {
+  const device *d = device_get(context_current()->device);
+  if (!image) return CUDA_ERROR_INVALID_VALUE;
+  if (!cubin_file_is_valid(image)) return CUDA_ERROR_INVALID_IMAGE;
+  const int arch = cubin_file_arch(image);
+  const bool runs = arch / 10 == d->major && arch % 10 <= d->minor;
+  return runs ? CUDA_SUCCESS : CUDA_ERROR_NO_BINARY_FOR_GPU;
+}
+
+static CUresult load(CUmodule *module, const unsigned char *image) {
+  const CUresult result = check_image(image);
+  if (result != CUDA_SUCCESS) return result;
+  const size_t size = cubin_file_size(image);
+  CUmodule created = calloc(1, sizeof *created);
+  unsigned char *copy = malloc(size);
+  if (!created || !copy) {
+    free(created);
+    free(copy);
+    return CUDA_ERROR_OUT_OF_MEMORY;
+  }
+  memcpy(copy, image, size);
+  handle_register(&created->handle, HANDLE_MODULE, context_current(), destroy_module);
+  created->image = copy;
+  *module = created;
+  return CUDA_SUCCESS;
+}
+
+CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned int option_count,
+                            CUjit_option *options, void **option_values) {
+  CUresult result = stand_in_enter(__func__, NEEDS_CONTEXT | UNSAFE_IN_CAPTURE);
+  const bool options_given = options && option_values;
+  if (result == CUDA_SUCCESS && option_count > 0 && !options_given) {
+    result = CUDA_ERROR_INVALID_VALUE;
+  }
+  if (result == CUDA_SUCCESS) result = load(module, image);
+  return stand_in_leave(result);
+}
+
+CUresult cuModuleUnload(CUmodule module) {
+  CUresult result = stand_in_enter(__func__, NEEDS_CONTEXT | UNSAFE_IN_CAPTURE);
+  if (result == CUDA_SUCCESS && !handle_is_live(module, HANDLE_MODULE)) {
+    result = CUDA_ERROR_INVALID_HANDLE;
+  }
+  if (result == CUDA_SUCCESS && module->handle.owner != context_current()) {
+    result = CUDA_ERROR_INVALID_HANDLE;
+  }
+  if (result == CUDA_SUCCESS) {
+    result = context_synchronise(module->handle.owner);
+    handle_destroy(&module->handle);
+  }
+  return stand_in_leave(result);
+}
+
+static CUresult get_function(CUfunction *function, CUmodule module, const char *name) {
+  if (!handle_is_live(module, HANDLE_MODULE)) return CUDA_ERROR_INVALID_HANDLE;
+  if (!name) return CUDA_ERROR_INVALID_VALUE;
+  const host_kernel *kernel = host_kernel_find(name);
+  if (!kernel || !cubin_file_has_kernel(module->image, name)) return CUDA_ERROR_NOT_FOUND;
+  CUfunction created = calloc(1, sizeof *created);
+  if (!created) return CUDA_ERROR_OUT_OF_MEMORY;
+  handle_register(&created->handle, HANDLE_FUNCTION, module->handle.owner, destroy_function);
+  created->module = module;
+  created->kernel = kernel;
+  *function = created;
+  return CUDA_SUCCESS;
+}
+
+CUresult cuModuleGetFunction(CUfunction *function, CUmodule module, const char *name) {
+  CUresult result = stand_in_enter(__func__, NEEDS_CONTEXT);
+  if (result == CUDA_SUCCESS) result = get_function(function, module, name);
+  return stand_in_leave(result);
+}

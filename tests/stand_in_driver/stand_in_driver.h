@@ -1,0 +1,33 @@
+/*
+ * What a test may ask the stand-in driver, beside the driver's own functions.
+ * Tests find these with udm_driver_symbol().
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef UDM_TESTS_STAND_IN_DRIVER_H
+#define UDM_TESTS_STAND_IN_DRIVER_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#pragma GCC visibility push(default)
+
+/*
+ * How often the driver function of that exported name was called, also with an
+ * injected fault; NULL: how often any was. -1 for a name that is not exported.
+ */
+int64_t stand_in_driver_calls(const char *name);
+
+/* Sets all counts to 0. The counts are also what a fault's "Nth call" goes by. */
+void stand_in_driver_reset_calls(void);
+
+#pragma GCC visibility pop
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* UDM_TESTS_STAND_IN_DRIVER_H */

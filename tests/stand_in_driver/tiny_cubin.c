@@ -1,0 +1,36 @@
+/*
+ * The smallest file that looks like a cubin.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "tiny_cubin.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+tiny_cubin tiny_cubin_make(int abi_version, int arch, const char *kernel) {
+  tiny_cubin cubin;
+  memset(&cubin, 0, sizeof cubin);
+  memcpy(cubin.header.e_ident, ELFMAG, SELFMAG);
+  cubin.header.e_ident[EI_CLASS] = ELFCLASS64;
+  cubin.header.e_ident[EI_DATA] = ELFDATA2LSB;
+  cubin.header.e_ident[EI_ABIVERSION] = (unsigned char)abi_version;
+  cubin.header.e_machine = 190;
+  cubin.header.e_flags = (Elf64_Word)(abi_version >= 8 ? arch << 8 | 4 : arch << 16 | arch);
+  cubin.header.e_shoff = offsetof(tiny_cubin, sections);
+  cubin.header.e_shentsize = sizeof(Elf64_Shdr);
+  cubin.header.e_shnum = TINY_CUBIN_SECTIONS;
+  cubin.sections[1].sh_type = SHT_SYMTAB;
+  cubin.sections[1].sh_offset = offsetof(tiny_cubin, symbols);
+  cubin.sections[1].sh_size = sizeof cubin.symbols;
+  cubin.sections[1].sh_link = 2;
+  cubin.sections[2].sh_type = SHT_STRTAB;
+  cubin.sections[2].sh_offset = offsetof(tiny_cubin, strings);
+  cubin.sections[2].sh_size = sizeof cubin.strings;
+  cubin.symbols[1].st_name = 1;
+  cubin.symbols[1].st_info = ELF64_ST_INFO(STB_GLOBAL, STT_FUNC);
+  cubin.symbols[1].st_shndx = 1;
+  snprintf(cubin.strings + 1, sizeof cubin.strings - 1, "%s", kernel);
+  return cubin;
+}
