@@ -203,12 +203,27 @@ static udm_status fail_compile(const struct nvrtc *nvrtc, nvrtcProgram program,
   return status;
 }
 
+/*
+ * A compile opens libnvrtc-builtins by its bare name, which the loader does not
+ * find beside an NVRTC outside its own folders (a wheel's, say): so it is opened
+ * from there first. Where it is not, the compile's log tells.
+ */
+static void open_builtins(const struct nvrtc *nvrtc) {
+  char path[UDM_PATH_SIZE + 64];
+  const char *slash = strrchr(nvrtc->path, '/');
+  if (!slash) return;
+  snprintf(path, sizeof path, "%.*s/libnvrtc-builtins.so.%d.%d", (int)(slash - nvrtc->path),
+           nvrtc->path, nvrtc->version_major, nvrtc->version_minor);
+  if (!dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE)) dlerror(); /* clears it */
+}
+
 udm_status udm_nvrtc_compile(const struct nvrtc *nvrtc, const char *source, const char *name,
                              int option_count, const char *const *options, unsigned char **cubin,
                              size_t *size) {
   nvrtcProgram program = NULL;
   unsigned char *bytes = NULL;
   udm_status status = UDM_OK;
+  open_builtins(nvrtc);
   nvrtcResult result = nvrtc->nvrtcCreateProgram(&program, source, name, 0, NULL, NULL);
   if (result != NVRTC_SUCCESS) {
     return fail_nvrtc(nvrtc, UDM_ERROR_COMPILE, "nvrtcCreateProgram", result);

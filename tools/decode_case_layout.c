@@ -114,10 +114,9 @@ static void draw_aliases_and_nulls(decode_case *c) {
       if (share && draw_chance(c, 40)) offsets[o] = c->output_offsets[draw_between(c, 0, b - 1)][o];
     }
     if (draw_chance(c, null_percent)) offsets[OUTPUT_PAGE_TABLE_1] = DECODE_CASE_NULL;
-    const bool may_be_null = c->args.real_page_size == 1 || c->table;
-    if (c->args.real_page_size == 1 || (may_be_null && draw_chance(c, null_percent))) {
-      offsets[OUTPUT_REAL_PAGE_TABLE] = DECODE_CASE_NULL;
-    }
+    const bool null_real_page_table =
+        c->args.real_page_size == 1 || (c->table && draw_chance(c, null_percent));
+    if (null_real_page_table) offsets[OUTPUT_REAL_PAGE_TABLE] = DECODE_CASE_NULL;
     for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND; ++o) {
       const bool looked_at = o == 1 || o == 4 || c->args.batch_size > 0;
       if (!looked_at && null_percent > 50) offsets[o] = DECODE_CASE_NULL;

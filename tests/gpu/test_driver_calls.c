@@ -87,13 +87,10 @@ static void check_refused(udm_status status, const char *argument) {
     check_refused(udm_decode_metadata_direct(session->udm, &bad, session->stream), #field); \
   } while (0)
 
-static void bad_arguments_launch_nothing(void **state) {
+static void bad_inputs_launch_nothing(void **state) {
   const gpu_session *session = *state;
   uploaded_case u;
   upload(session, &u, false);
-  if (u.args.backends[0].page_table_1 == 0) {
-    u.args.backends[0].page_table_1 = u.args.backends[0].real_page_table;
-  }
   reset_calls();
   CHECK_REFUSED(struct_size, 0);
   CHECK_REFUSED(seq_lens, 0);
@@ -103,8 +100,16 @@ static void bad_arguments_launch_nothing(void **state) {
   CHECK_REFUSED(seq_lens_type, (udm_int_type)7);
   CHECK_REFUSED(req_pool_indices_type, (udm_int_type)-1);
   CHECK_REFUSED(req_to_token_stride, u.args.max_len - 1);
-  CHECK_REFUSED(page_table_stride, u.args.max_len - 1);
-  CHECK_REFUSED(real_page_table_stride, 3);
+  check_refused(udm_decode_metadata_direct(NULL, &u.args, NULL), "ctx");
+  check_refused(udm_decode_metadata_direct(session->udm, NULL, NULL), "args");
+  release(&u);
+}
+
+static void bad_numbers_launch_nothing(void **state) {
+  const gpu_session *session = *state;
+  uploaded_case u;
+  upload(session, &u, false);
+  reset_calls();
   CHECK_REFUSED(batch_size, -1);
   CHECK_REFUSED(max_len, -1);
   CHECK_REFUSED(num_backends, 0);
@@ -112,6 +117,19 @@ static void bad_arguments_launch_nothing(void **state) {
   CHECK_REFUSED(nsa_index_topk, -1);
   CHECK_REFUSED(real_page_size, 0);
   CHECK_REFUSED(extent, (udm_extent)2);
+  release(&u);
+}
+
+static void bad_outputs_launch_nothing(void **state) {
+  const gpu_session *session = *state;
+  uploaded_case u;
+  upload(session, &u, false);
+  if (u.args.backends[0].page_table_1 == 0) {
+    u.args.backends[0].page_table_1 = u.args.backends[0].real_page_table;
+  }
+  reset_calls();
+  CHECK_REFUSED(page_table_stride, u.args.max_len - 1);
+  CHECK_REFUSED(real_page_table_stride, 3);
   CHECK_REFUSED(backends[1].cache_seqlens, 0);
   CHECK_REFUSED(backends[1].cu_seqlens_k, 2);
   CHECK_REFUSED(backends[0].page_table_1, 2);
@@ -119,8 +137,6 @@ static void bad_arguments_launch_nothing(void **state) {
   CHECK_REFUSED(backends[0].nsa_cu_seqlens_k, 0);
   CHECK_REFUSED(backends[1].real_page_table, 0);
   CHECK_REFUSED(backends[1].seqlens_expanded, 1);
-  check_refused(udm_decode_metadata_direct(NULL, &u.args, NULL), "ctx");
-  check_refused(udm_decode_metadata_direct(session->udm, NULL, NULL), "args");
   release(&u);
 }
 
@@ -307,7 +323,9 @@ static void each_device_gets_its_image(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_launch_is_one_driver_call),
-      cmocka_unit_test(bad_arguments_launch_nothing),
+      cmocka_unit_test(bad_inputs_launch_nothing),
+      cmocka_unit_test(bad_numbers_launch_nothing),
+      cmocka_unit_test(bad_outputs_launch_nothing),
       cmocka_unit_test(bad_arguments_of_the_table_entry_launch_nothing),
       cmocka_unit_test(a_failing_launch_is_reported),
       cmocka_unit_test(a_failing_create_names_the_call),

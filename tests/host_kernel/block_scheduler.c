@@ -71,6 +71,7 @@ static void make_ready(uint32_t t) {
 /* Makes all threads in that state ready, starting at a random one. */
 static void make_all_ready(thread_state state) {
   const uint32_t count = block.thread_count;
+  if (count == 0) return;
   const uint32_t start = (uint32_t)(block_scheduler_random(&block.random) % count);
   for (uint32_t i = 0; i < count; ++i) {
     const uint32_t t = start + i < count ? start + i : start + i - count;
@@ -101,6 +102,7 @@ static void report_stuck(void) {
       return;
     }
   }
+  if (!first) return; /* not called then: some thread lives */
   snprintf(block.text, HOST_KERNEL_TEXT_SIZE,
            "block (%u, %u, %u): thread %u waits for ever at %s of line %d for threads that ended "
            "or that its mask names wrongly",

@@ -37,7 +37,7 @@ static bool copy_parameters(const host_kernel *kernel, void *const *parameters,
 
 /* The numbers 0 to count - 1, shuffled. */
 static uint32_t *draw_order(uint64_t count, uint64_t *random) {
-  uint32_t *order = malloc(count * sizeof *order);
+  uint32_t *order = calloc(count, sizeof *order);
   if (!order) return NULL;
   for (uint32_t i = 0; i < count; ++i) {
     const uint64_t j = block_scheduler_random(random) % (i + (uint64_t)1);

@@ -87,7 +87,7 @@ __global__ void barrier_in_one_branch() {
 }
 
 __global__ void barriers_of_two_lines() {
-  if (threadIdx.x < 7) {
+  if (threadIdx.x < 7) {  // NOLINT(bugprone-branch-clone): two barriers is the point
     __syncthreads();
   } else {
     __syncthreads();

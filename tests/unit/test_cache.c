@@ -324,7 +324,9 @@ static void test_an_entry_whose_path_is_too_long_works_all_the_same(void **state
   char path[UDM_PATH_SIZE];
   static char folder[UDM_PATH_SIZE];
   snprintf(folder, sizeof folder, "%s", (const char *)*state);
-  while (strlen(folder) < UDM_PATH_SIZE - 220) strcat(folder, "/a-folder-with-a-name-of-30-bytes");
+  while (strlen(folder) < UDM_PATH_SIZE - 220) {
+    udm_append(folder, sizeof folder, "/a-folder-with-a-name-of-30-bytes");
+  }
   const struct settings settings = settings_for(folder);
   struct offers offers = {.refuse = 1};
   publish(&settings, path);

@@ -18,7 +18,10 @@ static void assert_source_says(const char *name, int value) {
   char statement[64];
   snprintf(statement, sizeof statement, "%s = %d", name, value);
   const char *found = strstr((const char *)udm_kernel_source, statement);
-  if (!found) fail_msg("the kernel's source has no '%s'", statement);
+  if (!found) {
+    fail_msg("the kernel's source has no '%s'", statement);
+    return;
+  }
   const char next = found[strlen(statement)];
   assert_true(next == ';' || next == ',');
 }

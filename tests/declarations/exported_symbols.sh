@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# The shared library exports exactly the functions that include/udm.h declares.
+# exported_symbols.sh LIBRARY
+#
+# SPDX-License-Identifier: Apache-2.0
+set -uo pipefail
+# shellcheck source=compilers.sh
+source "$(dirname -- "${BASH_SOURCE[0]}")/compilers.sh"
+
+# Statements that are no typedef and have a name followed by a parenthesis.
+cc -E -P "$root/include/udm.h" | tr '\n;' ' \n' | grep -v typedef |
+  sed -nE 's/^.*\b(udm_[a-z0-9_]+) ?\(.*/\1/p' | sort >"$work/declared"
+nm -D --defined-only --format=posix "$1" | cut -d ' ' -f 1 | sort >"$work/exported"
+
+[[ $(wc -l <"$work/declared") -ge 10 ]] || {
+  echo 'too few declarations were found in udm.h:'
+  cat "$work/declared"
+  exit 1
+}
+if ! diff --label include/udm.h --label "$(basename "$1")" -u "$work/declared" "$work/exported"; then
+  echo 'the library exports something else than the public header declares'
+  exit 1
+fi
+echo "$(wc -l <"$work/declared") functions, declared and exported"
