@@ -93,10 +93,13 @@ def missing_need(case, places):
 
 def run(case, places):
     env = environment(case, places)
+    quoted = {name: shlex.quote(value or "") for name, value in places.items()}
     for line in case.prepare:
-        subprocess.run(["bash", "-ec", replace_all(line, places)], env=env, check=True,
-                       stdout=subprocess.DEVNULL)
-    command = [places["udm"]] + shlex.split(replace_all(case.fields.get("args", ""), places))
+        # no word splitting at spaces: $UDM and the folders may have some in their paths
+        subprocess.run(["bash", "-ec", "IFS=$'\\n'; " + replace_all(line, quoted)], env=env,
+                       check=True, stdout=subprocess.DEVNULL)
+    words = shlex.split(case.fields.get("args", ""))
+    command = [places["udm"]] + [replace_all(word, places) for word in words]
     target = case.fields.get("stdout-to")
     with open(target or os.devnull, "w", encoding="utf-8") as file:
         return subprocess.run(command, env=env, cwd=HERE, stdin=subprocess.DEVNULL,
