@@ -14,11 +14,13 @@
 enum {
   kBatchSizeCases = 2 * (kAcceptanceLargestBatch + 1), /* through both entries */
   kContextCases = 20, /* in a second context, then in the first again */
+  kLargeBatchCases = 13,
   kMismatchesShown = 8
 };
 
 static int64_t total_work(const acceptance *test) {
-  return test->cases + kBatchSizeCases + 2 * test->replays + kContextCases + kContextCases;
+  return test->cases + kBatchSizeCases + kLargeBatchCases + 2 * test->replays + kContextCases +
+         kContextCases;
 }
 
 static void count_result(acceptance *test, bool matches, const char *what, const decode_case *c,
@@ -42,7 +44,8 @@ static bool run_case(acceptance *test, case_runner *runner, const decode_case_re
   decode_case *c = NULL;
   char difference[DECODE_CASE_TEXT_SIZE] = "";
   bool matches = false;
-  if (decode_case_create(request, &c) != UDM_OK) return fail(test, udm_last_error());
+  const udm_status status = decode_case_create(request, &c);
+  if (status != UDM_OK) return fail(test, udm_status_text(status));
   const bool ran = case_runner_upload(runner, c) && case_runner_launch(runner, c) &&
                    case_runner_compare(runner, c, &matches, difference, sizeof(difference));
   if (ran) {
@@ -61,6 +64,33 @@ static bool run_batch_sizes(acceptance *test, case_runner *runner) {
     request.batch_size = i / 2;
     request.table_elements_bound = 20000;
     if (!run_case(test, runner, &request, "every batch size")) return false;
+  }
+  return true;
+}
+
+/* More rows than a block has threads, more than a grid has in y, and many rows of many tiles. */
+static bool run_large_batches(acceptance *test, case_runner *runner) {
+  static const struct {
+    int32_t batch_size, max_len;
+    udm_extent extent;
+  } kCases[kLargeBatchCases] = {
+      {257, 70, UDM_EXTENT_BATCH_MAX},  {511, 70, UDM_EXTENT_ROW},
+      {512, 70, UDM_EXTENT_BATCH_MAX},  {513, 70, UDM_EXTENT_ROW},
+      {513, 70, UDM_EXTENT_BATCH_MAX},  {1000, 70, UDM_EXTENT_ROW},
+      {1000, 70, UDM_EXTENT_BATCH_MAX}, {4096, 20, UDM_EXTENT_ROW},
+      {300, 5000, UDM_EXTENT_ROW},      {300, 5000, UDM_EXTENT_BATCH_MAX},
+      {65534, 3, UDM_EXTENT_ROW},       {65535, 3, UDM_EXTENT_ROW},
+      {70000, 3, UDM_EXTENT_ROW},
+  };
+  for (int i = 0; i < kLargeBatchCases; ++i) {
+    decode_case_request request = DECODE_CASE_REQUEST_INIT;
+    request.seed = (uint64_t)test->seed + 7000 + (uint64_t)i;
+    request.table = i % 2 == 1;
+    request.batch_size = kCases[i].batch_size;
+    request.max_len = kCases[i].max_len;
+    request.extent = (int32_t)kCases[i].extent;
+    request.last_row_longest = kCases[i].extent == UDM_EXTENT_BATCH_MAX;
+    if (!run_case(test, runner, &request, "large batch")) return false;
   }
   return true;
 }
@@ -122,7 +152,8 @@ static bool run_graph(acceptance *test, case_runner *runner, bool table) {
   request.real_page_size = 64;
   decode_case *c = NULL;
   CUgraphExec exec = NULL;
-  if (decode_case_create(&request, &c) != UDM_OK) return fail(test, udm_last_error());
+  const udm_status status = decode_case_create(&request, &c);
+  if (status != UDM_OK) return fail(test, udm_status_text(status));
   bool ran = case_runner_upload(runner, c) || fail(test, runner->error);
   ran = ran && record(test, runner, c, &exec) && replay(test, runner, c, exec);
   if (exec) runner->driver->cuGraphExecDestroy(exec);
@@ -166,7 +197,7 @@ bool acceptance_run(acceptance *test) {
   case_runner runner =
       CASE_RUNNER_INIT(&test->session->driver, test->session->udm, test->session->stream);
   progress_start(&test->bar, "selftest", total_work(test));
-  const bool ran = run_batch_sizes(test, &runner) &&
+  const bool ran = run_batch_sizes(test, &runner) && run_large_batches(test, &runner) &&
                    run_random(test, &runner, test->cases, "random case") &&
                    run_graph(test, &runner, false) && run_graph(test, &runner, true) &&
                    run_two_contexts(test, &runner);

@@ -124,7 +124,9 @@ static int64_t draw_odd_length(decode_case *c) {
   }
 }
 
-static int64_t draw_length(decode_case *c, int64_t style) {
+enum { LAST_ROW_LONGEST = 6 };
+
+static int64_t draw_length(decode_case *c, int64_t style, bool is_last_row) {
   switch (style) {
     case 0:
       return draw_between(c, 0, min_int64(c->args.max_len, 9));
@@ -137,6 +139,8 @@ static int64_t draw_length(decode_case *c, int64_t style) {
       return draw_between(c, 0, c->args.max_len);
     case 5: /* mostly padding */
       return draw_chance(c, 80) ? 0 : draw_between(c, 0, c->args.max_len);
+    case LAST_ROW_LONGEST:
+      return is_last_row ? c->args.max_len : draw_between(c, 0, min_int64(c->args.max_len, 2));
     default:
       return draw_odd_length(c);
   }
@@ -146,11 +150,11 @@ static void draw_lengths_and_rows(decode_case *c) {
   const udm_decode_args *args = &c->args;
   unsigned char *lengths = c->input + c->seq_lens_offset;
   unsigned char *rows = c->input + c->req_pool_indices_offset;
-  const int64_t style = draw_between(c, 0, 11);
+  const int64_t style = c->last_row_longest ? LAST_ROW_LONGEST : draw_between(c, 0, 12);
   const bool repeat = draw_chance(c, 20);
   const int64_t last_row = repeat ? min_int64(1, c->num_reqs - 1) : c->num_reqs - 1;
   for (int64_t i = 0; i < args->batch_size; ++i) {
-    const int64_t length = draw_length(c, style);
+    const int64_t length = draw_length(c, style, i + 1 == args->batch_size);
     const bool read = args->max_len > 0 && (length > 0 || args->extent == UDM_EXTENT_BATCH_MAX);
     int64_t row = draw_between(c, 0, last_row);
     if (!read) row = draw_chance(c, 50) ? -draw_between(c, 1, INT32_MAX) : INT32_MAX;
@@ -215,6 +219,7 @@ udm_status decode_case_create(const decode_case_request *request, decode_case **
   if (!c) return UDM_ERROR_OUT_OF_MEMORY;
   c->seed = c->random = request->seed;
   c->table = request->table;
+  c->last_row_longest = request->last_row_longest;
   c->args = init;
   memset(c->output_offsets, 0xff, sizeof c->output_offsets); /* DECODE_CASE_NULL */
   draw_scalars(c, request);

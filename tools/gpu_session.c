@@ -28,9 +28,11 @@ static bool find_device(gpu_session *session, const udm_options *options, int32_
              driver.device_count - 1);
     return false;
   }
-  if (udm_query_device(options, ordinal, &device) != UDM_OK ||
-      cuda_driver_open(options, &session->driver) != UDM_OK) {
-    snprintf(error, size, "%s", udm_last_error());
+  udm_status status = udm_query_device(options, ordinal, &device);
+  if (status == UDM_OK) status = cuda_driver_open(options, &session->driver);
+  if (status != UDM_OK) {
+    const bool told = status != UDM_ERROR_DRIVER || *udm_last_error();
+    snprintf(error, size, "%s", told ? udm_last_error() : "cuInit failed: try nvidia-smi");
     return false;
   }
   memcpy(session->name, device.name, sizeof(session->name));

@@ -57,7 +57,7 @@ typedef struct replay_command {
   replay_options options;
   udm_options udm;
   device_choice device;
-  int32_t gpu;
+  int32_t gpu; /* -1: not given, then 0 */
   bool json;
   bool help;
 } replay_command;
@@ -201,13 +201,21 @@ static bool parse(int argc, char **argv, replay_command *command) {
   return true;
 }
 
-/* note says why an automatic choice fell on the CPU. */
+/* A GPU that is there but does not work must not be passed over in silence. */
+static bool has_device(const udm_options *options) {
+  udm_driver_info driver = {.struct_size = sizeof(driver)};
+  const udm_status status = udm_query_driver(options, &driver);
+  return status == UDM_OK ? driver.device_count > 0 : status != UDM_ERROR_NO_DRIVER;
+}
+
+/* note says why an automatic choice fell on the CPU: there is no driver, or no device. */
 static replay_device *choose_device(const replay_command *command, const char **note, char *error,
                                     size_t size) {
   if (command->device != kDeviceCpu) {
-    replay_device *gpu = device_gpu_create(&command->udm, command->gpu, error, size);
+    replay_device *gpu =
+        device_gpu_create(&command->udm, command->gpu < 0 ? 0 : command->gpu, error, size);
     if (gpu) return gpu;
-    if (command->device == kDeviceGpu) {
+    if (command->device == kDeviceGpu || command->gpu >= 0 || has_device(&command->udm)) {
       const size_t used = strlen(error);
       snprintf(error + used, size - used, "; --device cpu runs the C reference instead");
       return NULL;
@@ -239,7 +247,10 @@ static int run(const replay_command *command) {
   if (!trace_read(command->trace_path, &trace, error, sizeof(error))) goto failed;
   device = choose_device(command, &note, error, sizeof(error));
   if (!device) goto failed;
-  if (!replay_run(&trace, &command->options, device, &result, error, sizeof(error))) goto failed;
+  if (!replay_run(&trace, &command->options, device, &result, error, sizeof(error))) {
+    replay_report_mismatches(&result.mismatches); /* they may explain what failed */
+    goto failed;
+  }
   code = print_report(command, &(replay_report){command->trace_path, &trace, &command->options,
                                                 device, note, &result});
   goto cleanup;
@@ -263,6 +274,7 @@ int replay_main(int argc, char **argv) {
                   .steps = 2000,
                   .seed = 1},
       .udm = UDM_OPTIONS_INIT,
+      .gpu = -1,
   };
   command.udm.log = output_log;
   if (!parse(argc, argv, &command)) return kExitUsage;

@@ -95,9 +95,22 @@ static void large_batches(void **state) {
     request.table = s % 2 == 0;
     check_request(&request);
   }
+}
+
+/* The longest row is the last one: whoever looks at the first rows only misses it. */
+static void the_longest_row_is_found_wherever_it_is(void **state) {
+  (void)state;
+  static const int32_t sizes[] = {2, 33, 256, 257, 513, 1000};
+  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  request.last_row_longest = true;
+  request.max_len = 67;
   request.extent = UDM_EXTENT_BATCH_MAX;
-  request.batch_size = 1000;
-  check_request(&request);
+  for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; ++s) {
+    request.batch_size = sizes[s];
+    request.seed = 2100 + s;
+    request.table = s % 2 == 0;
+    check_request(&request);
+  }
 }
 
 static void large_context(void **state) {
@@ -193,6 +206,7 @@ int main(void) {
       cmocka_unit_test(table_matches_reference_on_random_cases),
       cmocka_unit_test(every_batch_size_to_300),
       cmocka_unit_test(large_batches),
+      cmocka_unit_test(the_longest_row_is_found_wherever_it_is),
       cmocka_unit_test(large_context),
       cmocka_unit_test(the_order_of_execution_does_not_matter),
       cmocka_unit_test(the_grid_does_not_matter),

@@ -77,6 +77,29 @@ CUresult cuLaunchKernel(CUfunction function, unsigned int grid_x, unsigned int g
   return stand_in_leave(result);
 }
 
+/* Where the kernel writes the leading 0 of backend 0's cu_seqlens_k, by its signature. */
+static int32_t *first_prefix_sum(const host_kernel *kernel, void *const *parameters) {
+  int64_t address = 0;
+  if (strcmp(kernel->name, "udm_decode_metadata_direct") == 0) {
+    memcpy(&address, parameters[4], sizeof address); /* 3 inputs, cache_seqlens, then this */
+  } else {
+    int64_t table = 0;
+    int64_t stride = 0;
+    memcpy(&table, parameters[3], sizeof table);
+    memcpy(&stride, parameters[4], sizeof stride);
+    memcpy(&address, (const int64_t *)(intptr_t)table + stride, sizeof address);
+  }
+  return (int32_t *)(intptr_t)address;
+}
+
+/* UDM_STAND_IN_SPOIL=N: one output element of the Nth launch is wrong. */
+static void spoil(const host_kernel *kernel, void *const *parameters) {
+  static long launches;
+  const char *which = getenv("UDM_STAND_IN_SPOIL");
+  ++launches;
+  if (which && strtol(which, NULL, 10) == launches) *first_prefix_sum(kernel, parameters) ^= 1;
+}
+
 CUresult launch_execute(const operation *op) {
   char text[HOST_KERNEL_TEXT_SIZE];
   void *parameters[HOST_KERNEL_MAX_PARAMETERS];
@@ -89,6 +112,7 @@ CUresult launch_execute(const operation *op) {
     parameters[p] = (void *)(uintptr_t)(op->data + MAX_VALUE * p); /* only read */
   }
   if (host_kernel_launch(kernel, op->grid, op->block, parameters, stand_in_random(), text)) {
+    spoil(kernel, parameters);
     return CUDA_SUCCESS;
   }
   fprintf(stderr, "stand-in driver: %s: %s\n", kernel->name, text);
