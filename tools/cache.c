@@ -53,8 +53,8 @@ static int run_path(const udm_options *options, bool json) {
   }
   if (!info.usable) output_error("warning: %s cannot be used: %s", info.path, info.reason);
   if (json) {
-    return output_json(json_pack("{s:s, s:b, s:s}", "dir", info.path, "usable", info.usable,
-                                 "reason", info.reason),
+    return output_json(json_pack("{s:o, s:b, s:s}", "dir", output_text(info.path), "usable",
+                                 info.usable, "reason", info.reason),
                        kExitDone);
   }
   puts(info.path);
@@ -77,9 +77,9 @@ static int add_entry(void *user_data, const udm_cache_entry_info *entry) {
   output_bytes(bytes, sizeof(bytes), entry->bytes);
   table_add(&list->table, "%s\t%s\t%s\t%s", arch[0] ? arch : "?", bytes, state, entry->path);
   json_t *object =
-      json_pack("{s:o, s:I, s:s, s:s, s:i, s:s}", "arch", arch[0] ? json_string(arch) : json_null(),
-                "bytes", (json_int_t)entry->bytes, "path", entry->path, "state", state, "layer",
-                entry->layer, "reason", entry->reason);
+      json_pack("{s:o, s:I, s:o, s:s, s:i, s:o}", "arch", arch[0] ? json_string(arch) : json_null(),
+                "bytes", (json_int_t)entry->bytes, "path", output_text(entry->path), "state", state,
+                "layer", entry->layer, "reason", output_text(entry->reason));
   json_array_append_new(list->entries, object);
   if (entry->state >= UDM_CACHE_ENTRY_OK && entry->state <= UDM_CACHE_ENTRY_BAD) {
     ++list->counts[entry->state];
@@ -99,7 +99,8 @@ static void print_list(listing *list, const char *dir) {
 
 static int report_list(listing *list, const char *dir, bool json) {
   if (json) {
-    return output_json(json_pack("{s:s, s:O}", "dir", dir, "entries", list->entries), kExitDone);
+    return output_json(json_pack("{s:o, s:O}", "dir", output_text(dir), "entries", list->entries),
+                       kExitDone);
   }
   print_list(list, dir);
   return kExitDone;

@@ -45,7 +45,7 @@ typedef struct findings {
 } findings;
 
 static void add_problem(findings *found, const char *text) {
-  json_array_append_new(found->problems, json_string(text));
+  json_array_append_new(found->problems, output_text(text));
 }
 
 static void add_cuda_version(char *text, size_t size, int32_t version) {
@@ -65,8 +65,8 @@ static int32_t examine_driver(findings *found) {
   add_cuda_version(version, sizeof(version), info.version);
   table_add(&found->table, "driver\tCUDA %s, %s", version, info.path);
   json_object_set_new(found->json, "driver",
-                      json_pack("{s:s, s:s, s:i}", "path", info.path, "version", version, "devices",
-                                info.device_count));
+                      json_pack("{s:o, s:s, s:i}", "path", output_text(info.path), "version",
+                                version, "devices", info.device_count));
   if (info.device_count == 0) {
     table_add(&found->table, "GPU\tnone");
     add_problem(found,
@@ -91,7 +91,8 @@ static json_t *examine_image(findings *found, int32_t ordinal, int32_t arch) {
   table_add(&found->table, "\timage: sm_%d from %s, %s", plan.image_arch, source, plan.detail);
   char image_arch[16];
   snprintf(image_arch, sizeof(image_arch), "sm_%d", plan.image_arch);
-  return json_pack("{s:s, s:s, s:s}", "source", source, "arch", image_arch, "detail", plan.detail);
+  return json_pack("{s:s, s:s, s:o}", "source", source, "arch", image_arch, "detail",
+                   output_text(plan.detail));
 }
 
 static void examine_device(findings *found, int32_t ordinal, json_t *list) {
@@ -119,7 +120,7 @@ static void examine_nvrtc(findings *found) {
   if (udm_query_nvrtc(found->options, &info) != UDM_OK) {
     table_add(&found->table, "NVRTC\tnone");
     json_object_set_new(found->json, "nvrtc", json_null());
-    json_object_set_new(found->json, "nvrtc_error", json_string(udm_last_error()));
+    json_object_set_new(found->json, "nvrtc_error", output_text(udm_last_error()));
     return;
   }
   char archs[512] = "";
@@ -133,9 +134,9 @@ static void examine_nvrtc(findings *found) {
   table_add(&found->table, "\tcompiles for%s", archs);
   char version[32];
   snprintf(version, sizeof(version), "%d.%d", info.version_major, info.version_minor);
-  json_object_set_new(
-      found->json, "nvrtc",
-      json_pack("{s:s, s:s, s:o}", "version", version, "path", info.path, "archs", list));
+  json_object_set_new(found->json, "nvrtc",
+                      json_pack("{s:s, s:o, s:o}", "version", version, "path",
+                                output_text(info.path), "archs", list));
 }
 
 static void examine_cache(findings *found) {
@@ -150,8 +151,8 @@ static void examine_cache(findings *found) {
       table_add(&found->table, "%s\t%s, not used: %s", layer ? "" : "cache", path, info.reason);
     }
     json_array_append_new(
-        list, json_pack("{s:s, s:b, s:b, s:s}", "path", info.path, "writable", info.writable,
-                        "usable", info.usable, "reason", info.reason));
+        list, json_pack("{s:o, s:b, s:b, s:s}", "path", output_text(info.path), "writable",
+                        info.writable, "usable", info.usable, "reason", info.reason));
   }
   json_object_set_new(found->json, "cache", list);
 }

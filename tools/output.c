@@ -33,6 +33,18 @@ void output_error(const char *format, ...) {
   fprintf(stderr, "udm: %s\n", message);
 }
 
+json_t *output_text(const char *text) {
+  json_t *string = json_string(text);
+  if (string) return string;
+  char *copy = strdup(text);
+  for (char *byte = copy; byte && *byte; ++byte) {
+    if ((unsigned char)*byte >= 0x80) *byte = '?';
+  }
+  string = copy ? json_string(copy) : NULL;
+  free(copy);
+  return string ? string : json_null();
+}
+
 int output_fail(bool json, const char *format, ...) {
   char message[kMessageSize];
   va_list arguments;
@@ -41,10 +53,7 @@ int output_fail(bool json, const char *format, ...) {
   va_end(arguments);
   output_error("%s", message);
   if (!json) return kExitCouldNot;
-  /* a path that is not UTF-8 cannot stand in JSON */
-  json_t *text = json_string(message);
-  if (!text) text = json_string("see the message on stderr");
-  return output_json(json_pack("{s:o*}", "error", text), kExitCouldNot);
+  return output_json(json_pack("{s:o}", "error", output_text(message)), kExitCouldNot);
 }
 
 int output_json(json_t *object, int code) {

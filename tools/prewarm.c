@@ -180,20 +180,23 @@ static json_t *results_json(const prewarm *work) {
     char arch[16];
     snprintf(arch, sizeof(arch), "sm_%d", job->arch);
     if (job->status != UDM_OK) {
-      json_array_append_new(failed, json_pack("{s:s, s:s}", "arch", arch, "error", error_of(job)));
+      json_array_append_new(
+          failed, json_pack("{s:s, s:o}", "arch", arch, "error", output_text(error_of(job))));
     } else if (job->result.compiled) {
       json_array_append_new(
-          compiled, json_pack("{s:s, s:f, s:I, s:s}", "arch", arch, "ms", job->result.compile_ms,
-                              "bytes", (json_int_t)job->result.bytes, "path", job->result.path));
+          compiled,
+          json_pack("{s:s, s:f, s:I, s:o}", "arch", arch, "ms", job->result.compile_ms, "bytes",
+                    (json_int_t)job->result.bytes, "path", output_text(job->result.path)));
     } else {
-      json_array_append_new(cached,
-                            json_pack("{s:s, s:s}", "arch", arch, "path", job->result.path));
+      json_array_append_new(
+          cached, json_pack("{s:s, s:o}", "arch", arch, "path", output_text(job->result.path)));
     }
   }
   char version[32];
   snprintf(version, sizeof(version), "%d.%d", work->nvrtc.version_major, work->nvrtc.version_minor);
-  return json_pack("{s:{s:s, s:s}, s:o, s:o, s:o}", "nvrtc", "version", version, "path",
-                   work->nvrtc.path, "compiled", compiled, "cached", cached, "failed", failed);
+  return json_pack("{s:{s:s, s:o}, s:o, s:o, s:o}", "nvrtc", "version", version, "path",
+                   output_text(work->nvrtc.path), "compiled", compiled, "cached", cached, "failed",
+                   failed);
 }
 
 static void print_results(const prewarm *work) {
