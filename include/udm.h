@@ -52,6 +52,10 @@
  *     UDM_NVRTC_LIBRARY    the NVRTC library; then no other is tried
  *     UDM_CACHE_DIR        the writable cubin cache
  *     UDM_CACHE_PATH       read-only cache layers, colon-separated
+ *     UDM_CACHE_MAX_BYTES  size limit of the writable cache: 268435456, 256M, 1G
+ *     UDM_CACHE_LOCK_SECONDS
+ *                          how long to wait while another process compiles the
+ *                          same kernel (60), before compiling it here too
  *     UDM_NO_COMPILE       any value but "" and "0": never compile
  */
 #ifndef UDM_H
@@ -179,10 +183,11 @@ typedef struct udm_options {
   const char *cache_path;     /* UDM_CACHE_PATH, then no read-only layers */
   udm_log_callback log;       /* NULL: no log */
   void *log_user_data;
+  uint64_t cache_max_bytes; /* of the writable cache; 0: UDM_CACHE_MAX_BYTES, then 256 MiB */
 } udm_options;
 
 #define UDM_OPTIONS_INIT \
-  { sizeof(udm_options), 0, NULL, NULL, NULL, NULL, NULL, NULL }
+  { sizeof(udm_options), 0, NULL, NULL, NULL, NULL, NULL, NULL, 0 }
 
 /* ------------------------------------------------------------------------
  * Context
@@ -197,7 +202,10 @@ typedef struct udm_context udm_context;
  * All slow work is here: open the driver library, find the device's compute
  * capability, get a kernel image (from the cache, else compiled by NVRTC and
  * then cached), load it, resolve its functions. When the cache holds an image
- * for exactly the device's architecture, NVRTC is not even opened.
+ * for exactly the device's architecture, NVRTC is not even opened. Of many
+ * processes and threads that start with a cold cache, one compiles and the
+ * others wait for its entry (docs/CACHE.md). A compile that NVRTC refused is
+ * not tried again in this process.
  *
  * options   NULL, or options; not kept.
  * out       receives the handle; NULL on failure. The caller owns it and
@@ -526,7 +534,10 @@ typedef struct udm_cache_entry_info {
   udm_cache_entry_state state;
   uint64_t bytes; /* of the file */
   const char *path;
-  const char *reason; /* why it is not ok; "" when it is */
+  const char *reason;   /* why it is not ok; "" when it is */
+  const char *producer; /* the compiler that made it; "" when bad */
+  int64_t last_used;    /* seconds since 1970, to about a minute; 0: not known */
+  const void *contents; /* the `bytes` of the file; NULL when they could not be read */
 } udm_cache_entry_info;
 
 /* Receives one entry, valid during the call. Returns 0 to go on, anything else to stop. */
@@ -534,14 +545,133 @@ typedef int (*udm_cache_entry_callback)(void *user_data, const udm_cache_entry_i
 
 /*
  * Reads and checks every entry of every usable layer, in the order of layers,
- * then of names. A cache folder that does not exist has no entries. Any thread;
- * other processes may use the cache meanwhile.
+ * then of names. A cache folder that does not exist has no entries. Looking
+ * does not count as use. Any thread; other processes may use the cache
+ * meanwhile.
  * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, and CACHE when a folder cannot be
  * read or is not trusted; the entries of the other layers are reported all the
  * same.
  */
 UDM_API udm_status udm_cache_enumerate(const udm_options *options,
                                        udm_cache_entry_callback callback, void *user_data);
+
+/* Say what would be removed, and remove nothing. */
+#define UDM_CACHE_PRUNE_DRY_RUN 0x1u
+/* Remove every entry. */
+#define UDM_CACHE_PRUNE_ALL 0x2u
+
+/* Which entries of the writable cache udm_cache_prune() removes. */
+typedef struct udm_cache_prune_options {
+  size_t struct_size;
+  uint32_t flags;             /* UDM_CACHE_PRUNE_* */
+  int32_t keep_arch_count;    /* 0: whatever the architecture */
+  const int32_t *keep_archs;  /* [keep_arch_count]: entries for others (90, 103) are removed */
+  int64_t older_than_seconds; /* entries last used longer ago are removed; negative: none */
+  uint64_t max_bytes;         /* then the least recently used, until the rest is no larger;
+                                 UINT64_MAX: the limit of udm_options */
+} udm_cache_prune_options;
+
+#define UDM_CACHE_PRUNE_OPTIONS_INIT \
+  { sizeof(udm_cache_prune_options), 0, 0, NULL, -1, UINT64_MAX }
+
+/* One file that udm_cache_prune() removed, or would remove, or had to leave. */
+typedef struct udm_cache_removal {
+  size_t struct_size;
+  int32_t arch;   /* 0: not known */
+  int32_t in_use; /* 1: another process is reading or writing it just now, so it stays */
+  uint64_t bytes;
+  const char *path;
+  const char *reason; /* the rule that hit it */
+} udm_cache_removal;
+
+/* Receives one removal, valid during the call. Returns 0 to go on, anything else to stop. */
+typedef int (*udm_cache_removal_callback)(void *user_data, const udm_cache_removal *removal);
+
+typedef struct udm_cache_prune_result {
+  size_t struct_size;
+  int32_t removed; /* files; with UDM_CACHE_PRUNE_DRY_RUN those that would be */
+  int32_t kept;
+  uint64_t removed_bytes;
+  uint64_t kept_bytes;
+} udm_cache_prune_result;
+
+/*
+ * Removes from the writable cache: entries that are damaged or foreign, files
+ * that a process left behind when it was killed, and what the rules name. An
+ * entry that is being read or written stays. Files that are not of the cache
+ * are not touched.
+ *
+ * rules     NULL: only the size limit of options.
+ * callback  NULL, or receives each removal, in the order of the reasons, least
+ *           recently used first.
+ * result    NULL, or receives the sums.
+ *
+ * Any thread; other processes may use the cache meanwhile.
+ * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, and CACHE when the folder cannot be
+ * read or is not trusted or a file could not be removed (the others are).
+ */
+UDM_API udm_status udm_cache_prune(const udm_options *options, const udm_cache_prune_options *rules,
+                                   udm_cache_removal_callback callback, void *user_data,
+                                   udm_cache_prune_result *result);
+
+typedef struct udm_cache_import_result {
+  size_t struct_size;
+  int32_t imported; /* 0: the very same entry was there */
+  int32_t arch;
+  char path[UDM_PATH_SIZE];
+} udm_cache_import_result;
+
+/*
+ * Puts an entry, as udm_cache_enumerate() gave its contents on this or another
+ * machine, into the writable cache. It is checked byte by byte (sizes,
+ * checksum, ELF, the architecture of its key), and its name is made from what
+ * it holds, never taken from outside. A checksum is no signature: import only
+ * what comes from somebody who may run code here.
+ *
+ * contents  size bytes; read during the call. result may be NULL.
+ *
+ * Any thread. Errors: INVALID_ARGUMENT, also for contents that are no whole
+ * entry, with the reason; OUT_OF_MEMORY; CACHE when it could not be written.
+ */
+UDM_API udm_status udm_cache_import(const udm_options *options, const void *contents, size_t size,
+                                    udm_cache_import_result *result);
+
+/*
+ * What the cache did in this process so far, over all options: a name and a
+ * text for each counter. A look-up that finds nothing counts one miss, with
+ * the reason of the best candidate.
+ */
+#define UDM_CACHE_COUNTER_TABLE(X)                                                    \
+  X(hits_writable, "images loaded from the writable cache")                           \
+  X(hits_read_only, "images loaded from a read-only layer")                           \
+  X(misses_no_entry, "look-ups that found no entry")                                  \
+  X(misses_damaged, "look-ups that found only damaged or foreign entries")            \
+  X(misses_wrong_arch, "look-ups whose entry held an image for another architecture") \
+  X(misses_refused, "look-ups whose image the driver refused")                        \
+  X(compiles, "kernels compiled")                                                     \
+  X(compile_failures, "compiles that failed")                                         \
+  X(remembered_failures, "compiles not tried because the same one had failed before") \
+  X(publishes, "entries written")                                                     \
+  X(publish_failures, "entries that could not be written")                            \
+  X(repairs, "damaged or refused entries removed or replaced")                        \
+  X(evictions, "entries removed because of the size limit")                           \
+  X(leftovers_removed, "files of killed processes removed")                           \
+  X(lock_waits, "times that another process or thread was compiling the same kernel") \
+  X(lock_timeouts, "waits for it that were given up")                                 \
+  X(lock_failures, "compiles without a lock, because none could be had")
+
+typedef struct udm_cache_counters {
+  size_t struct_size;
+#define UDM_CACHE_COUNTER_FIELD(name, text) uint64_t name;
+  UDM_CACHE_COUNTER_TABLE(UDM_CACHE_COUNTER_FIELD)
+#undef UDM_CACHE_COUNTER_FIELD
+} udm_cache_counters;
+
+/*
+ * Fills *counters, whose struct_size the caller has set. Any thread, also during
+ * stream capture. Errors: INVALID_ARGUMENT.
+ */
+UDM_API udm_status udm_get_cache_counters(udm_cache_counters *counters);
 
 #ifdef __cplusplus
 }

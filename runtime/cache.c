@@ -1,5 +1,5 @@
 /*
- * cache.c: looks entries up, publishes and evicts them.
+ * cache.c: looks entries up.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cache_counters.h"
 #include "cache_file.h"
 #include "log.h"
 #include "status.h"
@@ -101,11 +102,16 @@ void udm_cache_entry_path(const struct cache_layer *layer, const char *name,
   }
 }
 
+/* Why a look-up finds nothing, from the least to the most that was there. */
+enum miss { MISS_NO_ENTRY, MISS_DAMAGED, MISS_WRONG_ARCH, MISS_REFUSED };
+
 struct lookup {
   const struct settings *settings;
   const struct cache_key *key;
+  unsigned flags;
   cache_offer_callback offer;
   void *user_data;
+  enum miss miss;
   char reasons[UDM_MESSAGE_SIZE / 4]; /* of every layer and entry that would not do */
 };
 
@@ -114,48 +120,105 @@ static void remember_reason(struct lookup *lookup, const char *path, const char 
              path, reason);
 }
 
-/* Returns NULL and fills the view into *bytes, or why the file is not the key's entry. */
+static void remember_miss(struct lookup *lookup, enum miss miss) {
+  if (miss > lookup->miss) lookup->miss = miss;
+}
+
+static void count_miss(enum miss miss) {
+  switch (miss) {
+    case MISS_NO_ENTRY:
+      udm_count(misses_no_entry);
+      break;
+    case MISS_DAMAGED:
+      udm_count(misses_damaged);
+      break;
+    case MISS_WRONG_ARCH:
+      udm_count(misses_wrong_arch);
+      break;
+    case MISS_REFUSED:
+      udm_count(misses_refused);
+      break;
+  }
+}
+
+/* Returns NULL and fills the view into file->bytes, or why the file is not the key's entry. */
 static const char *load_entry(const struct cache_layer *layer, int folder, const char *name,
-                              const struct cache_key *key, unsigned char **bytes,
+                              const struct cache_key *key, struct cache_file *file,
                               struct cache_entry_view *view, char reason[UDM_REASON_SIZE]) {
-  size_t size = 0;
-  const char *problem = udm_cache_file_read(layer, folder, name, bytes, &size, reason);
-  if (!problem) problem = udm_cache_entry_decode(*bytes, size, view);
+  const char *problem = udm_cache_file_read(layer, folder, name, file, reason);
+  if (!problem) problem = udm_cache_entry_decode(file->bytes, file->size, view);
   if (!problem && !udm_cache_entry_matches(view, key)) problem = "an entry of another key";
   return problem;
 }
 
-static void evict(const struct settings *settings, int folder, const char *name, const char *path) {
+/* Only what was read: a file that could not be read just now may be a good one. */
+static void repair(const struct lookup *lookup, const struct cache_layer *layer, int folder,
+                   const char *name, const struct cache_file *file, const char *path) {
+  if (!layer->writable || !file->bytes || !(lookup->flags & CACHE_LOOKUP_REPAIR)) return;
   char text[UDM_ERRNO_TEXT_SIZE];
-  const int result = unlinkat(folder, name, 0);
-  udm_log(settings, UDM_LOG_WARNING, "cache entry %s is of no use: %s", path,
-          result == 0 ? "removed" : udm_errno_text(errno, text));
+  const char *outcome = "another process uses it or has replaced it";
+  switch (udm_cache_file_remove(folder, name, &file->status, false)) {
+    case CACHE_REMOVED:
+      udm_count(repairs);
+      outcome = "removed";
+      break;
+    case CACHE_REMOVAL_FAILED:
+      outcome = udm_errno_text(errno, text);
+      break;
+    case CACHE_REMOVAL_IN_USE:
+    case CACHE_REMOVAL_REPLACED:
+      break;
+  }
+  udm_log(lookup->settings, UDM_LOG_WARNING, "cache entry %s is of no use: %s", path, outcome);
+}
+
+static void count_hit(const struct cache_layer *layer, int folder, const char *name,
+                      const struct stat *status) {
+  if (layer->writable) {
+    udm_count(hits_writable);
+    udm_cache_file_touch(folder, name, status);
+  } else {
+    udm_count(hits_read_only);
+  }
+}
+
+/* An entry that is whole; what the callback says of it decides. */
+static bool offer_whole_entry(struct lookup *lookup, const struct cache_layer *layer, int folder,
+                              const char *name, const struct cache_file *file,
+                              const struct cache_hit *hit) {
+  udm_log(lookup->settings, UDM_LOG_DEBUG, "cache hit: %s", hit->path);
+  const enum cache_verdict verdict = lookup->offer(lookup->user_data, hit);
+  if (verdict == CACHE_STOP) {
+    count_hit(layer, folder, name, &file->status);
+    return true;
+  }
+  remember_reason(lookup, hit->path, udm_last_error());
+  remember_miss(lookup, verdict == CACHE_WRONG_ARCH ? MISS_WRONG_ARCH : MISS_REFUSED);
+  repair(lookup, layer, folder, name, file, hit->path);
+  return false;
 }
 
 /* Whether the lookup is over. */
 static bool offer_entry(struct lookup *lookup, const struct cache_layer *layer, int folder,
                         const char *name) {
-  unsigned char *bytes = NULL;
+  struct cache_file file;
   struct cache_entry_view view;
-  enum cache_verdict verdict = CACHE_REFUSED;
+  bool over = false;
   char reason[UDM_REASON_SIZE];
   char path[UDM_PATH_SIZE];
   udm_cache_entry_path(layer, name, path);
-  const char *problem = load_entry(layer, folder, name, lookup->key, &bytes, &view, reason);
+  const char *problem = load_entry(layer, folder, name, lookup->key, &file, &view, reason);
   if (problem) {
     remember_reason(lookup, path, problem);
+    remember_miss(lookup, MISS_DAMAGED);
     udm_log(lookup->settings, UDM_LOG_WARNING, "cache entry %s is not used: %s", path, problem);
+    repair(lookup, layer, folder, name, &file, path);
   } else {
     const struct cache_hit hit = {view.image, view.image_size, layer->writable, path};
-    udm_log(lookup->settings, UDM_LOG_DEBUG, "cache hit: %s", path);
-    verdict = lookup->offer(lookup->user_data, &hit);
-    if (verdict == CACHE_REFUSED) {
-      remember_reason(lookup, path, udm_last_error());
-      if (layer->writable) evict(lookup->settings, folder, name, path);
-    }
+    over = offer_whole_entry(lookup, layer, folder, name, &file, &hit);
   }
-  free(bytes);
-  return verdict == CACHE_STOP;
+  free(file.bytes);
+  return over;
 }
 
 static bool look_in_layer(struct lookup *lookup, const struct cache_layer *layer) {
@@ -166,6 +229,10 @@ static bool look_in_layer(struct lookup *lookup, const struct cache_layer *layer
   const int folder = udm_cache_folder_open(layer, false, reason, &missing);
   if (folder < 0) {
     remember_reason(lookup, layer->path[0] ? layer->path : "(none)", reason);
+    if (lookup->flags & CACHE_LOOKUP_FIRST) {
+      udm_log(lookup->settings, missing ? UDM_LOG_DEBUG : UDM_LOG_WARNING,
+              "cache folder %s is not used: %s", layer->path, reason);
+    }
     return false;
   }
   find_candidates(folder, lookup->key, &candidates);
@@ -178,52 +245,12 @@ static bool look_in_layer(struct lookup *lookup, const struct cache_layer *layer
 }
 
 udm_status udm_cache_lookup(const struct settings *settings, const struct cache_key *key,
-                            cache_offer_callback offer, void *user_data) {
-  struct lookup lookup = {settings, key, offer, user_data, ""};
+                            unsigned flags, cache_offer_callback offer, void *user_data) {
+  struct lookup lookup = {settings, key, flags, offer, user_data, MISS_NO_ENTRY, ""};
   struct cache_layer layer;
   for (int i = 0; udm_cache_layer_at(settings, i, &layer); ++i) {
     if (look_in_layer(&lookup, &layer)) return UDM_OK;
   }
+  if (flags & CACHE_LOOKUP_FIRST) count_miss(lookup.miss);
   return udm_fail(UDM_ERROR_NOT_FOUND, "no usable entry for %s: %s", key->label, lookup.reasons);
-}
-
-udm_status udm_cache_publish(const struct settings *settings, const struct cache_key *key,
-                             const void *image, size_t image_size, char path[UDM_PATH_SIZE]) {
-  struct cache_layer layer;
-  char reason[UDM_REASON_SIZE];
-  char name[UDM_CACHE_NAME_SIZE];
-  bool missing = false;
-  unsigned char *bytes = NULL;
-  size_t size = 0;
-  udm_status status = UDM_OK;
-  udm_cache_layer_at(settings, 0, &layer);
-  const int folder = udm_cache_folder_open(&layer, true, reason, &missing);
-  if (folder < 0) {
-    return udm_fail(UDM_ERROR_CACHE, "cache folder %s: %s; another can be named in UDM_CACHE_DIR",
-                    layer.path[0] ? layer.path : "(none)", reason);
-  }
-  status = udm_cache_entry_encode(key, image, image_size, &bytes, &size);
-  if (status == UDM_OK) {
-    udm_cache_entry_name(key, name);
-    status = udm_cache_file_publish(&layer, folder, name, bytes, size);
-  }
-  if (status == UDM_OK) udm_cache_entry_path(&layer, name, path);
-  free(bytes);
-  close(folder);
-  return status;
-}
-
-void udm_cache_log_layers(const struct settings *settings) {
-  struct cache_layer layer;
-  char reason[UDM_REASON_SIZE];
-  bool missing = false;
-  for (int i = 0; udm_cache_layer_at(settings, i, &layer); ++i) {
-    const int folder = udm_cache_folder_open(&layer, false, reason, &missing);
-    if (folder >= 0) {
-      close(folder);
-      continue;
-    }
-    udm_log(settings, missing ? UDM_LOG_DEBUG : UDM_LOG_WARNING, "cache folder %s is not used: %s",
-            layer.path, reason);
-  }
 }

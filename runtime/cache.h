@@ -1,7 +1,7 @@
 /*
  * cache.h: the cache of compiled images, as the rest of the library uses it.
  * Trouble in it is a miss and a log line, never a failure. It knows keys and
- * bytes, nothing of CUDA.
+ * bytes, nothing of CUDA. docs/CACHE.md states its promises.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -20,11 +20,17 @@ struct cache_hit {
 };
 
 enum cache_verdict {
-  CACHE_STOP,   /* taken, or no other one is wanted */
-  CACHE_REFUSED /* of no use to anybody: remove it if that is possible, offer the next */
+  CACHE_STOP,       /* taken, or no other one is wanted */
+  CACHE_REFUSED,    /* of no use to anybody: offer the next */
+  CACHE_WRONG_ARCH, /* likewise: it holds an image for another architecture than its key says */
 };
 
 typedef enum cache_verdict (*cache_offer_callback)(void *user_data, const struct cache_hit *hit);
+
+enum cache_lookup_flags {
+  CACHE_LOOKUP_FIRST = 1, /* counts the miss, and tells of folders that are not used */
+  CACHE_LOOKUP_REPAIR = 2 /* removes entries of the writable layer that are of no use */
+};
 
 /*
  * Offers the entries of the key, layer by layer, the newest file first within
@@ -32,18 +38,20 @@ typedef enum cache_verdict (*cache_offer_callback)(void *user_data, const struct
  * NOT_FOUND when it never did, with the reason of every layer and entry.
  */
 udm_status udm_cache_lookup(const struct settings *settings, const struct cache_key *key,
-                            cache_offer_callback offer, void *user_data);
+                            unsigned flags, cache_offer_callback offer, void *user_data);
 
 /*
- * Writes an entry into the writable layer; path receives where, for people.
- * CACHE when it could not be done, which costs a later process a compile and
- * nothing else.
+ * Writes an entry into the writable layer, and removes from it what killed
+ * processes left behind and, least recently used first, what is over the size
+ * limit. path receives where the entry is, for people. CACHE when it could not be
+ * done, which costs a later process a compile and nothing else.
  */
 udm_status udm_cache_publish(const struct settings *settings, const struct cache_key *key,
                              const void *image, size_t image_size, char path[UDM_PATH_SIZE]);
 
-/* Logs the layers that cannot be used, and why. */
-void udm_cache_log_layers(const struct settings *settings);
+/* The same for the bytes of a whole entry and its name. */
+udm_status udm_cache_publish_entry(const struct settings *settings, const char *name,
+                                   const void *bytes, size_t size, char path[UDM_PATH_SIZE]);
 
 /* The path of a layer's file, for people: cut where it is longer than any path. */
 void udm_cache_entry_path(const struct cache_layer *layer, const char *name,

@@ -11,11 +11,15 @@
 #ifndef UDM_RUNTIME_CACHE_ENTRY_H
 #define UDM_RUNTIME_CACHE_ENTRY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "udm.h"
 
 #define UDM_CACHE_FORMAT 1u
+
+/* Material and producer are shorter than this, with their 0. */
+#define UDM_CACHE_TEXT_SIZE 512
 
 /*
  * label     what a person looks for in the file's name: "sm_90"

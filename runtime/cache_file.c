@@ -1,5 +1,5 @@
 /*
- * cache_file.c: reads and publishes one file of a cache folder.
+ * cache_file.c: reads, publishes and removes one file of a cache folder.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -11,15 +11,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "cache_entry.h"
+#include "cache_lock.h"
+#include "log.h"
 #include "status.h"
 
-/* No cubin of this kernel comes near it; a file that does is not one. */
-enum { LARGEST_ENTRY = 64 << 20 };
-
-enum { TEMPORARY_NAME_SIZE = 40 };
+/* ".udm-", 24 hexadecimal digits, ".tmp" and the 0. */
+enum { TEMPORARY_NAME_SIZE = 5 + 24 + 4 + 1 };
 
 static const char *read_all(int file, unsigned char *bytes, size_t size,
                             char text[UDM_ERRNO_TEXT_SIZE]) {
@@ -34,35 +35,48 @@ static const char *read_all(int file, unsigned char *bytes, size_t size,
   return NULL;
 }
 
+/* O_NONBLOCK: opening a FIFO must not wait for a writer. */
+enum { OPEN_FLAGS = O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC };
+
+/* Only the owner may leave the access time alone. */
+static int open_for_reading(int folder, const char *name) {
+  const int file = openat(folder, name, O_RDONLY | O_NOATIME | OPEN_FLAGS);
+  return file >= 0 || errno != EPERM ? file : openat(folder, name, O_RDONLY | OPEN_FLAGS);
+}
+
+static const char *check_status(const struct cache_layer *layer, const struct stat *status) {
+  if (!S_ISREG(status->st_mode)) return "not a regular file";
+  const char *problem = udm_cache_distrust(layer, status);
+  if (problem) return problem;
+  return (size_t)status->st_size > UDM_CACHE_LARGEST_ENTRY ? "too large for an entry" : NULL;
+}
+
 const char *udm_cache_file_read(const struct cache_layer *layer, int folder, const char *name,
-                                unsigned char **bytes, size_t *size, char reason[UDM_REASON_SIZE]) {
+                                struct cache_file *file, char reason[UDM_REASON_SIZE]) {
   char text[UDM_ERRNO_TEXT_SIZE];
   const char *problem = NULL;
   unsigned char *buffer = NULL;
-  struct stat status;
-  /* O_NONBLOCK: opening a FIFO must not wait for a writer */
-  const int file = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-  if (file < 0) {
-    problem = errno == ELOOP ? "it is a symbolic link, which is not followed"
-                             : udm_errno_text(errno, text);
+  memset(file, 0, sizeof *file);
+  const int descriptor = open_for_reading(folder, name);
+  if (descriptor < 0) {
+    const int error = errno;
+    problem = error == ELOOP ? "it is a symbolic link, which is not followed"
+                             : udm_errno_text(error, text);
+    if (fstatat(folder, name, &file->status, AT_SYMLINK_NOFOLLOW) != 0) {
+      memset(&file->status, 0, sizeof file->status);
+    }
     goto done;
   }
-  if (fstat(file, &status) != 0) {
-    problem = udm_errno_text(errno, text);
-  } else if (!S_ISREG(status.st_mode)) {
-    problem = "not a regular file";
-  } else if ((problem = udm_cache_distrust(layer, &status)) != NULL) {
-    goto done;
-  } else if (status.st_size > LARGEST_ENTRY) {
-    problem = "too large for an entry";
-  }
+  udm_cache_mark_in_use(descriptor, false);
+  problem = fstat(descriptor, &file->status) != 0 ? udm_errno_text(errno, text)
+                                                  : check_status(layer, &file->status);
   if (problem) goto done;
 
-  *size = (size_t)status.st_size;
-  buffer = malloc(*size + 1); /* an empty file is a case for the decoder */
-  problem = buffer ? read_all(file, buffer, *size, text) : "out of host memory";
+  file->size = (size_t)file->status.st_size;
+  buffer = malloc(file->size + 1); /* an empty file is a case for the decoder */
+  problem = buffer ? read_all(descriptor, buffer, file->size, text) : "out of host memory";
   if (problem) goto done;
-  *bytes = buffer;
+  file->bytes = buffer;
   buffer = NULL;
 
 done:
@@ -71,8 +85,54 @@ done:
     problem = reason;
   }
   free(buffer);
-  if (file >= 0) close(file);
+  if (descriptor >= 0) close(descriptor);
   return problem;
+}
+
+enum { TOUCH_SECONDS = 60 };
+
+void udm_cache_file_touch(int folder, const char *name, const struct stat *status) {
+  static const struct timespec now_and_kept[2] = {{0, UTIME_NOW}, {0, UTIME_OMIT}};
+  const int64_t age = (int64_t)time(NULL) - (int64_t)status->st_atim.tv_sec;
+  if (age >= 0 && age < TOUCH_SECONDS) return; /* many ranks, one shared home */
+  utimensat(folder, name, now_and_kept, AT_SYMLINK_NOFOLLOW);
+}
+
+int64_t udm_cache_file_last_used(const struct stat *status) {
+  const int64_t used = status->st_atim.tv_sec;
+  const int64_t made = status->st_mtim.tv_sec;
+  return used > made ? used : made;
+}
+
+bool udm_cache_is_temporary_name(const char *name) {
+  const size_t length = strlen(name);
+  return length == TEMPORARY_NAME_SIZE - 1 && strncmp(name, ".udm-", 5) == 0 &&
+         strcmp(name + length - 4, ".tmp") == 0 && strspn(name + 5, "0123456789abcdef") == 24;
+}
+
+/* Whether the name still stands for the file of `status`. */
+static bool is_same_file(int folder, const char *name, const struct stat *status) {
+  struct stat now;
+  return fstatat(folder, name, &now, AT_SYMLINK_NOFOLLOW) == 0 && now.st_dev == status->st_dev &&
+         now.st_ino == status->st_ino;
+}
+
+enum cache_removal udm_cache_file_remove(int folder, const char *name, const struct stat *status,
+                                         bool dry_run) {
+  enum cache_removal outcome = CACHE_REMOVED;
+  int file = -1;
+  if (S_ISREG(status->st_mode)) file = openat(folder, name, O_RDWR | OPEN_FLAGS);
+  if (file >= 0 && udm_cache_claim(file) == CACHE_IN_USE) {
+    outcome = CACHE_REMOVAL_IN_USE;
+  } else if (!is_same_file(folder, name, status)) {
+    outcome = CACHE_REMOVAL_REPLACED;
+  } else if (!dry_run && unlinkat(folder, name, S_ISDIR(status->st_mode) ? AT_REMOVEDIR : 0) != 0) {
+    outcome = CACHE_REMOVAL_FAILED;
+  }
+  const int error = errno;
+  if (file >= 0) close(file);
+  errno = error;
+  return outcome;
 }
 
 static int write_all(int file, const unsigned char *bytes, size_t size) {
@@ -106,29 +166,45 @@ static int create_temporary(int folder, char name[TEMPORARY_NAME_SIZE]) {
   return -1;
 }
 
-/* Returns NULL, or the call that failed, with its errno in *error. */
-static const char *write_and_rename(int folder, int file, const char *temporary, const char *name,
-                                    const void *bytes, size_t size, int *error) {
-  const char *call = NULL;
-  if (write_all(file, bytes, size) != 0) {
-    call = "write";
-  } else if (fsync(file) != 0) {
-    call = "fsync";
+/*
+ * A folder under the name would refuse the rename: an empty one is removed, another
+ * one moved aside, since what is in it is not the cache's.
+ */
+static bool move_folder_away(const struct settings *settings, int folder, const char *name) {
+  struct stat status;
+  char aside[UDM_CACHE_NAME_SIZE + 32];
+  if (fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISDIR(status.st_mode)) {
+    return false;
   }
-  *error = errno;
-  if (close(file) != 0 && !call) {
-    call = "close";
-    *error = errno;
-  }
-  if (!call && renameat(folder, temporary, folder, name) != 0) {
-    call = "renameat";
-    *error = errno;
-  }
-  return call;
+  if (unlinkat(folder, name, AT_REMOVEDIR) == 0) return true;
+  snprintf(aside, sizeof aside, "%s.folder-%llx", name, (unsigned long long)status.st_ino);
+  if (renameat(folder, name, folder, aside) != 0) return false;
+  udm_log(settings, UDM_LOG_WARNING,
+          "a folder stood in the place of the cache entry %s: it was renamed to %s", name, aside);
+  return true;
 }
 
-udm_status udm_cache_file_publish(const struct cache_layer *layer, int folder, const char *name,
-                                  const void *bytes, size_t size) {
+static int rename_over(const struct settings *settings, int folder, const char *from,
+                       const char *to) {
+  if (renameat(folder, from, folder, to) == 0) return 0;
+  if (errno != EISDIR && errno != ENOTEMPTY && errno != EEXIST && errno != ENOTDIR) return -1;
+  const int error = errno;
+  if (move_folder_away(settings, folder, to)) return renameat(folder, from, folder, to);
+  errno = error;
+  return -1;
+}
+
+/* Returns NULL, or the call that failed, with its errno. */
+static const char *write_and_rename(const struct settings *settings, int folder, int file,
+                                    const char *temporary, const char *name, const void *bytes,
+                                    size_t size) {
+  if (write_all(file, bytes, size) != 0) return "write";
+  if (fsync(file) != 0) return "fsync";
+  return rename_over(settings, folder, temporary, name) != 0 ? "rename" : NULL;
+}
+
+udm_status udm_cache_file_publish(const struct settings *settings, const struct cache_layer *layer,
+                                  int folder, const char *name, const void *bytes, size_t size) {
   char temporary[TEMPORARY_NAME_SIZE];
   const char *call = "creating a file";
   int error = 0;
@@ -136,8 +212,12 @@ udm_status udm_cache_file_publish(const struct cache_layer *layer, int folder, c
   if (file < 0) {
     error = errno;
   } else {
-    call = write_and_rename(folder, file, temporary, name, bytes, size, &error);
+    /* until it is closed: tells a sweep that this process lives */
+    udm_cache_mark_in_use(file, true);
+    call = write_and_rename(settings, folder, file, temporary, name, bytes, size);
+    error = errno;
     if (call) unlinkat(folder, temporary, 0);
+    close(file);
   }
   if (call) {
     char text[UDM_ERRNO_TEXT_SIZE];

@@ -7,13 +7,16 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #include "cache.h"
+#include "cache_counters.h"
 #include "cubin.h"
+#include "failed_compiles.h"
 #include "log.h"
 #include "status.h"
 
@@ -42,6 +45,16 @@ void udm_kernel_key(int32_t arch, const struct nvrtc *nvrtc, struct kernel_key *
   kernel_key->key.producer = nvrtc ? kernel_key->producer : NULL;
 }
 
+int32_t udm_kernel_key_target(const char *material) {
+  static const char line[] = "\ntarget sm_";
+  const char *found = strstr(material, line);
+  if (!found) return 0;
+  const char *digits = found + sizeof line - 1;
+  char *end = NULL;
+  const long arch = strtol(digits, &end, 10);
+  return *digits >= '1' && *digits <= '9' && *end == '\n' && arch <= 9999 ? (int32_t)arch : 0;
+}
+
 static double milliseconds_now(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
@@ -56,26 +69,39 @@ udm_status udm_kernel_publish(const struct settings *settings, const struct nvrt
   return udm_cache_publish(settings, &kernel_key.key, cubin, size, path);
 }
 
-udm_status udm_kernel_compile(const struct settings *settings, const struct nvrtc *nvrtc,
-                              int32_t arch, unsigned char **cubin, size_t *size,
-                              double *milliseconds) {
+static udm_status compile(const struct nvrtc *nvrtc, int32_t arch, unsigned char **cubin,
+                          size_t *size) {
   char target[40];
   const char *const options[] = {target, COMPILE_OPTION};
   snprintf(target, sizeof target, "--gpu-architecture=sm_%d", (int)arch);
-  const double start = milliseconds_now();
   const udm_status status =
       udm_nvrtc_compile(nvrtc, (const char *)udm_kernel_source, "decode_metadata.cu",
                         sizeof options / sizeof options[0], options, cubin, size);
   if (status != UDM_OK) return status;
-  *milliseconds = milliseconds_now() - start;
   const int32_t made_for = udm_cubin_arch(*cubin, *size);
-  if (made_for != arch) {
-    free(*cubin);
-    *cubin = NULL;
-    return udm_fail(UDM_ERROR_COMPILE, "NVRTC %d.%d was asked for sm_%d and made sm_%d (%s)",
-                    nvrtc->version_major, nvrtc->version_minor, (int)arch, (int)made_for,
-                    nvrtc->path);
+  if (made_for == arch) return UDM_OK;
+  free(*cubin);
+  *cubin = NULL;
+  return udm_fail(UDM_ERROR_COMPILE, "NVRTC %d.%d was asked for sm_%d and made sm_%d (%s)",
+                  nvrtc->version_major, nvrtc->version_minor, (int)arch, (int)made_for,
+                  nvrtc->path);
+}
+
+udm_status udm_kernel_compile(const struct settings *settings, const struct nvrtc *nvrtc,
+                              int32_t arch, unsigned char **cubin, size_t *size,
+                              double *milliseconds) {
+  struct kernel_key kernel_key;
+  udm_kernel_key(arch, nvrtc, &kernel_key);
+  if (udm_failed_compiles_has(&kernel_key.key)) return UDM_ERROR_COMPILE;
+  const double start = milliseconds_now();
+  const udm_status status = compile(nvrtc, arch, cubin, size);
+  if (status != UDM_OK) {
+    udm_count(compile_failures);
+    if (status == UDM_ERROR_COMPILE) udm_failed_compiles_add(&kernel_key.key);
+    return status;
   }
+  *milliseconds = milliseconds_now() - start;
+  udm_count(compiles);
   udm_log(settings, UDM_LOG_INFO, "compiled for sm_%d in %.0f ms with NVRTC %d.%d", (int)arch,
           *milliseconds, nvrtc->version_major, nvrtc->version_minor);
   return UDM_OK;

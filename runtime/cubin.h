@@ -15,4 +15,10 @@
  */
 int32_t udm_cubin_arch(const void *bytes, size_t size);
 
+/*
+ * What is wrong with bytes that should be a cubin, as far as its ELF headers and
+ * the bounds of its sections tell; NULL when nothing is. Static text.
+ */
+const char *udm_cubin_damage(const void *bytes, size_t size);
+
 #endif

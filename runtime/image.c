@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "cache.h"
+#include "cache_lock.h"
 #include "compile.h"
 #include "cubin.h"
 #include "log.h"
@@ -23,6 +24,8 @@ struct climb {
   struct image *taken;
   bool refused;      /* the image that was offered last */
   udm_status broken; /* not OK: something other than an image failed, and the climb ends */
+  unsigned lookup_flags;
+  struct cache_lock lock; /* of whoever makes an image for this architecture */
 };
 
 /*
@@ -59,8 +62,9 @@ static enum cache_verdict offer_cached(void *user_data, const struct cache_hit *
   if (made_for != cached->arch) {
     udm_fail(UDM_ERROR_NO_IMAGE, "it holds a cubin for sm_%d, not sm_%d", (int)made_for,
              (int)cached->arch);
-    return CACHE_REFUSED;
+    return CACHE_WRONG_ARCH;
   }
+  udm_cache_unlock(&cached->climb->lock); /* those who wait need not wait for the driver, too */
   struct image image = {hit->image, hit->image_size, cached->arch,
                         hit->writable ? UDM_IMAGE_CACHE : UDM_IMAGE_READ_ONLY_LAYER, ""};
   snprintf(image.origin, sizeof image.origin, "%s", hit->path);
@@ -74,7 +78,8 @@ static udm_status offer_cached_images(struct climb *climb, int32_t arch,
   struct kernel_key key;
   struct cached_offer cached = {climb, arch};
   udm_kernel_key(arch, producer, &key);
-  const udm_status status = udm_cache_lookup(climb->settings, &key.key, offer_cached, &cached);
+  const udm_status status =
+      udm_cache_lookup(climb->settings, &key.key, climb->lookup_flags, offer_cached, &cached);
   return climb->broken != UDM_OK ? climb->broken : status;
 }
 
@@ -165,23 +170,62 @@ static void remember_reason(char reasons[UDM_MESSAGE_SIZE], const char *rung) {
   udm_append(reasons, UDM_MESSAGE_SIZE, "\n- %s: %.*s", rung, REASON_SHARE, udm_last_error());
 }
 
+/* Whether the climb is over: an image was taken, or something other than an image failed. */
+static bool climb_rung(struct climb *climb, int rung, char reasons[UDM_MESSAGE_SIZE],
+                       udm_status *status) {
+  *status = ladder[rung].offer_images(climb);
+  if (climb->broken != UDM_OK) *status = climb->broken;
+  if (*status == UDM_OK || climb->broken != UDM_OK) return true;
+  remember_reason(reasons, ladder[rung].name);
+  udm_log(climb->settings, UDM_LOG_DEBUG, "%s: %s", ladder[rung].name, udm_last_error());
+  return false;
+}
+
+/*
+ * Of all processes and threads that miss, one makes the image. The others find
+ * it in the cache when they get the lock; what they find is not a miss again.
+ */
+static bool find_what_another_made(struct climb *climb, udm_status *status) {
+  struct kernel_key key;
+  udm_kernel_key(climb->device_arch, NULL, &key);
+  udm_cache_lock_key(climb->settings, &key.key, &climb->lock);
+  *status = rung_cache(climb);
+  return *status == UDM_OK || climb->broken != UDM_OK;
+}
+
+static udm_status climb_ladder(struct climb *climb) {
+  char reasons[UDM_MESSAGE_SIZE] = "";
+  udm_status status = UDM_OK;
+  if (climb_rung(climb, 0, reasons, &status)) return status;
+  climb->lookup_flags &= ~(unsigned)CACHE_LOOKUP_FIRST;
+  const bool makes_images = climb->load && !climb->settings->no_compile;
+  if (makes_images && find_what_another_made(climb, &status)) return status;
+  for (int i = 1; i < RUNGS; ++i) {
+    if (climb_rung(climb, i, reasons, &status)) return status;
+  }
+  return udm_fail(UDM_ERROR_NO_IMAGE, "no kernel image for sm_%d:%s", (int)climb->device_arch,
+                  reasons);
+}
+
 udm_status udm_image_serve(const struct settings *settings, int32_t device_arch,
                            image_load_callback load, void *user_data, struct image *taken) {
-  struct climb climb = {settings, device_arch, load, user_data, taken, false, UDM_OK};
-  char reasons[UDM_MESSAGE_SIZE] = "";
-  udm_cache_log_layers(settings);
-  for (int i = 0; i < RUNGS; ++i) {
-    const udm_status status = ladder[i].offer_images(&climb);
-    if (climb.broken != UDM_OK) return climb.broken;
-    if (status == UDM_OK) {
-      udm_log(settings, UDM_LOG_INFO, "sm_%d is served by %s (sm_%d, %s)", (int)device_arch,
-              udm_image_source_name(taken->source), (int)taken->arch, taken->origin);
-      return UDM_OK;
-    }
-    remember_reason(reasons, ladder[i].name);
-    udm_log(settings, UDM_LOG_DEBUG, "%s: %s", ladder[i].name, udm_last_error());
+  struct climb climb = {
+      .settings = settings,
+      .device_arch = device_arch,
+      .load = load,
+      .user_data = user_data,
+      .taken = taken,
+      /* a plan changes nothing */
+      .lookup_flags = CACHE_LOOKUP_FIRST | (load ? (unsigned)CACHE_LOOKUP_REPAIR : 0u),
+      .lock = UDM_CACHE_LOCK_INIT,
+  };
+  const udm_status status = climb_ladder(&climb);
+  udm_cache_unlock(&climb.lock);
+  if (status == UDM_OK) {
+    udm_log(settings, UDM_LOG_INFO, "sm_%d is served by %s (sm_%d, %s)", (int)device_arch,
+            udm_image_source_name(taken->source), (int)taken->arch, taken->origin);
   }
-  return udm_fail(UDM_ERROR_NO_IMAGE, "no kernel image for sm_%d:%s", (int)device_arch, reasons);
+  return status;
 }
 
 const char *udm_image_source_name(udm_image_source source) {

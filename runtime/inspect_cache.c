@@ -15,8 +15,7 @@
 
 #include "cache.h"
 #include "cache_file.h"
-#include "compile.h"
-#include "cubin.h"
+#include "kernel_entry.h"
 #include "status.h"
 
 /* Whether the folder could be made: its nearest existing ancestor can be written to. */
@@ -74,63 +73,28 @@ const char *udm_cache_entry_state_name(udm_cache_entry_state state) {
   return "bad";
 }
 
-/* "sm_90-...": 90 */
-static int32_t arch_in_name(const char *name) {
-  char *end = NULL;
-  if (strncmp(name, "sm_", 3) != 0) return 0;
-  const long arch = strtol(name + 3, &end, 10);
-  return *end == '-' && arch > 0 && arch < INT32_MAX ? (int32_t)arch : 0;
-}
-
-/* Fills arch, state and reason from the bytes of an entry. */
-static void judge_entry(const unsigned char *bytes, size_t size, const char *name,
-                        udm_cache_entry_info *info) {
-  struct cache_entry_view view;
-  struct kernel_key key;
-  char prefix[UDM_CACHE_NAME_SIZE];
-  info->state = UDM_CACHE_ENTRY_BAD;
-  info->reason = udm_cache_entry_decode(bytes, size, &view);
-  if (info->reason) return;
-  const int32_t arch = udm_cubin_arch(view.image, view.image_size);
-  if (arch == 0) {
-    info->reason = "its image is not a cubin";
-    return;
-  }
-  info->arch = arch;
-  udm_kernel_key(arch, NULL, &key);
-  udm_cache_entry_prefix(&key.key, prefix);
-  const bool named_so = strncmp(name, prefix, strlen(prefix)) == 0;
-  if (!udm_cache_entry_matches(&view, &key.key)) {
-    info->state = named_so ? UDM_CACHE_ENTRY_BAD : UDM_CACHE_ENTRY_STALE;
-    info->reason = named_so ? "an entry of another key under this name"
-                            : "made from another version of the kernel or its options";
-    return;
-  }
-  if (!named_so) {
-    info->reason = "its name is not that of its key";
-    return;
-  }
-  info->state = UDM_CACHE_ENTRY_OK;
-  info->reason = "";
-}
-
 static int report_entry(int folder, const struct cache_layer *layer, int index, const char *name,
                         udm_cache_entry_callback callback, void *user_data) {
   char path[UDM_PATH_SIZE];
-  char reason[UDM_REASON_SIZE];
-  unsigned char *bytes = NULL;
-  size_t size = 0;
-  struct stat status;
+  struct judged_file judged;
   udm_cache_entry_path(layer, name, path);
-  udm_cache_entry_info info = {sizeof info, index, arch_in_name(name), UDM_CACHE_ENTRY_BAD, 0,
-                               path,        NULL};
-  if (fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) == 0) {
-    info.bytes = (uint64_t)status.st_size;
-  }
-  info.reason = udm_cache_file_read(layer, folder, name, &bytes, &size, reason);
-  if (!info.reason) judge_entry(bytes, size, name, &info);
+  udm_judge_file(layer, folder, name, &judged);
+  const bool is_bad = judged.state == UDM_CACHE_ENTRY_BAD;
+  judged.entry.producer[strcspn(judged.entry.producer, "\n")] = '\0';
+  const udm_cache_entry_info info = {
+      .struct_size = sizeof info,
+      .layer = index,
+      .arch = judged.arch,
+      .state = judged.state,
+      .bytes = (uint64_t)judged.file.status.st_size,
+      .path = path,
+      .reason = judged.reason,
+      .producer = is_bad ? "" : judged.entry.producer,
+      .last_used = udm_cache_file_last_used(&judged.file.status),
+      .contents = judged.file.bytes,
+  };
   const int stop = callback(user_data, &info);
-  free(bytes);
+  free(judged.file.bytes);
   return stop;
 }
 

@@ -5,10 +5,15 @@
  */
 #include "options.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "log.h"
 #include "status.h"
+
+#define DEFAULT_CACHE_MAX_BYTES ((uint64_t)256 << 20)
+enum { DEFAULT_CACHE_LOCK_SECONDS = 60 };
 
 const char *udm_environment(const char *name) {
   const char *value = secure_getenv(name);
@@ -45,6 +50,51 @@ static udm_status copy_options(const udm_options *options, udm_options *copy) {
   return UDM_OK;
 }
 
+/* "268435456", "256M": K, M and G are powers of 1024. False when it is no such number. */
+static bool parse_bytes(const char *text, uint64_t *bytes) {
+  static const char units[] = "KMG";
+  char *end = NULL;
+  errno = 0;
+  const unsigned long long number = strtoull(text, &end, 10);
+  if (end == text || errno != 0 || text[0] < '0' || text[0] > '9') return false;
+  unsigned shift = 0;
+  const char *unit = *end ? strchr(units, *end) : NULL;
+  if (unit) {
+    shift = 10 * (unsigned)(unit - units + 1);
+    ++end;
+  }
+  if (*end != '\0' || number > UINT64_MAX >> shift) return false;
+  *bytes = (uint64_t)number << shift;
+  return *bytes > 0;
+}
+
+/* A value that cannot be read is told and the default taken: no server stays down for it. */
+static void resolve_cache_limits(const udm_options *options, struct settings *settings) {
+  const char *max_bytes = udm_environment("UDM_CACHE_MAX_BYTES");
+  const char *seconds = udm_environment("UDM_CACHE_LOCK_SECONDS");
+  settings->cache_max_bytes = DEFAULT_CACHE_MAX_BYTES;
+  settings->cache_lock_seconds = DEFAULT_CACHE_LOCK_SECONDS;
+  if (options->cache_max_bytes) {
+    settings->cache_max_bytes = options->cache_max_bytes;
+  } else if (max_bytes && !parse_bytes(max_bytes, &settings->cache_max_bytes)) {
+    udm_log(settings, UDM_LOG_WARNING,
+            "UDM_CACHE_MAX_BYTES is '%s': it is a number above 0, of bytes or with K, M or G "
+            "behind it; 256M is used",
+            max_bytes);
+  }
+  if (seconds) {
+    char *end = NULL;
+    const long value = strtol(seconds, &end, 10);
+    if (end != seconds && *end == '\0' && value >= 0 && value <= 86400) {
+      settings->cache_lock_seconds = (unsigned)value;
+    } else {
+      udm_log(settings, UDM_LOG_WARNING,
+              "UDM_CACHE_LOCK_SECONDS is '%s': it is a number from 0 to 86400; %d is used", seconds,
+              DEFAULT_CACHE_LOCK_SECONDS);
+    }
+  }
+}
+
 udm_status udm_settings_resolve(const udm_options *options, struct settings *settings) {
   udm_options copy = UDM_OPTIONS_INIT;
   if (options) {
@@ -60,5 +110,6 @@ udm_status udm_settings_resolve(const udm_options *options, struct settings *set
   settings->cache_path = given_or_environment(copy.cache_path, "UDM_CACHE_PATH");
   settings->log = copy.log;
   settings->log_user_data = copy.log_user_data;
+  resolve_cache_limits(&copy, settings);
   return UDM_OK;
 }

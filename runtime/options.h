@@ -22,6 +22,8 @@ struct settings {
   const char *cache_path;
   udm_log_callback log;
   void *log_user_data;
+  uint64_t cache_max_bytes;    /* 0: no limit */
+  unsigned cache_lock_seconds; /* how long to wait for another one's compile */
 };
 
 udm_status udm_settings_resolve(const udm_options *options, struct settings *settings);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cache.h"
+#include "cache_lock.h"
 #include "compile.h"
 #include "status.h"
 
@@ -29,11 +30,12 @@ static enum cache_verdict note_entry(void *user_data, const struct cache_hit *hi
  * Only an entry in the writable layer counts: what an image build leaves behind
  * must be there, whatever layers the builder itself had.
  */
-static bool is_cached(const struct settings *settings, const struct cache_key *key,
+static bool is_cached(const struct settings *settings, const struct cache_key *key, unsigned flags,
                       struct prewarmed *done) {
   struct settings writable_only = *settings;
   writable_only.cache_path = NULL;
-  return udm_cache_lookup(&writable_only, key, note_entry, done) == UDM_OK;
+  return udm_cache_lookup(&writable_only, key, flags | CACHE_LOOKUP_REPAIR, note_entry, done) ==
+         UDM_OK;
 }
 
 static udm_status check_arch(const struct nvrtc *nvrtc, int32_t arch) {
@@ -58,6 +60,21 @@ static udm_status compile_into_cache(const struct settings *settings, const stru
   return status;
 }
 
+/* Of several that prewarm the same at once, one compiles. */
+static udm_status make_entry(const struct settings *settings, const struct nvrtc *nvrtc,
+                             int32_t arch, const struct cache_key *key, bool force,
+                             struct prewarmed *done) {
+  struct cache_lock lock = UDM_CACHE_LOCK_INIT;
+  udm_status status = UDM_OK;
+  if (!force && is_cached(settings, key, CACHE_LOOKUP_FIRST, done)) return UDM_OK;
+  udm_cache_lock_key(settings, key, &lock);
+  if (force || !is_cached(settings, key, 0, done)) {
+    status = compile_into_cache(settings, nvrtc, arch, done);
+  }
+  udm_cache_unlock(&lock);
+  return status;
+}
+
 static udm_status prewarm_arch(const struct settings *settings, int32_t arch, uint32_t flags,
                                struct prewarmed *done) {
   struct nvrtc nvrtc;
@@ -72,9 +89,7 @@ static udm_status prewarm_arch(const struct settings *settings, int32_t arch, ui
   status = check_arch(&nvrtc, arch);
   if (status == UDM_OK) {
     udm_kernel_key(arch, &nvrtc, &key);
-    if ((flags & UDM_PREWARM_FORCE) || !is_cached(settings, &key.key, done)) {
-      status = compile_into_cache(settings, &nvrtc, arch, done);
-    }
+    status = make_entry(settings, &nvrtc, arch, &key.key, flags & UDM_PREWARM_FORCE, done);
   }
   udm_nvrtc_close(&nvrtc);
   return status;
