@@ -18,7 +18,9 @@
 #include "kernel_entries.h"
 #include "temporary_folder.h"
 
-enum { MINUTE = 60, HOUR = 60 * MINUTE, DAY = 24 * HOUR };
+#define MINUTE INT64_C(60)
+#define HOUR (60 * MINUTE)
+#define DAY (24 * HOUR)
 
 static udm_options options_for(const char *folder) {
   udm_options options = UDM_OPTIONS_INIT;
