@@ -1,0 +1,36 @@
+/*
+ * arguments.h: the arguments of a call by position and by keyword, without a
+ * tuple or a dict being made for them.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef UDM_PYTHON_ARGUMENTS_H
+#define UDM_PYTHON_ARGUMENTS_H
+
+#include <stdint.h>
+
+#include "python_api.h"
+
+enum { MAX_ARGUMENTS = 12 };
+
+typedef struct signature {
+  const char *function;
+  int required;   /* the first ones */
+  int positional; /* the rest by keyword only */
+  int count;
+  const char *names[MAX_ARGUMENTS];
+} signature;
+
+/* Borrowed references in the order of the names, NULL where none was given. */
+int arguments_parse(const signature *s, PyObject *const *arguments, Py_ssize_t given,
+                    PyObject *keyword_names, PyObject **values);
+
+/* The same from a tuple and a dict (or NULL). */
+int arguments_parse_tuple(const signature *s, PyObject *arguments, PyObject *keywords,
+                          PyObject **values);
+
+/* An integer of minimum to INT32_MAX, or to INT64_MAX. */
+int argument_int32(const char *name, PyObject *value, int32_t minimum, int32_t *out);
+int argument_int64(const char *name, PyObject *value, int64_t minimum, int64_t *out);
+
+#endif

@@ -1,0 +1,87 @@
+/*
+ * binding.c: binds the inputs and the scalars. The outputs: backends.c.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "binding.h"
+
+#include "arguments.h"
+
+static const tensor_name seq_lens_name = {"seq_lens", -1, NULL};
+static const tensor_name req_pool_indices_name = {"req_pool_indices", -1, NULL};
+static const tensor_name req_to_token_name = {"req_to_token", -1, NULL};
+
+void binding_init(binding *b) {
+  const udm_decode_args args = UDM_DECODE_ARGS_INIT;
+  b->args = args;
+  b->device = -1;
+  b->token_columns = 0;
+  b->consumer = (stream_choice){false, NULL};
+}
+
+static udm_int_type int_type(const tensor *t) { return t->dtype.bits == 64 ? UDM_INT64 : UDM_INT32; }
+
+static int read_input(binding *b, PyObject *object, const tensor_name *about, tensor *t) {
+  if (tensor_read(object, about, b->consumer.stream, t) < 0) return -1;
+  if (tensor_check_device(t, about, b->device) < 0) return -1;
+  b->device = t->device.id;
+  return 0;
+}
+
+int bind_batch(binding *b, PyObject *seq_lens, PyObject *req_pool_indices, CUstream *stream) {
+  tensor t;
+  if (read_input(b, seq_lens, &seq_lens_name, &t) < 0) return -1;
+  if (tensor_check_int32_or_int64(&t, &seq_lens_name) < 0) return -1;
+  const int64_t batch_size = t.ndim == 1 ? t.shape[0] : 0;
+  if (tensor_check_vector(&t, &seq_lens_name, batch_size) < 0) return -1;
+  if (batch_size > INT32_MAX) {
+    return raise_about(PyExc_ValueError, &seq_lens_name, "has more than 2^31 - 1 elements");
+  }
+  if (stream_current(seq_lens, &t, &b->consumer, stream) < 0) return -1;
+  b->args.seq_lens = t.data;
+  b->args.seq_lens_type = int_type(&t);
+  b->args.batch_size = (int32_t)batch_size;
+
+  if (read_input(b, req_pool_indices, &req_pool_indices_name, &t) < 0) return -1;
+  if (tensor_check_int32_or_int64(&t, &req_pool_indices_name) < 0) return -1;
+  if (tensor_check_vector(&t, &req_pool_indices_name, batch_size) < 0) return -1;
+  b->args.req_pool_indices = t.data;
+  b->args.req_pool_indices_type = int_type(&t);
+  return 0;
+}
+
+int bind_req_to_token(binding *b, PyObject *req_to_token) {
+  tensor t;
+  if (read_input(b, req_to_token, &req_to_token_name, &t) < 0) return -1;
+  if (tensor_check_int32(&t, &req_to_token_name) < 0) return -1;
+  if (tensor_check_matrix(&t, &req_to_token_name, 0) < 0) return -1;
+  if (t.shape[0] > 1 && t.strides[0] < t.shape[1]) {
+    return raise_about(PyExc_ValueError, &req_to_token_name,
+                       "has a row stride of %lld elements, less than its %lld columns",
+                       (long long)t.strides[0], (long long)t.shape[1]);
+  }
+  b->args.req_to_token = t.data;
+  b->args.req_to_token_stride = t.shape[0] > 1 ? t.strides[0] : t.shape[1];
+  b->token_columns = t.shape[1];
+  return 0;
+}
+
+static int bind_extent(binding *b, PyObject *extent) {
+  if (!extent) return 0;
+  if (PyUnicode_Check(extent)) {
+    if (PyUnicode_CompareWithASCIIString(extent, "row") == 0) return 0;
+    if (PyUnicode_CompareWithASCIIString(extent, "batch_max") == 0) {
+      b->args.extent = UDM_EXTENT_BATCH_MAX;
+      return 0;
+    }
+  }
+  PyErr_Format(PyExc_ValueError, "extent is %R: it must be 'row' or 'batch_max'", extent);
+  return -1;
+}
+
+int bind_scalars(binding *b, PyObject *nsa_index_topk, PyObject *real_page_size, PyObject *extent) {
+  udm_decode_args *args = &b->args;
+  if (argument_int32("nsa_index_topk", nsa_index_topk, 0, &args->nsa_index_topk) < 0) return -1;
+  if (argument_int32("real_page_size", real_page_size, 1, &args->real_page_size) < 0) return -1;
+  return bind_extent(b, extent);
+}

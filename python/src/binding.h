@@ -1,0 +1,40 @@
+/*
+ * binding.h: from tensors to udm_decode_args, each tensor checked and named
+ * when it is wrong.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef UDM_PYTHON_BINDING_H
+#define UDM_PYTHON_BINDING_H
+
+#include "stream.h"
+#include "tensor.h"
+#include "udm.h"
+
+typedef struct binding {
+  udm_decode_args args;
+  int32_t device;         /* of the first tensor bound; all others must be on it; -1: none yet */
+  int64_t token_columns;  /* of req_to_token */
+  stream_choice consumer; /* see tensor_read */
+} binding;
+
+void binding_init(binding *b);
+
+/* seq_lens and req_pool_indices. The batch size is the length of seq_lens. */
+int bind_batch(binding *b, PyObject *seq_lens, PyObject *req_pool_indices, CUstream *stream);
+
+int bind_req_to_token(binding *b, PyObject *req_to_token);
+
+/* nsa_index_topk, real_page_size, and extent: NULL, "row" or "batch_max". */
+int bind_scalars(binding *b, PyObject *nsa_index_topk, PyObject *real_page_size, PyObject *extent);
+
+/*
+ * The outputs for up to rows requests, from a list or tuple of metadata
+ * objects; rows < 0: as many as the first one's cache_seqlens_int32 holds.
+ * max_len < 0: as many columns as both page_table_1 and req_to_token have.
+ * keep_alive: NULL, or a list to which every tensor is appended.
+ */
+int bind_backends(binding *b, PyObject *metadata_list, int64_t *rows, int64_t max_len,
+                  PyObject *keep_alive);
+
+#endif

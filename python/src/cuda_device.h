@@ -1,0 +1,37 @@
+/*
+ * cuda_device.h: which CUDA context work for a device goes to, and the udm
+ * context that belongs to it, made at first use and kept.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef UDM_PYTHON_CUDA_DEVICE_H
+#define UDM_PYTHON_CUDA_DEVICE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "python_api.h"
+#include "udm.h"
+
+/* A kernel loaded into a CUDA context. Never freed: launches of it may be recorded anywhere. */
+typedef struct loaded_kernel {
+  CUcontext cuda;
+  int32_t device;
+  udm_context *udm;
+  struct loaded_kernel *next;
+} loaded_kernel;
+
+/*
+ * Makes a CUDA context of the device current: the one that is, if it is the
+ * device's, else the device's primary context, as frameworks use it. The
+ * kernel is loaded into it when it is not yet. NULL with an exception set,
+ * and nothing to leave then. Every other enter is followed by a leave with
+ * the same *pushed, on the same thread.
+ */
+const loaded_kernel *cuda_device_enter(int32_t device, bool *pushed);
+void cuda_device_leave(bool pushed);
+
+/* Device of the memory at address; the current one where the driver cannot tell. */
+int cuda_device_of_pointer(CUdeviceptr address, int32_t *device);
+
+#endif

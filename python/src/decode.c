@@ -1,0 +1,250 @@
+/*
+ * decode.c: the two drop-in functions.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "decode.h"
+
+#include "arguments.h"
+
+const char unified_decode_metadata_cuda_direct_doc[] =
+    "unified_decode_metadata_cuda_direct(seq_lens, req_pool_indices, req_to_token, "
+    "backend_metadata_list, nsa_index_topk, real_page_size, *, extent='row', max_len=None, "
+    "stream=None)\n--\n\n"
+    "Fills the decode metadata of 1 to 3 backends in one kernel launch.\n\n"
+    "seq_lens                int32 or int64 [bs]: tokens in the KV cache per request\n"
+    "req_pool_indices        int32 or int64 [bs]: row of req_to_token per request\n"
+    "req_to_token            int32 [requests, columns]: KV slot of every token\n"
+    "backend_metadata_list   list of objects with these attributes, all int32, written to:\n"
+    "    cache_seqlens_int32       [>= bs]\n"
+    "    cu_seqlens_k              [>= bs + 1]\n"
+    "    page_table_1              [>= bs, >= max_len], or None: not written\n"
+    "    nsa_cache_seqlens_int32   [>= bs], or dsa_cache_seqlens_int32\n"
+    "    nsa_cu_seqlens_k          [>= bs + 1], or dsa_cu_seqlens_k\n"
+    "    real_page_table           [>= bs, >= ceil(max_len / real_page_size)]; not looked at when\n"
+    "                              real_page_size is 1\n"
+    "    nsa_seqlens_expanded      [>= bs], or dsa_seqlens_expanded\n"
+    "nsa_index_topk          lengths are cut to it for nsa_cache_seqlens_int32\n"
+    "real_page_size          tokens per page\n"
+    "extent                  'row': of a page table only the columns of the request's own length\n"
+    "                        are written; 'batch_max': those of the longest in the batch\n"
+    "max_len                 no more columns than for so many tokens; None: as many as\n"
+    "                        page_table_1 and req_to_token both have\n"
+    "stream                  None: the current stream of the tensors' framework; else an integer\n"
+    "                        or a stream object\n\n"
+    "Tensors of PyTorch, CuPy, JAX and others, all on one CUDA device. Any thread; legal during\n"
+    "stream capture once the kernel is loaded (prepare()). A wrong argument is a TypeError,\n"
+    "ValueError or AttributeError that names it; what the library cannot do is a udm.Error.\n\n"
+    "Example:\n\n"
+    "    metadata = [b.decode_cuda_graph_metadata[bs] for b in attn_backends]\n"
+    "    udm.unified_decode_metadata_cuda_direct(\n"
+    "        seq_lens, req_pool_indices, req_to_token, metadata, 2048, 64)\n";
+
+const char unified_decode_metadata_cuda_doc[] =
+    "unified_decode_metadata_cuda(seq_lens, req_pool_indices, req_to_token, backend_pointers, "
+    "max_len_allocated, nsa_index_topk, real_page_size, real_page_table_cols, "
+    "real_page_table_dst_stride, *, extent='row', stream=None)\n--\n\n"
+    "The same for backends given by addresses.\n\n"
+    "backend_pointers            int64 [7, N]: row = output, in the order of the attributes of\n"
+    "                            unified_decode_metadata_cuda_direct(); column = backend. 0 for a\n"
+    "                            page_table_1 that is not written, and for real_page_table when\n"
+    "                            real_page_size is 1. On the CPU (N 1 to 3) it is read during the\n"
+    "                            call and nothing is copied; on the GPU (N 1 to 8) the kernel reads\n"
+    "                            it, so it must live as long as a graph that recorded the call\n"
+    "max_len_allocated           columns, and row stride, of page_table_1\n"
+    "real_page_table_cols        columns of real_page_table\n"
+    "real_page_table_dst_stride  its row stride in elements\n\n"
+    "The tensors behind the addresses are the caller's: nothing about them can be checked.\n\n"
+    "Example:\n\n"
+    "    pointers = torch.tensor([[t.data_ptr()] for t in outputs], dtype=torch.int64)\n"
+    "    udm.unified_decode_metadata_cuda(seq_lens, req_pool_indices, req_to_token, pointers,\n"
+    "                                     max_len, 2048, 64, pages, pages)\n";
+
+static int launched(udm_status status) { return status == UDM_OK ? 0 : raise_status(status); }
+
+int launch_direct(const udm_decode_args *args, int32_t device, CUstream stream) {
+  bool pushed = false;
+  const loaded_kernel *kernel = cuda_device_enter(device, &pushed);
+  if (!kernel) return -1;
+  const int result = launched(udm_decode_metadata_direct(kernel->udm, args, stream));
+  cuda_device_leave(pushed);
+  return result;
+}
+
+static int launch_table(const udm_decode_args *args, int32_t device, CUdeviceptr pointers,
+                        int64_t pointers_stride, CUstream stream) {
+  bool pushed = false;
+  const loaded_kernel *kernel = cuda_device_enter(device, &pushed);
+  if (!kernel) return -1;
+  const int result = launched(
+      udm_decode_metadata_table(kernel->udm, args, pointers, pointers_stride, stream));
+  cuda_device_leave(pushed);
+  return result;
+}
+
+static PyObject *none_or_null(int result) { return result == 0 ? Py_NewRef(Py_None) : NULL; }
+
+enum direct_argument {
+  DIRECT_SEQ_LENS,
+  DIRECT_REQ_POOL_INDICES,
+  DIRECT_REQ_TO_TOKEN,
+  DIRECT_BACKENDS,
+  DIRECT_TOPK,
+  DIRECT_PAGE_SIZE,
+  DIRECT_EXTENT,
+  DIRECT_MAX_LEN,
+  DIRECT_STREAM,
+  DIRECT_ARGUMENTS
+};
+
+static const signature direct_signature = {
+    "unified_decode_metadata_cuda_direct",
+    6,
+    6,
+    DIRECT_ARGUMENTS,
+    {"seq_lens", "req_pool_indices", "req_to_token", "backend_metadata_list", "nsa_index_topk",
+     "real_page_size", "extent", "max_len", "stream"}};
+
+int optional_max_len(PyObject *value, int64_t *out) {
+  *out = -1;
+  return value && !Py_IsNone(value) ? argument_int64("max_len", value, 0, out) : 0;
+}
+
+PyObject *unified_decode_metadata_cuda_direct(PyObject *module, PyObject *const *arguments,
+                                              Py_ssize_t given, PyObject *keyword_names) {
+  (void)module;
+  PyObject *values[DIRECT_ARGUMENTS];
+  binding b;
+  CUstream stream = NULL;
+  int64_t max_len = -1;
+  if (arguments_parse(&direct_signature, arguments, given, keyword_names, values) < 0) return NULL;
+  binding_init(&b);
+  if (stream_choose(values[DIRECT_STREAM], &b.consumer) < 0) return NULL;
+  if (optional_max_len(values[DIRECT_MAX_LEN], &max_len) < 0) return NULL;
+  if (bind_scalars(&b, values[DIRECT_TOPK], values[DIRECT_PAGE_SIZE], values[DIRECT_EXTENT]) < 0 ||
+      bind_batch(&b, values[DIRECT_SEQ_LENS], values[DIRECT_REQ_POOL_INDICES], &stream) < 0 ||
+      bind_req_to_token(&b, values[DIRECT_REQ_TO_TOKEN]) < 0) {
+    return NULL;
+  }
+  int64_t rows = b.args.batch_size;
+  if (bind_backends(&b, values[DIRECT_BACKENDS], &rows, max_len, NULL) < 0) return NULL;
+  return none_or_null(launch_direct(&b.args, b.device, stream));
+}
+
+enum pointer_argument {
+  POINTER_SEQ_LENS,
+  POINTER_REQ_POOL_INDICES,
+  POINTER_REQ_TO_TOKEN,
+  POINTER_POINTERS,
+  POINTER_MAX_LEN,
+  POINTER_TOPK,
+  POINTER_PAGE_SIZE,
+  POINTER_PAGE_COLUMNS,
+  POINTER_PAGE_STRIDE,
+  POINTER_EXTENT,
+  POINTER_STREAM,
+  POINTER_ARGUMENTS
+};
+
+static const signature pointer_signature = {
+    "unified_decode_metadata_cuda",
+    9,
+    9,
+    POINTER_ARGUMENTS,
+    {"seq_lens", "req_pool_indices", "req_to_token", "backend_pointers", "max_len_allocated",
+     "nsa_index_topk", "real_page_size", "real_page_table_cols", "real_page_table_dst_stride",
+     "extent", "stream"}};
+
+/* How wide the tables are that the addresses point at. */
+static int bind_widths(binding *b, PyObject *const *values) {
+  udm_decode_args *args = &b->args;
+  int32_t allocated = 0;
+  int64_t page_columns = 0;
+  int64_t page_stride = 0;
+  if (argument_int32("max_len_allocated", values[POINTER_MAX_LEN], 0, &allocated) < 0) return -1;
+  args->page_table_stride = allocated;
+  args->max_len = allocated < b->token_columns ? allocated : (int32_t)b->token_columns;
+  if (args->real_page_size == 1) return 0;
+  if (argument_int64("real_page_table_cols", values[POINTER_PAGE_COLUMNS], 0, &page_columns) < 0 ||
+      argument_int64("real_page_table_dst_stride", values[POINTER_PAGE_STRIDE], 0, &page_stride) <
+          0) {
+    return -1;
+  }
+  const int64_t pages = ((int64_t)args->max_len + args->real_page_size - 1) / args->real_page_size;
+  if (page_columns < pages || page_stride < pages) {
+    PyErr_Format(PyExc_ValueError, "%s is %lld: %d tokens a request need at least %lld",
+                 page_columns < pages ? "real_page_table_cols" : "real_page_table_dst_stride",
+                 (long long)(page_columns < pages ? page_columns : page_stride),
+                 (int)args->max_len, (long long)pages);
+    return -1;
+  }
+  args->real_page_table_stride = page_stride;
+  return 0;
+}
+
+static const tensor_name pointers_name = {"backend_pointers", -1, NULL};
+
+/* In host memory: into the launch itself. */
+static int bind_host_pointers(binding *b, const tensor *t) {
+  const int64_t *first = (const int64_t *)(uintptr_t)t->data;
+  udm_decode_args *args = &b->args;
+  if (args->num_backends > UDM_MAX_DIRECT_BACKENDS) {
+    return raise_about(PyExc_NotImplementedError, &pointers_name,
+                       "on the CPU can have %d backends at most, not %d: copy it to the GPU",
+                       UDM_MAX_DIRECT_BACKENDS, (int)args->num_backends);
+  }
+  for (int i = 0; i < args->num_backends; ++i) {
+    CUdeviceptr *outputs = &args->backends[i].cache_seqlens; /* the first of seven */
+    for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND; ++o) {
+      outputs[o] = (CUdeviceptr)first[o * t->strides[0] + i * t->strides[1]];
+    }
+    if (args->real_page_size == 1) args->backends[i].real_page_table = 0;
+  }
+  return 0;
+}
+
+static int read_pointers(binding *b, PyObject *object, tensor *t) {
+  if (tensor_read(object, &pointers_name, b->consumer.stream, t) < 0) return -1;
+  if (t->dtype.code != DLPACK_INT || t->dtype.bits != 64) {
+    return raise_about(PyExc_TypeError, &pointers_name, "must be int64");
+  }
+  if (t->ndim != 2 || t->shape[0] != UDM_OUTPUTS_PER_BACKEND || t->shape[1] < 1 ||
+      t->shape[1] > UDM_MAX_BACKENDS) {
+    return raise_about(PyExc_ValueError, &pointers_name, "must be of shape [%d, N], N 1 to %d",
+                       UDM_OUTPUTS_PER_BACKEND, UDM_MAX_BACKENDS);
+  }
+  b->args.num_backends = (int32_t)t->shape[1];
+  return 0;
+}
+
+static int launch_pointers(binding *b, PyObject *object, CUstream stream) {
+  tensor t;
+  if (read_pointers(b, object, &t) < 0) return -1;
+  if (t.device.type == DLPACK_CPU || t.device.type == DLPACK_CUDA_HOST) {
+    if (bind_host_pointers(b, &t) < 0) return -1;
+    return launch_direct(&b->args, b->device, stream);
+  }
+  if (tensor_check_device(&t, &pointers_name, b->device) < 0) return -1;
+  if (tensor_check_matrix(&t, &pointers_name, UDM_OUTPUTS_PER_BACKEND) < 0) return -1;
+  return launch_table(&b->args, b->device, t.data, t.strides[0], stream);
+}
+
+PyObject *unified_decode_metadata_cuda(PyObject *module, PyObject *const *arguments,
+                                       Py_ssize_t given, PyObject *keyword_names) {
+  (void)module;
+  PyObject *values[POINTER_ARGUMENTS];
+  binding b;
+  CUstream stream = NULL;
+  if (arguments_parse(&pointer_signature, arguments, given, keyword_names, values) < 0) {
+    return NULL;
+  }
+  binding_init(&b);
+  if (stream_choose(values[POINTER_STREAM], &b.consumer) < 0) return NULL;
+  if (bind_scalars(&b, values[POINTER_TOPK], values[POINTER_PAGE_SIZE], values[POINTER_EXTENT]) <
+          0 ||
+      bind_batch(&b, values[POINTER_SEQ_LENS], values[POINTER_REQ_POOL_INDICES], &stream) < 0 ||
+      bind_req_to_token(&b, values[POINTER_REQ_TO_TOKEN]) < 0 || bind_widths(&b, values) < 0) {
+    return NULL;
+  }
+  return none_or_null(launch_pointers(&b, values[POINTER_POINTERS], stream));
+}

@@ -1,0 +1,119 @@
+/*
+ * errors.c: makes the exception types from the library's table of statuses,
+ * and raises them.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "errors.h"
+
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <string.h>
+
+typedef struct status_exception {
+  udm_status status;
+  const char *name; /* UDM_ERROR_NO_DRIVER */
+  PyObject *type;   /* NoDriverError */
+} status_exception;
+
+static status_exception status_exceptions[] = {
+#define STATUS_EXCEPTION(name, value, text) {name, #name, NULL},
+    UDM_STATUS_TABLE(STATUS_EXCEPTION)
+#undef STATUS_EXCEPTION
+};
+
+enum { STATUS_EXCEPTIONS = sizeof status_exceptions / sizeof *status_exceptions };
+
+static PyObject *error; /* udm.Error */
+
+/* UDM_ERROR_NO_DRIVER: "NoDriverError" */
+static void class_name(const char *status_name, char *out, size_t size) {
+  const char *from = status_name + strlen("UDM_ERROR_");
+  char *to = out;
+  for (bool start = true; *from && to + sizeof "Error" < out + size; ++from) {
+    if (*from != '_') *to++ = (char)(start ? toupper(*from) : tolower(*from));
+    start = *from == '_';
+  }
+  strcpy(to, "Error");
+}
+
+/* A wrong argument is a ValueError for those who do not know udm's types. */
+static PyObject *make_exception(const status_exception *e, const char *qualified_name) {
+  if (e->status != UDM_ERROR_INVALID_ARGUMENT) {
+    return PyErr_NewExceptionWithDoc(qualified_name, udm_status_text(e->status), error, NULL);
+  }
+  PyObject *bases = PyTuple_Pack(2, error, PyExc_ValueError);
+  if (!bases) return NULL;
+  PyObject *type =
+      PyErr_NewExceptionWithDoc(qualified_name, udm_status_text(e->status), bases, NULL);
+  Py_DECREF(bases);
+  return type;
+}
+
+static int add_exception(PyObject *module, status_exception *e) {
+  char name[64];
+  char qualified_name[80];
+  class_name(e->name, name, sizeof name);
+  PyOS_snprintf(qualified_name, sizeof qualified_name, "udm.%s", name);
+  e->type = make_exception(e, qualified_name);
+  return e->type ? PyModule_AddObjectRef(module, name, e->type) : -1;
+}
+
+int errors_create(PyObject *module) {
+  error = PyErr_NewExceptionWithDoc("udm.Error",
+                                    "What the library could not do, in the library's own words; "
+                                    "the attribute status is the name of its status.",
+                                    PyExc_RuntimeError, NULL);
+  if (!error || PyModule_AddObjectRef(module, "Error", error) < 0) return -1;
+  for (int i = 0; i < STATUS_EXCEPTIONS; ++i) {
+    if (status_exceptions[i].status == UDM_OK) continue;
+    if (add_exception(module, &status_exceptions[i]) < 0) return -1;
+  }
+  return 0;
+}
+
+static int raise_message(udm_status status, PyObject *message) {
+  PyObject *type = error;
+  for (int i = 0; i < STATUS_EXCEPTIONS; ++i) {
+    if (status_exceptions[i].status == status) type = status_exceptions[i].type;
+  }
+  PyObject *exception = message ? PyObject_CallFunctionObjArgs(type, message, NULL) : NULL;
+  PyObject *status_name = exception ? PyUnicode_FromString(udm_status_name(status)) : NULL;
+  if (status_name && PyObject_SetAttrString(exception, "status", status_name) == 0) {
+    PyErr_SetObject(type, exception);
+  }
+  Py_XDECREF(status_name);
+  Py_XDECREF(exception);
+  Py_XDECREF(message);
+  return -1;
+}
+
+int raise_status(udm_status status) {
+  const char *text = udm_last_error();
+  return raise_message(status, PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "replace"));
+}
+
+int raise_text(udm_status status, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  PyObject *message = PyUnicode_FromFormatV(format, arguments);
+  va_end(arguments);
+  return raise_message(status, message);
+}
+
+int raise_about(PyObject *exception, const tensor_name *about, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  PyObject *text = PyUnicode_FromFormatV(format, arguments);
+  va_end(arguments);
+  if (!text) return -1;
+  if (about->backend < 0) {
+    PyErr_Format(exception, "%s %U", about->argument, text);
+  } else {
+    PyErr_Format(exception, "%s[%d].%s %U", about->argument, about->backend, about->attribute,
+                 text);
+  }
+  Py_DECREF(text);
+  return -1;
+}

@@ -1,0 +1,34 @@
+/*
+ * errors.h: exceptions. What the library refuses becomes udm.Error or the
+ * subclass of its status, with the library's own message; what is wrong with
+ * an argument is found here and becomes a TypeError, a ValueError or an
+ * AttributeError that names it.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef UDM_PYTHON_ERRORS_H
+#define UDM_PYTHON_ERRORS_H
+
+#include "python_api.h"
+#include "udm.h"
+
+/* Which tensor a message speaks of: "seq_lens", or "backend_metadata_list[1].page_table_1". */
+typedef struct tensor_name {
+  const char *argument;
+  int backend;           /* -1: the argument itself */
+  const char *attribute; /* of that backend's metadata */
+} tensor_name;
+
+/* Makes udm.Error and a subclass for each status; -1 with an exception set. */
+int errors_create(PyObject *module);
+
+/* Raises what a failed library call of this thread left behind. Returns -1. */
+int raise_status(udm_status status);
+
+/* Raises the exception of a status with a text of this extension. Returns -1. */
+int raise_text(udm_status status, const char *format, ...);
+
+/* Raises exception: the name, a space, the text. Returns -1. */
+int raise_about(PyObject *exception, const tensor_name *about, const char *format, ...);
+
+#endif

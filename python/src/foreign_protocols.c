@@ -1,0 +1,174 @@
+/*
+ * foreign_protocols.c: __cuda_array_interface__ (versions 2 and 3) and
+ * __dlpack__.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "foreign_protocols.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cuda_device.h"
+#include "names.h"
+
+/* "<i4": a 4-byte signed integer. */
+static int read_typestr(PyObject *typestr, tensor *out) {
+  const char *text = typestr ? PyUnicode_AsUTF8AndSize(typestr, NULL) : NULL;
+  if (!text || strlen(text) < 3) {
+    if (!PyErr_Occurred()) PyErr_SetString(PyExc_TypeError, "the array interface has no typestr");
+    return -1;
+  }
+  static const char kinds[] = "iufcb";
+  static const uint8_t codes[] = {DLPACK_INT, DLPACK_UINT, DLPACK_FLOAT, DLPACK_COMPLEX,
+                                  DLPACK_BOOL};
+  const char *kind = strchr(kinds, text[1]);
+  out->dtype.code = kind ? codes[kind - kinds] : DLPACK_OPAQUE_HANDLE;
+  out->dtype.bits = (uint8_t)(8 * strtol(text + 2, NULL, 10));
+  out->dtype.lanes = 1;
+  return 0;
+}
+
+/* (address, read-only) */
+static int read_data(PyObject *data, tensor *out) {
+  PyObject *address = data ? PySequence_GetItem(data, 0) : NULL;
+  PyObject *read_only = address ? PySequence_GetItem(data, 1) : NULL;
+  if (read_only) {
+    out->data = PyLong_AsUnsignedLongLong(address);
+    out->read_only = PyObject_IsTrue(read_only) == 1;
+  } else if (!PyErr_Occurred()) {
+    PyErr_SetString(PyExc_TypeError, "the array interface has no data");
+  }
+  Py_XDECREF(read_only);
+  Py_XDECREF(address);
+  return PyErr_Occurred() ? -1 : 0;
+}
+
+/* In bytes there, in elements here; NULL or None: compact, row-major. */
+static int read_strides(PyObject *strides, Py_ssize_t dimensions, tensor *out) {
+  const int64_t bytes = out->dtype.bits / 8;
+  if (!strides || Py_IsNone(strides)) {
+    out->strides[0] = dimensions == 2 ? out->shape[1] : 1;
+    out->strides[1] = 1;
+    return 0;
+  }
+  Py_ssize_t count = 0;
+  if (read_integers(strides, out->strides, &count) < 0) return -1;
+  for (Py_ssize_t i = 0; i < count && i < TENSOR_DIMENSIONS; ++i) {
+    if (bytes == 0 || out->strides[i] % bytes != 0) {
+      PyErr_SetString(PyExc_ValueError, "a stride is no multiple of the element's size");
+      return -1;
+    }
+    out->strides[i] /= bytes;
+  }
+  return 0;
+}
+
+/* 1 and 2 are the legacy and the per-thread default stream, as the driver has it. */
+static int read_stream(PyObject *stream, tensor *out) {
+  if (!stream || Py_IsNone(stream)) return 0;
+  const unsigned long long handle = PyLong_AsUnsignedLongLong(stream);
+  if (PyErr_Occurred()) return -1;
+  out->has_stream = true;
+  out->stream = (CUstream)(uintptr_t)handle;
+  return 0;
+}
+
+/* The interface does not say which device: the array does, else the driver. */
+static int read_array_device(PyObject *object, tensor *out) {
+  int64_t numbers[TENSOR_DIMENSIONS] = {DLPACK_CUDA, 0};
+  Py_ssize_t count = 0;
+  PyObject *method = optional_attribute(object, name.dlpack_device);
+  if (!method) {
+    if (PyErr_Occurred()) return -1;
+    out->device = (dlpack_device){DLPACK_CUDA, 0};
+    return cuda_device_of_pointer(out->data, &out->device.id);
+  }
+  PyObject *device = PyObject_CallObject(method, NULL);
+  Py_DECREF(method);
+  const int result = device ? read_integers(device, numbers, &count) : -1;
+  Py_XDECREF(device);
+  out->device = (dlpack_device){(int32_t)numbers[0], (int32_t)numbers[1]};
+  return result;
+}
+
+int read_cuda_array_interface(PyObject *object, PyObject *value, CUstream consumer, tensor *out) {
+  (void)consumer; /* the interface names the producer's stream instead */
+  if (!PyDict_Check(value)) {
+    PyErr_SetString(PyExc_TypeError, "__cuda_array_interface__ is no dict");
+    return -1;
+  }
+  Py_ssize_t dimensions = 0;
+  PyObject *shape = PyDict_GetItemString(value, "shape");
+  if (!shape) {
+    PyErr_SetString(PyExc_TypeError, "the array interface has no shape");
+    return -1;
+  }
+  if (read_integers(shape, out->shape, &dimensions) < 0) return -1;
+  out->ndim = (int32_t)dimensions;
+  if (read_typestr(PyDict_GetItemString(value, "typestr"), out) < 0) return -1;
+  if (read_data(PyDict_GetItemString(value, "data"), out) < 0) return -1;
+  if (read_strides(PyDict_GetItemString(value, "strides"), dimensions, out) < 0) return -1;
+  if (read_stream(PyDict_GetItemString(value, "stream"), out) < 0) return -1;
+  return read_array_device(object, out);
+}
+
+/* obj.__dlpack__(stream=..., max_version=(1, 0)); older producers do not know max_version, and
+   those of host memory take no stream. */
+static PyObject *call_dlpack(PyObject *method, bool is_host, CUstream consumer) {
+  PyObject *arguments = PyTuple_New(0);
+  PyObject *keywords = arguments ? PyDict_New() : NULL;
+  PyObject *version = keywords ? Py_BuildValue("(ii)", DLPACK_MAJOR, 0) : NULL;
+  PyObject *stream = version ? PyLong_FromUnsignedLongLong(
+                                   consumer ? (unsigned long long)(uintptr_t)consumer : 1)
+                             : NULL;
+  PyObject *capsule = NULL;
+  if (stream && (is_host || PyDict_SetItemString(keywords, "stream", stream) == 0) &&
+      PyDict_SetItemString(keywords, "max_version", version) == 0) {
+    capsule = PyObject_Call(method, arguments, keywords);
+    if (!capsule && PyErr_ExceptionMatches(PyExc_TypeError)) {
+      PyErr_Clear();
+      if (PyDict_DelItemString(keywords, "max_version") == 0) {
+        capsule = PyObject_Call(method, arguments, keywords);
+      }
+    }
+  }
+  Py_XDECREF(stream);
+  Py_XDECREF(version);
+  Py_XDECREF(keywords);
+  Py_XDECREF(arguments);
+  return capsule;
+}
+
+/* The capsule stays the producer's: it frees what it holds with the capsule. */
+static int read_capsule(PyObject *capsule, tensor *out) {
+  if (PyCapsule_IsValid(capsule, "dltensor_versioned")) {
+    const dlpack_managed_versioned *managed = PyCapsule_GetPointer(capsule, "dltensor_versioned");
+    if (managed->version.major != DLPACK_MAJOR || (managed->flags & DLPACK_IS_COPIED)) {
+      PyErr_SetString(PyExc_BufferError,
+                      "__dlpack__ gave a copy, or a version of DLPack that is not known");
+      return -1;
+    }
+    tensor_from_dlpack(&managed->tensor, out);
+    out->read_only = (managed->flags & DLPACK_READ_ONLY) != 0;
+    return 0;
+  }
+  const dlpack_managed *managed = PyCapsule_GetPointer(capsule, "dltensor");
+  if (!managed) return -1;
+  tensor_from_dlpack(&managed->tensor, out);
+  return 0;
+}
+
+int read_dlpack(PyObject *object, PyObject *value, CUstream consumer, tensor *out) {
+  int64_t device[TENSOR_DIMENSIONS] = {0, 0};
+  Py_ssize_t count = 0;
+  PyObject *numbers = PyObject_CallMethodObjArgs(object, name.dlpack_device, NULL);
+  const int known = numbers ? read_integers(numbers, device, &count) : -1;
+  Py_XDECREF(numbers);
+  if (known < 0) return -1;
+  PyObject *capsule = call_dlpack(value, device[0] == DLPACK_CPU, consumer);
+  if (!capsule) return -1;
+  const int result = read_capsule(capsule, out);
+  Py_DECREF(capsule);
+  return result;
+}

@@ -1,0 +1,167 @@
+/*
+ * plan.c: udm.Plan. It holds udm_decode_args with everything but the batch in
+ * it, and references to the tensors that they point at.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "plan.h"
+
+#include <stddef.h>
+#include <string.h>
+#include <structmember.h>
+
+#include "arguments.h"
+#include "binding.h"
+#include "decode.h"
+
+typedef struct plan {
+  PyObject_HEAD
+  binding bound; /* never changed once made: calls on several threads read it */
+  long long max_batch_size;
+  PyObject *tensors; /* kept alive; NULL until __init__ has succeeded */
+} plan;
+
+static const char plan_doc[] =
+    "Plan(metadata_list, req_to_token, nsa_index_topk, real_page_size, *, extent='row', "
+    "max_len=None, max_batch_size=None)\n--\n\n"
+    "Binds the outputs of 1 to 3 backends once, so that plan(seq_lens, req_pool_indices) only\n"
+    "reads two tensors and launches. For servers that call it every step, with the same metadata\n"
+    "objects each time.\n\n"
+    "metadata_list     as backend_metadata_list of unified_decode_metadata_cuda_direct(); its\n"
+    "                  tensors, not the objects, are kept alive by the plan. A tensor that is put\n"
+    "                  in place of one of them later is not seen\n"
+    "req_to_token      int32 [requests, columns], kept alive too\n"
+    "max_batch_size    None: the length of the first backend's cache_seqlens_int32\n"
+    "the others        as for unified_decode_metadata_cuda_direct()\n\n"
+    "Loads the kernel, so that the plan may be called during stream capture. Safe to call from\n"
+    "several threads at once.\n\n"
+    "Example:\n\n"
+    "    plan = udm.Plan(metadata, req_to_token, 2048, 64)   # once per captured batch size\n"
+    "    plan(seq_lens, req_pool_indices)                    # every step\n";
+
+enum plan_argument {
+  PLAN_METADATA,
+  PLAN_REQ_TO_TOKEN,
+  PLAN_TOPK,
+  PLAN_PAGE_SIZE,
+  PLAN_EXTENT,
+  PLAN_MAX_LEN,
+  PLAN_MAX_BATCH_SIZE,
+  PLAN_ARGUMENTS
+};
+
+static const signature plan_signature = {
+    "Plan",
+    4,
+    4,
+    PLAN_ARGUMENTS,
+    {"metadata_list", "req_to_token", "nsa_index_topk", "real_page_size", "extent", "max_len",
+     "max_batch_size"}};
+
+static int bind(plan *self, PyObject *const *values) {
+  int64_t max_len = -1;
+  int64_t rows = -1;
+  if (optional_max_len(values[PLAN_MAX_LEN], &max_len) < 0) return -1;
+  if (values[PLAN_MAX_BATCH_SIZE] && !Py_IsNone(values[PLAN_MAX_BATCH_SIZE]) &&
+      argument_int64("max_batch_size", values[PLAN_MAX_BATCH_SIZE], 0, &rows) < 0) {
+    return -1;
+  }
+  binding_init(&self->bound);
+  if (bind_scalars(&self->bound, values[PLAN_TOPK], values[PLAN_PAGE_SIZE], values[PLAN_EXTENT]) <
+          0 ||
+      bind_req_to_token(&self->bound, values[PLAN_REQ_TO_TOKEN]) < 0 ||
+      bind_backends(&self->bound, values[PLAN_METADATA], &rows, max_len, self->tensors) < 0) {
+    return -1;
+  }
+  self->max_batch_size = rows;
+  return PyList_Append(self->tensors, values[PLAN_REQ_TO_TOKEN]);
+}
+
+/* All at once: a plan that exists is whole. */
+static PyObject *plan_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords) {
+  PyObject *values[PLAN_ARGUMENTS];
+  if (arguments_parse_tuple(&plan_signature, arguments, keywords, values) < 0) return NULL;
+  allocfunc allocate = (allocfunc)(uintptr_t)PyType_GetSlot(type, Py_tp_alloc);
+  plan *self = (plan *)(void *)allocate(type, 0);
+  if (!self) return NULL;
+  self->tensors = PyList_New(0);
+  bool pushed = false;
+  if (self->tensors && bind(self, values) == 0 &&
+      cuda_device_enter(self->bound.device, &pushed)) {
+    cuda_device_leave(pushed);
+    return (PyObject *)self;
+  }
+  Py_DECREF(self);
+  return NULL;
+}
+
+static void plan_free(PyObject *object) {
+  plan *self = (plan *)(void *)object;
+  PyTypeObject *type = Py_TYPE(object);
+  Py_XDECREF(self->tensors);
+  freefunc release = (freefunc)(uintptr_t)PyType_GetSlot(type, Py_tp_free);
+  release(object);
+  Py_DECREF(type);
+}
+
+enum call_argument { CALL_SEQ_LENS, CALL_REQ_POOL_INDICES, CALL_STREAM, CALL_ARGUMENTS };
+
+static const signature call_signature = {
+    "Plan.__call__", 2, 2, CALL_ARGUMENTS, {"seq_lens", "req_pool_indices", "stream"}};
+
+static PyObject *plan_call(PyObject *object, PyObject *arguments, PyObject *keywords) {
+  const plan *self = (const plan *)(const void *)object;
+  PyObject *values[CALL_ARGUMENTS];
+  CUstream stream = NULL;
+  if (arguments_parse_tuple(&call_signature, arguments, keywords, values) < 0) return NULL;
+  binding b = self->bound;
+  if (stream_choose(values[CALL_STREAM], &b.consumer) < 0) return NULL;
+  if (bind_batch(&b, values[CALL_SEQ_LENS], values[CALL_REQ_POOL_INDICES], &stream) < 0) {
+    return NULL;
+  }
+  if (b.args.batch_size > self->max_batch_size) {
+    PyErr_Format(PyExc_ValueError, "seq_lens has %d elements: this plan was made for %lld at most",
+                 (int)b.args.batch_size, self->max_batch_size);
+    return NULL;
+  }
+  return launch_direct(&b.args, b.device, stream) == 0 ? Py_NewRef(Py_None) : NULL;
+}
+
+static PyObject *plan_repr(PyObject *object) {
+  const plan *self = (const plan *)(const void *)object;
+  const udm_decode_args *args = &self->bound.args;
+  return PyUnicode_FromFormat(
+      "<udm.Plan: %d backends, batch size up to %lld, %d tokens a request, pages of %d, "
+      "CUDA device %d>",
+      (int)args->num_backends, self->max_batch_size, (int)args->max_len,
+      (int)args->real_page_size, (int)self->bound.device);
+}
+
+#define BOUND(field) (Py_ssize_t) offsetof(plan, bound.field)
+
+static PyMemberDef plan_members[] = {
+    {"device", T_INT, BOUND(device), READONLY, "number of the CUDA device"},
+    {"num_backends", T_INT, BOUND(args.num_backends), READONLY, "1 to 3"},
+    {"max_len", T_INT, BOUND(args.max_len), READONLY, "tokens a request at most in page tables"},
+    {"max_batch_size", T_LONGLONG, (Py_ssize_t)offsetof(plan, max_batch_size), READONLY,
+     "requests a call at most"},
+    {NULL, 0, 0, 0, NULL}};
+
+/* ISO C has no conversion from a function to an object pointer; POSIX and CPython rely on one. */
+#define SLOT(function) ((void *)(uintptr_t)(function))
+
+int plan_create(PyObject *module) {
+  PyType_Slot slots[] = {{Py_tp_doc, (void *)(uintptr_t)plan_doc},
+                         {Py_tp_new, SLOT(plan_new)},
+                         {Py_tp_dealloc, SLOT(plan_free)},
+                         {Py_tp_call, SLOT(plan_call)},
+                         {Py_tp_repr, SLOT(plan_repr)},
+                         {Py_tp_members, plan_members},
+                         {0, NULL}};
+  PyType_Spec spec = {"udm.Plan", (int)sizeof(plan), 0, Py_TPFLAGS_DEFAULT, slots};
+  PyObject *type = PyType_FromSpec(&spec);
+  if (!type) return -1;
+  const int result = PyModule_AddObjectRef(module, "Plan", type);
+  Py_DECREF(type);
+  return result;
+}

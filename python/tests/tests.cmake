@@ -1,0 +1,46 @@
+# The tests of the Python package: pytest over the stand-in driver, and over a GPU where there is
+# one. UDM_TEST_PYTHON has what dependencies/python.txt lists; tools/check makes one.
+# SPDX-License-Identifier: Apache-2.0
+set(UDM_TEST_PYTHON "" CACHE FILEPATH "A Python with the packages of dependencies/python.txt")
+
+# The package as a wheel would install it, for PYTHONPATH.
+set(package ${CMAKE_BINARY_DIR}/python/package)
+set_target_properties(udm_python PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${package}/udm)
+file(GLOB modules CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/udm/*)
+add_custom_target(
+  udm_python_package ALL
+  COMMAND ${CMAKE_COMMAND} -E make_directory ${package}/udm/bin
+  COMMAND ${CMAKE_COMMAND} -E copy_if_different ${modules} ${package}/udm
+  COMMAND ${CMAKE_COMMAND} -E copy_if_different $<TARGET_FILE:udm_command> ${package}/udm/bin
+  DEPENDS udm_python udm_command)
+
+set(tests ${CMAKE_CURRENT_SOURCE_DIR}/tests)
+set(environment "PYTHONPATH=${package}" "PYTHONDONTWRITEBYTECODE=1"
+                "UDM_CACHE_DIR=${CMAKE_BINARY_DIR}/python/cache")
+if(UDM_SANITIZE MATCHES address)
+  # Python itself is not built with it.
+  execute_process(COMMAND ${CMAKE_C_COMPILER} -print-file-name=libasan.so
+                  OUTPUT_VARIABLE asan OUTPUT_STRIP_TRAILING_WHITESPACE)
+  list(APPEND environment "LD_PRELOAD=${asan}" "ASAN_OPTIONS=detect_leaks=0")
+endif()
+
+function(add_python_test name label folder)
+  if(UDM_TEST_PYTHON)
+    add_test(NAME ${name} COMMAND ${UDM_TEST_PYTHON} -m pytest -q -ra -p no:cacheprovider
+                                  ${tests}/${folder})
+  else()
+    add_test(NAME ${name} COMMAND sh -c "echo 'skipped: UDM_TEST_PYTHON is not set'; exit 77")
+  endif()
+  set_tests_properties(${name} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 600 LABELS "python;${label}"
+                                          ENVIRONMENT "${environment};${ARGN}")
+endfunction()
+
+add_python_test(python.stand_in stand_in stand_in
+                "UDM_DRIVER_LIBRARY=$<TARGET_FILE:stand_in_driver>" "UDM_STAND_IN_DEVICES=9.0,8.6")
+add_python_test(gpu.real.python gpu real)
+set_tests_properties(gpu.real.python PROPERTIES RESOURCE_LOCK gpu)
+
+# Our declarations of DLPack are only as good as their agreement with the real header.
+add_test(NAME python.dlpack_header
+         COMMAND ${tests}/dlpack_header.sh "${UDM_TEST_PYTHON}" ${CMAKE_C_COMPILER})
+set_tests_properties(python.dlpack_header PROPERTIES SKIP_RETURN_CODE 77 LABELS python)

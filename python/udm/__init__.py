@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Unified decode metadata: the attention metadata of every draft backend in one kernel launch.
+
+    import udm
+
+    udm.unified_decode_metadata_cuda_direct(
+        seq_lens, req_pool_indices, req_to_token, metadata_list, nsa_index_topk, real_page_size)
+
+or, with the outputs bound once:
+
+    plan = udm.Plan(metadata_list, req_to_token, nsa_index_topk, real_page_size)
+    plan(seq_lens, req_pool_indices)
+
+Importing udm touches neither the driver nor the GPU; the first call, Plan or prepare() loads the
+kernel. Tensors of PyTorch, CuPy, JAX and others are taken as they are; none of these is imported.
+"""
+
+from udm import _udm
+from udm._udm import *  # noqa: F403: the exceptions, one for each status of the library
+from udm._udm import (
+    Error,
+    Plan,
+    __version__,
+    prepare,
+    unified_decode_metadata_cuda,
+    unified_decode_metadata_cuda_direct,
+)
+
+__all__ = [
+    "Plan",
+    "__version__",
+    "prepare",
+    "unified_decode_metadata_cuda",
+    "unified_decode_metadata_cuda_direct",
+] + sorted(
+    name
+    for name, value in vars(_udm).items()
+    if isinstance(value, type) and issubclass(value, Error)
+)
