@@ -83,9 +83,9 @@ typedef struct dlpack_exchange_header {
    type, holds. Lives as long as the process. Functions return 0, or -1 with an exception set. */
 typedef struct dlpack_exchange_api {
   dlpack_exchange_header header;
-  void (*managed_tensor_allocator)(void);  /* not called here */
-  void (*managed_tensor_from_object)(void); /* not called here */
-  void (*managed_tensor_to_object)(void);   /* not called here */
+  void (*managed_tensor_allocator)(void); /* not called here */
+  int (*managed_tensor_from_object)(void *object, dlpack_managed_versioned **out);
+  void (*managed_tensor_to_object)(void); /* not called here */
   /* Lends shape and strides; may be NULL. */
   int (*tensor_from_object)(void *object, dlpack_tensor *out);
   int (*current_work_stream)(int32_t device_type, int32_t device_id, void **stream);

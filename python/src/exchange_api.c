@@ -26,7 +26,7 @@ static const dlpack_exchange_api *usable(const dlpack_exchange_header *header) {
   for (; header; header = header->previous) {
     if (header->version.major != DLPACK_MAJOR) continue;
     const dlpack_exchange_api *api = (const dlpack_exchange_api *)(const void *)header;
-    return api->tensor_from_object && api->current_work_stream ? api : NULL;
+    return api->managed_tensor_from_object && api->current_work_stream ? api : NULL;
   }
   return NULL;
 }

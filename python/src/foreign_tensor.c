@@ -123,6 +123,21 @@ PyObject *optional_attribute(PyObject *object, PyObject *attribute) {
   return value;
 }
 
+/* Others have a data_ptr() too, but say the rest in another way. */
+static PyObject *data_ptr_of(PyObject *object) {
+  PyObject *stride = optional_attribute(object, name.stride);
+  PyObject *data_ptr = stride ? optional_attribute(object, name.data_ptr) : NULL;
+  Py_XDECREF(stride);
+  return data_ptr;
+}
+
+static int raise_no_tensor(PyObject *object, const tensor_name *about) {
+  return raise_about(PyExc_TypeError, about,
+                     "is a %R: it must be a tensor (one with DLPack's C exchange API, data_ptr(), "
+                     "__cuda_array_interface__ or __dlpack__)",
+                     (PyObject *)Py_TYPE(object));
+}
+
 int foreign_tensor_read(PyObject *object, const tensor_name *about, CUstream consumer,
                         tensor *out) {
   memset(out, 0, sizeof *out);
@@ -132,22 +147,13 @@ int foreign_tensor_read(PyObject *object, const tensor_name *about, CUstream con
   } protocols[] = {{&name.cuda_array_interface, read_cuda_array_interface},
                    {&name.dlpack, read_dlpack}};
 
-  PyObject *value = optional_attribute(object, name.data_ptr);
+  PyObject *value = data_ptr_of(object);
   int result = value ? read_by_data_ptr(object, value, out) : -1;
   for (size_t i = 0; !value && !PyErr_Occurred() && i < sizeof protocols / sizeof *protocols; ++i) {
     value = optional_attribute(object, *protocols[i].attribute);
     if (value) result = protocols[i].read(object, value, consumer, out);
   }
-  if (!value && !PyErr_Occurred()) {
-    PyObject *type = PyObject_Str((PyObject *)Py_TYPE(object));
-    if (type) {
-      raise_about(PyExc_TypeError, about,
-                  "is a %U: it must be a tensor (one with DLPack's C exchange API, data_ptr(), "
-                  "__cuda_array_interface__ or __dlpack__)",
-                  type);
-      Py_DECREF(type);
-    }
-  }
+  if (!value && !PyErr_Occurred()) raise_no_tensor(object, about);
   Py_XDECREF(value);
   return result;
 }

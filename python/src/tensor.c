@@ -26,9 +26,20 @@ void tensor_from_dlpack(const dlpack_tensor *from, tensor *out) {
   }
 }
 
+/* For a type that lends no view: a tensor of its own, given back at once. */
+static int read_managed(const dlpack_exchange_api *api, PyObject *object, tensor *out) {
+  dlpack_managed_versioned *managed = NULL;
+  if (api->managed_tensor_from_object(object, &managed) != 0) return -1;
+  tensor_from_dlpack(&managed->tensor, out);
+  out->read_only = (managed->flags & DLPACK_READ_ONLY) != 0;
+  if (managed->deleter) managed->deleter(managed);
+  return 0;
+}
+
 int tensor_read(PyObject *object, const tensor_name *about, CUstream consumer, tensor *out) {
   const dlpack_exchange_api *api = exchange_api_of(Py_TYPE(object));
   if (!api) return foreign_tensor_read(object, about, consumer, out);
+  if (!api->tensor_from_object) return read_managed(api, object, out);
   dlpack_tensor borrowed;
   if (api->tensor_from_object(object, &borrowed) != 0) return -1;
   tensor_from_dlpack(&borrowed, out);

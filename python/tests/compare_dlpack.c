@@ -80,9 +80,12 @@ SAME_FIELD(dlpack_exchange_api, tensor_from_object, DLPackExchangeAPI,
            dltensor_from_py_object_no_sync);
 SAME_FIELD(dlpack_exchange_api, current_work_stream, DLPackExchangeAPI, current_work_stream);
 
-/* The two that are called: their enum parameter is an int32_t here, as wide and passed alike. */
+/* Those that are called: their enum parameter is an int32_t here, as wide and passed alike. */
 _Static_assert(sizeof(DLDeviceType) == sizeof(int32_t), "DLDeviceType");
 static const DLPackDLTensorFromPyObjectNoSync from_object = NULL;
+static const DLPackManagedTensorFromPyObjectNoSync managed_from_object = NULL;
 static const DLPackCurrentWorkStream work_stream = NULL;
 _Static_assert(_Generic(from_object, int (*)(void *, DLTensor *): 1), "from_object");
+_Static_assert(_Generic(managed_from_object, int (*)(void *, DLManagedTensorVersioned **): 1),
+               "managed_from_object");
 _Static_assert(_Generic(work_stream, int (*)(DLDeviceType, int32_t, void **): 1), "work_stream");
