@@ -30,8 +30,9 @@ static bool uses_later[UDM_OUTPUTS_PER_BACKEND];
 
 typedef struct page_table {
   bool written;
+  bool has_rows; /* more than one is used, so that the stride matters */
   int64_t columns;
-  int64_t stride; /* 0: at most one row is used, so that it does not matter */
+  int64_t stride;
 } page_table;
 
 typedef struct page_tables {
@@ -68,7 +69,7 @@ static int decide_rows(const tensor *t, int64_t *rows) {
 
 static int bind_table(const tensor *t, const tensor_name *about, int64_t rows, page_table *table) {
   if (tensor_check_matrix(t, about, rows) < 0) return -1;
-  *table = (page_table){true, t->shape[1], rows > 1 ? t->strides[0] : 0};
+  *table = (page_table){true, rows > 1, t->shape[1], t->strides[0]};
   return 0;
 }
 
@@ -121,7 +122,7 @@ static int bind_stride(const binding *b, const page_tables *tables, int kind, in
                          "has %lld columns: it needs at least %lld for %d tokens a request",
                          (long long)table->columns, (long long)columns, (int)b->args.max_len);
     }
-    if (!table->stride) continue;
+    if (!table->has_rows) continue;
     if (table->stride < columns) {
       return raise_about(PyExc_ValueError, &about, "has rows that overlap: its row stride is %lld",
                          (long long)table->stride);

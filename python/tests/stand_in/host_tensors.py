@@ -89,10 +89,9 @@ class ExchangeTensor:
 
     current_stream = 0
 
-    def __init__(self, array, device=(2, 0), compact=False, fail=None):
+    def __init__(self, array, device=(2, 0), compact=False):
         self.array = array
         self.device = device
-        self.fail = fail  # an exception to raise
         self.shape = (ctypes.c_int64 * array.ndim)(*array.shape)
         strides = (stride // array.itemsize for stride in array.strides)
         self.strides = None if compact else (ctypes.c_int64 * array.ndim)(*strides)
@@ -127,9 +126,6 @@ class ExchangeAPI(ctypes.Structure):
 
 @ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.py_object, ctypes.POINTER(DLTensor))
 def tensor_from_object(tensor, out):
-    if tensor.fail:
-        set_exception(type(tensor.fail), str(tensor.fail).encode())
-        return -1
     offset = 8  # so that byte_offset is seen
     view = out.contents
     view.data = tensor.array.ctypes.data - offset
@@ -150,8 +146,6 @@ def current_work_stream(device_type, device, out):
     return 0
 
 
-set_exception = ctypes.pythonapi.PyErr_SetString
-set_exception.argtypes, set_exception.restype = [ctypes.py_object, ctypes.c_char_p], None
 new_capsule = ctypes.pythonapi.PyCapsule_New
 new_capsule.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
 new_capsule.restype = ctypes.py_object

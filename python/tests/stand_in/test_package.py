@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The package as such: names, stubs, documentation, the command."""
+
+import ast
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import udm
+import udm.sgl_kernel
+
+package = pathlib.Path(udm.__file__).parent
+
+
+def stub_names():
+    tree = ast.parse((package / "__init__.pyi").read_text())
+    names = {node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+    return names | {node.target.id for node in tree.body if isinstance(node, ast.AnnAssign)}
+
+
+def test_stubs_name_what_there_is():
+    assert stub_names() == set(udm.__all__)
+    assert (package / "py.typed").exists()
+
+
+def test_everything_is_documented():
+    for name in udm.__all__:
+        if name != "__version__":
+            assert getattr(udm, name).__doc__, name
+    for function in (udm.unified_decode_metadata_cuda_direct, udm.unified_decode_metadata_cuda):
+        assert "Example" in function.__doc__ and "int32" in function.__doc__
+
+
+def test_signatures_are_those_of_the_original():
+    import inspect
+
+    direct = inspect.signature(udm.sgl_kernel.unified_decode_metadata_cuda_direct)
+    assert list(direct.parameters)[:6] == [
+        "seq_lens",
+        "req_pool_indices",
+        "req_to_token",
+        "backend_metadata_list",
+        "nsa_index_topk",
+        "real_page_size",
+    ]
+    pointers = inspect.signature(udm.sgl_kernel.unified_decode_metadata_cuda)
+    assert list(pointers.parameters)[:9] == [
+        "seq_lens",
+        "req_pool_indices",
+        "req_to_token",
+        "backend_pointers",
+        "max_len_allocated",
+        "nsa_index_topk",
+        "real_page_size",
+        "real_page_table_cols",
+        "real_page_table_dst_stride",
+    ]
+
+
+def test_exceptions():
+    assert issubclass(udm.Error, RuntimeError)
+    assert issubclass(udm.InvalidArgumentError, ValueError)
+    for name in udm.__all__:
+        if name.endswith("Error"):
+            assert issubclass(getattr(udm, name), udm.Error)
+
+
+def command(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "udm", *arguments],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_the_command_is_the_one_of_the_library():
+    done = command("--version")
+    assert done.returncode == 0 and udm.__version__ in done.stdout
+
+
+def test_doctor(session_driver):
+    done = command("doctor", "--json")
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads(done.stdout)["devices"]) == 2
+
+
+def test_exit_status_of_the_command():
+    assert command("no-such-command").returncode == 2
+
+
+@pytest.mark.parametrize("name", ["Plan", "Error", "NoDriverError"])
+def test_names_of_types(name):
+    assert f"{getattr(udm, name).__module__}.{name}" == f"udm.{name}"
