@@ -59,4 +59,5 @@ def driver(session_driver):
     """Device 0 is current and idle, before and after."""
     session_driver("cuCtxSetCurrent", session_driver.primary_context(0))
     yield session_driver
+    session_driver("cuCtxSetCurrent", session_driver.primary_context(0))
     session_driver.synchronise()
