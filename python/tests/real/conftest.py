@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What these tests need: PyTorch and a GPU. Without them each is skipped, with the reason."""
+
+import pytest
+
+
+def reason_to_skip():
+    try:
+        import torch
+    except ImportError:
+        return "PyTorch is not installed"
+    return None if torch.cuda.is_available() else "PyTorch sees no GPU"
+
+
+def pytest_collection_modifyitems(items):
+    reason = reason_to_skip()
+    if reason:
+        for item in items:
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def pytest_sessionfinish(session, exitstatus):
+    """77 for CTest when nothing could run: a skipped test is not a passed one."""
+    if exitstatus == 0 and reason_to_skip():
+        print(f"\nskipped: {reason_to_skip()}")
+        session.exitstatus = 77
+
+
+@pytest.fixture
+def torch():
+    import torch
+
+    torch.cuda.synchronize()
+    yield torch
+    torch.cuda.synchronize()
