@@ -9,8 +9,8 @@
 #define UDM_RUNTIME_KERNEL_INTERFACE_H
 
 enum {
-  UDM_KERNEL_THREADS_PER_BLOCK = 256, /* kThreads */
-  UDM_KERNEL_TILE_COLUMNS = 2048      /* kTile */
+  UDM_KERNEL_THREADS_PER_BLOCK = 512, /* kThreads */
+  UDM_KERNEL_MAX_LENGTH_BLOCKS = 32   /* kMaxLengthBlocks */
 };
 
 /* enum Flag */

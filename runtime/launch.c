@@ -12,28 +12,28 @@
 #include "kernel_interface.h"
 #include "status.h"
 
-/* The largest grid.y of every GPU, less the row of blocks that writes the lengths. */
-enum { MOST_ROWS = 65535 - 1 };
+/* Blocks that are on a multiprocessor at the same time: more would only start and leave. */
+enum { BLOCKS_PER_MULTIPROCESSOR = 2 };
 
-/* Blocks per multiprocessor: enough to fill it twice; more would only start and leave. */
-enum { BLOCKS_PER_MULTIPROCESSOR = 16 };
+/* The least that is worth a block: a line of 32 columns for each of its warps. */
+enum { LEAST_COLUMNS_OF_BLOCK = UDM_KERNEL_THREADS_PER_BLOCK };
 
-struct grid {
-  unsigned int x; /* column tiles */
-  unsigned int y; /* 1 + rows */
-};
+/* Of the kernel: how many blocks, the first ones, write the lengths and prefix sums. */
+static unsigned int length_blocks(const udm_decode_args *args) {
+  const unsigned int threads = UDM_KERNEL_THREADS_PER_BLOCK;
+  const unsigned int blocks = ((unsigned)args->batch_size + threads - 1) / threads;
+  if (blocks == 0) return 1;
+  return blocks < UDM_KERNEL_MAX_LENGTH_BLOCKS ? blocks : UDM_KERNEL_MAX_LENGTH_BLOCKS;
+}
 
 /* Depends on the arguments alone, never on what the tensors hold: see the kernel. */
-static struct grid grid_for(const udm_context *ctx, const udm_decode_args *args) {
-  struct grid grid = {1, 1};
-  if (!udm_has_page_columns(args)) return grid;
-  const unsigned int rows = args->batch_size < MOST_ROWS ? (unsigned)args->batch_size : MOST_ROWS;
-  const unsigned int tiles = ((unsigned)args->max_len - 1) / UDM_KERNEL_TILE_COLUMNS + 1;
-  const unsigned int budget = (unsigned)ctx->info.multiprocessor_count * BLOCKS_PER_MULTIPROCESSOR;
-  const unsigned int most_tiles = budget / rows > 0 ? budget / rows : 1;
-  grid.x = tiles < most_tiles ? tiles : most_tiles;
-  grid.y = 1 + rows;
-  return grid;
+static unsigned int grid_for(const udm_context *ctx, const udm_decode_args *args) {
+  const unsigned int blocks = length_blocks(args);
+  if (!udm_has_page_columns(args)) return blocks;
+  const unsigned int most = (unsigned)ctx->info.multiprocessor_count * BLOCKS_PER_MULTIPROCESSOR;
+  const uint64_t columns = (uint64_t)args->batch_size * (unsigned)args->max_len;
+  const uint64_t copiers = columns / LEAST_COLUMNS_OF_BLOCK + 1;
+  return blocks + (copiers < most ? (unsigned)copiers : most);
 }
 
 static unsigned int flags_of(const udm_decode_args *args) {
@@ -76,9 +76,9 @@ static void pack_scalars(const udm_decode_args *args, const unsigned int *flags,
 
 static udm_status launch(const udm_context *ctx, CUfunction function, const udm_decode_args *args,
                          CUstream stream, void **parameters) {
-  const struct grid grid = grid_for(ctx, args);
-  const CUresult result = ctx->driver.cuLaunchKernel(
-      function, grid.x, grid.y, 1, UDM_KERNEL_THREADS_PER_BLOCK, 1, 1, 0, stream, parameters, NULL);
+  const CUresult result =
+      ctx->driver.cuLaunchKernel(function, grid_for(ctx, args), 1, 1, UDM_KERNEL_THREADS_PER_BLOCK,
+                                 1, 1, 0, stream, parameters, NULL);
   if (result == CUDA_SUCCESS) return UDM_OK;
   return udm_fail_driver(&ctx->driver, UDM_ERROR_DRIVER, "cuLaunchKernel", NULL, result);
 }

@@ -10,12 +10,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { THREADS = 256, TILE_COLUMNS = 2048, MAX_GRID_Y = 65535 };
+enum { THREADS = 512, MOST_LENGTH_BLOCKS = 32, MOST_COPY_BLOCKS = 24 };
+
+uint32_t decode_launch_length_blocks(const udm_decode_args *args) {
+  const uint32_t blocks = ((uint32_t)args->batch_size + THREADS - 1) / THREADS;
+  if (blocks == 0) return 1;
+  return blocks < MOST_LENGTH_BLOCKS ? blocks : MOST_LENGTH_BLOCKS;
+}
 
 host_kernel_dim3 decode_launch_grid(const udm_decode_args *args) {
-  const int64_t tiles = ((int64_t)args->max_len + TILE_COLUMNS - 1) / TILE_COLUMNS;
-  const int64_t rows = args->batch_size < MAX_GRID_Y ? args->batch_size : MAX_GRID_Y - 1;
-  return (host_kernel_dim3){tiles > 0 ? (uint32_t)tiles : 1u, 1 + (uint32_t)rows, 1};
+  const int64_t copies = (int64_t)args->batch_size * args->max_len / 4096 + 1;
+  const uint32_t most = MOST_COPY_BLOCKS;
+  return (host_kernel_dim3){
+      decode_launch_length_blocks(args) + (copies < most ? (uint32_t)copies : most), 1, 1};
 }
 
 /* The flags of the kernel: bits 0, 1 and 2. */
