@@ -5,21 +5,21 @@
 // The contract is in include/udm.h. This file includes nothing: it is compiled
 // by NVRTC on the user's machine, and by the tests for the host CPU.
 //
-// Grid: the first length_blocks(batch_size) blocks write the lengths and their
-// prefix sums, all others the page tables. The columns that are live at run
-// time are cut into units, and every warp takes an equal run of them: each block
-// counts the units of all rows for itself, and each warp finds its place by
-// search. So no block waits for another, the cost follows the live columns alone,
-// and the grid depends on the launch's arguments alone: a recorded launch stays
-// right whatever the lengths are when it is replayed.
+// Grid: the first length_blocks() blocks write the lengths and their prefix sums,
+// all others the page tables. The columns that are live at run time are cut into
+// units, and the warps take them in turn: each block counts the units of all rows
+// for itself, and each warp finds the row of a unit by search. So no block waits
+// for another, the cost follows the live columns alone, and the grid depends on
+// the launch's arguments alone: a recorded launch stays right whatever the lengths
+// are when it is replayed.
 
 namespace {
 
 typedef long long int64;
 
-constexpr int kThreads = 512;         // and in runtime/kernel_interface.h
+constexpr int kThreads = 256;         // and in runtime/kernel_interface.h
 constexpr int kMaxLengthBlocks = 32;  // and in runtime/kernel_interface.h
-constexpr int kBatch = 4;             // vectors that a thread has in flight
+constexpr int kUnits = 4;             // a warp has at most so many units in flight
 constexpr int kWarps = kThreads / 32;
 constexpr int kInt32Max = 0x7fffffff;
 constexpr unsigned kWholeWarp = 0xffffffffu;
@@ -63,6 +63,7 @@ struct Arguments {
 template <int kMax>
 struct DirectOutputs {
   int *pointers[kMax][kOutputs];
+  __device__ void stage() const {}
   __device__ int *get(int backend, Output output) const { return pointers[backend][output]; }
   template <class Body>
   __device__ void for_each(int count, Body body) const {
@@ -73,15 +74,26 @@ struct DirectOutputs {
   }
 };
 
-// The table entry's pointers: int64[7][N] in device memory.
+// The table entry's pointers: int64[7][N] in device memory, brought to shared memory.
 struct TableOutputs {
+  static constexpr int kMax = 8;
   const int64 *pointers;
   int64 stride;
+  int count;
+  int64 *staged;  // shared memory, [kOutputs][kMax]
+  __device__ void stage() const {
+    const int output = threadIdx.x / kMax;
+    const int backend = threadIdx.x % kMax;
+    if (output < kOutputs && backend < count) {
+      staged[threadIdx.x] = pointers[output * stride + backend];
+    }
+    __syncthreads();
+  }
   __device__ int *get(int backend, Output output) const {
-    return reinterpret_cast<int *>(pointers[output * stride + backend]);
+    return reinterpret_cast<int *>(staged[output * kMax + backend]);
   }
   template <class Body>
-  __device__ void for_each(int count, Body body) const {
+  __device__ void for_each(int, Body body) const {
 #pragma unroll 1
     for (int b = 0; b < count; ++b) body(b);
   }
@@ -128,13 +140,13 @@ struct Divider {
     const unsigned quotient = __umulhi(n, reciprocal);
     return quotient + (n - quotient * divisor >= divisor);
   }
+  __device__ unsigned divide_up(unsigned n) const { return divide(n + divisor - 1); }
+  // C's division, towards 0
+  __device__ int divide_slot(int slot) const {
+    const unsigned sign = slot < 0 ? ~0u : 0u;
+    return static_cast<int>((divide((static_cast<unsigned>(slot) ^ sign) - sign) ^ sign) - sign);
+  }
 };
-
-// C's division of a slot, towards 0.
-__device__ int divide_slot(const Divider &by, int slot) {
-  const unsigned sign = slot < 0 ? ~0u : 0u;
-  return static_cast<int>((by.divide((static_cast<unsigned>(slot) ^ sign) - sign) ^ sign) - sign);
-}
 
 // ---- lengths and prefix sums ----
 
@@ -184,13 +196,9 @@ __device__ Sums length_sums(const Arguments &args, int length) {
 template <class Outputs>
 __device__ void write_lengths(const Arguments &args, const Outputs &outputs, int64 first,
                               int64 last) {
+  const bool has_zeros = first == 0 && threadIdx.x == 0;
   Sums before = {0, 0};
-  if (first == 0 && threadIdx.x == 0) {
-    outputs.for_each(args.num_backends, [&](int b) {
-      outputs.get(b, kCuSeqlensK)[0] = 0;
-      outputs.get(b, kNsaCuSeqlensK)[0] = 0;
-    });
-  }
+  outputs.stage();
   if (first > 0) {
     Sums mine = {0, 0};
 #pragma unroll 4
@@ -212,6 +220,12 @@ __device__ void write_lengths(const Arguments &args, const Outputs &outputs, int
     before.nsa += total.nsa;
     if (i < last) store_lengths(args, outputs, i, length, sums);
   }
+  if (has_zeros) {
+    outputs.for_each(args.num_backends, [&](int b) {
+      outputs.get(b, kCuSeqlensK)[0] = 0;
+      outputs.get(b, kNsaCuSeqlensK)[0] = 0;
+    });
+  }
 }
 
 // ---- page tables ----
@@ -219,46 +233,57 @@ __device__ void write_lengths(const Arguments &args, const Outputs &outputs, int
 // How the live columns are cut into units. A position is a column counted from
 // the 128-byte boundary at or before the row's first element in the first
 // page_table_1, so that a warp stores whole lines; where no page_table_1 is
-// written, it is a page. A unit is 2^log2_unit positions, and so large that the
-// units of the batch can be counted in 32 bits.
+// written, it is a page. A unit is 2^log2_unit positions, so many that the units
+// of the batch can be counted in 31 bits.
 struct Layout {
   bool slots;       // a page_table_1 is written
   bool pages;       // a real_page_table is written
-  int longest;      // kExtentBatchMax: the extent of every row; otherwise -1
   unsigned anchor;  // address of the first page_table_1 in elements, modulo 2^32
   unsigned log2_unit;
   Divider page_size;
 };
+
+// One row of the batch; of no extent past its end.
+struct Row {
+  unsigned number;
+  int extent;
+  int64 req_pool_index;
+};
+
+// longest: the extent of every row for kExtentBatchMax; otherwise -1
+__device__ int load_extent(const Arguments &args, int longest, unsigned row) {
+  return longest >= 0 ? longest : min_int(load_length(args, row), args.max_len);
+}
+
+__device__ Row load_row(const Arguments &args, int longest, unsigned number) {
+  if (number >= static_cast<unsigned>(args.batch_size)) return {number, 0, 0};
+  return {number, load_extent(args, longest, number), load_req_pool_index(args, number)};
+}
 
 __device__ unsigned address_in_elements(const int *pointer) {
   return static_cast<unsigned>(reinterpret_cast<unsigned long long>(pointer) / 4);
 }
 
 // The position of column 0 of a row.
-__device__ unsigned first_position(const Arguments &args, const Layout &layout, int64 row) {
-  const unsigned element = layout.anchor + static_cast<unsigned>(row * args.page_table_stride);
+__device__ unsigned first_position(const Arguments &args, const Layout &layout, unsigned row) {
+  const unsigned element = layout.anchor + row * static_cast<unsigned>(args.page_table_stride);
   return layout.slots ? element % 32 : 0;
 }
 
 __device__ unsigned end_position(const Layout &layout, unsigned first, int extent) {
   const unsigned columns = static_cast<unsigned>(extent);
-  if (layout.slots) return first + columns;
-  return layout.page_size.divide(columns + layout.page_size.divisor - 1);
+  return layout.slots ? first + columns : layout.page_size.divide_up(columns);
 }
 
-__device__ unsigned units_of(const Arguments &args, const Layout &layout, int64 row, int extent) {
+__device__ unsigned units_of(const Arguments &args, const Layout &layout, unsigned row,
+                             int extent) {
   const unsigned end = end_position(layout, first_position(args, layout, row), extent);
   return extent > 0 ? (end + (1u << layout.log2_unit) - 1) >> layout.log2_unit : 0;
-}
-
-__device__ int load_extent(const Arguments &args, const Layout &layout, int64 row) {
-  return layout.longest >= 0 ? layout.longest : min_int(load_length(args, row), args.max_len);
 }
 
 template <class Outputs>
 __device__ Layout make_layout(const Arguments &args, const Outputs &outputs) {
   Layout layout = {};
-  layout.longest = -1;
   const unsigned page_size = static_cast<unsigned>(args.real_page_size);
   layout.page_size = {page_size, 0xffffffffu / page_size};
   // a stride of 0 says that no backend has that table
@@ -272,22 +297,19 @@ __device__ Layout make_layout(const Arguments &args, const Outputs &outputs) {
   }
   layout.log2_unit = layout.slots ? 7 : 5;
   const unsigned most = end_position(layout, 31, args.max_len);
-  while (((static_cast<unsigned long long>(most) >> layout.log2_unit) + 1) *
-             static_cast<unsigned>(args.batch_size) >> 32) {
-    ++layout.log2_unit;
-  }
+  const unsigned long long batch_size = static_cast<unsigned>(args.batch_size);
+  while (((most >> layout.log2_unit) + 1) * batch_size >> 31) ++layout.log2_unit;
   return layout;
 }
 
-// The longest length of the batch, known to every thread of the block. Every
+// kExtentBatchMax: the longest of the thread's extent and those of all rows. Every
 // block reads all lengths: the price of a launch in which no block waits.
-__device__ int batch_max_length(const Arguments &args) {
+__device__ int longest_extent(const Arguments &args, int longest) {
   __shared__ int warp_max[kWarps];
-  int longest = 0;
 #pragma unroll 4
-  for (int64 i = threadIdx.x; i < args.batch_size; i += kThreads) {
-    const int length = load_length(args, i);
-    longest = length > longest ? length : longest;
+  for (unsigned i = threadIdx.x; i < static_cast<unsigned>(args.batch_size); i += kThreads) {
+    const int extent = load_extent(args, -1, i);
+    longest = extent > longest ? extent : longest;
   }
 #pragma unroll
   for (int delta = 16; delta > 0; delta /= 2) {
@@ -302,90 +324,120 @@ __device__ int batch_max_length(const Arguments &args) {
   return longest;
 }
 
-// A run of positions [begin, end) of one row, all of them of one warp.
+// Pages of one row: of its slots only the first of each page is read. kCount
+// pages a lane are in flight.
+template <int kCount>
+struct Pages {
+  int slots[kCount];
+
+  __device__ void load(const Layout &layout, const int *columns, unsigned page, unsigned end) {
+#pragma unroll
+    for (int v = 0; v < kCount; ++v) {
+      const unsigned at = page + v * 32;
+      slots[v] = at < end ? columns[at * layout.page_size.divisor] : 0;
+    }
+  }
+
+  template <class Outputs>
+  __device__ void store(const Arguments &args, const Outputs &outputs, const Layout &layout,
+                        unsigned row, unsigned page, unsigned end) {
+    const int64 offset = row * args.real_page_table_stride + page;
+#pragma unroll
+    for (int v = 0; v < kCount; ++v) slots[v] = layout.page_size.divide_slot(slots[v]);
+    outputs.for_each(args.num_backends, [&](int b) {
+      int *table = outputs.get(b, kRealPageTable);
+      if (!table) return;
+      table += offset;
+#pragma unroll
+      for (int v = 0; v < kCount; ++v) {
+        if (page + v * 32 < end) table[v * 32] = slots[v];
+      }
+    });
+  }
+};
+
+template <class Outputs>
+__device__ void copy_pages(const Arguments &args, const Outputs &outputs, const Layout &layout,
+                           unsigned row, const int *columns, unsigned begin, unsigned end) {
+  for (unsigned page = begin + lane_index(); page < end; page += kUnits * 32) {
+    Pages<kUnits> pages;
+    pages.load(layout, columns, page, end);
+    pages.store(args, outputs, layout, row, page, end);
+  }
+}
+
+// Positions [begin, end) of a row, at most kUnits * 128 of them.
 struct Piece {
-  int64 row;
-  const int *source;  // position 0; column 0 where positions are pages
+  unsigned row;
+  const int *source;  // of position 0
   unsigned first;     // the position of column 0
   unsigned begin;
   unsigned end;
 };
 
-// Copies what of the piece is whole T's: int, or int4 where all are aligned.
-template <class T, int kCount, class Outputs>
-__device__ void copy_slots(const Arguments &args, const Outputs &outputs, const Piece &piece) {
+// Copies one piece, as T's: int, or int4 where all tables are aligned; the slots
+// of its first and last int4 that are not whole go one by one. The loads are all
+// in flight before the first store.
+template <class T, class Outputs>
+__device__ void copy_piece(const Arguments &args, const Outputs &outputs, const Layout &layout,
+                           const Piece &piece) {
   constexpr unsigned kWidth = sizeof(T) / sizeof(int);
+  constexpr unsigned kCount = kUnits * 4 / kWidth;
   constexpr unsigned kStep = 32 * kWidth;
-  const int64 row_offset = piece.row * args.page_table_stride - piece.first;
-  for (unsigned begin = piece.begin + lane_index() * kWidth; begin < piece.end;
-       begin += kCount * kStep) {
-    T slots[kCount] = {};  // all loads in flight before the first store
-    bool whole[kCount];
-#pragma unroll
-    for (int v = 0; v < kCount; ++v) {
-      const unsigned at = begin + v * kStep;
-      whole[v] = at >= piece.first && at + kWidth <= piece.end;
-      if (whole[v]) slots[v] = *reinterpret_cast<const T *>(piece.source + at);
-    }
-    outputs.for_each(args.num_backends, [&](int b) {
-      int *table = outputs.get(b, kPageTable1);
-      if (!table) return;
-#pragma unroll
-      for (int v = 0; v < kCount; ++v) {
-        const int64 at = row_offset + begin + v * kStep;
-        if (whole[v]) *reinterpret_cast<T *>(table + at) = slots[v];
-      }
-    });
-  }
-}
-
-// The slots of a row's first and last vector where the row has only a part of
-// it: at most 3 of each, a lane each.
-template <class Outputs>
-__device__ void copy_edges(const Arguments &args, const Outputs &outputs, const Piece &piece) {
   const unsigned lane = lane_index();
-  const unsigned inside = (piece.first + 3) / 4 * 4;
-  const unsigned head = piece.first / 4 * 4 + lane;
-  const unsigned tail = piece.end / 4 * 4 + lane - 4;
-  const bool is_head = lane < 4 && piece.begin == 0 && head < inside;
-  const bool is_tail = lane >= 4 && lane < 8 && tail >= inside;
-  if (!is_head && !is_tail) return;
-  Piece one = piece;
-  one.begin = (is_head ? head : tail) - lane;
-  one.end = min_unsigned(piece.end, one.begin + lane + 1);
-  copy_slots<int, 1>(args, outputs, one);
-}
+  const unsigned begin = piece.begin + lane * kWidth;
+  // Column 0 is at a position below 32, so only the first of the lane's can be before it.
+  const int room = begin >= piece.first ? static_cast<int>(piece.end - begin) : -1;
+  const int later = static_cast<int>(piece.end - begin);
+  const auto is_whole = [&](unsigned v) {
+    return (v > 0 ? later : room) >= static_cast<int>(v * kStep + kWidth);
+  };
+  const T *source = reinterpret_cast<const T *>(piece.source + begin);
+  T slots[kCount] = {};
+#pragma unroll
+  for (unsigned v = 0; v < kCount; ++v) {
+    if (is_whole(v)) slots[v] = source[v * 32];
+  }
+  const unsigned inside = (piece.first + kWidth - 1) / kWidth * kWidth;
+  const unsigned edge = lane < 4 ? piece.first / kWidth * kWidth + lane
+                                 : piece.end / kWidth * kWidth + lane - 4;
+  const bool has_edge = kWidth > 1 && lane < 8 && edge < piece.end &&
+                        (lane < 4 ? piece.begin == 0 && edge >= piece.first && edge < inside
+                                  : edge >= inside);
+  const int edge_slot = has_edge ? piece.source[edge] : 0;
+  // the pages whose first slot is in the piece
+  const int *columns = piece.source + piece.first;
+  unsigned page = lane, end_page = 0;
+  if (layout.pages) {
+    page += layout.page_size.divide_up(piece.begin > piece.first ? piece.begin - piece.first : 0);
+    end_page = layout.page_size.divide_up(piece.end - piece.first);
+  }
+  Pages<1> pages;
+  pages.load(layout, columns, page, end_page);
 
-// Pages [begin, end) of one row; of the slots only the first of each page is read.
-template <class Outputs>
-__device__ void copy_pages(const Arguments &args, const Outputs &outputs, const Divider &page_size,
-                           int64 row, const int *source, unsigned begin, unsigned end) {
-  const int64 row_offset = row * args.real_page_table_stride;
-  for (unsigned first = begin + lane_index(); first < end; first += kBatch * 32) {
-    int slots[kBatch] = {};
+  const int64 row_offset = piece.row * args.page_table_stride - piece.first;
+  outputs.for_each(args.num_backends, [&](int b) {
+    int *table = outputs.get(b, kPageTable1);
+    if (!table) return;
+    table += row_offset;
+    T *to = reinterpret_cast<T *>(table + begin);
 #pragma unroll
-    for (int v = 0; v < kBatch; ++v) {
-      const unsigned page = first + v * 32;
-      if (page < end) slots[v] = source[page * page_size.divisor];
+    for (unsigned v = 0; v < kCount; ++v) {
+      if (is_whole(v)) to[v * 32] = slots[v];
     }
-#pragma unroll
-    for (int v = 0; v < kBatch; ++v) slots[v] = divide_slot(page_size, slots[v]);
-    outputs.for_each(args.num_backends, [&](int b) {
-      int *table = outputs.get(b, kRealPageTable);
-      if (!table) return;
-#pragma unroll
-      for (int v = 0; v < kBatch; ++v) {
-        const unsigned page = first + v * 32;
-        if (page < end) table[row_offset + page] = slots[v];
-      }
-    });
+    if (has_edge) table[edge] = edge_slot;
+  });
+  while (page < end_page) {
+    pages.store(args, outputs, layout, piece.row, page, end_page);
+    page += 32;
+    pages.load(layout, columns, page, end_page);
   }
 }
 
 // Whether vectors of the source and of every table row begin at multiples of 4 positions.
 template <class Outputs>
 __device__ bool is_aligned(const Arguments &args, const Outputs &outputs, const Piece &piece) {
-  const unsigned offset = static_cast<unsigned>(piece.row * args.page_table_stride) - piece.first;
+  const unsigned offset = piece.row * static_cast<unsigned>(args.page_table_stride) - piece.first;
   unsigned misaligned = address_in_elements(piece.source);
   outputs.for_each(args.num_backends, [&](int b) {
     const int *table = outputs.get(b, kPageTable1);
@@ -397,102 +449,133 @@ __device__ bool is_aligned(const Arguments &args, const Outputs &outputs, const 
 // Units [begin, end) of one row.
 template <class Outputs>
 __device__ void copy_units(const Arguments &args, const Outputs &outputs, const Layout &layout,
-                           int64 row, int extent, int64 req_pool_index, unsigned begin,
-                           unsigned end) {
+                           const Row &row, unsigned begin, unsigned end) {
+  const int *columns = args.req_to_token + row.req_pool_index * args.req_to_token_stride;
   Piece piece;
-  piece.row = row;
-  piece.first = first_position(args, layout, row);
-  piece.source = args.req_to_token + (req_pool_index * args.req_to_token_stride - piece.first);
+  piece.row = row.number;
+  piece.first = first_position(args, layout, row.number);
+  piece.source = columns - piece.first;
   piece.begin = begin << layout.log2_unit;
-  piece.end = end_position(layout, piece.first, extent);
+  const unsigned row_end = end_position(layout, piece.first, row.extent);
   const unsigned long long cut = static_cast<unsigned long long>(end) << layout.log2_unit;
-  if (cut < piece.end) piece.end = static_cast<unsigned>(cut);
-  const int *columns = piece.source + piece.first;
+  const unsigned stop = cut < row_end ? static_cast<unsigned>(cut) : row_end;
   if (!layout.slots) {
-    copy_pages(args, outputs, layout.page_size, row, columns, piece.begin, piece.end);
+    copy_pages(args, outputs, layout, row.number, columns, piece.begin, stop);
     return;
   }
-  if (is_aligned(args, outputs, piece)) {
-    copy_slots<int4, kBatch>(args, outputs, piece);
-    copy_edges(args, outputs, piece);
-  } else {
-    copy_slots<int, 4 * kBatch>(args, outputs, piece);
+  const bool aligned = is_aligned(args, outputs, piece);
+  for (; piece.begin < stop; piece.begin = piece.end) {
+    piece.end = piece.begin + min_unsigned(kUnits * 128, stop - piece.begin);
+    if (aligned) {
+      copy_piece<int4>(args, outputs, layout, piece);
+    } else {
+      copy_piece<int>(args, outputs, layout, piece);
+    }
   }
-  if (!layout.pages) return;
-  // the pages whose first slot is in the piece, which has just been read
-  const unsigned round_up = layout.page_size.divisor - 1;
-  const unsigned begin_column = piece.begin > piece.first ? piece.begin - piece.first : 0;
-  copy_pages(args, outputs, layout.page_size, row, columns,
-             layout.page_size.divide(begin_column + round_up),
-             layout.page_size.divide(piece.end - piece.first + round_up));
 }
 
-// A block's, or a warp's, equal share of units: [*begin, *begin + the result).
-__device__ unsigned share(unsigned units, unsigned shares, unsigned index, unsigned *begin) {
-  const unsigned each = units / shares;
-  const unsigned rest = units % shares;
-  *begin += index * each + min_unsigned(index, rest);
-  return each + (index < rest);
+// The first lane that says yes; one does.
+__device__ int first_lane(bool yes) { return __ffs(__ballot_sync(kWholeWarp, yes)) - 1; }
+
+// A row, and the units of the batch that are its own.
+struct Found {
+  Row row;
+  unsigned begin;
+  unsigned end;
+};
+
+// Of rows in the lanes of a warp, whose units end at `ends`: that of unit `at`.
+__device__ Found pick_row(const Row &row, unsigned units, unsigned ends, unsigned at) {
+  const int lane = first_lane(ends > at);
+  return {{__shfl_sync(kWholeWarp, row.number, lane), __shfl_sync(kWholeWarp, row.extent, lane),
+           __shfl_sync(kWholeWarp, row.req_pool_index, lane)},
+          __shfl_sync(kWholeWarp, ends - units, lane),
+          __shfl_sync(kWholeWarp, ends, lane)};
 }
 
-// Thread t counts the units of its list of rows: t, t + kThreads, ... The lists
-// follow each other in the order of threads; of each list's last unit, block
-// and warp know where it ends.
+// Where the units of the batch lie. Up to 32 rows, each lane has a row. Otherwise
+// thread t has the list of rows t, t + kThreads, ...; the lists follow each other
+// in the order of threads, and each lane has the lists of one warp.
+struct Directory {
+  bool few;
+  int longest;
+  Row mine;        // the thread's row, or the first of its list
+  unsigned units;  // the lane's own
+  unsigned ends;
+  const unsigned *list_ends;  // shared memory: counted from the first list of the warp
+  const Row *first_rows;      // shared memory: of each list
+};
+
+__device__ Found find_row(const Arguments &args, const Layout &layout, const Directory &directory,
+                          unsigned at) {
+  if (directory.few) return pick_row(directory.mine, directory.units, directory.ends, at);
+  const int lane = lane_index();
+  const int warp = first_lane(directory.ends > at);
+  unsigned begin = __shfl_sync(kWholeWarp, directory.ends - directory.units, warp);
+  const unsigned ends = begin + directory.list_ends[warp * 32 + lane];
+  const int list = first_lane(ends > at);
+  if (list > 0) begin = __shfl_sync(kWholeWarp, ends, list - 1);
+  unsigned first = warp * 32 + list;
+  if (args.batch_size <= kThreads) {
+    return {directory.first_rows[first], begin, __shfl_sync(kWholeWarp, ends, list)};
+  }
+  while (true) {  // 32 rows of the list at a time
+    const Row row = load_row(args, directory.longest, first + lane * kThreads);
+    const unsigned units = units_of(args, layout, row.number, row.extent);
+    const unsigned row_ends = begin + warp_inclusive_scan(units);
+    begin = __shfl_sync(kWholeWarp, row_ends, 31);
+    if (begin > at) return pick_row(row, units, row_ends, at);
+    first += 32 * kThreads;
+  }
+}
+
 template <class Outputs>
 __device__ void write_page_tables(const Arguments &args, const Outputs &outputs, unsigned block,
                                   unsigned blocks) {
-  __shared__ unsigned list_ends[kThreads];  // in the lists of the thread's warp
-  __shared__ unsigned warp_totals[kWarps];
-  const unsigned lane = lane_index();
+  __shared__ unsigned list_ends[kThreads];
+  __shared__ unsigned warp_units[kWarps];
+  __shared__ Row first_rows[kThreads];
+  const int lane = lane_index();
   const unsigned warp = threadIdx.x / 32;
-  Layout layout = make_layout(args, outputs);
+  const unsigned batch_size = static_cast<unsigned>(args.batch_size);
+  const bool few = batch_size <= 32;
+  Directory directory = {few, -1, load_row(args, -1, few ? lane : threadIdx.x), 0, 0, list_ends,
+                         first_rows};
+  outputs.stage();
+  const Layout layout = make_layout(args, outputs);
   if (!layout.slots && !layout.pages) return;
-  if (args.flags & kExtentBatchMax) layout.longest = min_int(batch_max_length(args), args.max_len);
-  unsigned units = 0;
-#pragma unroll 4
-  for (int64 row = threadIdx.x; row < args.batch_size; row += kThreads) {
-    units += units_of(args, layout, row, load_extent(args, layout, row));
+  Row &mine = directory.mine;
+  if (args.flags & kExtentBatchMax) {
+    directory.longest = longest_extent(args, mine.extent);
+    if (mine.number < batch_size) mine.extent = directory.longest;
   }
-  units = warp_inclusive_scan(units);
-  list_ends[threadIdx.x] = units;
-  if (lane == 31) warp_totals[warp] = units;
-  __syncthreads();
-  const unsigned ends = warp_inclusive_scan(lane < kWarps ? warp_totals[lane] : 0);
-  unsigned begin = 0;
-  unsigned count = share(__shfl_sync(kWholeWarp, ends, 31), blocks, block, &begin);
-  count = share(count, kWarps, warp, &begin);
-  const unsigned end = begin + count;
-  while (begin < end) {
-    // the list that holds unit `begin`, and where it starts and ends
-    const unsigned w = __ffs(__ballot_sync(kWholeWarp, ends > begin)) - 1;
-    const unsigned before = w > 0 ? __shfl_sync(kWholeWarp, ends, w - 1) : 0;
-    const unsigned inner = before + list_ends[w * 32 + lane];
-    const unsigned t = __ffs(__ballot_sync(kWholeWarp, inner > begin)) - 1;
-    const unsigned list_end = min_unsigned(end, __shfl_sync(kWholeWarp, inner, t));
-    unsigned start = t > 0 ? __shfl_sync(kWholeWarp, inner, t - 1) : before;
-    for (int64 first = w * 32 + t; begin < list_end; first += 32 * kThreads) {
-      // 32 rows of the list at once, a lane each
-      const int64 row = first + lane * kThreads;
-      int extent = 0;
-      int64 index = 0;
-      if (row < args.batch_size) {
-        extent = load_extent(args, layout, row);
-        index = load_req_pool_index(args, row);
-      }
-      const unsigned row_units = row < args.batch_size ? units_of(args, layout, row, extent) : 0;
-      const unsigned row_ends = start + warp_inclusive_scan(row_units);
-      start = __shfl_sync(kWholeWarp, row_ends, 31);
-      const unsigned chunk_end = min_unsigned(list_end, start);
-      while (begin < chunk_end) {
-        const int k = __ffs(__ballot_sync(kWholeWarp, row_ends > begin)) - 1;
-        const unsigned row_end = __shfl_sync(kWholeWarp, row_ends, k);
-        const unsigned row_begin = row_end - __shfl_sync(kWholeWarp, row_units, k);
-        const unsigned piece_end = min_unsigned(end, row_end);
-        copy_units(args, outputs, layout, first + k * kThreads,
-                   __shfl_sync(kWholeWarp, extent, k), __shfl_sync(kWholeWarp, index, k),
-                   begin - row_begin, piece_end - row_begin);
-        begin = piece_end;
-      }
+  unsigned units = units_of(args, layout, mine.number, mine.extent);
+  if (!few) {
+#pragma unroll 4
+    for (unsigned row = mine.number + kThreads; row < batch_size; row += kThreads) {
+      units += units_of(args, layout, row, load_extent(args, directory.longest, row));
+    }
+    const unsigned ends = warp_inclusive_scan(units);
+    first_rows[threadIdx.x] = mine;
+    list_ends[threadIdx.x] = ends;
+    if (lane == 31) warp_units[warp] = ends;
+    __syncthreads();
+    units = lane < kWarps ? warp_units[lane] : 0;
+  }
+  directory.units = units;
+  directory.ends = warp_inclusive_scan(units);
+
+  // runs of units in turn: short ones where there are few, so that all warps have one
+  const unsigned total = __shfl_sync(kWholeWarp, directory.ends, 31);
+  const unsigned warps = blocks * kWarps;
+  const unsigned run = total > 3 * warps ? 4 : total > 2 * warps ? 3 : total > warps ? 2 : 1;
+  for (unsigned turn = (warp * blocks + block) * run; turn < total; turn += warps * run) {
+    const unsigned turn_end = min_unsigned(turn + run, total);
+    for (unsigned at = turn; at < turn_end;) {
+      const Found found = find_row(args, layout, directory, at);
+      const unsigned end = min_unsigned(turn_end, found.end);
+      copy_units(args, outputs, layout, found.row, at - found.begin, end - found.begin);
+      at = end;
     }
   }
 }
@@ -554,6 +637,7 @@ extern "C" __global__ void __launch_bounds__(kThreads)
     udm_decode_metadata_table(UDM_INPUTS, const long long *backend_pointers,
                               long long backend_pointers_stride, UDM_SCALARS) {
   const Arguments args = UDM_ARGUMENTS;
-  const TableOutputs outputs = {backend_pointers, backend_pointers_stride};
+  __shared__ long long staged[kOutputs * TableOutputs::kMax];
+  const TableOutputs outputs = {backend_pointers, backend_pointers_stride, num_backends, staged};
   decode_metadata(args, outputs);
 }

@@ -9,7 +9,7 @@
 #define UDM_RUNTIME_KERNEL_INTERFACE_H
 
 enum {
-  UDM_KERNEL_THREADS_PER_BLOCK = 512, /* kThreads */
+  UDM_KERNEL_THREADS_PER_BLOCK = 256, /* kThreads */
   UDM_KERNEL_MAX_LENGTH_BLOCKS = 32   /* kMaxLengthBlocks */
 };
 

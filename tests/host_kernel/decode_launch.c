@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { THREADS = 512, MOST_LENGTH_BLOCKS = 32, MOST_COPY_BLOCKS = 24 };
+enum { THREADS = 256, MOST_LENGTH_BLOCKS = 32, MOST_COPY_BLOCKS = 24 };
 
 uint32_t decode_launch_length_blocks(const udm_decode_args *args) {
   const uint32_t blocks = ((uint32_t)args->batch_size + THREADS - 1) / THREADS;
