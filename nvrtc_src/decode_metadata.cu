@@ -21,7 +21,7 @@ constexpr int kThreads = 256;         // and in runtime/kernel_interface.h
 constexpr int kMaxLengthBlocks = 32;  // and in runtime/kernel_interface.h
 constexpr int kUnits = 4;             // a warp has at most so many units in flight
 constexpr int kWarps = kThreads / 32;
-constexpr int kInt32Max = 0x7fffffff;
+constexpr unsigned kInt32Max = 0x7fffffff;
 constexpr unsigned kWholeWarp = 0xffffffffu;
 
 // udm_backend_outputs of include/udm.h, in the order of the contract.
@@ -42,6 +42,7 @@ enum Flag {
   kReqPoolIndicesInt64 = 2,
   kExtentBatchMax = 4,
 };
+constexpr int kUnitShift = 8;  // the flags above this bit: by how much units are larger
 
 struct Arguments {
   const void *seq_lens;
@@ -53,24 +54,23 @@ struct Arguments {
   int nsa_index_topk;
   int real_page_size;
   unsigned flags;
+  unsigned page_reciprocal;  // of real_page_size: see Divider
   int64 req_to_token_stride;
   int64 page_table_stride;
   int64 real_page_table_stride;
 };
 
 // The direct entry's pointers: kernel arguments, indexed by constants only, so
-// that they stay in the constant bank.
+// that they stay in the constant bank. Those past num_backends are null.
 template <int kMax>
 struct DirectOutputs {
   int *pointers[kMax][kOutputs];
   __device__ void stage() const {}
   __device__ int *get(int backend, Output output) const { return pointers[backend][output]; }
   template <class Body>
-  __device__ void for_each(int count, Body body) const {
+  __device__ void for_each(Body body) const {
 #pragma unroll
-    for (int b = 0; b < kMax; ++b) {
-      if (b < count) body(b);
-    }
+    for (int b = 0; b < kMax; ++b) body(b);
   }
 };
 
@@ -93,7 +93,7 @@ struct TableOutputs {
     return reinterpret_cast<int *>(staged[output * kMax + backend]);
   }
   template <class Body>
-  __device__ void for_each(int, Body body) const {
+  __device__ void for_each(Body body) const {
 #pragma unroll 1
     for (int b = 0; b < count; ++b) body(b);
   }
@@ -101,23 +101,39 @@ struct TableOutputs {
 
 __device__ int lane_index() { return threadIdx.x % 32; }
 
-__device__ int clamp_to_int32(int64 value) {
-  if (value < 0) return 0;
-  return value > kInt32Max ? kInt32Max : static_cast<int>(value);
+// An int32 or int64 as it lies in memory. Loading and making sense of it are two
+// steps, so that other work can stand between them.
+struct Words {
+  unsigned low;
+  int high;  // 0 for an int32
+
+  __device__ void load(const void *integers, bool wide, unsigned i) {
+    const unsigned *words = static_cast<const unsigned *>(integers);
+    const int64 at = wide ? 2 * static_cast<int64>(i) : i;
+    low = words[at];
+    high = 0;
+    if (wide) high = static_cast<int>(words[at + 1]);
+  }
+  __device__ int64 value(bool wide) const {
+    if (!wide) return static_cast<int>(low);
+    return static_cast<int64>(static_cast<unsigned long long>(high) << 32 | low);
+  }
+  __device__ int clamped(bool wide) const {  // to what an int32 holds, and to 0
+    const int sign = wide ? high : static_cast<int>(low);
+    if (sign < 0) return 0;
+    return high > 0 || low > kInt32Max ? static_cast<int>(kInt32Max) : static_cast<int>(low);
+  }
+};
+
+__device__ bool has_wide_lengths(const Arguments &args) { return args.flags & kSeqLensInt64; }
+__device__ bool has_wide_indices(const Arguments &args) {
+  return args.flags & kReqPoolIndicesInt64;
 }
 
-__device__ int load_length(const Arguments &args, int64 i) {
-  if (args.flags & kSeqLensInt64) {
-    return clamp_to_int32(static_cast<const int64 *>(args.seq_lens)[i]);
-  }
-  return clamp_to_int32(static_cast<const int *>(args.seq_lens)[i]);
-}
-
-__device__ int64 load_req_pool_index(const Arguments &args, int64 i) {
-  if (args.flags & kReqPoolIndicesInt64) {
-    return static_cast<const int64 *>(args.req_pool_indices)[i];
-  }
-  return static_cast<const int *>(args.req_pool_indices)[i];
+__device__ int load_length(const Arguments &args, unsigned row) {
+  Words words;
+  words.load(args.seq_lens, has_wide_lengths(args), row);
+  return words.clamped(has_wide_lengths(args));
 }
 
 __device__ int min_int(int a, int b) { return a < b ? a : b; }
@@ -130,6 +146,14 @@ __device__ unsigned warp_inclusive_scan(unsigned value) {
     if (lane_index() >= delta) value += below;
   }
   return value;
+}
+
+__device__ unsigned warp_sum(unsigned value) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+  return __reduce_add_sync(kWholeWarp, value);
+#else
+  return __shfl_sync(kWholeWarp, warp_inclusive_scan(value), 31);
+#endif
 }
 
 // Division by a number known only at run time: one multiplication and a correction.
@@ -175,10 +199,11 @@ __device__ Sums block_inclusive_scan(Sums value, Sums *total) {
 }
 
 template <class Outputs>
-__device__ void store_lengths(const Arguments &args, const Outputs &outputs, int64 i, int length,
+__device__ void store_lengths(const Arguments &args, const Outputs &outputs, unsigned i, int length,
                               Sums sums) {
   const int nsa_length = min_int(length, args.nsa_index_topk);
-  outputs.for_each(args.num_backends, [&](int b) {
+  outputs.for_each([&](int b) {
+    if (!outputs.get(b, kCuSeqlensK)) return;
     outputs.get(b, kCacheSeqlens)[i] = length;
     outputs.get(b, kSeqlensExpanded)[i] = length;
     outputs.get(b, kNsaCacheSeqlens)[i] = nsa_length;
@@ -194,23 +219,24 @@ __device__ Sums length_sums(const Arguments &args, int length) {
 
 // Rows [first, last) of the batch. What lies before them is summed again, not waited for.
 template <class Outputs>
-__device__ void write_lengths(const Arguments &args, const Outputs &outputs, int64 first,
-                              int64 last) {
+__device__ void write_lengths(const Arguments &args, const Outputs &outputs, unsigned first,
+                              unsigned last) {
   const bool has_zeros = first == 0 && threadIdx.x == 0;
   Sums before = {0, 0};
   outputs.stage();
   if (first > 0) {
     Sums mine = {0, 0};
 #pragma unroll 4
-    for (int64 i = threadIdx.x; i < first; i += kThreads) {
+    for (unsigned i = threadIdx.x; i < first; i += kThreads) {
       const Sums one = length_sums(args, load_length(args, i));
       mine.k += one.k;
       mine.nsa += one.nsa;
     }
     block_inclusive_scan(mine, &before);
   }
+#pragma unroll 1
   for (; first < last; first += kThreads) {
-    const int64 i = first + threadIdx.x;
+    const unsigned i = first + threadIdx.x;
     const int length = i < last ? load_length(args, i) : 0;
     Sums total;
     Sums sums = block_inclusive_scan(length_sums(args, length), &total);
@@ -221,7 +247,8 @@ __device__ void write_lengths(const Arguments &args, const Outputs &outputs, int
     if (i < last) store_lengths(args, outputs, i, length, sums);
   }
   if (has_zeros) {
-    outputs.for_each(args.num_backends, [&](int b) {
+    outputs.for_each([&](int b) {
+      if (!outputs.get(b, kCuSeqlensK)) return;
       outputs.get(b, kCuSeqlensK)[0] = 0;
       outputs.get(b, kNsaCuSeqlensK)[0] = 0;
     });
@@ -255,11 +282,6 @@ __device__ int load_extent(const Arguments &args, int longest, unsigned row) {
   return longest >= 0 ? longest : min_int(load_length(args, row), args.max_len);
 }
 
-__device__ Row load_row(const Arguments &args, int longest, unsigned number) {
-  if (number >= static_cast<unsigned>(args.batch_size)) return {number, 0, 0};
-  return {number, load_extent(args, longest, number), load_req_pool_index(args, number)};
-}
-
 __device__ unsigned address_in_elements(const int *pointer) {
   return static_cast<unsigned>(reinterpret_cast<unsigned long long>(pointer) / 4);
 }
@@ -283,22 +305,17 @@ __device__ unsigned units_of(const Arguments &args, const Layout &layout, unsign
 
 template <class Outputs>
 __device__ Layout make_layout(const Arguments &args, const Outputs &outputs) {
-  Layout layout = {};
-  const unsigned page_size = static_cast<unsigned>(args.real_page_size);
-  layout.page_size = {page_size, 0xffffffffu / page_size};
+  Layout layout;
+  layout.page_size = {static_cast<unsigned>(args.real_page_size), args.page_reciprocal};
   // a stride of 0 says that no backend has that table
-  layout.pages = page_size > 1 && args.real_page_table_stride > 0;
-  if (args.page_table_stride > 0) {
-    outputs.for_each(args.num_backends, [&](int b) {
-      const int *table = outputs.get(b, kPageTable1);
-      if (table && !layout.slots) layout.anchor = address_in_elements(table);
-      layout.slots = layout.slots || table;
-    });
-  }
-  layout.log2_unit = layout.slots ? 7 : 5;
-  const unsigned most = end_position(layout, 31, args.max_len);
-  const unsigned long long batch_size = static_cast<unsigned>(args.batch_size);
-  while (((most >> layout.log2_unit) + 1) * batch_size >> 31) ++layout.log2_unit;
+  layout.pages = args.real_page_size > 1 && args.real_page_table_stride > 0;
+  const int *anchor = nullptr;
+  outputs.for_each([&](int b) {
+    if (!anchor) anchor = outputs.get(b, kPageTable1);
+  });
+  layout.slots = anchor && args.page_table_stride > 0;
+  layout.anchor = address_in_elements(anchor);
+  layout.log2_unit = (layout.slots ? 7 : 5) + (args.flags >> kUnitShift);
   return layout;
 }
 
@@ -344,7 +361,7 @@ struct Pages {
     const int64 offset = row * args.real_page_table_stride + page;
 #pragma unroll
     for (int v = 0; v < kCount; ++v) slots[v] = layout.page_size.divide_slot(slots[v]);
-    outputs.for_each(args.num_backends, [&](int b) {
+    outputs.for_each([&](int b) {
       int *table = outputs.get(b, kRealPageTable);
       if (!table) return;
       table += offset;
@@ -359,12 +376,17 @@ struct Pages {
 template <class Outputs>
 __device__ void copy_pages(const Arguments &args, const Outputs &outputs, const Layout &layout,
                            unsigned row, const int *columns, unsigned begin, unsigned end) {
+#pragma unroll 1
   for (unsigned page = begin + lane_index(); page < end; page += kUnits * 32) {
     Pages<kUnits> pages;
     pages.load(layout, columns, page, end);
     pages.store(args, outputs, layout, row, page, end);
   }
 }
+
+__device__ void store(int *to, int slot) { *to = slot; }
+// NVCC makes four stores of some plain ones.
+__device__ void store(int4 *to, int4 slots) { __stwb(to, slots); }
 
 // Positions [begin, end) of a row, at most kUnits * 128 of them.
 struct Piece {
@@ -385,20 +407,21 @@ __device__ void copy_piece(const Arguments &args, const Outputs &outputs, const 
   constexpr unsigned kCount = kUnits * 4 / kWidth;
   constexpr unsigned kStep = 32 * kWidth;
   const unsigned lane = lane_index();
-  const unsigned begin = piece.begin + lane * kWidth;
-  // Column 0 is at a position below 32, so only the first of the lane's can be before it.
-  const int room = begin >= piece.first ? static_cast<int>(piece.end - begin) : -1;
-  const int later = static_cast<int>(piece.end - begin);
+  const unsigned inside = (piece.first + kWidth - 1) / kWidth * kWidth;
+  // vectors begin inside the row, elements on a line, where only the first can be before the row
+  const unsigned start = kWidth > 1 && inside > piece.begin ? inside : piece.begin;
+  const unsigned begin = start + lane * kWidth;
+  const int room = static_cast<int>(piece.end - begin);
   const auto is_whole = [&](unsigned v) {
-    return (v > 0 ? later : room) >= static_cast<int>(v * kStep + kWidth);
+    const bool is_before = kWidth == 1 && v == 0 && begin < piece.first;
+    return room >= static_cast<int>(v * kStep + kWidth) && !is_before;
   };
   const T *source = reinterpret_cast<const T *>(piece.source + begin);
-  T slots[kCount] = {};
+  T slots[kCount];
 #pragma unroll
   for (unsigned v = 0; v < kCount; ++v) {
-    if (is_whole(v)) slots[v] = source[v * 32];
+    if (is_whole(v)) slots[v] = __ldg(source + v * 32);
   }
-  const unsigned inside = (piece.first + kWidth - 1) / kWidth * kWidth;
   const unsigned edge = lane < 4 ? piece.first / kWidth * kWidth + lane
                                  : piece.end / kWidth * kWidth + lane - 4;
   const bool has_edge = kWidth > 1 && lane < 8 && edge < piece.end &&
@@ -416,17 +439,18 @@ __device__ void copy_piece(const Arguments &args, const Outputs &outputs, const 
   pages.load(layout, columns, page, end_page);
 
   const int64 row_offset = piece.row * args.page_table_stride - piece.first;
-  outputs.for_each(args.num_backends, [&](int b) {
+  outputs.for_each([&](int b) {
     int *table = outputs.get(b, kPageTable1);
     if (!table) return;
     table += row_offset;
-    T *to = reinterpret_cast<T *>(table + begin);
+    int *to = table + begin;
 #pragma unroll
     for (unsigned v = 0; v < kCount; ++v) {
-      if (is_whole(v)) to[v * 32] = slots[v];
+      if (is_whole(v)) store(reinterpret_cast<T *>(to + v * kStep), slots[v]);
     }
     if (has_edge) table[edge] = edge_slot;
   });
+#pragma unroll 1
   while (page < end_page) {
     pages.store(args, outputs, layout, piece.row, page, end_page);
     page += 32;
@@ -439,7 +463,7 @@ template <class Outputs>
 __device__ bool is_aligned(const Arguments &args, const Outputs &outputs, const Piece &piece) {
   const unsigned offset = piece.row * static_cast<unsigned>(args.page_table_stride) - piece.first;
   unsigned misaligned = address_in_elements(piece.source);
-  outputs.for_each(args.num_backends, [&](int b) {
+  outputs.for_each([&](int b) {
     const int *table = outputs.get(b, kPageTable1);
     if (table) misaligned |= address_in_elements(table) + offset;
   });
@@ -464,6 +488,7 @@ __device__ void copy_units(const Arguments &args, const Outputs &outputs, const 
     return;
   }
   const bool aligned = is_aligned(args, outputs, piece);
+#pragma unroll 1
   for (; piece.begin < stop; piece.begin = piece.end) {
     piece.end = piece.begin + min_unsigned(kUnits * 128, stop - piece.begin);
     if (aligned) {
@@ -477,56 +502,87 @@ __device__ void copy_units(const Arguments &args, const Outputs &outputs, const 
 // The first lane that says yes; one does.
 __device__ int first_lane(bool yes) { return __ffs(__ballot_sync(kWholeWarp, yes)) - 1; }
 
-// A row, and the units of the batch that are its own.
-struct Found {
+// 32 rows that follow each other, one a lane, and where the lane's units end in the batch.
+struct Chunk {
   Row row;
-  unsigned begin;
-  unsigned end;
+  unsigned units;
+  unsigned ends;
+  unsigned begin;  // of the first row
+  unsigned end;    // of the last one
 };
 
-// Of rows in the lanes of a warp, whose units end at `ends`: that of unit `at`.
-__device__ Found pick_row(const Row &row, unsigned units, unsigned ends, unsigned at) {
-  const int lane = first_lane(ends > at);
-  return {{__shfl_sync(kWholeWarp, row.number, lane), __shfl_sync(kWholeWarp, row.extent, lane),
-           __shfl_sync(kWholeWarp, row.req_pool_index, lane)},
-          __shfl_sync(kWholeWarp, ends - units, lane),
-          __shfl_sync(kWholeWarp, ends, lane)};
+// Where the units of the batch lie. The rows are cut into lists, a list a thread:
+// of one row, or of whole chunks where there are more rows than threads.
+struct Directory {
+  int longest;
+  unsigned list_rows;
+  unsigned units;             // of the lists of the warp whose number is the lane's
+  unsigned ends;
+  const unsigned *list_ends;  // shared memory: counted from the first list of its warp
+  const Row *rows;            // shared memory: the first of each list
+};
+
+__device__ void finish_chunk(Chunk *chunk) {
+  chunk->ends = chunk->begin + warp_inclusive_scan(chunk->units);
+  chunk->end = __shfl_sync(kWholeWarp, chunk->ends, 31);
 }
 
-// Where the units of the batch lie. Up to 32 rows, each lane has a row. Otherwise
-// thread t has the list of rows t, t + kThreads, ...; the lists follow each other
-// in the order of threads, and each lane has the lists of one warp.
-struct Directory {
-  bool few;
-  int longest;
-  Row mine;        // the thread's row, or the first of its list
-  unsigned units;  // the lane's own
-  unsigned ends;
-  const unsigned *list_ends;  // shared memory: counted from the first list of the warp
-  const Row *first_rows;      // shared memory: of each list
-};
-
-__device__ Found find_row(const Arguments &args, const Layout &layout, const Directory &directory,
-                          unsigned at) {
-  if (directory.few) return pick_row(directory.mine, directory.units, directory.ends, at);
-  const int lane = lane_index();
+// Brings the chunk that holds unit `at`.
+__device__ void find_chunk(const Arguments &args, const Layout &layout, const Directory &directory,
+                           unsigned at, Chunk *chunk) {
+  const unsigned lane = lane_index();
   const int warp = first_lane(directory.ends > at);
-  unsigned begin = __shfl_sync(kWholeWarp, directory.ends - directory.units, warp);
-  const unsigned ends = begin + directory.list_ends[warp * 32 + lane];
-  const int list = first_lane(ends > at);
-  if (list > 0) begin = __shfl_sync(kWholeWarp, ends, list - 1);
-  unsigned first = warp * 32 + list;
-  if (args.batch_size <= kThreads) {
-    return {directory.first_rows[first], begin, __shfl_sync(kWholeWarp, ends, list)};
+  chunk->begin = __shfl_sync(kWholeWarp, directory.ends - directory.units, warp);
+  const unsigned ends = directory.list_ends[warp * 32 + lane];
+  if (directory.list_rows == 1) {
+    const unsigned before = __shfl_up_sync(kWholeWarp, ends, 1);
+    chunk->row = directory.rows[warp * 32 + lane];
+    chunk->units = ends - (lane > 0 ? before : 0);
+    chunk->ends = chunk->begin + ends;
+    chunk->end = __shfl_sync(kWholeWarp, chunk->ends, 31);
+    return;
   }
-  while (true) {  // 32 rows of the list at a time
-    const Row row = load_row(args, directory.longest, first + lane * kThreads);
-    const unsigned units = units_of(args, layout, row.number, row.extent);
-    const unsigned row_ends = begin + warp_inclusive_scan(units);
-    begin = __shfl_sync(kWholeWarp, row_ends, 31);
-    if (begin > at) return pick_row(row, units, row_ends, at);
-    first += 32 * kThreads;
+  const int list = first_lane(chunk->begin + ends > at);
+  if (list > 0) chunk->begin += __shfl_sync(kWholeWarp, ends, list - 1);
+  chunk->row.number = (warp * 32 + list) * directory.list_rows + lane;
+#pragma unroll 1
+  while (true) {
+    chunk->units = 0;
+    if (chunk->row.number < static_cast<unsigned>(args.batch_size)) {
+      Words index;
+      index.load(args.req_pool_indices, has_wide_indices(args), chunk->row.number);
+      chunk->row.extent = load_extent(args, directory.longest, chunk->row.number);
+      chunk->row.req_pool_index = index.value(has_wide_indices(args));
+      chunk->units = units_of(args, layout, chunk->row.number, chunk->row.extent);
+    }
+    finish_chunk(chunk);
+    if (chunk->end > at) return;
+    chunk->begin = chunk->end;
+    chunk->row.number += 32;
   }
+}
+
+// Counts the units of all lists, a warp a list; returns those of the thread's own.
+__device__ unsigned count_lists(const Arguments &args, const Layout &layout,
+                                const Directory &directory, unsigned *counts) {
+  const unsigned batch_size = static_cast<unsigned>(args.batch_size);
+  counts[threadIdx.x] = 0;
+  __syncthreads();
+#pragma unroll 4
+  for (unsigned list = threadIdx.x / 32; list * directory.list_rows < batch_size; list += kWarps) {
+    unsigned units = 0;
+#pragma unroll 1
+    for (unsigned i = lane_index(); i < directory.list_rows; i += 32) {
+      const unsigned row = list * directory.list_rows + i;
+      const unsigned readable = min_unsigned(row, batch_size - 1);
+      const int extent = load_extent(args, directory.longest, readable);
+      if (row < batch_size) units += units_of(args, layout, row, extent);
+    }
+    units = warp_sum(units);
+    if (lane_index() == 0) counts[list] = units;
+  }
+  __syncthreads();
+  return counts[threadIdx.x];
 }
 
 template <class Outputs>
@@ -534,47 +590,66 @@ __device__ void write_page_tables(const Arguments &args, const Outputs &outputs,
                                   unsigned blocks) {
   __shared__ unsigned list_ends[kThreads];
   __shared__ unsigned warp_units[kWarps];
-  __shared__ Row first_rows[kThreads];
-  const int lane = lane_index();
-  const unsigned warp = threadIdx.x / 32;
+  __shared__ Row rows[kThreads];
   const unsigned batch_size = static_cast<unsigned>(args.batch_size);
-  const bool few = batch_size <= 32;
-  Directory directory = {few, -1, load_row(args, -1, few ? lane : threadIdx.x), 0, 0, list_ends,
-                         first_rows};
+  const unsigned lane = lane_index();
+  const unsigned warp = threadIdx.x / 32;
+  const bool few = batch_size <= 32;  // then each warp has all rows, as its only chunk
+  Words length, index;
+  Row mine;
+  mine.number = few ? lane : threadIdx.x;
+  const unsigned readable = min_unsigned(mine.number, batch_size - 1);
+  length.load(args.seq_lens, has_wide_lengths(args), readable);
+  index.load(args.req_pool_indices, has_wide_indices(args), readable);
   outputs.stage();
   const Layout layout = make_layout(args, outputs);
   if (!layout.slots && !layout.pages) return;
-  Row &mine = directory.mine;
+  mine.req_pool_index = index.value(has_wide_indices(args));
+  mine.extent = min_int(length.clamped(has_wide_lengths(args)), args.max_len);
+  Directory directory = {-1, 1, 0, 0, list_ends, rows};
   if (args.flags & kExtentBatchMax) {
-    directory.longest = longest_extent(args, mine.extent);
-    if (mine.number < batch_size) mine.extent = directory.longest;
+    directory.longest = mine.extent = longest_extent(args, mine.extent);
   }
-  unsigned units = units_of(args, layout, mine.number, mine.extent);
+  Chunk chunk;
+  chunk.row = mine;
+  chunk.begin = 0;
+  chunk.units = mine.number < batch_size ? units_of(args, layout, mine.number, mine.extent) : 0;
+  if (batch_size > kThreads) {
+    directory.list_rows = (batch_size - 1) / (32 * kThreads) * 32 + 32;
+    chunk.units = count_lists(args, layout, directory, list_ends);
+  }
+  finish_chunk(&chunk);
+  unsigned total = chunk.end;
   if (!few) {
-#pragma unroll 4
-    for (unsigned row = mine.number + kThreads; row < batch_size; row += kThreads) {
-      units += units_of(args, layout, row, load_extent(args, directory.longest, row));
-    }
-    const unsigned ends = warp_inclusive_scan(units);
-    first_rows[threadIdx.x] = mine;
-    list_ends[threadIdx.x] = ends;
-    if (lane == 31) warp_units[warp] = ends;
+    rows[threadIdx.x] = mine;
+    list_ends[threadIdx.x] = chunk.ends;
+    if (lane == 31) warp_units[warp] = chunk.ends;
     __syncthreads();
-    units = lane < kWarps ? warp_units[lane] : 0;
+    directory.units = lane < kWarps ? warp_units[lane] : 0;
+    directory.ends = warp_inclusive_scan(directory.units);
+    total = __shfl_sync(kWholeWarp, directory.ends, 31);
+    chunk.end = 0;  // none yet
   }
-  directory.units = units;
-  directory.ends = warp_inclusive_scan(units);
 
   // runs of units in turn: short ones where there are few, so that all warps have one
-  const unsigned total = __shfl_sync(kWholeWarp, directory.ends, 31);
   const unsigned warps = blocks * kWarps;
-  const unsigned run = total > 3 * warps ? 4 : total > 2 * warps ? 3 : total > warps ? 2 : 1;
+  unsigned run = 1;
+  while (run < kUnits && total > run * warps) ++run;
+  if (batch_size > kThreads && total > run * warps) run = total / warps + 1;
+#pragma unroll 1
   for (unsigned turn = (warp * blocks + block) * run; turn < total; turn += warps * run) {
     const unsigned turn_end = min_unsigned(turn + run, total);
+#pragma unroll 1
     for (unsigned at = turn; at < turn_end;) {
-      const Found found = find_row(args, layout, directory, at);
-      const unsigned end = min_unsigned(turn_end, found.end);
-      copy_units(args, outputs, layout, found.row, at - found.begin, end - found.begin);
+      if (at < chunk.begin || at >= chunk.end) find_chunk(args, layout, directory, at, &chunk);
+      const int k = first_lane(chunk.ends > at);
+      const unsigned row_end = __shfl_sync(kWholeWarp, chunk.ends, k);
+      const unsigned row_begin = row_end - __shfl_sync(kWholeWarp, chunk.units, k);
+      const Row row = {__shfl_sync(kWholeWarp, chunk.row.number, k),
+                       __shfl_sync(kWholeWarp, chunk.row.extent, k),
+                       __shfl_sync(kWholeWarp, chunk.row.req_pool_index, k)};
+      const unsigned end = min_unsigned(turn_end, row_end);
+      copy_units(args, outputs, layout, row, at - row_begin, end - row_begin);
       at = end;
     }
   }
@@ -589,15 +664,16 @@ template <class Outputs>
 __device__ void decode_metadata(const Arguments &args, const Outputs &outputs) {
   const unsigned writers = length_blocks(args);
   if (blockIdx.x >= writers) {
+    if (args.batch_size == 0) return;
     write_page_tables(args, outputs, blockIdx.x - writers, gridDim.x - writers);
     return;
   }
   // whole chunks of kThreads rows for each block
-  const int64 chunks = (static_cast<int64>(args.batch_size) + kThreads - 1) / kThreads;
-  const int64 rows = (chunks + writers - 1) / writers * kThreads;
-  const int64 first = blockIdx.x * rows;
-  const int64 last = first + rows < args.batch_size ? first + rows : args.batch_size;
-  write_lengths(args, outputs, first, last);
+  const unsigned batch_size = static_cast<unsigned>(args.batch_size);
+  const unsigned chunks = (batch_size + kThreads - 1) / kThreads;
+  const unsigned rows = (chunks + writers - 1) / writers * kThreads;
+  const unsigned first = min_unsigned(blockIdx.x * rows, batch_size);
+  write_lengths(args, outputs, first, min_unsigned(first + rows, batch_size));
 }
 
 }  // namespace
@@ -606,12 +682,13 @@ __device__ void decode_metadata(const Arguments &args, const Outputs &outputs) {
 #define UDM_INPUTS const void *seq_lens, const void *req_pool_indices, const int *req_to_token
 #define UDM_SCALARS                                                                      \
   int batch_size, int max_len, int num_backends, int nsa_index_topk, int real_page_size, \
-      unsigned flags, long long req_to_token_stride, long long page_table_stride,        \
-      long long real_page_table_stride
+      unsigned flags, unsigned page_reciprocal, long long req_to_token_stride,           \
+      long long page_table_stride, long long real_page_table_stride
 #define UDM_ARGUMENTS                                                                            \
   {                                                                                              \
     seq_lens, req_pool_indices, req_to_token, batch_size, max_len, num_backends, nsa_index_topk, \
-        real_page_size, flags, req_to_token_stride, page_table_stride, real_page_table_stride    \
+        real_page_size, flags, page_reciprocal, req_to_token_stride, page_table_stride,          \
+        real_page_table_stride                                                                   \
   }
 
 #define UDM_BACKEND(b)                                                                 \

@@ -37,6 +37,15 @@ inline unsigned __umulhi(unsigned a, unsigned b) {
 inline int __ffs(unsigned bits) { return __builtin_ffs(static_cast<int>(bits)); }
 
 template <class T>
+T __ldg(const T *from) {
+  return *from;
+}
+template <class T>
+void __stwb(T *to, T value) {
+  *to = value;
+}
+
+template <class T>
 T host_warp(warp_operation operation, unsigned mask, T value, unsigned operand, int width,
             int line) {
   static_assert(sizeof(T) <= sizeof(uint64_t), "a warp operation carries at most 8 bytes");
