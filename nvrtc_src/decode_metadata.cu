@@ -19,6 +19,7 @@ typedef long long int64;
 
 constexpr int kThreads = 256;         // and in runtime/kernel_interface.h
 constexpr int kMaxLengthBlocks = 32;  // and in runtime/kernel_interface.h
+constexpr int kBlocks = 3;            // of a multiprocessor: two that copy and room for another
 constexpr int kUnits = 4;             // a warp has at most so many units in flight
 constexpr int kWarps = kThreads / 32;
 constexpr unsigned kInt32Max = 0x7fffffff;
@@ -60,17 +61,41 @@ struct Arguments {
   int64 real_page_table_stride;
 };
 
+__device__ unsigned lane_index() { return threadIdx.x % 32; }
+
+__device__ unsigned address_in_elements(const int *pointer) {
+  return static_cast<unsigned>(reinterpret_cast<unsigned long long>(pointer) / 4);
+}
+
+// The first lane that says yes; one does.
+__device__ int first_lane(bool yes) { return __ffs(__ballot_sync(kWholeWarp, yes)) - 1; }
+
 // The direct entry's pointers: kernel arguments, indexed by constants only, so
 // that they stay in the constant bank. Those past num_backends are null.
 template <int kMax>
 struct DirectOutputs {
   int *pointers[kMax][kOutputs];
+
   __device__ void stage() const {}
   __device__ int *get(int backend, Output output) const { return pointers[backend][output]; }
+
   template <class Body>
   __device__ void for_each(Body body) const {
 #pragma unroll
     for (int b = 0; b < kMax; ++b) body(b);
+  }
+  __device__ const int *first_page_table_1() const {
+    const int *first = nullptr;
+    for_each([&](int b) { first = first ? first : pointers[b][kPageTable1]; });
+    return first;
+  }
+  __device__ bool page_tables_1_are_aligned(unsigned offset) const {
+    unsigned misaligned = 0;
+    for_each([&](int b) {
+      const int *table = pointers[b][kPageTable1];
+      if (table) misaligned |= address_in_elements(table) + offset;
+    });
+    return misaligned % 4 == 0;
   }
 };
 
@@ -80,12 +105,13 @@ struct TableOutputs {
   const int64 *pointers;
   int64 stride;
   int count;
-  int64 *staged;  // shared memory, [kOutputs][kMax]
+  int64 *staged;  // shared memory, [kOutputs][kMax]; null past count
+
   __device__ void stage() const {
     const int output = threadIdx.x / kMax;
     const int backend = threadIdx.x % kMax;
-    if (output < kOutputs && backend < count) {
-      staged[threadIdx.x] = pointers[output * stride + backend];
+    if (output < kOutputs) {
+      staged[threadIdx.x] = backend < count ? pointers[output * stride + backend] : 0;
     }
     __syncthreads();
   }
@@ -97,9 +123,18 @@ struct TableOutputs {
 #pragma unroll 1
     for (int b = 0; b < count; ++b) body(b);
   }
+  // these two with a lane for each backend
+  __device__ const int *first_page_table_1() const {
+    const unsigned some =
+        __ballot_sync(kWholeWarp, lane_index() < kMax && get(lane_index() % kMax, kPageTable1));
+    return some ? get(__ffs(some) - 1, kPageTable1) : nullptr;
+  }
+  __device__ bool page_tables_1_are_aligned(unsigned offset) const {
+    const int *table = get(lane_index() % kMax, kPageTable1);
+    const unsigned misaligned = table ? (address_in_elements(table) + offset) % 4 : 0;
+    return !__ballot_sync(kWholeWarp, misaligned != 0);
+  }
 };
-
-__device__ int lane_index() { return threadIdx.x % 32; }
 
 // An int32 or int64 as it lies in memory. Loading and making sense of it are two
 // steps, so that other work can stand between them.
@@ -139,11 +174,13 @@ __device__ int load_length(const Arguments &args, unsigned row) {
 __device__ int min_int(int a, int b) { return a < b ? a : b; }
 __device__ unsigned min_unsigned(unsigned a, unsigned b) { return a < b ? a : b; }
 
+// Over the first kLanes lanes; the others add to none of them.
+template <int kLanes = 32>
 __device__ unsigned warp_inclusive_scan(unsigned value) {
 #pragma unroll
-  for (int delta = 1; delta < 32; delta *= 2) {
+  for (int delta = 1; delta < kLanes; delta *= 2) {
     const unsigned below = __shfl_up_sync(kWholeWarp, value, delta);
-    if (lane_index() >= delta) value += below;
+    if (static_cast<int>(lane_index()) >= delta) value += below;
   }
   return value;
 }
@@ -183,17 +220,16 @@ struct Sums {
 // Inclusive scan over the block; *total receives the sum of all threads.
 __device__ Sums block_inclusive_scan(Sums value, Sums *total) {
   __shared__ Sums warp_totals[kWarps];
-  const int warp = threadIdx.x / 32;
-  value.k = warp_inclusive_scan(value.k);
-  value.nsa = warp_inclusive_scan(value.nsa);
+  const unsigned warp = threadIdx.x / 32;
+  value = {warp_inclusive_scan(value.k), warp_inclusive_scan(value.nsa)};
   if (lane_index() == 31) warp_totals[warp] = value;
   __syncthreads();
-  const Sums other = lane_index() < kWarps ? warp_totals[lane_index()] : Sums{0, 0};
-  const unsigned ends_k = warp_inclusive_scan(other.k);
-  const unsigned ends_nsa = warp_inclusive_scan(other.nsa);
-  *total = {__shfl_sync(kWholeWarp, ends_k, 31), __shfl_sync(kWholeWarp, ends_nsa, 31)};
-  value.k += __shfl_sync(kWholeWarp, ends_k - other.k, warp);
-  value.nsa += __shfl_sync(kWholeWarp, ends_nsa - other.nsa, warp);
+  const Sums other = warp_totals[lane_index() % kWarps];
+  const Sums ends = {warp_inclusive_scan<kWarps>(other.k), warp_inclusive_scan<kWarps>(other.nsa)};
+  *total = {__shfl_sync(kWholeWarp, ends.k, kWarps - 1),
+            __shfl_sync(kWholeWarp, ends.nsa, kWarps - 1)};
+  value.k += __shfl_sync(kWholeWarp, ends.k - other.k, warp);
+  value.nsa += __shfl_sync(kWholeWarp, ends.nsa - other.nsa, warp);
   __syncthreads();  // the next scan reuses warp_totals
   return value;
 }
@@ -221,12 +257,21 @@ __device__ Sums length_sums(const Arguments &args, int length) {
 template <class Outputs>
 __device__ void write_lengths(const Arguments &args, const Outputs &outputs, unsigned first,
                               unsigned last) {
-  const bool has_zeros = first == 0 && threadIdx.x == 0;
-  Sums before = {0, 0};
+  const bool wide = has_wide_lengths(args);
+  Words words = {0, 0};
+  if (first + threadIdx.x < last) words.load(args.seq_lens, wide, first + threadIdx.x);
   outputs.stage();
+  if (first == 0 && threadIdx.x == 0) {
+    outputs.for_each([&](int b) {
+      if (!outputs.get(b, kCuSeqlensK)) return;
+      outputs.get(b, kCuSeqlensK)[0] = 0;
+      outputs.get(b, kNsaCuSeqlensK)[0] = 0;
+    });
+  }
+  Sums before = {0, 0};
   if (first > 0) {
     Sums mine = {0, 0};
-#pragma unroll 4
+#pragma unroll 8
     for (unsigned i = threadIdx.x; i < first; i += kThreads) {
       const Sums one = length_sums(args, load_length(args, i));
       mine.k += one.k;
@@ -235,9 +280,9 @@ __device__ void write_lengths(const Arguments &args, const Outputs &outputs, uns
     block_inclusive_scan(mine, &before);
   }
 #pragma unroll 1
-  for (; first < last; first += kThreads) {
+  while (first < last) {
     const unsigned i = first + threadIdx.x;
-    const int length = i < last ? load_length(args, i) : 0;
+    const int length = words.clamped(wide);
     Sums total;
     Sums sums = block_inclusive_scan(length_sums(args, length), &total);
     sums.k += before.k;
@@ -245,13 +290,9 @@ __device__ void write_lengths(const Arguments &args, const Outputs &outputs, uns
     before.k += total.k;
     before.nsa += total.nsa;
     if (i < last) store_lengths(args, outputs, i, length, sums);
-  }
-  if (has_zeros) {
-    outputs.for_each([&](int b) {
-      if (!outputs.get(b, kCuSeqlensK)) return;
-      outputs.get(b, kCuSeqlensK)[0] = 0;
-      outputs.get(b, kNsaCuSeqlensK)[0] = 0;
-    });
+    first += kThreads;
+    words = {0, 0};
+    if (first + threadIdx.x < last) words.load(args.seq_lens, wide, first + threadIdx.x);
   }
 }
 
@@ -260,8 +301,7 @@ __device__ void write_lengths(const Arguments &args, const Outputs &outputs, uns
 // How the live columns are cut into units. A position is a column counted from
 // the 128-byte boundary at or before the row's first element in the first
 // page_table_1, so that a warp stores whole lines; where no page_table_1 is
-// written, it is a page. A unit is 2^log2_unit positions, so many that the units
-// of the batch can be counted in 31 bits.
+// written, it is a page. A unit is 2^log2_unit positions.
 struct Layout {
   bool slots;       // a page_table_1 is written
   bool pages;       // a real_page_table is written
@@ -280,10 +320,6 @@ struct Row {
 // longest: the extent of every row for kExtentBatchMax; otherwise -1
 __device__ int load_extent(const Arguments &args, int longest, unsigned row) {
   return longest >= 0 ? longest : min_int(load_length(args, row), args.max_len);
-}
-
-__device__ unsigned address_in_elements(const int *pointer) {
-  return static_cast<unsigned>(reinterpret_cast<unsigned long long>(pointer) / 4);
 }
 
 // The position of column 0 of a row.
@@ -309,10 +345,7 @@ __device__ Layout make_layout(const Arguments &args, const Outputs &outputs) {
   layout.page_size = {static_cast<unsigned>(args.real_page_size), args.page_reciprocal};
   // a stride of 0 says that no backend has that table
   layout.pages = args.real_page_size > 1 && args.real_page_table_stride > 0;
-  const int *anchor = nullptr;
-  outputs.for_each([&](int b) {
-    if (!anchor) anchor = outputs.get(b, kPageTable1);
-  });
+  const int *anchor = outputs.first_page_table_1();
   layout.slots = anchor && args.page_table_stride > 0;
   layout.anchor = address_in_elements(anchor);
   layout.log2_unit = (layout.slots ? 7 : 5) + (args.flags >> kUnitShift);
@@ -341,46 +374,36 @@ __device__ int longest_extent(const Arguments &args, int longest) {
   return longest;
 }
 
-// Pages of one row: of its slots only the first of each page is read. kCount
-// pages a lane are in flight.
-template <int kCount>
-struct Pages {
-  int slots[kCount];
-
-  __device__ void load(const Layout &layout, const int *columns, unsigned page, unsigned end) {
+// Stores kCount pages of one row, 32 apart, those before `end`.
+template <unsigned kCount, class Outputs>
+__device__ void store_pages(const Arguments &args, const Outputs &outputs, const Layout &layout,
+                            unsigned row, unsigned page, unsigned end, int (&slots)[kCount]) {
+  const int64 offset = row * args.real_page_table_stride + page;
 #pragma unroll
-    for (int v = 0; v < kCount; ++v) {
-      const unsigned at = page + v * 32;
-      slots[v] = at < end ? columns[at * layout.page_size.divisor] : 0;
+  for (unsigned v = 0; v < kCount; ++v) slots[v] = layout.page_size.divide_slot(slots[v]);
+  outputs.for_each([&](int b) {
+    int *table = outputs.get(b, kRealPageTable);
+    if (!table) return;
+#pragma unroll
+    for (unsigned v = 0; v < kCount; ++v) {
+      if (page + v * 32 < end) table[offset + v * 32] = slots[v];
     }
-  }
+  });
+}
 
-  template <class Outputs>
-  __device__ void store(const Arguments &args, const Outputs &outputs, const Layout &layout,
-                        unsigned row, unsigned page, unsigned end) {
-    const int64 offset = row * args.real_page_table_stride + page;
-#pragma unroll
-    for (int v = 0; v < kCount; ++v) slots[v] = layout.page_size.divide_slot(slots[v]);
-    outputs.for_each([&](int b) {
-      int *table = outputs.get(b, kRealPageTable);
-      if (!table) return;
-      table += offset;
-#pragma unroll
-      for (int v = 0; v < kCount; ++v) {
-        if (page + v * 32 < end) table[v * 32] = slots[v];
-      }
-    });
-  }
-};
-
+// Where no page_table_1 is written: of the row's slots only the first of each page is read.
 template <class Outputs>
 __device__ void copy_pages(const Arguments &args, const Outputs &outputs, const Layout &layout,
                            unsigned row, const int *columns, unsigned begin, unsigned end) {
 #pragma unroll 1
   for (unsigned page = begin + lane_index(); page < end; page += kUnits * 32) {
-    Pages<kUnits> pages;
-    pages.load(layout, columns, page, end);
-    pages.store(args, outputs, layout, row, page, end);
+    int slots[kUnits];
+#pragma unroll
+    for (unsigned v = 0; v < kUnits; ++v) {
+      const unsigned at = page + v * 32;
+      slots[v] = at < end ? __ldg(columns + at * layout.page_size.divisor) : 0;
+    }
+    store_pages(args, outputs, layout, row, page, end, slots);
   }
 }
 
@@ -428,15 +451,15 @@ __device__ void copy_piece(const Arguments &args, const Outputs &outputs, const 
                         (lane < 4 ? piece.begin == 0 && edge >= piece.first && edge < inside
                                   : edge >= inside);
   const int edge_slot = has_edge ? piece.source[edge] : 0;
-  // the pages whose first slot is in the piece
+  // the pages whose first slot is in the piece; columns where they begin
   const int *columns = piece.source + piece.first;
-  unsigned page = lane, end_page = 0;
-  if (layout.pages) {
-    page += layout.page_size.divide_up(piece.begin > piece.first ? piece.begin - piece.first : 0);
-    end_page = layout.page_size.divide_up(piece.end - piece.first);
-  }
-  Pages<1> pages;
-  pages.load(layout, columns, page, end_page);
+  const unsigned page_size = layout.page_size.divisor;
+  const unsigned end_column = layout.pages ? piece.end - piece.first : 0;
+  unsigned page =
+      lane + layout.page_size.divide_up(piece.begin > piece.first ? piece.begin - piece.first : 0);
+  const auto is_inside = [&] { return static_cast<unsigned long long>(page) * page_size < end_column; };
+  int page_slot[1] = {0};
+  if (is_inside()) page_slot[0] = __ldg(columns + page * page_size);
 
   const int64 row_offset = piece.row * args.page_table_stride - piece.first;
   outputs.for_each([&](int b) {
@@ -451,10 +474,10 @@ __device__ void copy_piece(const Arguments &args, const Outputs &outputs, const 
     if (has_edge) table[edge] = edge_slot;
   });
 #pragma unroll 1
-  while (page < end_page) {
-    pages.store(args, outputs, layout, piece.row, page, end_page);
+  while (is_inside()) {
+    store_pages(args, outputs, layout, piece.row, page, page + 1, page_slot);
     page += 32;
-    pages.load(layout, columns, page, end_page);
+    if (is_inside()) page_slot[0] = __ldg(columns + page * page_size);
   }
 }
 
@@ -462,12 +485,17 @@ __device__ void copy_piece(const Arguments &args, const Outputs &outputs, const 
 template <class Outputs>
 __device__ bool is_aligned(const Arguments &args, const Outputs &outputs, const Piece &piece) {
   const unsigned offset = piece.row * static_cast<unsigned>(args.page_table_stride) - piece.first;
-  unsigned misaligned = address_in_elements(piece.source);
-  outputs.for_each([&](int b) {
-    const int *table = outputs.get(b, kPageTable1);
-    if (table) misaligned |= address_in_elements(table) + offset;
-  });
-  return misaligned % 4 == 0;
+  return address_in_elements(piece.source) % 4 == 0 && outputs.page_tables_1_are_aligned(offset);
+}
+
+template <class T, class Outputs>
+__device__ void copy_pieces(const Arguments &args, const Outputs &outputs, const Layout &layout,
+                            Piece piece, unsigned end) {
+#pragma unroll 1
+  for (; piece.begin < end; piece.begin = piece.end) {
+    piece.end = piece.begin + min_unsigned(kUnits * 128, end - piece.begin);
+    copy_piece<T>(args, outputs, layout, piece);
+  }
 }
 
 // Units [begin, end) of one row.
@@ -475,32 +503,19 @@ template <class Outputs>
 __device__ void copy_units(const Arguments &args, const Outputs &outputs, const Layout &layout,
                            const Row &row, unsigned begin, unsigned end) {
   const int *columns = args.req_to_token + row.req_pool_index * args.req_to_token_stride;
-  Piece piece;
-  piece.row = row.number;
-  piece.first = first_position(args, layout, row.number);
-  piece.source = columns - piece.first;
-  piece.begin = begin << layout.log2_unit;
-  const unsigned row_end = end_position(layout, piece.first, row.extent);
-  const unsigned long long cut = static_cast<unsigned long long>(end) << layout.log2_unit;
-  const unsigned stop = cut < row_end ? static_cast<unsigned>(cut) : row_end;
+  const unsigned first = first_position(args, layout, row.number);
+  const unsigned row_end = end_position(layout, first, row.extent);
+  const unsigned stop =
+      end > row_end >> layout.log2_unit ? row_end : end << layout.log2_unit;
+  const Piece piece = {row.number, columns - first, first, begin << layout.log2_unit, stop};
   if (!layout.slots) {
     copy_pages(args, outputs, layout, row.number, columns, piece.begin, stop);
-    return;
-  }
-  const bool aligned = is_aligned(args, outputs, piece);
-#pragma unroll 1
-  for (; piece.begin < stop; piece.begin = piece.end) {
-    piece.end = piece.begin + min_unsigned(kUnits * 128, stop - piece.begin);
-    if (aligned) {
-      copy_piece<int4>(args, outputs, layout, piece);
-    } else {
-      copy_piece<int>(args, outputs, layout, piece);
-    }
+  } else if (is_aligned(args, outputs, piece)) {
+    copy_pieces<int4>(args, outputs, layout, piece, stop);
+  } else {
+    copy_pieces<int>(args, outputs, layout, piece, stop);
   }
 }
-
-// The first lane that says yes; one does.
-__device__ int first_lane(bool yes) { return __ffs(__ballot_sync(kWholeWarp, yes)) - 1; }
 
 // 32 rows that follow each other, one a lane, and where the lane's units end in the batch.
 struct Chunk {
@@ -568,18 +583,26 @@ __device__ unsigned count_lists(const Arguments &args, const Layout &layout,
   const unsigned batch_size = static_cast<unsigned>(args.batch_size);
   counts[threadIdx.x] = 0;
   __syncthreads();
-#pragma unroll 4
-  for (unsigned list = threadIdx.x / 32; list * directory.list_rows < batch_size; list += kWarps) {
-    unsigned units = 0;
+  constexpr unsigned kAtOnce = 4;
+  const unsigned warp = threadIdx.x / 32;
+#pragma unroll 1
+  for (unsigned list = warp; list * directory.list_rows < batch_size; list += kAtOnce * kWarps) {
+    unsigned units[kAtOnce] = {};
 #pragma unroll 1
     for (unsigned i = lane_index(); i < directory.list_rows; i += 32) {
-      const unsigned row = list * directory.list_rows + i;
-      const unsigned readable = min_unsigned(row, batch_size - 1);
-      const int extent = load_extent(args, directory.longest, readable);
-      if (row < batch_size) units += units_of(args, layout, row, extent);
+#pragma unroll
+      for (unsigned v = 0; v < kAtOnce; ++v) {
+        const unsigned row = (list + v * kWarps) * directory.list_rows + i;
+        const unsigned readable = min_unsigned(row, batch_size - 1);
+        const int extent = load_extent(args, directory.longest, readable);
+        if (row < batch_size) units[v] += units_of(args, layout, row, extent);
+      }
     }
-    units = warp_sum(units);
-    if (lane_index() == 0) counts[list] = units;
+#pragma unroll
+    for (unsigned v = 0; v < kAtOnce; ++v) {
+      const unsigned sum = warp_sum(units[v]);
+      if (lane_index() == 0 && list + v * kWarps < kThreads) counts[list + v * kWarps] = sum;
+    }
   }
   __syncthreads();
   return counts[threadIdx.x];
@@ -625,9 +648,9 @@ __device__ void write_page_tables(const Arguments &args, const Outputs &outputs,
     list_ends[threadIdx.x] = chunk.ends;
     if (lane == 31) warp_units[warp] = chunk.ends;
     __syncthreads();
-    directory.units = lane < kWarps ? warp_units[lane] : 0;
-    directory.ends = warp_inclusive_scan(directory.units);
-    total = __shfl_sync(kWholeWarp, directory.ends, 31);
+    directory.units = warp_units[lane % kWarps];
+    directory.ends = warp_inclusive_scan<kWarps>(directory.units);
+    total = __shfl_sync(kWholeWarp, directory.ends, kWarps - 1);
     chunk.end = 0;  // none yet
   }
 
@@ -701,7 +724,7 @@ __device__ void decode_metadata(const Arguments &args, const Outputs &outputs) {
         nsa_cu_seqlens_k_##b, real_page_table_##b, seqlens_expanded_##b           \
   }
 
-extern "C" __global__ void __launch_bounds__(kThreads)
+extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)
     udm_decode_metadata_direct(UDM_INPUTS, UDM_BACKEND(0), UDM_BACKEND(1), UDM_BACKEND(2),
                                UDM_SCALARS) {
   const Arguments args = UDM_ARGUMENTS;
@@ -710,7 +733,7 @@ extern "C" __global__ void __launch_bounds__(kThreads)
   decode_metadata(args, outputs);
 }
 
-extern "C" __global__ void __launch_bounds__(kThreads)
+extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)
     udm_decode_metadata_table(UDM_INPUTS, const long long *backend_pointers,
                               long long backend_pointers_stride, UDM_SCALARS) {
   const Arguments args = UDM_ARGUMENTS;

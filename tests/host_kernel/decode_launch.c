@@ -40,16 +40,11 @@ typedef struct launch_scalars {
 /* Appends the ten scalars, which both entries take last. */
 static void append_scalars(void **parameters, size_t count, udm_decode_args *args,
                            launch_scalars *derived) {
-  void *const scalars[] = {&args->batch_size,
-                           &args->max_len,
-                           &args->num_backends,
-                           &args->nsa_index_topk,
-                           &args->real_page_size,
-                           &derived->flags,
-                           &derived->page_reciprocal,
-                           &args->req_to_token_stride,
-                           &args->page_table_stride,
-                           &args->real_page_table_stride};
+  void *const scalars[] = {&args->batch_size,         &args->max_len,
+                           &args->num_backends,       &args->nsa_index_topk,
+                           &args->real_page_size,     &derived->flags,
+                           &derived->page_reciprocal, &args->req_to_token_stride,
+                           &args->page_table_stride,  &args->real_page_table_stride};
   derived->flags = launch_flags(args);
   derived->page_reciprocal = UINT32_MAX / (uint32_t)args->real_page_size;
   memcpy(parameters + count, scalars, sizeof scalars);
