@@ -12,9 +12,13 @@
 #include "kernel_interface.h"
 #include "status.h"
 
-/* Blocks that copy on a multiprocessor: fewer leave memory idle, more start and leave for nothing.
+/*
+ * Blocks that copy on a multiprocessor. One keeps the memory busy, and each more would count the
+ * batch once more; where rows are more than threads, two hide better that rows are looked up.
  */
-enum { BLOCKS_PER_MULTIPROCESSOR = 2 };
+static unsigned int blocks_per_multiprocessor(const udm_decode_args *args) {
+  return args->batch_size > UDM_KERNEL_THREADS_PER_BLOCK ? 2 : 1;
+}
 
 /* What is worth a block: a line of 32 columns for each of its warps. */
 enum { COLUMNS_OF_BLOCK = UDM_KERNEL_THREADS_PER_BLOCK };
@@ -31,7 +35,8 @@ static unsigned int length_blocks(const udm_decode_args *args) {
 static unsigned int grid_for(const udm_context *ctx, const udm_decode_args *args) {
   const unsigned int blocks = length_blocks(args);
   if (!udm_has_page_columns(args)) return blocks;
-  const unsigned int most = (unsigned)ctx->info.multiprocessor_count * BLOCKS_PER_MULTIPROCESSOR;
+  const unsigned int most =
+      (unsigned)ctx->info.multiprocessor_count * blocks_per_multiprocessor(args);
   const uint64_t columns = (uint64_t)args->batch_size * (unsigned)args->max_len;
   const uint64_t copiers = columns / COLUMNS_OF_BLOCK + 1;
   return blocks + (copiers < most ? (unsigned)copiers : most);
