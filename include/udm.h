@@ -267,8 +267,8 @@ UDM_API udm_status udm_get_context_info(const udm_context *ctx, udm_context_info
  * --------------------------------------------------------------------- */
 
 #define UDM_OUTPUTS_PER_BACKEND 7
-#define UDM_MAX_DIRECT_BACKENDS 3
 #define UDM_MAX_BACKENDS 8
+#define UDM_MAX_DIRECT_BACKENDS UDM_MAX_BACKENDS /* of the direct entry: all */
 
 /*
  * The seven outputs of one backend, all int32, in the order of the contract.
@@ -336,7 +336,7 @@ typedef struct udm_decode_args {
   int64_t real_page_table_stride; /* >= ceil(max_len / real_page_size), unless it is 1 */
   int32_t batch_size;             /* >= 0 */
   int32_t max_len;                /* >= 0: no page table gets more columns' worth of tokens */
-  int32_t num_backends;           /* 1 to 3 (direct), 1 to 8 (table, reference) */
+  int32_t num_backends;           /* 1 to UDM_MAX_BACKENDS */
   int32_t nsa_index_topk;         /* >= 0 */
   int32_t real_page_size;         /* >= 1, tokens per page */
   udm_extent extent;
@@ -353,9 +353,10 @@ typedef struct udm_decode_args {
   }
 
 /*
- * Enqueues one kernel on stream that fills the outputs of up to three
- * backends, whose 21 pointers travel as kernel arguments: no device table, no
- * copy.
+ * Enqueues one kernel on stream that fills the outputs of up to eight
+ * backends, whose pointers travel as kernel arguments: no device table, no
+ * copy. There are two kernels, for up to three backends (21 pointers) and for
+ * more (56 pointers); num_backends chooses.
  *
  * ctx      from udm_create(); its CUDA context must be current.
  * args     see udm_decode_args. With batch_size 0 only the leading 0 of both
@@ -412,7 +413,9 @@ UDM_API udm_status udm_decode_metadata_table(udm_context *ctx, const udm_decode_
  *     cuGraphExecKernelNodeSetParams(exec, handle, &node);
  *
  * parameters points into the structure itself, so the structure must not be
- * moved or copied between the two calls. The driver copies the parameters
+ * moved or copied between the two calls. Up to three backends and more than
+ * three are two functions: an update from one to the other changes the node's
+ * function. The driver copies the parameters
  * during its call; the structure may be reused or discarded afterwards. The
  * other way to record a launch is stream capture, with nothing to prepare.
  */

@@ -22,8 +22,7 @@ double time_raw_launches(launch_function *launch, void *function, unsigned int g
   struct timespec end;
   clock_gettime(CLOCK_MONOTONIC, &begin);
   for (int i = 0; i < calls; ++i) {
-    const int result =
-        launch(function, grid, 1, 1, block, 1, 1, 0, stream, parameters, (void **)0);
+    const int result = launch(function, grid, 1, 1, block, 1, 1, 0, stream, parameters, (void **)0);
     if (result != 0) return -(double)result;
   }
   clock_gettime(CLOCK_MONOTONIC, &end);

@@ -83,6 +83,7 @@ static udm_status load_image(void *user_data, const struct image *image) {
                            image->origin, result);
   }
   udm_status status = find_function(ctx, "udm_decode_metadata_direct", &ctx->direct);
+  if (status == UDM_OK) status = find_function(ctx, "udm_decode_metadata_direct8", &ctx->direct8);
   if (status == UDM_OK) status = find_function(ctx, "udm_decode_metadata_table", &ctx->table);
   if (status != UDM_OK) unload(ctx);
   return status;

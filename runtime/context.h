@@ -12,7 +12,8 @@ struct udm_context {
   struct driver driver;
   CUcontext cuda_context; /* the caller's */
   CUmodule module;
-  CUfunction direct;
+  CUfunction direct;  /* up to 3 backends */
+  CUfunction direct8; /* up to 8 */
   CUfunction table;
   udm_context_info info;
 };

@@ -18,11 +18,9 @@ static udm_status check_scalars(const udm_decode_args *args, int32_t max_backend
   if (args->batch_size < 0) return invalid_number("batch_size", args->batch_size, "0 or more");
   if (args->max_len < 0) return invalid_number("max_len", args->max_len, "0 or more");
   if (args->num_backends < 1 || args->num_backends > max_backends) {
-    return udm_fail(
-        UDM_ERROR_INVALID_ARGUMENT,
-        "args->num_backends is %" PRId32 ": it must be 1 to %" PRId32 "%s", args->num_backends,
-        max_backends,
-        max_backends < UDM_MAX_BACKENDS ? " here; udm_decode_metadata_table takes up to 8" : "");
+    return udm_fail(UDM_ERROR_INVALID_ARGUMENT,
+                    "args->num_backends is %" PRId32 ": it must be 1 to %" PRId32,
+                    args->num_backends, max_backends);
   }
   if (args->nsa_index_topk < 0) {
     return invalid_number("nsa_index_topk", args->nsa_index_topk, "0 or more");

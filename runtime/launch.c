@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "context.h"
@@ -68,13 +69,13 @@ static void derive(const udm_decode_args *args, uint32_t derived[DERIVED]) {
 
 enum {
   INPUTS = 3,
-  DIRECT_OUTPUTS = UDM_MAX_DIRECT_BACKENDS * UDM_OUTPUTS_PER_BACKEND,
+  FEW_BACKENDS = 3, /* of the direct entry's first kernel; the second takes all */
   TABLE_PARAMETERS = 2,
   SCALARS = 10,
-  DIRECT_PARAMETERS = INPUTS + DIRECT_OUTPUTS + SCALARS
+  MOST_DIRECT_PARAMETERS = INPUTS + UDM_MAX_DIRECT_BACKENDS * UDM_OUTPUTS_PER_BACKEND + SCALARS
 };
 
-_Static_assert(DIRECT_PARAMETERS <= sizeof((udm_kernel_launch *)0)->pointers / sizeof(void *),
+_Static_assert(MOST_DIRECT_PARAMETERS <= sizeof((udm_kernel_launch *)0)->pointers / sizeof(void *),
                "udm_kernel_launch has room for all parameters");
 
 /* The driver only reads the parameters, but takes pointers to non-const. */
@@ -101,18 +102,25 @@ static void pack_scalars(const udm_decode_args *args, const uint32_t derived[DER
   parameters[9] = parameter(&args->real_page_table_stride);
 }
 
+static bool is_for_few(const udm_decode_args *args) { return args->num_backends <= FEW_BACKENDS; }
+
+static CUfunction direct_function(const udm_context *ctx, const udm_decode_args *args) {
+  return is_for_few(args) ? ctx->direct : ctx->direct8;
+}
+
 static void pack_direct(const udm_decode_args *args, const uint32_t derived[DERIVED],
                         void **parameters) {
   static const CUdeviceptr none = 0;
+  const int backends = is_for_few(args) ? FEW_BACKENDS : UDM_MAX_DIRECT_BACKENDS;
   pack_inputs(args, parameters);
-  for (int b = 0; b < UDM_MAX_DIRECT_BACKENDS; ++b) {
+  for (int b = 0; b < backends; ++b) {
     const CUdeviceptr *outputs = &args->backends[b].cache_seqlens; /* the first of seven */
     for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND; ++o) {
       parameters[INPUTS + b * UDM_OUTPUTS_PER_BACKEND + o] =
           parameter(b < args->num_backends ? outputs + o : &none);
     }
   }
-  pack_scalars(args, derived, parameters + INPUTS + DIRECT_OUTPUTS);
+  pack_scalars(args, derived, parameters + INPUTS + backends * UDM_OUTPUTS_PER_BACKEND);
 }
 
 static void pack_table(const udm_decode_args *args, const uint32_t derived[DERIVED],
@@ -169,11 +177,11 @@ udm_status udm_decode_metadata_direct(udm_context *ctx, const udm_decode_args *a
                                       CUstream stream) {
   const udm_status status = check_direct(ctx, args);
   if (status != UDM_OK) return status;
-  void *parameters[DIRECT_PARAMETERS];
+  void *parameters[MOST_DIRECT_PARAMETERS];
   uint32_t derived[DERIVED];
   derive(args, derived);
   pack_direct(args, derived, parameters);
-  return launch(ctx, ctx->direct, args, stream, parameters);
+  return launch(ctx, direct_function(ctx, args), args, stream, parameters);
 }
 
 udm_status udm_decode_metadata_table(udm_context *ctx, const udm_decode_args *args,
@@ -212,7 +220,7 @@ udm_status udm_prepare_direct(udm_context *ctx, const udm_decode_args *args,
   udm_status status = check_kernel_launch(kernel_launch);
   if (status == UDM_OK) status = check_direct(ctx, args);
   if (status != UDM_OK) return status;
-  fill_kernel_launch(ctx, ctx->direct, args, kernel_launch);
+  fill_kernel_launch(ctx, direct_function(ctx, args), args, kernel_launch);
   pack_direct(&kernel_launch->args, kernel_launch->derived, kernel_launch->pointers);
   return UDM_OK;
 }

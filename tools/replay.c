@@ -35,7 +35,7 @@ static const char kHelp[] =
     "  --steps N                decode steps; 0: once through the trace (2000)\n"
     "  --seed N                 of the accepts (1)\n"
     "call\n"
-    "  --backends N             1 to 3, with --entry table 1 to 8 (3)\n"
+    "  --backends N             1 to 8 (3)\n"
     "  --page-size P            tokens per KV page (64)\n"
     "  --topk K                 nsa_index_topk (2048)\n"
     "  --extent row|batch-max   which columns of the page tables are written (row)\n"
@@ -193,11 +193,6 @@ static bool parse(int argc, char **argv, replay_command *command) {
   }
   if (!arguments_positional(argc, argv, 1, "TRACE")) return false;
   command->trace_path = argv[optind];
-  if (!command->options.table && command->options.num_backends > UDM_MAX_DIRECT_BACKENDS) {
-    output_error("--backends: the direct entry takes 1 to %d; --entry table takes up to %d",
-                 UDM_MAX_DIRECT_BACKENDS, UDM_MAX_BACKENDS);
-    return false;
-  }
   return true;
 }
 

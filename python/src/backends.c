@@ -162,8 +162,7 @@ static int bind_tables(binding *b, const page_tables *tables, int64_t max_len) {
   udm_decode_args *args = &b->args;
   if (bind_max_len(b, tables, max_len) < 0) return -1;
   if (bind_stride(b, tables, 0, args->max_len, &args->page_table_stride) < 0) return -1;
-  const int64_t pages =
-      ((int64_t)args->max_len + args->real_page_size - 1) / args->real_page_size;
+  const int64_t pages = ((int64_t)args->max_len + args->real_page_size - 1) / args->real_page_size;
   return bind_stride(b, tables, 1, pages, &args->real_page_table_stride);
 }
 
@@ -186,7 +185,8 @@ int bind_backends(binding *b, PyObject *metadata_list, int64_t *rows, int64_t ma
   for (int i = 0; i < (int)count; ++i) {
     tables.of[i][0].written = tables.of[i][1].written = false;
     /* borrowed, but an attribute may be code that changes the list */
-    PyObject *metadata = is_list ? PyList_GetItem(metadata_list, i) : PyTuple_GetItem(metadata_list, i);
+    PyObject *metadata =
+        is_list ? PyList_GetItem(metadata_list, i) : PyTuple_GetItem(metadata_list, i);
     if (!metadata) return -1;
     Py_INCREF(metadata);
     const int result = bind_backend(b, metadata, i, rows, &tables, keep_alive);

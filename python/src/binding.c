@@ -19,7 +19,9 @@ void binding_init(binding *b) {
   b->consumer = (stream_choice){false, NULL};
 }
 
-static udm_int_type int_type(const tensor *t) { return t->dtype.bits == 64 ? UDM_INT64 : UDM_INT32; }
+static udm_int_type int_type(const tensor *t) {
+  return t->dtype.bits == 64 ? UDM_INT64 : UDM_INT32;
+}
 
 static int read_input(binding *b, PyObject *object, const tensor_name *about, tensor *t) {
   if (tensor_read(object, about, b->consumer.stream, t) < 0) return -1;

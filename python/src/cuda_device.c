@@ -20,14 +20,14 @@ typedef int CUdevice;
 enum { CUDA_SUCCESS = 0, CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL = 9 };
 
 /* Functions of the driver that udm itself uses: exported name, parameters. */
-#define DRIVER_TABLE(X)                                              \
-  X(cuInit, (unsigned int flags))                                    \
-  X(cuDeviceGet, (CUdevice * device, int ordinal))                   \
+#define DRIVER_TABLE(X)                                               \
+  X(cuInit, (unsigned int flags))                                     \
+  X(cuDeviceGet, (CUdevice * device, int ordinal))                    \
   X(cuDevicePrimaryCtxRetain, (CUcontext * context, CUdevice device)) \
-  X(cuCtxGetCurrent, (CUcontext * context))                          \
-  X(cuCtxGetDevice, (CUdevice * device))                             \
-  X(cuCtxPushCurrent_v2, (CUcontext context))                        \
-  X(cuCtxPopCurrent_v2, (CUcontext * context))                       \
+  X(cuCtxGetCurrent, (CUcontext * context))                           \
+  X(cuCtxGetDevice, (CUdevice * device))                              \
+  X(cuCtxPushCurrent_v2, (CUcontext context))                         \
+  X(cuCtxPopCurrent_v2, (CUcontext * context))                        \
   X(cuGetErrorName, (CUresult error, const char **name))
 
 static struct {
@@ -57,10 +57,10 @@ static int raise_no_device(const char *function, CUresult result, int32_t device
 
 static int open_driver(void) {
   if (driver.ready) return 0;
-#define DRIVER_RESOLVE(name, parameters)                                                    \
-  {                                                                                         \
+#define DRIVER_RESOLVE(name, parameters)                                                     \
+  {                                                                                          \
     const udm_status status = udm_driver_symbol(NULL, #name, (void **)(void *)&driver.name); \
-    if (status != UDM_OK) return raise_status(status);                                      \
+    if (status != UDM_OK) return raise_status(status);                                       \
   }
   DRIVER_TABLE(DRIVER_RESOLVE)
 #undef DRIVER_RESOLVE

@@ -11,7 +11,7 @@ const char unified_decode_metadata_cuda_direct_doc[] =
     "unified_decode_metadata_cuda_direct(seq_lens, req_pool_indices, req_to_token, "
     "backend_metadata_list, nsa_index_topk, real_page_size, *, extent='row', max_len=None, "
     "stream=None)\n--\n\n"
-    "Fills the decode metadata of 1 to 3 backends in one kernel launch.\n\n"
+    "Fills the decode metadata of 1 to 8 backends in one kernel launch.\n\n"
     "seq_lens                int32 or int64 [bs]: tokens in the KV cache per request\n"
     "req_pool_indices        int32 or int64 [bs]: row of req_to_token per request\n"
     "req_to_token            int32 [requests, columns]: KV slot of every token\n"
@@ -49,8 +49,9 @@ const char unified_decode_metadata_cuda_doc[] =
     "backend_pointers            int64 [7, N]: row = output, in the order of the attributes of\n"
     "                            unified_decode_metadata_cuda_direct(); column = backend. 0 for a\n"
     "                            page_table_1 that is not written, and for real_page_table when\n"
-    "                            real_page_size is 1. On the CPU (N 1 to 3) it is read during the\n"
-    "                            call and nothing is copied; on the GPU (N 1 to 8) the kernel reads\n"
+    "                            real_page_size is 1. N is 1 to 8. On the CPU it is read during "
+    "the\n"
+    "                            call, and nothing is copied; on the GPU the kernel reads\n"
     "                            it, so it must live as long as a graph that recorded the call\n"
     "max_len_allocated           columns, and row stride, of page_table_1\n"
     "real_page_table_cols        columns of real_page_table\n"
@@ -77,8 +78,8 @@ static int launch_table(const udm_decode_args *args, int32_t device, CUdeviceptr
   bool pushed = false;
   const loaded_kernel *kernel = cuda_device_enter(device, &pushed);
   if (!kernel) return -1;
-  const int result = launched(
-      udm_decode_metadata_table(kernel->udm, args, pointers, pointers_stride, stream));
+  const int result =
+      launched(udm_decode_metadata_table(kernel->udm, args, pointers, pointers_stride, stream));
   cuda_device_leave(pushed);
   return result;
 }
@@ -175,8 +176,8 @@ static int bind_widths(binding *b, PyObject *const *values) {
   if (page_columns < pages || page_stride < pages) {
     PyErr_Format(PyExc_ValueError, "%s is %lld: %d tokens a request need at least %lld",
                  page_columns < pages ? "real_page_table_cols" : "real_page_table_dst_stride",
-                 (long long)(page_columns < pages ? page_columns : page_stride),
-                 (int)args->max_len, (long long)pages);
+                 (long long)(page_columns < pages ? page_columns : page_stride), (int)args->max_len,
+                 (long long)pages);
     return -1;
   }
   args->real_page_table_stride = page_stride;
@@ -186,14 +187,9 @@ static int bind_widths(binding *b, PyObject *const *values) {
 static const tensor_name pointers_name = {"backend_pointers", -1, NULL};
 
 /* In host memory: into the launch itself. */
-static int bind_host_pointers(binding *b, const tensor *t) {
+static void bind_host_pointers(binding *b, const tensor *t) {
   const int64_t *first = (const int64_t *)(uintptr_t)t->data;
   udm_decode_args *args = &b->args;
-  if (args->num_backends > UDM_MAX_DIRECT_BACKENDS) {
-    return raise_about(PyExc_NotImplementedError, &pointers_name,
-                       "on the CPU can have %d backends at most, not %d: copy it to the GPU",
-                       UDM_MAX_DIRECT_BACKENDS, (int)args->num_backends);
-  }
   for (int i = 0; i < args->num_backends; ++i) {
     CUdeviceptr *outputs = &args->backends[i].cache_seqlens; /* the first of seven */
     for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND; ++o) {
@@ -201,7 +197,6 @@ static int bind_host_pointers(binding *b, const tensor *t) {
     }
     if (args->real_page_size == 1) args->backends[i].real_page_table = 0;
   }
-  return 0;
 }
 
 static int read_pointers(binding *b, PyObject *object, tensor *t) {
@@ -222,7 +217,7 @@ static int launch_pointers(binding *b, PyObject *object, CUstream stream) {
   tensor t;
   if (read_pointers(b, object, &t) < 0) return -1;
   if (t.device.type == DLPACK_CPU || t.device.type == DLPACK_CUDA_HOST) {
-    if (bind_host_pointers(b, &t) < 0) return -1;
+    bind_host_pointers(b, &t);
     return launch_direct(&b->args, b->device, stream);
   }
   if (tensor_check_device(&t, &pointers_name, b->device) < 0) return -1;

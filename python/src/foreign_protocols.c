@@ -119,9 +119,9 @@ static PyObject *call_dlpack(PyObject *method, bool is_host, CUstream consumer) 
   PyObject *arguments = PyTuple_New(0);
   PyObject *keywords = arguments ? PyDict_New() : NULL;
   PyObject *version = keywords ? Py_BuildValue("(ii)", DLPACK_MAJOR, 0) : NULL;
-  PyObject *stream = version ? PyLong_FromUnsignedLongLong(
-                                   consumer ? (unsigned long long)(uintptr_t)consumer : 1)
-                             : NULL;
+  PyObject *stream =
+      version ? PyLong_FromUnsignedLongLong(consumer ? (unsigned long long)(uintptr_t)consumer : 1)
+              : NULL;
   PyObject *capsule = NULL;
   if (stream && (is_host || PyDict_SetItemString(keywords, "stream", stream) == 0) &&
       PyDict_SetItemString(keywords, "max_version", version) == 0) {

@@ -38,12 +38,8 @@ int set_dtype(const char *text, tensor *out) {
   static const struct {
     const char *prefix;
     dlpack_type_code code;
-  } kinds[] = {{"int", DLPACK_INT},
-               {"uint", DLPACK_UINT},
-               {"float", DLPACK_FLOAT},
-               {"bfloat", DLPACK_BFLOAT},
-               {"complex", DLPACK_COMPLEX},
-               {"bool", DLPACK_BOOL}};
+  } kinds[] = {{"int", DLPACK_INT},       {"uint", DLPACK_UINT},       {"float", DLPACK_FLOAT},
+               {"bfloat", DLPACK_BFLOAT}, {"complex", DLPACK_COMPLEX}, {"bool", DLPACK_BOOL}};
   const char *dot = strrchr(text, '.'); /* "torch.int32" */
   const char *name_only = dot ? dot + 1 : text;
   const size_t letters = strcspn(name_only, "0123456789");

@@ -57,9 +57,9 @@ static void list_methods(void) {
   methods[0] = (PyMethodDef){"unified_decode_metadata_cuda_direct",
                              as_method(unified_decode_metadata_cuda_direct), fast,
                              unified_decode_metadata_cuda_direct_doc};
-  methods[1] = (PyMethodDef){"unified_decode_metadata_cuda",
-                             as_method(unified_decode_metadata_cuda), fast,
-                             unified_decode_metadata_cuda_doc};
+  methods[1] =
+      (PyMethodDef){"unified_decode_metadata_cuda", as_method(unified_decode_metadata_cuda), fast,
+                    unified_decode_metadata_cuda_doc};
   methods[2] = (PyMethodDef){"prepare", as_method(prepare), fast, prepare_doc};
   methods[3] = (PyMethodDef){"library_finds_nvrtc", library_finds_nvrtc, METH_NOARGS,
                              library_finds_nvrtc_doc};

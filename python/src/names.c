@@ -9,7 +9,7 @@
 names name;
 
 int names_create(void) {
-#define NAME_INTERN(identifier, spelling)                    \
+#define NAME_INTERN(identifier, spelling)                 \
   name.identifier = PyUnicode_InternFromString(spelling); \
   if (!name.identifier) return -1;
   NAME_TABLE(NAME_INTERN)

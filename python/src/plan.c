@@ -15,8 +15,7 @@
 #include "decode.h"
 
 typedef struct plan {
-  PyObject_HEAD
-  binding bound; /* never changed once made: calls on several threads read it */
+  PyObject_HEAD binding bound; /* never changed once made: calls on several threads read it */
   long long max_batch_size;
   PyObject *tensors; /* kept alive; NULL until __init__ has succeeded */
 } plan;
@@ -24,7 +23,7 @@ typedef struct plan {
 static const char plan_doc[] =
     "Plan(metadata_list, req_to_token, nsa_index_topk, real_page_size, *, extent='row', "
     "max_len=None, max_batch_size=None)\n--\n\n"
-    "Binds the outputs of 1 to 3 backends once, so that plan(seq_lens, req_pool_indices) only\n"
+    "Binds the outputs of 1 to 8 backends once, so that plan(seq_lens, req_pool_indices) only\n"
     "reads two tensors and launches. For servers that call it every step, with the same metadata\n"
     "objects each time.\n\n"
     "metadata_list     as backend_metadata_list of unified_decode_metadata_cuda_direct(); its\n"
@@ -50,13 +49,12 @@ enum plan_argument {
   PLAN_ARGUMENTS
 };
 
-static const signature plan_signature = {
-    "Plan",
-    4,
-    4,
-    PLAN_ARGUMENTS,
-    {"metadata_list", "req_to_token", "nsa_index_topk", "real_page_size", "extent", "max_len",
-     "max_batch_size"}};
+static const signature plan_signature = {"Plan",
+                                         4,
+                                         4,
+                                         PLAN_ARGUMENTS,
+                                         {"metadata_list", "req_to_token", "nsa_index_topk",
+                                          "real_page_size", "extent", "max_len", "max_batch_size"}};
 
 static int bind(plan *self, PyObject *const *values) {
   int64_t max_len = -1;
@@ -86,8 +84,7 @@ static PyObject *plan_new(PyTypeObject *type, PyObject *arguments, PyObject *key
   if (!self) return NULL;
   self->tensors = PyList_New(0);
   bool pushed = false;
-  if (self->tensors && bind(self, values) == 0 &&
-      cuda_device_enter(self->bound.device, &pushed)) {
+  if (self->tensors && bind(self, values) == 0 && cuda_device_enter(self->bound.device, &pushed)) {
     cuda_device_leave(pushed);
     return (PyObject *)self;
   }
@@ -133,15 +130,15 @@ static PyObject *plan_repr(PyObject *object) {
   return PyUnicode_FromFormat(
       "<udm.Plan: %d backends, batch size up to %lld, %d tokens a request, pages of %d, "
       "CUDA device %d>",
-      (int)args->num_backends, self->max_batch_size, (int)args->max_len,
-      (int)args->real_page_size, (int)self->bound.device);
+      (int)args->num_backends, self->max_batch_size, (int)args->max_len, (int)args->real_page_size,
+      (int)self->bound.device);
 }
 
 #define BOUND(field) (Py_ssize_t) offsetof(plan, bound.field)
 
 static PyMemberDef plan_members[] = {
     {"device", T_INT, BOUND(device), READONLY, "number of the CUDA device"},
-    {"num_backends", T_INT, BOUND(args.num_backends), READONLY, "1 to 3"},
+    {"num_backends", T_INT, BOUND(args.num_backends), READONLY, "1 to 8"},
     {"max_len", T_INT, BOUND(args.max_len), READONLY, "tokens a request at most in page tables"},
     {"max_batch_size", T_LONGLONG, (Py_ssize_t)offsetof(plan, max_batch_size), READONLY,
      "requests a call at most"},

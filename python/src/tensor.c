@@ -61,13 +61,20 @@ int tensor_check_device(const tensor *t, const tensor_name *about, int32_t devic
 
 static const char *type_code_name(uint8_t code) {
   switch (code) {
-    case DLPACK_INT: return "int";
-    case DLPACK_UINT: return "uint";
-    case DLPACK_FLOAT: return "float";
-    case DLPACK_BFLOAT: return "bfloat";
-    case DLPACK_COMPLEX: return "complex";
-    case DLPACK_BOOL: return "bool";
-    default: return "type of another kind, bits ";
+    case DLPACK_INT:
+      return "int";
+    case DLPACK_UINT:
+      return "uint";
+    case DLPACK_FLOAT:
+      return "float";
+    case DLPACK_BFLOAT:
+      return "bfloat";
+    case DLPACK_COMPLEX:
+      return "complex";
+    case DLPACK_BOOL:
+      return "bool";
+    default:
+      return "type of another kind, bits ";
   }
 }
 

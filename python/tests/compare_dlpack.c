@@ -10,7 +10,7 @@
 #include "dlpack.h"
 
 #define SAME_SIZE(ours, theirs) _Static_assert(sizeof(ours) == sizeof(theirs), #theirs)
-#define SAME_FIELD(ours, field, theirs, their_field)                                  \
+#define SAME_FIELD(ours, field, theirs, their_field)                                    \
   _Static_assert(offsetof(ours, field) == offsetof(theirs, their_field), #their_field); \
   _Static_assert(sizeof(((ours *)0)->field) == sizeof(((theirs *)0)->their_field), #their_field)
 #define SAME_VALUE(ours, theirs) _Static_assert((ours) == (theirs), #theirs)
@@ -85,7 +85,7 @@ _Static_assert(sizeof(DLDeviceType) == sizeof(int32_t), "DLDeviceType");
 static const DLPackDLTensorFromPyObjectNoSync from_object = NULL;
 static const DLPackManagedTensorFromPyObjectNoSync managed_from_object = NULL;
 static const DLPackCurrentWorkStream work_stream = NULL;
-_Static_assert(_Generic(from_object, int (*)(void *, DLTensor *): 1), "from_object");
-_Static_assert(_Generic(managed_from_object, int (*)(void *, DLManagedTensorVersioned **): 1),
+_Static_assert(_Generic(from_object, int (*)(void *, DLTensor *) : 1), "from_object");
+_Static_assert(_Generic(managed_from_object, int (*)(void *, DLManagedTensorVersioned **) : 1),
                "managed_from_object");
-_Static_assert(_Generic(work_stream, int (*)(DLDeviceType, int32_t, void **): 1), "work_stream");
+_Static_assert(_Generic(work_stream, int (*)(DLDeviceType, int32_t, void **) : 1), "work_stream");

@@ -45,7 +45,7 @@ static void check(case_runner *runner, decode_case *c, CUgraphExec exec, int ste
 }
 
 /* A node is made for one case, replayed, then set to other cases of other sizes and replayed. */
-static void add_replay_and_update(const gpu_session *session, bool table) {
+static void add_replay_and_update(const gpu_session *session, bool table, int32_t backends) {
   enum { CASES = 4, STEPS = 5 };
   static const int32_t batch_sizes[CASES] = {24, 1, 300, 0};
   const cuda_driver *driver = &session->driver;
@@ -61,6 +61,7 @@ static void add_replay_and_update(const gpu_session *session, bool table) {
     udm_kernel_launch launch = UDM_KERNEL_LAUNCH_INIT;
     request.seed = 700 + (uint64_t)i;
     request.table = table;
+    request.num_backends = backends;
     request.batch_size = batch_sizes[i];
     request.max_len = 700;
     runners[i] = empty;
@@ -86,18 +87,25 @@ static void add_replay_and_update(const gpu_session *session, bool table) {
 }
 
 static void direct_node_replays_and_is_updated(void **state) {
-  add_replay_and_update(*state, false);
+  add_replay_and_update(*state, false, 3);
 }
 
-static void table_node_replays_and_is_updated(void **state) { add_replay_and_update(*state, true); }
+static void node_of_eight_backends_replays_and_is_updated(void **state) {
+  add_replay_and_update(*state, false, UDM_MAX_DIRECT_BACKENDS);
+}
+
+static void table_node_replays_and_is_updated(void **state) {
+  add_replay_and_update(*state, true, -1);
+}
 
 static void wrong_arguments_are_named(void **state) {
   const gpu_session *session = *state;
   udm_decode_args args = UDM_DECODE_ARGS_INIT;
   udm_kernel_launch launch = UDM_KERNEL_LAUNCH_INIT;
-  args.num_backends = 4;
+  args.num_backends = UDM_MAX_DIRECT_BACKENDS + 1;
   assert_int_equal(udm_prepare_direct(session->udm, &args, &launch), UDM_ERROR_INVALID_ARGUMENT);
   assert_non_null(strstr(udm_last_error(), "num_backends"));
+  args.num_backends = 4;
   assert_null(launch.function);
   assert_int_equal(udm_prepare_direct(NULL, &args, &launch), UDM_ERROR_INVALID_ARGUMENT);
   assert_non_null(strstr(udm_last_error(), "ctx"));
@@ -115,6 +123,7 @@ static void wrong_arguments_are_named(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(direct_node_replays_and_is_updated),
+      cmocka_unit_test(node_of_eight_backends_replays_and_is_updated),
       cmocka_unit_test(table_node_replays_and_is_updated),
       cmocka_unit_test(wrong_arguments_are_named),
   };

@@ -65,18 +65,20 @@ bool decode_launch_direct(const udm_decode_args *args, host_kernel_dim3 grid, ui
                           char *text) {
   udm_decode_args copy = *args;
   CUdeviceptr pointers[UDM_MAX_DIRECT_BACKENDS * UDM_OUTPUTS_PER_BACKEND] = {0};
-  void *parameters[34];
+  void *parameters[69];
+  const bool few = copy.num_backends <= 3; /* then the kernel takes three backends, else eight */
   launch_scalars derived;
   size_t count = 0;
   memcpy(pointers, copy.backends, (size_t)copy.num_backends * sizeof copy.backends[0]);
   parameters[count++] = &copy.seq_lens;
   parameters[count++] = &copy.req_pool_indices;
   parameters[count++] = &copy.req_to_token;
-  for (size_t p = 0; p < sizeof pointers / sizeof pointers[0]; ++p) {
+  for (size_t p = 0; p < (few ? 3u : 8u) * UDM_OUTPUTS_PER_BACKEND; ++p) {
     parameters[count++] = &pointers[p];
   }
   append_scalars(parameters, count, &copy, &derived);
-  return launch("udm_decode_metadata_direct", parameters, grid, seed, text);
+  return launch(few ? "udm_decode_metadata_direct" : "udm_decode_metadata_direct8", parameters,
+                grid, seed, text);
 }
 
 bool decode_launch_table(const udm_decode_args *args, CUdeviceptr backend_pointers,

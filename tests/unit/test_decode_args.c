@@ -84,7 +84,7 @@ static void test_scalars(void **state) {
   REFUSES(batch_size, -1);
   REFUSES(max_len, -1);
   REFUSES(num_backends, 0);
-  REFUSES(num_backends, 4);
+  REFUSES(num_backends, UDM_MAX_DIRECT_BACKENDS + 1);
   REFUSES(num_backends, -3);
   REFUSES(nsa_index_topk, -1);
   REFUSES(real_page_size, 0);

@@ -39,7 +39,7 @@ def by_pointers(case, pointers, wrap=ExchangeTensor, **keywords):
 
 
 @pytest.mark.parametrize("page_size", [1, 16, 64])
-@pytest.mark.parametrize("backends", [1, 2, 3])
+@pytest.mark.parametrize("backends", [1, 2, 3, 4, 8])
 @pytest.mark.parametrize("batch_size", [0, 1, 2, 7, 33, 300])
 def test_direct(driver, batch_size, backends, page_size):
     case = DecodeCase(batch_size, backends, page_size, seed=batch_size)
@@ -153,7 +153,7 @@ def test_aliases_of_a_framework(driver):
 
 
 @pytest.mark.parametrize("page_size", [1, 64])
-@pytest.mark.parametrize("backends", [1, 2, 3])
+@pytest.mark.parametrize("backends", range(1, 9))
 def test_pointers_on_the_cpu(driver, backends, page_size):
     case = DecodeCase(20, backends, page_size)
     pointers = DataPtrTensor(case.pointers(), device="cpu")
@@ -186,9 +186,10 @@ def test_pointers_with_a_null_page_table(driver):
     case.check(expected)
 
 
+@pytest.mark.parametrize("backends", [3, 8])
 @pytest.mark.parametrize("page_size", [1, 16])
-def test_plan(driver, page_size):
-    case = DecodeCase(17, page_size=page_size)
+def test_plan(driver, page_size, backends):
+    case = DecodeCase(17, backends, page_size)
     seq_lens, req_pool_indices, req_to_token = inputs(case, ExchangeTensor)
     plan = udm.Plan(wrap_backends(case, ExchangeTensor), req_to_token, case.topk, page_size)
     for _ in range(5):

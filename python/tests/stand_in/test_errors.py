@@ -223,8 +223,8 @@ def test_no_tensors(call):
 
 
 def test_number_of_backends(call):
-    call.metadata = call.metadata[:1] * 4
-    fails(call, ValueError, "backend_metadata_list has 4 backends: it must have 1 to 3")
+    call.metadata = call.metadata[:1] * 9
+    fails(call, ValueError, "backend_metadata_list has 9 backends: it must have 1 to 8")
     call.metadata = []
     fails(call, ValueError, "backend_metadata_list has 0 backends")
     call.metadata = SimpleNamespace()
