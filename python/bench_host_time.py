@@ -11,6 +11,7 @@ import gc
 import json
 import pathlib
 import platform
+import shutil
 import statistics
 import subprocess
 import tempfile
@@ -54,7 +55,8 @@ class RawLaunch:
         source = pathlib.Path(__file__).with_name("bench_host_time.c")
         self.folder = tempfile.TemporaryDirectory()
         library = f"{self.folder.name}/loop.so"
-        subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", library, source], check=True)
+        compiler = next(filter(shutil.which, ("cc", "gcc", "clang")), "cc")
+        subprocess.run([compiler, "-O2", "-shared", "-fPIC", "-o", library, source], check=True)
         self.driver = ctypes.CDLL("libcuda.so.1")
         self.loop = ctypes.CDLL(library).time_raw_launches
         self.loop.restype = ctypes.c_double

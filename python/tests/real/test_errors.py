@@ -40,7 +40,7 @@ def test_every_exception(torch):
         fails(ValueError, "overlap", **{name: lambda t: t[:1].expand(5, -1)})
     fails(ValueError, "seq_lens has stride 2", seq_lens=lambda t: torch.stack((t, t), -1)[:, 0])
     fails(ValueError, "req_pool_indices has 4", req_pool_indices=lambda t: t[:-1])
-    fails(ValueError, "columns", req_to_token=lambda t: t.T)
+    fails(ValueError, "column to column", req_to_token=lambda t: t.T)
 
 
 def test_pointer_exceptions(torch):

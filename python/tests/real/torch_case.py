@@ -36,7 +36,7 @@ class TorchCase:
         device="cuda",
         seed=0,
     ):
-        self.generator = torch.Generator().manual_seed(seed)
+        self.generator = torch.Generator(device).manual_seed(seed)
         self.bs, self.page_size, self.topk = bs, page_size, topk
         self.max_len, self.extent, self.device = max_len, extent, device
         self.req_to_token = self.noise(bs + 3, max_len + padding, low=0)[:, :max_len]
@@ -76,15 +76,17 @@ class TorchCase:
         return tensor
 
     def noise(self, *shape, low=-(1 << 31)):
-        noise = torch.randint(low, (1 << 31) - 1, shape, generator=self.generator)
-        return noise.to(torch.int32).to(self.device)
+        noise = torch.randint(
+            low, (1 << 31) - 1, shape, generator=self.generator, device=self.device
+        )
+        return noise.to(torch.int32)
 
     def draw_lengths(self):
-        lengths = torch.randint(1, self.max_len + 1, (self.bs,), generator=self.generator)
-        lengths[torch.rand(self.bs, generator=self.generator) < 0.15] = 0
-        rows = torch.randperm(self.bs + 3, generator=self.generator)[: self.bs]
-        self.seq_lens.copy_(lengths)
-        self.req_pool_indices.copy_(rows)
+        """New inputs in place; some lengths are 0, as of padding."""
+        random = {"generator": self.generator, "device": self.device}
+        lengths = torch.randint(1, self.max_len + 1, (self.bs,), **random)
+        self.seq_lens.copy_(torch.where(torch.rand(self.bs, **random) < 0.15, 0, lengths))
+        self.req_pool_indices.copy_(torch.randperm(self.bs + 3, **random)[: self.bs])
 
     def eager(self, metadata):
         """The formulas, in place. For extent 'row' the stale tail of each row is put back."""
