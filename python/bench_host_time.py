@@ -62,10 +62,11 @@ class RawLaunch:
         self.loop.restype = ctypes.c_double
         widths = [64] * POINTERS + [32] * INTEGERS + [64] * LONGS
         parameters = ",".join(f".param .u{width} p{i}" for i, width in enumerate(widths))
-        ptx = f".version 7.0\n.target sm_70\n.address_size 64\n.visible .entry e({parameters}){{ret;}}"
+        ptx = ".version 7.0\n.target sm_70\n.address_size 64\n"
+        ptx += f".visible .entry empty({parameters}) {{ ret; }}"
         self.module, self.function = ctypes.c_void_p(), ctypes.c_void_p()
         self.do("cuModuleLoadData", ctypes.byref(self.module), ptx.encode())
-        self.do("cuModuleGetFunction", ctypes.byref(self.function), self.module, b"e")
+        self.do("cuModuleGetFunction", ctypes.byref(self.function), self.module, b"empty")
         self.values = [ctypes.c_uint64(0) for _ in widths]
         self.parameters = (ctypes.c_void_p * len(widths))(*map(ctypes.addressof, self.values))
         self.stream = ctypes.c_void_p(stream)

@@ -16,7 +16,7 @@ kernel. Tensors of PyTorch, CuPy, JAX and others are taken as they are; none of 
 """
 
 from udm import _udm
-from udm._udm import *  # noqa: F403: the exceptions, one for each status of the library
+from udm._udm import *  # noqa: F403 (the exceptions, one for each status)
 from udm._udm import (
     Error,
     Plan,

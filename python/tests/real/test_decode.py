@@ -29,9 +29,7 @@ def by_pointers(case, device="cpu"):
 
 
 def by_plan(case):
-    plan = udm.Plan(
-        case.metadata, case.req_to_token, case.topk, case.page_size, extent=case.extent
-    )
+    plan = udm.Plan(case.metadata, case.req_to_token, case.topk, case.page_size, extent=case.extent)
     plan(case.seq_lens, case.req_pool_indices)
 
 

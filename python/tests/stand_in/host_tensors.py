@@ -202,4 +202,3 @@ def wrap_backends(case, wrap, spelling=str):
 
 def inputs(case, wrap):
     return wrap(case.seq_lens), wrap(case.req_pool_indices), wrap(case.req_to_token)
-

@@ -19,7 +19,11 @@ def run(driver, case, call):
 
 def direct(case, wrap=ExchangeTensor, spelling=str, **keywords):
     udm.unified_decode_metadata_cuda_direct(
-        *inputs(case, wrap), wrap_backends(case, wrap, spelling), case.topk, case.page_size, **keywords
+        *inputs(case, wrap),
+        wrap_backends(case, wrap, spelling),
+        case.topk,
+        case.page_size,
+        **keywords,
     )
 
 

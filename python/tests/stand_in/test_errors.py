@@ -174,7 +174,10 @@ def test_output_too_short(call, attribute):
     setattr(call.metadata[1], attribute, wrap(array[:-1]))
     needed = BS + 1 if "cu_seqlens" in attribute else BS
     fails(
-        call, ValueError, f"backend_metadata_list[1].{attribute} has {needed - 1}", f"least {needed}"
+        call,
+        ValueError,
+        f"backend_metadata_list[1].{attribute} has {needed - 1}",
+        f"least {needed}",
     )
 
 
