@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "progress.h"
 
 enum { kMessageSize = 9216 }; /* holds a whole udm_last_error() */
 
@@ -30,7 +31,10 @@ void output_error(const char *format, ...) {
   vsnprintf(message, sizeof(message), format, arguments);
   va_end(arguments);
   hide_control_characters(message);
+  flockfile(stderr);
+  progress_wipe();
   fprintf(stderr, "udm: %s\n", message);
+  funlockfile(stderr);
 }
 
 json_t *output_text(const char *text) {
