@@ -17,6 +17,9 @@
 /* One message on stderr, "udm: " before it and a newline after it. */
 void output_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* The latest message of output_error(), "" before the first. */
+const char *output_last_error(void);
+
 /*
  * A JSON string of any text: bytes that are no UTF-8, which paths may have,
  * become "?". JSON null without memory.

@@ -141,6 +141,10 @@ static bool is_kind(int descriptor, mode_t kind) {
 }
 
 static FILE *open_file(const char *path, char *error, size_t size) {
+  if (path[0] == '\0') {
+    snprintf(error, size, "TRACE is empty: give the path of a request trace");
+    return NULL;
+  }
   const int descriptor = open_descriptor(path);
   FILE *file = descriptor < 0 ? NULL : fdopen(descriptor, "r");
   if (!file) {
