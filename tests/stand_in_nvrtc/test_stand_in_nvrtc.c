@@ -42,7 +42,7 @@ static udm_status compile(const struct nvrtc *nvrtc, const char *text, const cha
   char option[64];
   const char *const options[] = {option};
   snprintf(option, sizeof option, "--gpu-architecture=%s", target);
-  return udm_nvrtc_compile(nvrtc, text, "source.cu", 1, options, cubin, size);
+  return udm_nvrtc_compile(nvrtc, text, "source.cu", 1, options, cubin, size, NULL);
 }
 
 static void it_is_what_the_environment_says(void **state) {
