@@ -1,22 +1,18 @@
 /*
- * test_cold_start.c: many processes, or many threads, that start together with a
- * cold cache make one compile, and each gets a good image.
+ * test_cold_start.c: many processes that start together with a cold cache make
+ * one compile, and each gets a good image.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cache_fixture.h"
-#include "case_runner.h"
-#include "gpu_session.h"
 #include "processes.h"
 #include "temporary_folder.h"
 
-enum { PROCESSES = 16, THREADS = 32, LINE_SIZE = 16384 };
+enum { PROCESSES = 16, LINE_SIZE = 16384 };
 
 /* Of all the processes together. */
 struct sums {
@@ -156,92 +152,6 @@ static void test_processes_with_the_real_nvrtc(void **state) {
   assert_int_equal(sums.bad, 0);
 }
 
-struct worker {
-  const gpu_session *session;
-  CUcontext context;
-  pthread_barrier_t *together;
-  uint64_t seed;
-  const char *problem;
-};
-
-static const char *launch(const struct worker *worker, udm_context *udm, CUstream stream) {
-  char text[DECODE_CASE_TEXT_SIZE];
-  bool matches = false;
-  const char *problem = NULL;
-  decode_case *c = NULL;
-  decode_case_request request = DECODE_CASE_REQUEST_INIT;
-  case_runner runner = CASE_RUNNER_INIT(&worker->session->driver, udm, stream);
-  request.seed = worker->seed;
-  request.batch_size = 3;
-  if (decode_case_create(&request, &c) != UDM_OK) return "no decode case";
-  if (!case_runner_upload(&runner, c) || !case_runner_launch(&runner, c) ||
-      !case_runner_compare(&runner, c, &matches, text, sizeof text)) {
-    problem = "the launch failed";
-  } else if (!matches) {
-    problem = "wrong outputs";
-  }
-  case_runner_release(&runner);
-  decode_case_destroy(c);
-  return problem;
-}
-
-static void *create_and_launch(void *user_data) {
-  struct worker *worker = user_data;
-  const cuda_driver *driver = &worker->session->driver;
-  udm_context *udm = NULL;
-  CUstream stream = NULL;
-  driver->cuCtxSetCurrent(worker->context);
-  pthread_barrier_wait(worker->together);
-  if (udm_create(NULL, &udm) != UDM_OK) {
-    worker->problem = strdup(udm_last_error()); /* it is this thread's own */
-  } else if (driver->cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING) != 0) {
-    worker->problem = "no stream";
-  } else {
-    worker->problem = launch(worker, udm, stream);
-  }
-  if (stream) driver->cuStreamDestroy_v2(stream);
-  udm_destroy(udm);
-  return NULL;
-}
-
-static void run_threads(const gpu_session *session, CUcontext context) {
-  static struct worker workers[THREADS];
-  pthread_t threads[THREADS];
-  pthread_barrier_t together;
-  assert_int_equal(pthread_barrier_init(&together, NULL, THREADS), 0);
-  for (int t = 0; t < THREADS; ++t) {
-    workers[t] = (struct worker){session, context, &together, (uint64_t)t + 1, NULL};
-    assert_int_equal(pthread_create(&threads[t], NULL, create_and_launch, &workers[t]), 0);
-  }
-  for (int t = 0; t < THREADS; ++t) pthread_join(threads[t], NULL);
-  pthread_barrier_destroy(&together);
-  for (int t = 0; t < THREADS; ++t) {
-    if (workers[t].problem) fail_msg("thread %d: %s", t, workers[t].problem);
-  }
-}
-
-/* ThreadSanitizer watches this one. */
-static void test_threads_that_create_and_launch(void **state) {
-  char error[9216];
-  gpu_session session;
-  udm_cache_counters before;
-  udm_cache_counters counted;
-  if (!gpu_session_open(&session, NULL, 0, error, sizeof error)) fail_msg("%s", error);
-  clear_cache();
-  remove(path_in(*state, "compiles"));
-  setenv("UDM_STAND_IN_NVRTC_DELAY_MS", "100", 1);
-  take_counters(&before);
-  run_threads(&session, session.context);
-  take_counters(&counted);
-  subtract_counters(&counted, &before);
-  assert_int_equal(count_compiles(*state), 1);
-  assert_int_equal(counted.compiles, 1);
-  assert_int_equal(counted.publishes, 1);
-  assert_int_equal(counted.hits_writable, THREADS - 1);
-  assert_int_equal(counted.lock_timeouts + counted.lock_failures, 0);
-  gpu_session_close(&session);
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
       CACHE_TEST(test_processes_that_create),
@@ -250,7 +160,6 @@ int main(void) {
       CACHE_TEST(test_processes_whose_compile_is_quick),
       CACHE_TEST(test_processes_whose_compile_fails),
       CACHE_TEST(test_processes_with_the_real_nvrtc),
-      CACHE_TEST(test_threads_that_create_and_launch),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
