@@ -151,16 +151,19 @@ static const char *load_entry(const struct cache_layer *layer, int folder, const
   return problem;
 }
 
-/* Only what was read: a file that could not be read just now may be a good one. */
+/* Not a file that could not be read just now: it may be a good one. */
 static void repair(const struct lookup *lookup, const struct cache_layer *layer, int folder,
                    const char *name, const struct cache_file *file, const char *path) {
-  if (!layer->writable || !file->bytes || !(lookup->flags & CACHE_LOOKUP_REPAIR)) return;
+  if (!layer->writable || !(lookup->flags & CACHE_LOOKUP_REPAIR)) return;
+  if (!file->bytes && !udm_cache_file_is_no_entry(&file->status)) return;
   char text[UDM_ERRNO_TEXT_SIZE];
   const char *outcome = "another process uses it or has replaced it";
   switch (udm_cache_file_remove(folder, name, &file->status, false)) {
     case CACHE_REMOVED:
       udm_count(repairs);
-      outcome = "removed";
+      outcome = S_ISDIR(file->status.st_mode)
+                    ? "a folder, removed, or when not empty renamed to end in .folder-<inode>"
+                    : "removed";
       break;
     case CACHE_REMOVAL_FAILED:
       outcome = udm_errno_text(errno, text);
