@@ -42,6 +42,17 @@ int cache_fixture_open(void **state) {
 
 int cache_fixture_close(void **state) { return remove_temporary_folder(state); }
 
+const char *set_variable(const char *name) {
+  const char *value = getenv(name);
+  if (!value) {
+    printf("%s is not set\n", name);
+    abort();
+  }
+  return value;
+}
+
+const char *cache_folder(void) { return set_variable("UDM_CACHE_DIR"); }
+
 void use_stand_in_device(void) {
   cuda_driver driver;
   CUdevice device = 0;
@@ -130,7 +141,7 @@ static bool ends_with(const char *text, const char *ending) {
 /* Calls with each file's path, and returns how many there were. */
 static int for_each_file(const char *ending, void (*visit)(const char *path, long number),
                          long number) {
-  const char *folder = getenv("UDM_CACHE_DIR");
+  const char *folder = cache_folder();
   char path[2 * UDM_PATH_SIZE];
   int count = 0;
   DIR *listing = opendir(folder);
@@ -162,7 +173,7 @@ static int remove_one(const char *path, const struct stat *status, int type, str
   return remove(path);
 }
 
-void clear_cache(void) { nftw(getenv("UDM_CACHE_DIR"), remove_one, 16, FTW_DEPTH | FTW_PHYS); }
+void clear_cache(void) { nftw(cache_folder(), remove_one, 16, FTW_DEPTH | FTW_PHYS); }
 
 int count_compiles(const char *folder) {
   int lines = 0;

@@ -27,6 +27,10 @@ int cache_fixture_close(void **state);
 #define CACHE_TEST(test) \
   cmocka_unit_test_setup_teardown(test, cache_fixture_open, cache_fixture_close)
 
+/* The environment's value, which CTest or the fixture has set. */
+const char *set_variable(const char *name);
+const char *cache_folder(void); /* UDM_CACHE_DIR */
+
 /* Makes a context of the stand-in driver current on this thread; it stays. */
 void use_stand_in_device(void);
 

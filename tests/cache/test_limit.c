@@ -140,7 +140,7 @@ static void test_a_giant_goes_first(void **state) {
   (void)state;
   prewarm_arch(80, good);
   set_last_used(good, 10000);
-  snprintf(path, sizeof path, "%s/sm_75-giant.cubin", getenv("UDM_CACHE_DIR"));
+  snprintf(path, sizeof path, "%s/sm_75-giant.cubin", cache_folder());
   const int file = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
   assert_true(file >= 0);
   assert_int_equal(ftruncate(file, (off_t)1 << 40), 0);

@@ -27,7 +27,7 @@ enum { PROCESSES = 8, LINE_SIZE = 16384 };
 
 static struct create_result result;
 
-static const char *cache_file(const char *name) { return path_in(getenv("UDM_CACHE_DIR"), name); }
+static const char *cache_file(const char *name) { return path_in(cache_folder(), name); }
 
 static void create_without_locks(const char *folder) {
   (void)folder;
@@ -163,7 +163,7 @@ static bool has_lock_file_open(pid_t process) {
 /* While a holder lives, a process that has the lock file open waits for it. */
 static void start_waiter(struct process *waiter) {
   const struct timespec pause = {0, 1000000};
-  const char *const arguments[] = {getenv("CACHE_PROCESS"), "create", NULL};
+  const char *const arguments[] = {set_variable("CACHE_PROCESS"), "create", NULL};
   process_start(waiter, arguments);
   for (int i = 0; i < 60000 && !has_lock_file_open(waiter->id); ++i) nanosleep(&pause, NULL);
 }
