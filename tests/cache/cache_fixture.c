@@ -8,9 +8,11 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -206,11 +208,17 @@ _Noreturn void child_cannot(const char *reason) {
   _exit(CHILD_CANNOT);
 }
 
-void run_in_child(void (*work)(const char *folder), const char *folder) {
-  int status = -1;
+pid_t fork_child(void) {
   fflush(stdout);
   const pid_t child = fork();
   assert_true(child >= 0);
+  if (child == 0) prctl(PR_SET_PDEATHSIG, SIGKILL);
+  return child;
+}
+
+void run_in_child(void (*work)(const char *folder), const char *folder) {
+  int status = -1;
+  const pid_t child = fork_child();
   if (child == 0) {
     work(folder);
     fflush(stdout);

@@ -9,6 +9,7 @@
 #define UDM_TESTS_CACHE_FIXTURE_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "cmocka_headers.h"
 #include "udm.h"
@@ -75,6 +76,9 @@ void clear_cache(void);
 int count_compiles(const char *folder);
 
 int count_open_files(void);
+
+/* fork() of a child that ends with this process, even one that is stopped. */
+pid_t fork_child(void);
 
 /*
  * Runs work in a child process and fails the test unless the child exits with 0;

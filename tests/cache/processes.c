@@ -6,10 +6,12 @@
 #include "processes.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,6 +24,7 @@ void process_start(struct process *process, const char *const arguments[]) {
   process->id = fork();
   assert_true(process->id >= 0);
   if (process->id == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     char *copies[16] = {NULL}; /* execvp() wants them without const, and changes nothing */
     for (int i = 0; arguments[i] && i < 15; ++i) copies[i] = strdup(arguments[i]);
     dup2(ends[1], STDOUT_FILENO);

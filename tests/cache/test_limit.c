@@ -91,9 +91,7 @@ static void test_use_counts_not_age(void **state) {
 static pid_t stop_while_reading(void) {
   static const struct fault_plan plan = {FAULT_STOP, 0, "read", 1, false};
   int status = 0;
-  fflush(stdout);
-  const pid_t child = fork();
-  assert_true(child >= 0);
+  const pid_t child = fork_child();
   if (child == 0) {
     setenv("UDM_NO_COMPILE", "1", 1);
     faults_arm(&plan);

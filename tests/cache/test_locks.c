@@ -43,10 +43,8 @@ static void start_without_locks(const char *folder) {
   pid_t children[PROCESSES];
   struct cache_contents contents;
   setenv("UDM_STAND_IN_NVRTC_DELAY_MS", "200", 1);
-  fflush(stdout);
   for (int p = 0; p < PROCESSES; ++p) {
-    children[p] = fork();
-    assert_true(children[p] >= 0);
+    children[p] = fork_child();
     if (children[p] == 0) {
       create_without_locks(folder);
       fflush(stdout);
@@ -93,9 +91,7 @@ static void test_locks_that_everyone_gets(void **state) {
 static pid_t start_holder(void) {
   static const struct fault_plan plan = {FAULT_STOP, 0, "fsync", 1, false};
   int status = 0;
-  fflush(stdout);
-  const pid_t holder = fork();
-  assert_true(holder >= 0);
+  const pid_t holder = fork_child();
   if (holder == 0) {
     faults_arm(&plan);
     create_once(&result);
@@ -262,8 +258,7 @@ static void test_a_forked_child_keeps_no_lock(void **state) {
   (void)state;
   assert_int_equal(udm_settings_resolve(NULL, &settings), UDM_OK);
   assert_int_equal(udm_cache_lock_key(&settings, &key, &lock), CACHE_LOCKED);
-  const pid_t child = fork();
-  assert_true(child >= 0);
+  const pid_t child = fork_child();
   if (child == 0) {
     for (;;) pause();
   }
