@@ -103,6 +103,23 @@ static void test_a_warm_start(void **state) {
   try_every_call(FEW_ERRORS, prepare_entry, false);
 }
 
+/* Another process has removed it since the folder was listed: that is no damage. */
+static void test_an_entry_that_vanishes(void **state) {
+  struct cache_contents contents;
+  const struct fault_plan vanishes = {FAULT_ERROR, ENOENT, "openat", 1, false};
+  const struct fault_plan vanishes_from_list = {FAULT_ERROR, ENOENT, "openat", 1, true};
+  (void)state;
+  prewarm(NULL);
+  assert_true(create_with_fault(&vanishes));
+  assert_created(&result, UDM_IMAGE_CACHE); /* the second look, under the lock, finds it */
+  assert_int_equal(result.counted.misses_no_entry, 1);
+  assert_int_equal(result.counted.misses_damaged + result.counted.repairs, 0);
+  faults_arm(&vanishes_from_list);
+  look_at_cache(&contents);
+  assert_int_equal(faults_disarm(), 1);
+  assert_int_equal(contents.bad, 0);
+}
+
 static void prepare_damaged_entry(void) {
   char path[UDM_PATH_SIZE];
   prewarm(path);
@@ -208,6 +225,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       CACHE_TEST(test_a_cold_start),
       CACHE_TEST(test_a_warm_start),
+      CACHE_TEST(test_an_entry_that_vanishes),
       CACHE_TEST(test_a_start_over_a_damaged_entry),
       CACHE_TEST(test_a_start_over_a_folder_in_the_way),
       CACHE_TEST(test_calls_that_fail_for_good),
