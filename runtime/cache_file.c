@@ -68,6 +68,7 @@ const char *udm_cache_file_read(const struct cache_layer *layer, int folder, con
   const int descriptor = open_for_reading(folder, name);
   if (descriptor < 0) {
     const int error = errno;
+    file->missing = error == ENOENT;
     problem = error == ELOOP ? "it is a symbolic link, which is not followed"
                              : udm_errno_text(error, text);
     if (fstatat(folder, name, &file->status, AT_SYMLINK_NOFOLLOW) != 0) {

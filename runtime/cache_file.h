@@ -18,6 +18,7 @@ struct cache_file {
   unsigned char *bytes; /* the caller frees them */
   size_t size;
   struct stat status; /* all 0 when the file could not even be looked at */
+  bool missing;       /* there is none: another process has removed it */
 };
 
 /*

@@ -75,6 +75,7 @@ static enum cache_verdict offer_cached(void *user_data, const struct cache_hit *
                         hit->writable ? UDM_IMAGE_CACHE : UDM_IMAGE_READ_ONLY_LAYER, ""};
   snprintf(image.origin, sizeof image.origin, "%s", hit->path);
   offer(cached->climb, &image);
+  if (cached->climb->broken != UDM_OK) return CACHE_GIVE_UP;
   return cached->climb->refused ? CACHE_REFUSED : CACHE_STOP;
 }
 

@@ -8,9 +8,11 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -41,6 +43,17 @@ int cache_fixture_open(void **state) {
 }
 
 int cache_fixture_close(void **state) { return remove_temporary_folder(state); }
+
+const char *set_variable(const char *name) {
+  const char *value = getenv(name);
+  if (!value) {
+    printf("%s is not set\n", name);
+    abort();
+  }
+  return value;
+}
+
+const char *cache_folder(void) { return set_variable("UDM_CACHE_DIR"); }
 
 void use_stand_in_device(void) {
   cuda_driver driver;
@@ -130,7 +143,7 @@ static bool ends_with(const char *text, const char *ending) {
 /* Calls with each file's path, and returns how many there were. */
 static int for_each_file(const char *ending, void (*visit)(const char *path, long number),
                          long number) {
-  const char *folder = getenv("UDM_CACHE_DIR");
+  const char *folder = cache_folder();
   char path[2 * UDM_PATH_SIZE];
   int count = 0;
   DIR *listing = opendir(folder);
@@ -162,7 +175,7 @@ static int remove_one(const char *path, const struct stat *status, int type, str
   return remove(path);
 }
 
-void clear_cache(void) { nftw(getenv("UDM_CACHE_DIR"), remove_one, 16, FTW_DEPTH | FTW_PHYS); }
+void clear_cache(void) { nftw(cache_folder(), remove_one, 16, FTW_DEPTH | FTW_PHYS); }
 
 int count_compiles(const char *folder) {
   int lines = 0;
@@ -195,11 +208,17 @@ _Noreturn void child_cannot(const char *reason) {
   _exit(CHILD_CANNOT);
 }
 
-void run_in_child(void (*work)(const char *folder), const char *folder) {
-  int status = -1;
+pid_t fork_child(void) {
   fflush(stdout);
   const pid_t child = fork();
   assert_true(child >= 0);
+  if (child == 0) prctl(PR_SET_PDEATHSIG, SIGKILL);
+  return child;
+}
+
+void run_in_child(void (*work)(const char *folder), const char *folder) {
+  int status = -1;
+  const pid_t child = fork_child();
   if (child == 0) {
     work(folder);
     fflush(stdout);

@@ -9,6 +9,7 @@
 #define UDM_TESTS_CACHE_FIXTURE_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "cmocka_headers.h"
 #include "udm.h"
@@ -26,6 +27,10 @@ int cache_fixture_close(void **state);
 
 #define CACHE_TEST(test) \
   cmocka_unit_test_setup_teardown(test, cache_fixture_open, cache_fixture_close)
+
+/* The environment's value, which CTest or the fixture has set. */
+const char *set_variable(const char *name);
+const char *cache_folder(void); /* UDM_CACHE_DIR */
 
 /* Makes a context of the stand-in driver current on this thread; it stays. */
 void use_stand_in_device(void);
@@ -71,6 +76,9 @@ void clear_cache(void);
 int count_compiles(const char *folder);
 
 int count_open_files(void);
+
+/* fork() of a child that ends with this process, even one that is stopped. */
+pid_t fork_child(void);
 
 /*
  * Runs work in a child process and fails the test unless the child exits with 0;

@@ -23,6 +23,7 @@ static long count;
 static const char *befell;
 static enum lock_behaviour locks;
 static int lock_error;
+static bool skips_fsync;
 
 void faults_arm(const struct fault_plan *new_plan) {
   plan = *new_plan;
@@ -37,6 +38,8 @@ long faults_disarm(void) {
 }
 
 const char *faults_befell(void) { return befell; }
+
+void faults_skip_fsync(void) { skips_fsync = true; }
 
 void faults_set_locks(enum lock_behaviour behaviour, int error) {
   locks = behaviour;
@@ -62,7 +65,6 @@ static bool fails(const char *call) {
   result __wrap_##name parameters { return fails(#name) ? (failed) : __real_##name arguments; }
 
 WRAP(ssize_t, read, -1, (int file, void *bytes, size_t size), (file, bytes, size))
-WRAP(int, fsync, -1, (int file), (file))
 WRAP(int, mkdir, -1, (const char *path, mode_t mode), (path, mode))
 WRAP(int, unlinkat, -1, (int folder, const char *name, int flags), (folder, name, flags))
 WRAP(int, renameat, -1, (int folder, const char *from, int to_folder, const char *to),
@@ -76,6 +78,13 @@ WRAP(int, utimensat, -1, (int folder, const char *name, const struct timespec ti
 WRAP(DIR *, fdopendir, NULL, (int file), (file))
 WRAP(struct dirent *, readdir, NULL, (DIR * listing), (listing))
 WRAP(ssize_t, getrandom, -1, (void *bytes, size_t size, unsigned flags), (bytes, size, flags))
+
+int __real_fsync(int file);
+int __wrap_fsync(int file);
+int __wrap_fsync(int file) {
+  if (fails("fsync")) return -1;
+  return skips_fsync ? 0 : __real_fsync(file);
+}
 
 /* One that fails has written half, but for EINTR, which says that nothing was written. */
 ssize_t __real_write(int file, const void *bytes, size_t size);

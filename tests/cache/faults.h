@@ -33,6 +33,9 @@ long faults_disarm(void);
 /* The call that the plan befell since it was armed; NULL: none. */
 const char *faults_befell(void);
 
+/* fsync() does nothing any more: for tests that publish thousands of times. */
+void faults_skip_fsync(void);
+
 /* What fcntl() does of locks, whether a plan is armed or not. */
 enum lock_behaviour {
   LOCKS_WORK,

@@ -6,10 +6,12 @@
 #include "processes.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,15 +19,17 @@
 
 void process_start(struct process *process, const char *const arguments[]) {
   int ends[2];
+  if (!arguments[0]) fail_msg("no program: is CACHE_PROCESS set?");
   assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
   process->id = fork();
   assert_true(process->id >= 0);
   if (process->id == 0) {
-    char *copies[16] = {NULL};
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    char *copies[16] = {NULL}; /* execvp() wants them without const, and changes nothing */
     for (int i = 0; arguments[i] && i < 15; ++i) copies[i] = strdup(arguments[i]);
     dup2(ends[1], STDOUT_FILENO);
-    execvp(copies[0], copies);
-    perror(copies[0]);
+    if (copies[0]) execvp(copies[0], copies);
+    perror(arguments[0]);
     _exit(127);
   }
   close(ends[1]);

@@ -50,7 +50,7 @@ static struct sums start_together(const char *folder, const char *action) {
   snprintf(meeting, sizeof meeting, "%s", path_in(folder, "meeting"));
   snprintf(count, sizeof count, "%d", PROCESSES);
   const char *const arguments[] = {
-      getenv("CACHE_PROCESS"), "--together", meeting, count, action, NULL};
+      set_variable("CACHE_PROCESS"), "--together", meeting, count, action, NULL};
   remove(meeting);
   for (int p = 0; p < PROCESSES; ++p) process_start(&processes[p], arguments);
   for (int p = 0; p < PROCESSES; ++p) {
@@ -122,7 +122,7 @@ static void test_processes_whose_compile_fails(void **state) {
   (void)state;
   struct process processes[4];
   char line[LINE_SIZE];
-  const char *const arguments[] = {getenv("CACHE_PROCESS"), "create", NULL};
+  const char *const arguments[] = {set_variable("CACHE_PROCESS"), "create", NULL};
   for (int p = 0; p < 4; ++p) process_start(&processes[p], arguments);
   for (int p = 0; p < 4; ++p) {
     assert_int_not_equal(process_finish(&processes[p], line, sizeof line), 0);
@@ -137,7 +137,7 @@ static void test_processes_with_the_real_nvrtc(void **state) {
   char stand_in[4096];
   udm_nvrtc_info nvrtc = {.struct_size = sizeof nvrtc};
   (void)state;
-  snprintf(stand_in, sizeof stand_in, "%s", getenv("UDM_NVRTC_LIBRARY"));
+  snprintf(stand_in, sizeof stand_in, "%s", set_variable("UDM_NVRTC_LIBRARY"));
   unsetenv("UDM_NVRTC_LIBRARY");
   const bool found = udm_query_nvrtc(NULL, &nvrtc) == UDM_OK;
   const struct sums sums = found ? start_together(*state, "create") : (struct sums){0};

@@ -27,7 +27,7 @@ static void check_one_attempt(void) {
 static void check_that_another_process_tries(void) {
   struct process process;
   char line[LINE_SIZE];
-  const char *const arguments[] = {getenv("CACHE_PROCESS"), "create", NULL};
+  const char *const arguments[] = {set_variable("CACHE_PROCESS"), "create", NULL};
   process_start(&process, arguments);
   CHILD_CHECK(process_finish(&process, line, sizeof line) == 0);
   CHILD_CHECK(number_in_line(line, "compiles") == 1);

@@ -17,8 +17,8 @@
 #include "temporary_folder.h"
 
 /* ESTALE: what the loser of a rename race gets on a network file system. */
-static const int errors[] = {ENOSPC, EDQUOT, EIO, EINTR, ESTALE, EMFILE, EROFS, EACCES, ENOENT};
-enum { ERRORS = sizeof errors / sizeof errors[0] };
+static const int errors[] = {EIO, EINTR, EACCES, ENOENT, ENOSPC, EDQUOT, ESTALE, EMFILE, EROFS};
+enum { ERRORS = sizeof errors / sizeof errors[0], FEW_ERRORS = 4 };
 
 static struct create_result result; /* too large for the stack of a sanitized build */
 
@@ -60,9 +60,9 @@ static void check_that_it_heals(const struct fault_plan *plan) {
   check_folder(plan);
 }
 
-static void try_every_call(const char *only, void (*prepare)(void), bool bad_may_stay) {
-  for (int e = 0; e < ERRORS; ++e) {
-    struct fault_plan plan = {FAULT_ERROR, errors[e], only, 1, false};
+static void try_every_call(int error_count, void (*prepare)(void), bool bad_may_stay) {
+  for (int e = 0; e < error_count; ++e) {
+    struct fault_plan plan = {FAULT_ERROR, errors[e], NULL, 1, false};
     bool came_up = true;
     for (; came_up; ++plan.at) {
       clear_cache();
@@ -79,7 +79,7 @@ static void prepare_nothing(void) {}
 
 static void test_a_cold_start(void **state) {
   (void)state;
-  try_every_call(NULL, prepare_nothing, false);
+  try_every_call(ERRORS, prepare_nothing, false);
 }
 
 static void prepare_entry(void) { prewarm(NULL); }
@@ -100,7 +100,24 @@ static void test_a_warm_start(void **state) {
     assert_int_equal(result.counted.repairs, 0);
   }
   assert_true(plan.at > 6);
-  try_every_call(NULL, prepare_entry, false);
+  try_every_call(FEW_ERRORS, prepare_entry, false);
+}
+
+/* Another process has removed it since the folder was listed: that is no damage. */
+static void test_an_entry_that_vanishes(void **state) {
+  struct cache_contents contents;
+  const struct fault_plan vanishes = {FAULT_ERROR, ENOENT, "openat", 1, false};
+  const struct fault_plan vanishes_from_list = {FAULT_ERROR, ENOENT, "openat", 1, true};
+  (void)state;
+  prewarm(NULL);
+  assert_true(create_with_fault(&vanishes));
+  assert_created(&result, UDM_IMAGE_CACHE); /* the second look, under the lock, finds it */
+  assert_int_equal(result.counted.misses_no_entry, 1);
+  assert_int_equal(result.counted.misses_damaged + result.counted.repairs, 0);
+  faults_arm(&vanishes_from_list);
+  look_at_cache(&contents);
+  assert_int_equal(faults_disarm(), 1);
+  assert_int_equal(contents.bad, 0);
 }
 
 static void prepare_damaged_entry(void) {
@@ -111,7 +128,7 @@ static void prepare_damaged_entry(void) {
 
 static void test_a_start_over_a_damaged_entry(void **state) {
   (void)state;
-  try_every_call(NULL, prepare_damaged_entry, true);
+  try_every_call(FEW_ERRORS, prepare_damaged_entry, true);
 }
 
 static void prepare_folder_in_the_way(void) {
@@ -123,7 +140,7 @@ static void prepare_folder_in_the_way(void) {
 
 static void test_a_start_over_a_folder_in_the_way(void **state) {
   (void)state;
-  try_every_call(NULL, prepare_folder_in_the_way, true);
+  try_every_call(FEW_ERRORS, prepare_folder_in_the_way, true);
 }
 
 /* As on a disk that is full and stays full: the log names the call and the reason. */
@@ -181,7 +198,7 @@ static void create_with_few_descriptors(const char *folder) {
   (void)folder;
   CHILD_CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
   create_once(&result); /* the libraries are in memory from now on */
-  int open_files[64];
+  int open_files[64] = {0};
   int count = 0;
   limit.rlim_cur = 64;
   CHILD_CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
@@ -191,7 +208,7 @@ static void create_with_few_descriptors(const char *folder) {
     create_once(&result);
     CHILD_CHECK(result.status == UDM_OK || left < 3); /* NVRTC is a file, too */
     CHILD_CHECK(result.counted.repairs == 0);
-    close(open_files[--count]);
+    if (count > 0) close(open_files[--count]);
   }
   create_once(&result);
   CHILD_CHECK(result.counted.hits_writable == 1);
@@ -208,12 +225,14 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       CACHE_TEST(test_a_cold_start),
       CACHE_TEST(test_a_warm_start),
+      CACHE_TEST(test_an_entry_that_vanishes),
       CACHE_TEST(test_a_start_over_a_damaged_entry),
       CACHE_TEST(test_a_start_over_a_folder_in_the_way),
       CACHE_TEST(test_calls_that_fail_for_good),
       CACHE_TEST(test_a_limit_of_the_file_size),
       CACHE_TEST(test_descriptors_run_out),
   };
+  faults_skip_fsync();
   use_stand_in_device();
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,8 +28,6 @@ enum { USER = 54321, ANOTHER_USER = 54322, LINE_SIZE = 16384 };
 
 static struct create_result result;
 
-static const char *cache_folder(void) { return getenv("UDM_CACHE_DIR"); }
-
 static void need_root(void) {
   if (geteuid() != 0) child_cannot("only root can mount, or become another user");
 }
@@ -148,8 +146,8 @@ static void become(const char *folder, uid_t user) {
   CHILD_CHECK(chmod(folder, 0755) == 0);
   CHILD_CHECK(setgroups(0, NULL) == 0);
   CHILD_CHECK(setresgid(user, user, user) == 0 && setresuid(user, user, user) == 0);
-  if (access(getenv("UDM_NVRTC_LIBRARY"), R_OK) != 0 ||
-      access(getenv("UDM_DRIVER_LIBRARY"), R_OK) != 0) {
+  if (access(set_variable("UDM_NVRTC_LIBRARY"), R_OK) != 0 ||
+      access(set_variable("UDM_DRIVER_LIBRARY"), R_OK) != 0) {
     child_cannot("another user cannot read the build folder");
   }
 }
@@ -310,8 +308,8 @@ static void run_set_uid(const char *folder) {
   }
   CHILD_CHECK(chmod(folder, 0755) == 0);
   make_folder_of(cache, USER, 0700);
-  copy_file(getenv("CACHE_PROCESS"), program, 04755);
-  copy_file(getenv("UDM_NVRTC_LIBRARY"), nvrtc, 0755);
+  copy_file(set_variable("CACHE_PROCESS"), program, 04755);
+  copy_file(set_variable("UDM_NVRTC_LIBRARY"), nvrtc, 0755);
   setenv("ASAN_OPTIONS", "detect_leaks=0", 1); /* it cannot look into a set-uid process */
   const char *const arguments[] = {program, "--nvrtc", nvrtc, "--cache-dir",
                                    cache,   "prewarm", NULL};

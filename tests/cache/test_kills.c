@@ -26,13 +26,6 @@ static udm_status compile_again(int32_t arch) {
   return udm_prewarm(NULL, arch, UDM_PREWARM_FORCE, NULL);
 }
 
-static pid_t fork_or_fail(void) {
-  fflush(stdout);
-  const pid_t child = fork();
-  assert_true(child >= 0);
-  return child;
-}
-
 /* The parent holds the lock of nobody, and nobody else has one. */
 static void assert_no_lock_stays(void) {
   udm_cache_counters before;
@@ -106,7 +99,7 @@ static void kill_at_random_moments(void) {
   for (int round = 0; round < ROUNDS; ++round) {
     const struct timespec moment = {0, (long)(next_random(&state) % 10000000)};
     int status = 0;
-    const pid_t child = fork_or_fail();
+    const pid_t child = fork_child();
     if (child == 0) publish_for_ever();
     nanosleep(&moment, NULL);
     kill(child, SIGKILL);
@@ -120,7 +113,7 @@ static void test_random_moments(void **state) {
   prewarm(NULL);
   compile_again(OTHER_ARCH);
   for (int r = 0; r < READERS; ++r) {
-    readers[r] = fork_or_fail();
+    readers[r] = fork_child();
     if (readers[r] == 0) read_until_stopped(*state);
   }
   kill_at_random_moments();
@@ -153,7 +146,7 @@ static void kill_before_every_call(bool warm) {
   for (struct fault_plan plan = {FAULT_KILL, 0, NULL, 1, false};; ++plan.at) {
     int status = -1;
     if (!warm) clear_cache();
-    const pid_t child = fork_or_fail();
+    const pid_t child = fork_child();
     if (child == 0) compile_until_killed(&plan);
     assert_int_equal(waitpid(child, &status, 0), child);
     if (status == 0) break; /* it had no call of that number */
@@ -188,7 +181,7 @@ static void test_before_every_call_without_one(void **state) {
 static pid_t stop_while_publishing(void) {
   const struct fault_plan plan = {FAULT_STOP, 0, "fsync", 1, false};
   int status = 0;
-  const pid_t child = fork_or_fail();
+  const pid_t child = fork_child();
   if (child == 0) compile_until_killed(&plan);
   assert_int_equal(waitpid(child, &status, WUNTRACED), child);
   assert_true(WIFSTOPPED(status));

@@ -91,9 +91,7 @@ static void test_use_counts_not_age(void **state) {
 static pid_t stop_while_reading(void) {
   static const struct fault_plan plan = {FAULT_STOP, 0, "read", 1, false};
   int status = 0;
-  fflush(stdout);
-  const pid_t child = fork();
-  assert_true(child >= 0);
+  const pid_t child = fork_child();
   if (child == 0) {
     setenv("UDM_NO_COMPILE", "1", 1);
     faults_arm(&plan);
@@ -140,7 +138,7 @@ static void test_a_giant_goes_first(void **state) {
   (void)state;
   prewarm_arch(80, good);
   set_last_used(good, 10000);
-  snprintf(path, sizeof path, "%s/sm_75-giant.cubin", getenv("UDM_CACHE_DIR"));
+  snprintf(path, sizeof path, "%s/sm_75-giant.cubin", cache_folder());
   const int file = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
   assert_true(file >= 0);
   assert_int_equal(ftruncate(file, (off_t)1 << 40), 0);
@@ -148,6 +146,51 @@ static void test_a_giant_goes_first(void **state) {
   prewarm_arch(89, NULL);
   assert_false(is_there(path));
   assert_true(is_there(good));
+}
+
+/* Only what has an entry's name is the cache's, bad as it may be. */
+static void test_a_cubin_of_somebody_else_stays(void **state) {
+  char theirs[UDM_PATH_SIZE];
+  char good[UDM_PATH_SIZE];
+  udm_cache_prune_options rules = UDM_CACHE_PRUNE_OPTIONS_INIT;
+  (void)state;
+  prewarm_arch(80, good);
+  snprintf(theirs, sizeof theirs, "%s/my_kernel.cubin", cache_folder());
+  FILE *file = fopen(theirs, "w");
+  assert_non_null(file);
+  fprintf(file, "something that they need");
+  fclose(file);
+  set_last_used(theirs, 20000);
+  set_limit(good, 1);
+  prewarm_arch(89, NULL);
+  assert_false(is_there(good));
+  rules.flags = UDM_CACHE_PRUNE_ALL;
+  assert_int_equal(udm_cache_prune(NULL, &rules, NULL, NULL, NULL), UDM_OK);
+  assert_int_equal(count_files(".cubin"), 1);
+  assert_true(is_there(theirs));
+}
+
+/* udm_plan_image(): counts nothing, and is no use of the entry. */
+static void test_a_plan_is_no_use(void **state) {
+  static udm_image_plan plan = {.struct_size = sizeof plan};
+  udm_cache_counters before;
+  udm_cache_counters after;
+  struct stat status_before;
+  struct stat status_after;
+  char path[UDM_PATH_SIZE];
+  (void)state;
+  prewarm_arch(FIXTURE_ARCH, path);
+  set_last_used(path, 10000);
+  take_counters(&before);
+  assert_int_equal(stat(path, &status_before), 0);
+  assert_int_equal(udm_plan_image(NULL, FIXTURE_ARCH, &plan), UDM_OK);
+  assert_int_equal(plan.source, UDM_IMAGE_CACHE);
+  assert_int_equal(udm_plan_image(NULL, 80, &plan), UDM_OK);
+  assert_int_equal(plan.source, UDM_IMAGE_NVRTC);
+  take_counters(&after);
+  assert_int_equal(stat(path, &status_after), 0);
+  assert_memory_equal(&before, &after, sizeof before);
+  assert_int_equal(status_before.st_atim.tv_sec, status_after.st_atim.tv_sec);
 }
 
 static void assert_served_by(const char *path) {
@@ -182,7 +225,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       CACHE_TEST(test_least_recently_used_first), CACHE_TEST(test_use_counts_not_age),
       CACHE_TEST(test_an_entry_being_read_stays), CACHE_TEST(test_an_entry_larger_than_the_limit),
-      CACHE_TEST(test_a_giant_goes_first),        CACHE_TEST(test_a_toolkit_upgrade),
+      CACHE_TEST(test_a_giant_goes_first),        CACHE_TEST(test_a_cubin_of_somebody_else_stays),
+      CACHE_TEST(test_a_plan_is_no_use),          CACHE_TEST(test_a_toolkit_upgrade),
   };
   use_stand_in_device();
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -27,7 +27,7 @@ enum { PROCESSES = 8, LINE_SIZE = 16384 };
 
 static struct create_result result;
 
-static const char *cache_file(const char *name) { return path_in(getenv("UDM_CACHE_DIR"), name); }
+static const char *cache_file(const char *name) { return path_in(cache_folder(), name); }
 
 static void create_without_locks(const char *folder) {
   (void)folder;
@@ -43,10 +43,8 @@ static void start_without_locks(const char *folder) {
   pid_t children[PROCESSES];
   struct cache_contents contents;
   setenv("UDM_STAND_IN_NVRTC_DELAY_MS", "200", 1);
-  fflush(stdout);
   for (int p = 0; p < PROCESSES; ++p) {
-    children[p] = fork();
-    assert_true(children[p] >= 0);
+    children[p] = fork_child();
     if (children[p] == 0) {
       create_without_locks(folder);
       fflush(stdout);
@@ -93,9 +91,7 @@ static void test_locks_that_everyone_gets(void **state) {
 static pid_t start_holder(void) {
   static const struct fault_plan plan = {FAULT_STOP, 0, "fsync", 1, false};
   int status = 0;
-  fflush(stdout);
-  const pid_t holder = fork();
-  assert_true(holder >= 0);
+  const pid_t holder = fork_child();
   if (holder == 0) {
     faults_arm(&plan);
     create_once(&result);
@@ -163,7 +159,7 @@ static bool has_lock_file_open(pid_t process) {
 /* While a holder lives, a process that has the lock file open waits for it. */
 static void start_waiter(struct process *waiter) {
   const struct timespec pause = {0, 1000000};
-  const char *const arguments[] = {getenv("CACHE_PROCESS"), "create", NULL};
+  const char *const arguments[] = {set_variable("CACHE_PROCESS"), "create", NULL};
   process_start(waiter, arguments);
   for (int i = 0; i < 60000 && !has_lock_file_open(waiter->id); ++i) nanosleep(&pause, NULL);
 }
@@ -262,8 +258,7 @@ static void test_a_forked_child_keeps_no_lock(void **state) {
   (void)state;
   assert_int_equal(udm_settings_resolve(NULL, &settings), UDM_OK);
   assert_int_equal(udm_cache_lock_key(&settings, &key, &lock), CACHE_LOCKED);
-  const pid_t child = fork();
-  assert_true(child >= 0);
+  const pid_t child = fork_child();
   if (child == 0) {
     for (;;) pause();
   }

@@ -33,7 +33,7 @@ static int run_ranks(const char *folder, const char *action, char *text) {
                                    "--oversubscribe",
                                    "-n",
                                    "16",
-                                   getenv("CACHE_PROCESS"),
+                                   set_variable("CACHE_PROCESS"),
                                    "--together",
                                    meeting,
                                    "16",
