@@ -14,7 +14,7 @@
 static const command_entry kCommands[] = {
     {"doctor", "say what of this machine udm can use, and what is missing", doctor_main},
     {"prewarm", "compile the kernel into the cache, with or without a GPU", prewarm_main},
-    {"cache", "look at the cubin cache", cache_main},
+    {"cache", "look at the cubin cache, keep it small, move it", cache_main},
     {"replay", "run a request trace through the kernel, step by step", replay_main},
     {"selftest", "accept this machine's GPU: kernel against reference", selftest_main},
 };
