@@ -150,7 +150,8 @@ int cache_export(const cache_command *command) {
   if (error) {
     if (export.archive) archive_write_fail(export.archive); /* or freeing it would write on */
     archive_file_discard(&file);
-    code = output_fail(command->json, "export to %s: %s", command->file, error);
+    code = output_fail(command->json, "export to %s: %s",
+                       file.is_stdout ? "standard output" : command->file, error);
   } else {
     code = report(&export, &file);
   }

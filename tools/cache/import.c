@@ -72,6 +72,10 @@ static int print(const import_report *report, const import_result *result, const
   return code;
 }
 
+static const char *archive_name(const cache_command *command) {
+  return strcmp(command->file, "-") == 0 ? "standard input" : command->file;
+}
+
 static int import_opened(const cache_command *command, import_report *report) {
   cache_places places;
   import_result result;
@@ -84,9 +88,9 @@ static int import_opened(const cache_command *command, import_report *report) {
   progress_finish(&report->bar);
   const int64_t entries = result.counts[kMemberImported] + result.counts[kMemberThere];
   if (!whole) {
-    snprintf(error, sizeof(error), "import of %s: %s", command->file, result.error);
+    snprintf(error, sizeof(error), "%s: %s", archive_name(command), result.error);
   } else if (entries + result.counts[kMemberRefused] == 0) {
-    snprintf(error, sizeof(error), "import of %s: there is no entry in it", command->file);
+    snprintf(error, sizeof(error), "%s: there is no entry in it", archive_name(command));
   }
   return print(report, &result, places.dir, error[0] ? error : NULL, command->json);
 }
@@ -125,7 +129,7 @@ int cache_import(const cache_command *command) {
   if (!report.archive || !report.members) {
     code = output_fail(command->json, "out of memory");
   } else if (archive_read_open_fd(report.archive, file, kBlockSize) != ARCHIVE_OK) {
-    code = output_fail(command->json, "import of %s: %s", command->file,
+    code = output_fail(command->json, "%s is no tar archive: %s", archive_name(command),
                        archive_error_string(report.archive));
   } else {
     code = import_opened(command, &report);
