@@ -5,7 +5,6 @@
  */
 #include "cache_file.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -118,23 +117,6 @@ static bool is_same_file(int folder, const char *name, const struct stat *status
          now.st_ino == status->st_ino;
 }
 
-/* Whether a removal would fail, as far as that can be told: errno says why. */
-static bool would_fail(int folder, const char *name, const struct stat *status) {
-  if (faccessat(folder, ".", W_OK | X_OK, AT_EACCESS) != 0) return true;
-  if (!S_ISDIR(status->st_mode)) return false;
-  const int copy = openat(folder, name, O_RDONLY | O_DIRECTORY | OPEN_FLAGS);
-  DIR *listing = copy >= 0 ? fdopendir(copy) : NULL; /* closedir() closes copy */
-  if (!listing) {
-    if (copy >= 0) close(copy);
-    return false;
-  }
-  int count = 0;
-  while (readdir(listing)) ++count;
-  closedir(listing);
-  errno = ENOTEMPTY;
-  return count > 2; /* "." and ".." */
-}
-
 enum cache_removal udm_cache_file_remove(int folder, const char *name, const struct stat *status,
                                          bool dry_run) {
   enum cache_removal outcome = CACHE_REMOVED;
@@ -144,8 +126,7 @@ enum cache_removal udm_cache_file_remove(int folder, const char *name, const str
     outcome = CACHE_REMOVAL_IN_USE;
   } else if (!is_same_file(folder, name, status)) {
     outcome = CACHE_REMOVAL_REPLACED;
-  } else if (dry_run ? would_fail(folder, name, status)
-                     : unlinkat(folder, name, S_ISDIR(status->st_mode) ? AT_REMOVEDIR : 0) != 0) {
+  } else if (!dry_run && unlinkat(folder, name, S_ISDIR(status->st_mode) ? AT_REMOVEDIR : 0) != 0) {
     outcome = CACHE_REMOVAL_FAILED;
   }
   const int error = errno;
