@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -191,6 +192,13 @@ udm_status udm_cache_prune(const udm_options *options, const udm_cache_prune_opt
     if (missing) return UDM_OK;
     return udm_fail(UDM_ERROR_CACHE, "cache folder %s: %s",
                     pruning.layer.path[0] ? pruning.layer.path : "(none)", reason);
+  }
+  /* before anything else, so that a dry run fails as the real one would */
+  if (faccessat(pruning.folder, ".", W_OK | X_OK, AT_EACCESS) != 0) {
+    status = udm_fail_errno(UDM_ERROR_CACHE, errno, "nothing can be removed from %s",
+                            pruning.layer.path);
+    close(pruning.folder);
+    return status;
   }
   /* two at once would count the same files; removing them twice does no harm */
   udm_cache_lock_removals(pruning.folder, &lock);

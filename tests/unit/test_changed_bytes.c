@@ -1,5 +1,5 @@
 /*
- * test_kernel_entry.c: an entry with any one byte changed is of no use to
+ * test_changed_bytes.c: an entry with any one byte changed is of no use to
  * anybody: the check says why, the list calls it bad, a look-up misses and
  * removes it. Seeded: UDM_TEST_SEED, else 1.
  *
@@ -15,8 +15,8 @@
 #include "cache.h"
 #include "cmocka_headers.h"
 #include "compile.h"
+#include "kernel_entries.h"
 #include "temporary_folder.h"
-#include "tiny_cubin.h"
 
 static const char producer[] = "NVRTC 13.0, build test\n";
 
@@ -29,7 +29,7 @@ struct entry {
 
 /* A whole entry of this library's kernel. */
 static void make_entry(struct entry *entry) {
-  const tiny_cubin cubin = tiny_cubin_make(8, 90, "udm_decode_metadata_direct");
+  const Elf64_Ehdr cubin = smallest_cubin(90);
   udm_kernel_key(90, NULL, &entry->kernel);
   entry->key = entry->kernel.key;
   entry->key.producer = producer;
