@@ -148,7 +148,13 @@ static const cache_action *check(int argc, char **argv, unsigned given, cache_co
   const cache_action *action = find_action(argv[optind]);
   if (!action || !options_fit(action, given)) return NULL;
   if (!arguments_positional(argc, argv, action->takes_file ? 2 : 1, "FILE")) return NULL;
-  command->file = action->takes_file ? argv[optind + 1] : NULL;
+  if (!action->takes_file) return action;
+  command->file = argv[optind + 1];
+  if (!command->file[0]) {
+    output_error("cache: FILE is empty: name a file, or - for %s",
+                 action->run == cache_export ? "standard output" : "standard input");
+    return NULL;
+  }
   if (action->run == cache_export && command->json && strcmp(command->file, "-") == 0) {
     output_error("cache: export - has no room for --json: the archive is on standard output");
     return NULL;

@@ -55,11 +55,12 @@ static void put_sizes_right(uint8_t *footer, uint64_t body) {
 }
 
 static void put_checksum_right(uint8_t *bytes, uint8_t *footer) {
+  static const uint8_t magic[8] = {'u', 'd', 'm', 'c', 'u', 'b', 'i', 'n'};
   XXH128_canonical_t checksum;
   put(footer + FORMAT, UDM_CACHE_FORMAT, 4);
   XXH128_canonicalFromHash(&checksum, XXH3_128bits(bytes, (size_t)(footer - bytes) + CHECKSUM));
   memcpy(footer + CHECKSUM, &checksum, sizeof checksum);
-  memcpy(footer + MAGIC, "udmcubin", 8);
+  memcpy(footer + MAGIC, magic, sizeof magic);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

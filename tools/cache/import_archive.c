@@ -48,7 +48,7 @@ static void name_for_people(struct archive_entry *header, char name[kNameSize]) 
 
 static bool stop(importing *import, const char *name, const char *reason) {
   snprintf(import->result->error, sizeof(import->result->error), "%s%s%s%s", name ? "member '" : "",
-           name ? name : "", name ? "': " : "", reason ? reason : "out of memory");
+           name ? name : "", name ? "': " : "", reason ? reason : "the archive cannot be read");
   return false;
 }
 
@@ -94,7 +94,7 @@ static int64_t read_data(importing *import, const char *name) {
       size_t wanted = import->capacity ? 2 * import->capacity : kFirst;
       if (wanted > LARGEST_MEMBER) wanted = LARGEST_MEMBER + 1;
       if (!reserve(import, wanted)) {
-        stop(import, name, NULL);
+        stop(import, name, "out of memory");
         return -1;
       }
     }
@@ -117,10 +117,11 @@ static bool take_in(importing *import, import_member *member, size_t size) {
     return pass(import, member, kMemberRefused, udm_last_error());
   }
   if (status != UDM_OK) return stop(import, member->name, udm_last_error());
-  member->outcome = entry.imported ? kMemberImported : kMemberThere;
-  member->arch = entry.arch;
-  member->path = entry.path;
-  tell(import, member);
+  import_member taken = *member;
+  taken.outcome = entry.imported ? kMemberImported : kMemberThere;
+  taken.arch = entry.arch;
+  taken.path = entry.path;
+  tell(import, &taken);
   return true;
 }
 
