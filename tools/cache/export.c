@@ -6,8 +6,10 @@
  */
 #include <archive.h>
 #include <archive_entry.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "action.h"
 #include "archive_file.h"
@@ -21,7 +23,9 @@ enum { kMemberTime = 315532800 };
 
 typedef struct exporting {
   const cache_command *command;
+  archive_file file;
   struct archive *archive;
+  bool given_up;   /* nothing more is written */
   json_t *members; /* by name: of two layers that have the same entry, the first counts */
   json_int_t bytes;
   json_int_t left_out; /* bad ones, and stale ones unless they are wanted */
@@ -88,12 +92,28 @@ static int add_entry(void *user_data, const udm_cache_entry_info *entry) {
   return 0;
 }
 
+/*
+ * Instead of libarchive's own writing to a descriptor: when the export is given
+ * up, freeing the archive would still write what is left, and a proper end.
+ */
+static la_ssize_t write_block(struct archive *archive, void *user_data, const void *block,
+                              size_t size) {
+  const exporting *export = user_data;
+  if (export->given_up) return (la_ssize_t)size;
+  ssize_t count;
+  do {
+    count = write(export->file.descriptor, block, size);
+  } while (count < 0 && errno == EINTR);
+  if (count < 0) archive_set_error(archive, errno, "write");
+  return count;
+}
+
 /* NULL, or why there is no archive. */
-static const char *write_archive(exporting *export, archive_file *file) {
+static const char *write_archive(exporting *export) {
   if (archive_write_set_format_ustar(export->archive) != ARCHIVE_OK ||
       archive_write_add_filter_none(export->archive) != ARCHIVE_OK ||
       archive_write_set_bytes_in_last_block(export->archive, 1) != ARCHIVE_OK ||
-      archive_write_open_fd(export->archive, file->descriptor) != ARCHIVE_OK) {
+      archive_write_open(export->archive, export, NULL, write_block, NULL) != ARCHIVE_OK) {
     return archive_problem(export);
   }
   progress_start(&export->bar, "export", 0);
@@ -108,7 +128,7 @@ static const char *write_archive(exporting *export, archive_file *file) {
   if (archive_write_close(export->archive) != ARCHIVE_OK) {
     return archive_problem(export);
   }
-  return archive_file_keep(file) ? NULL : file->error;
+  return archive_file_keep(&export->file) ? NULL : export->file.error;
 }
 
 static json_t *members_json(const exporting *export) {
@@ -119,7 +139,8 @@ static json_t *members_json(const exporting *export) {
   return list;
 }
 
-static int report(const exporting *export, const archive_file *file) {
+static int report(const exporting *export) {
+  const archive_file *file = &export->file;
   const size_t count = json_object_size(export->members);
   char bytes[32];
   if (export->command->json) {
@@ -137,23 +158,21 @@ static int report(const exporting *export, const archive_file *file) {
 }
 
 int cache_export(const cache_command *command) {
-  archive_file file;
   exporting export = {.command = command};
   int code = kExitCouldNot;
-  if (!archive_file_open(&file, command->file)) {
-    return output_fail(command->json, "%s", file.error);
+  if (!archive_file_open(&export.file, command->file)) {
+    return output_fail(command->json, "%s", export.file.error);
   }
   export.archive = archive_write_new();
   export.members = json_object();
-  const char *error =
-      export.archive && export.members ? write_archive(&export, &file) : "out of memory";
+  const char *error = export.archive && export.members ? write_archive(&export) : "out of memory";
   if (error) {
-    if (export.archive) archive_write_fail(export.archive); /* or freeing it would write on */
-    archive_file_discard(&file);
+    export.given_up = true;
+    archive_file_discard(&export.file);
     code = output_fail(command->json, "export to %s: %s",
-                       file.is_stdout ? "standard output" : command->file, error);
+                       export.file.is_stdout ? "standard output" : command->file, error);
   } else {
-    code = report(&export, &file);
+    code = report(&export);
   }
   if (export.archive) archive_write_free(export.archive);
   json_decref(export.members);
