@@ -162,11 +162,21 @@ static const cache_action *check(int argc, char **argv, unsigned given, cache_co
   return action;
 }
 
+/* An action calls the library several times, and import once a member: one warning is enough. */
+static void log_once(void *user_data, udm_log_level level, const char *message) {
+  static char last[1024];
+  char text[sizeof(last)];
+  snprintf(text, sizeof(text), "%s", message);
+  if (level != UDM_LOG_WARNING || strcmp(text, last) == 0) return;
+  memcpy(last, text, sizeof(last));
+  output_log(user_data, level, message);
+}
+
 int cache_main(int argc, char **argv) {
   cache_command command = {.options = UDM_OPTIONS_INIT, .rules = UDM_CACHE_PRUNE_OPTIONS_INIT};
   unsigned given = 0;
   int option;
-  command.options.log = output_log;
+  command.options.log = log_once;
   while ((option = arguments_next(argc, argv, kOptions)) != -1) {
     if (option == kOptionHelp) {
       fputs(kHelp, stdout);
