@@ -505,6 +505,7 @@ typedef struct udm_cache_layer_info {
   int32_t usable;           /* 0: reason says why */
   char path[UDM_PATH_SIZE]; /* "" when no folder could be determined */
   char reason[256];         /* "" when usable */
+  uint64_t max_bytes;       /* the size limit of the writable one; 0: a read-only one */
 } udm_cache_layer_info;
 
 /*

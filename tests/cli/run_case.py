@@ -96,7 +96,8 @@ def run(case, places):
     quoted = {name: shlex.quote(value or "") for name, value in places.items()}
     for line in case.prepare:
         # no word splitting at spaces: $UDM and the folders may have some in their paths
-        subprocess.run(["bash", "-ec", "IFS=$'\\n'; " + replace_all(line, quoted)], env=env,
+        # whatever this user's umask: what others may write to is not trusted
+        subprocess.run(["bash", "-ec", "umask 022; IFS=$'\\n'; " + replace_all(line, quoted)], env=env,
                        check=True, stdout=subprocess.DEVNULL)
     words = shlex.split(case.fields.get("args", ""))
     command = [places["udm"]] + [replace_all(word, places) for word in words]
