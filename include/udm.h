@@ -53,6 +53,8 @@
  *     UDM_CACHE_DIR        the writable cubin cache
  *     UDM_CACHE_PATH       read-only cache layers, colon-separated
  *     UDM_NO_COMPILE       any value but "" and "0": never compile
+ *                          (UDM_OPTION_NO_COMPILE); "strict": use cached images
+ *                          only (UDM_OPTION_CACHED_ONLY)
  */
 #ifndef UDM_H
 #define UDM_H
@@ -109,7 +111,8 @@ typedef struct CUstream_st *CUstream;
   X(UDM_ERROR_UNSUPPORTED_ARCH, 9, "no compiler here knows this architecture")   \
   X(UDM_ERROR_NO_IMAGE, 10, "no kernel image could be had for this device")      \
   X(UDM_ERROR_CACHE, 11, "the cubin cache cannot be used")                       \
-  X(UDM_ERROR_NOT_FOUND, 12, "nothing at that index or name")
+  X(UDM_ERROR_NOT_FOUND, 12, "nothing at that index or name")                    \
+  X(UDM_ERROR_CAPTURE, 13, "the driver does not do this during stream capture")
 
 typedef enum udm_status {
 #define UDM_STATUS_ENUMERATOR(name, value, text) name = value,
@@ -161,8 +164,18 @@ typedef enum udm_log_level {
  */
 typedef void (*udm_log_callback)(void *user_data, udm_log_level level, const char *message);
 
-/* Never compile: use what the caches and the library hold, or fail. */
+/*
+ * Never compile: use what the caches and the library hold, or fail. NVRTC is
+ * not even looked for. The PTX that the library carries may still serve: the
+ * driver assembles it, in a fraction of a compile's time.
+ */
 #define UDM_OPTION_NO_COMPILE 0x1u
+
+/*
+ * Use cached images only: neither NVRTC nor the driver makes one. udm_create()
+ * that succeeds so proves that the machine is fully prewarmed.
+ */
+#define UDM_OPTION_CACHED_ONLY 0x2u
 
 /*
  * Options of every function that looks outside the process. NULL instead of a
@@ -229,10 +242,15 @@ typedef enum udm_image_source {
   UDM_IMAGE_NONE = 0,
   UDM_IMAGE_CACHE = 1,           /* the writable cache */
   UDM_IMAGE_READ_ONLY_LAYER = 2, /* a layer of UDM_CACHE_PATH */
-  UDM_IMAGE_NVRTC = 3            /* compiled in this process */
+  UDM_IMAGE_NVRTC = 3,           /* compiled in this process */
+  UDM_IMAGE_NVRTC_PTX = 4,       /* PTX of NVRTC, assembled by the driver */
+  UDM_IMAGE_SHIPPED_PTX = 5      /* the PTX that the library carries, assembled by the driver */
 } udm_image_source;
 
-/* "none", "cache", "read-only layer", "nvrtc"; any value may be passed. */
+/*
+ * "none", "cache", "read-only layer", "nvrtc", "nvrtc ptx", "shipped ptx"; any
+ * value may be passed.
+ */
 UDM_API const char *udm_image_source_name(udm_image_source source);
 
 typedef struct udm_context_info {
@@ -456,7 +474,9 @@ typedef struct udm_image_plan {
   size_t struct_size;
   udm_image_source source;
   int32_t image_arch;
-  char detail[UDM_PATH_SIZE]; /* the cache entry, or the NVRTC library */
+  char detail[UDM_PATH_SIZE];  /* the cache entry, the NVRTC library, or "the PTX that udm carries" */
+  char skipped[UDM_PATH_SIZE]; /* a line for each better source, "- name: why it does not serve";
+                                  "" when there is none */
 } udm_image_plan;
 
 /*

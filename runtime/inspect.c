@@ -161,6 +161,7 @@ udm_status udm_query_nvrtc(const udm_options *options, udm_nvrtc_info *info) {
 udm_status udm_plan_image(const udm_options *options, int32_t arch, udm_image_plan *plan) {
   struct settings settings;
   struct image image;
+  image_reasons reasons;
   udm_status status =
       udm_check_struct_size("plan", plan, plan ? plan->struct_size : 0, sizeof *plan);
   if (status == UDM_OK && arch < 10) {
@@ -169,10 +170,11 @@ udm_status udm_plan_image(const udm_options *options, int32_t arch, udm_image_pl
                       (int)arch);
   }
   if (status == UDM_OK) status = udm_settings_resolve(options, &settings);
-  if (status == UDM_OK) status = udm_image_serve(&settings, arch, NULL, NULL, &image);
+  if (status == UDM_OK) status = udm_image_serve(&settings, arch, NULL, &image, &reasons);
   if (status != UDM_OK) return status;
   plan->source = image.source;
   plan->image_arch = image.arch;
   memcpy(plan->detail, image.origin, sizeof plan->detail);
+  snprintf(plan->skipped, sizeof plan->skipped, "%s", reasons[0] == '\n' ? reasons + 1 : reasons);
   return UDM_OK;
 }
