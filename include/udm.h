@@ -474,9 +474,9 @@ typedef struct udm_image_plan {
   size_t struct_size;
   udm_image_source source;
   int32_t image_arch;
-  char detail[UDM_PATH_SIZE];  /* the cache entry, the NVRTC library, or "the PTX that udm carries" */
-  char skipped[UDM_PATH_SIZE]; /* a line for each better source, "- name: why it does not serve";
-                                  "" when there is none */
+  char detail[UDM_PATH_SIZE]; /* the cache entry, the NVRTC library, "the PTX that udm carries" */
+  char skipped[8192];         /* a line for each better source: "- name: why it does not serve";
+                                 "" when there is none */
 } udm_image_plan;
 
 /*

@@ -175,6 +175,6 @@ udm_status udm_plan_image(const udm_options *options, int32_t arch, udm_image_pl
   plan->source = image.source;
   plan->image_arch = image.arch;
   memcpy(plan->detail, image.origin, sizeof plan->detail);
-  snprintf(plan->skipped, sizeof plan->skipped, "%s", reasons[0] == '\n' ? reasons + 1 : reasons);
+  snprintf(plan->skipped, sizeof plan->skipped, "%s", reasons + (reasons[0] == '\n'));
   return UDM_OK;
 }
