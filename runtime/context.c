@@ -126,17 +126,19 @@ udm_status udm_create(const udm_options *options, udm_context **out) {
   return UDM_OK;
 }
 
+/* A library needs no current context to be unloaded; a module does. */
 void udm_destroy(udm_context *ctx) {
   CUcontext previous = NULL;
   CUstreamCaptureMode mode = CU_STREAM_CAPTURE_MODE_RELAXED;
   if (!ctx) return;
   const struct driver *driver = &ctx->driver;
-  if (driver->cuCtxPushCurrent_v2(ctx->cuda_context) == CUDA_SUCCESS) {
+  const bool pushed = driver->cuCtxPushCurrent_v2(ctx->cuda_context) == CUDA_SUCCESS;
+  if (pushed || ctx->code.library) {
     const bool relaxed = exchange_capture_mode(driver, &mode) == CUDA_SUCCESS;
     udm_code_unload(driver, &ctx->code);
     if (relaxed) exchange_capture_mode(driver, &mode);
-    driver->cuCtxPopCurrent_v2(&previous);
   }
+  if (pushed) driver->cuCtxPopCurrent_v2(&previous);
   udm_driver_close(&ctx->driver);
   free(ctx);
 }
