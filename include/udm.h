@@ -470,6 +470,27 @@ typedef struct udm_nvrtc_info {
  */
 UDM_API udm_status udm_query_nvrtc(const udm_options *options, udm_nvrtc_info *info);
 
+/* One place of the search for NVRTC at which there is something. */
+typedef struct udm_nvrtc_candidate {
+  size_t struct_size;
+  const char *library;         /* what was opened: a path, or a name that the loader resolves */
+  const char *reason;          /* why it cannot be used; "" when it can */
+  const udm_nvrtc_info *nvrtc; /* what it is; NULL when it cannot be used */
+} udm_nvrtc_candidate;
+
+/* Receives one candidate, valid during the call. Returns 0 to go on, anything else to stop. */
+typedef int (*udm_nvrtc_callback)(void *user_data, const udm_nvrtc_candidate *candidate);
+
+/*
+ * Goes through the whole search for NVRTC, in its order: the first candidate
+ * that can be used is the one that udm_query_nvrtc() tells and a compile takes.
+ * A library that is met again under another name is reported once. Each is
+ * opened, and stays mapped until the process ends. Any thread.
+ * Errors: INVALID_ARGUMENT. That there is none at all is no error.
+ */
+UDM_API udm_status udm_nvrtc_enumerate(const udm_options *options, udm_nvrtc_callback callback,
+                                       void *user_data);
+
 typedef struct udm_image_plan {
   size_t struct_size;
   udm_image_source source;

@@ -9,6 +9,7 @@
 
 #include "cubin.h"
 #include "ladder.h"
+#include "log.h"
 #include "make_image.h"
 #include "status.h"
 
@@ -94,6 +95,10 @@ static udm_status follow(struct recipe *recipe) {
   making.user_data = recipe;
   making.plan = !climb->driver;
   const udm_status status = udm_make_image(&making);
+  if (status == UDM_OK && making.published != UDM_OK) {
+    udm_log(climb->settings, UDM_LOG_WARNING, "the image for %s was made but not cached: %s",
+            key.label, udm_last_error());
+  }
   return climb->broken != UDM_OK ? climb->broken : status;
 }
 

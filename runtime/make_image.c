@@ -8,8 +8,6 @@
 
 #include <stdlib.h>
 
-#include "log.h"
-#include "status.h"
 
 /* Published only once it was found good, so that no bad image comes back. */
 static udm_status make_and_publish(struct image_making *making, struct made_image *made) {
@@ -18,10 +16,6 @@ static udm_status make_and_publish(struct image_making *making, struct made_imag
   if (status != UDM_OK || made->is_ptx || making->plan) return status;
   making->published =
       udm_cache_publish(making->settings, making->key, made->bytes, made->size, making->path);
-  if (making->published != UDM_OK) {
-    udm_log(making->settings, UDM_LOG_WARNING, "the image for %s was made but not cached: %s",
-            making->key->label, udm_last_error());
-  }
   return UDM_OK;
 }
 

@@ -120,38 +120,45 @@ static udm_status identify(struct nvrtc *nvrtc) {
   return ask_archs(nvrtc);
 }
 
+/* As glibc words it; a library that is there and broken has another reason. */
+static bool is_not_there(const char *library, const char *reason) {
+  const size_t length = strlen(library);
+  return strncmp(reason, library, length) == 0 &&
+         strcmp(reason + length, ": cannot open shared object file: No such file or directory") ==
+             0;
+}
+
+udm_status udm_nvrtc_open_candidate(const char *library, bool already_loaded, struct nvrtc *nvrtc) {
+  memset(nvrtc, 0, sizeof *nvrtc);
+  const int flags = RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE | (already_loaded ? RTLD_NOLOAD : 0);
+  nvrtc->library = dlopen(library, flags);
+  if (!nvrtc->library) {
+    const char *reason = dlerror(); /* also clears it */
+    const bool missing = already_loaded || (reason && is_not_there(library, reason));
+    return udm_fail(missing ? UDM_ERROR_NOT_FOUND : UDM_ERROR_NO_NVRTC, "%s",
+                    reason ? reason : "dlopen failed");
+  }
+  udm_status status = resolve_symbols(nvrtc);
+  if (status == UDM_OK) status = identify(nvrtc);
+  if (status != UDM_OK) udm_nvrtc_close(nvrtc);
+  return status;
+}
+
 struct opening {
   const struct settings *settings;
   struct nvrtc *nvrtc;
   char tried[UDM_MESSAGE_SIZE / 2]; /* every candidate that was there, and why it would not do */
 };
 
-static void remember_refusal(struct opening *opening, const char *library, const char *reason) {
-  udm_append(opening->tried, sizeof opening->tried, "\n  %s: %s", library, reason);
-  udm_log(opening->settings, UDM_LOG_DEBUG, "NVRTC candidate %s: %s", library, reason);
-}
-
 /* A name that is simply not there is no news, unless it was asked for. */
-static bool is_worth_telling(const struct opening *opening, const char *library) {
-  return opening->settings->nvrtc_library || library[0] == '/';
-}
-
 static bool try_candidate(void *user_data, const char *library, bool already_loaded) {
   struct opening *opening = user_data;
-  struct nvrtc *nvrtc = opening->nvrtc;
-  memset(nvrtc, 0, sizeof *nvrtc);
-  const int flags = RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE | (already_loaded ? RTLD_NOLOAD : 0);
-  nvrtc->library = dlopen(library, flags);
-  if (!nvrtc->library) {
-    const char *reason = dlerror(); /* also clears it */
-    if (!already_loaded && is_worth_telling(opening, library)) {
-      remember_refusal(opening, library, reason ? reason : "dlopen failed");
-    }
-    return false;
+  const udm_status status = udm_nvrtc_open_candidate(library, already_loaded, opening->nvrtc);
+  if (status == UDM_OK) return true;
+  if (status != UDM_ERROR_NOT_FOUND || opening->settings->nvrtc_library) {
+    udm_append(opening->tried, sizeof opening->tried, "\n  %s: %s", library, udm_last_error());
+    udm_log(opening->settings, UDM_LOG_DEBUG, "NVRTC candidate %s: %s", library, udm_last_error());
   }
-  if (resolve_symbols(nvrtc) == UDM_OK && identify(nvrtc) == UDM_OK) return true;
-  remember_refusal(opening, library, udm_last_error());
-  udm_nvrtc_close(nvrtc);
   return false;
 }
 

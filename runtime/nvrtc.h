@@ -30,6 +30,13 @@ struct nvrtc {
 udm_status udm_nvrtc_open(const struct settings *settings, struct nvrtc *nvrtc);
 void udm_nvrtc_close(struct nvrtc *nvrtc);
 
+/*
+ * Opens one library, or finds it if it is in the process already. NOT_FOUND
+ * when there is none of that name, NO_NVRTC when there is one that cannot be
+ * used, with the reason.
+ */
+udm_status udm_nvrtc_open_candidate(const char *library, bool already_loaded, struct nvrtc *nvrtc);
+
 /* The highest architecture that this NVRTC knows of those from lowest to highest; 0: none. */
 int udm_nvrtc_arch_below(const struct nvrtc *nvrtc, int32_t lowest, int32_t highest);
 
