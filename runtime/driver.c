@@ -21,15 +21,15 @@ const char *udm_driver_library_name(const struct settings *settings) {
 enum requirement { OPTIONAL, REQUIRED };
 
 struct symbol {
-  enum requirement requirement;
   const char *name;
-  int version;
   size_t offset; /* of its pointer in struct driver */
+  enum requirement requirement;
+  int version;
 };
 
 static const struct symbol symbols[] = {
 #define UDM_DRIVER_SYMBOL(requirement, name, version, parameters) \
-  {requirement, #name, version, offsetof(struct driver, name)},
+  {#name, offsetof(struct driver, name), requirement, version},
 #include "driver_symbols.h"
 };
 

@@ -49,11 +49,14 @@ static void find(const char *name, void *function) {
 
 static void find_in_nvrtc(const char *name, void *function) {
   const char *library = getenv("UDM_NVRTC_LIBRARY");
+  void *address = NULL;
   void *handle = library ? dlopen(library, RTLD_NOW | RTLD_NODELETE) : NULL;
-  void *address = handle ? dlsym(handle, name) : NULL;
+  if (handle) {
+    address = dlsym(handle, name);
+    dlclose(handle);
+  }
   if (!address) fail_msg("UDM_NVRTC_LIBRARY is not the stand-in: %s", library);
   memcpy(function, &address, sizeof address);
-  dlclose(handle);
 }
 
 int ladder_open(void **state) {

@@ -233,6 +233,12 @@ static void each_refusal_leads_to_the_next_rung(void **state) {
        UDM_IMAGE_SHIPPED_PTX,
        90,
        {NULL}},
+  };
+  CHECK_ALL(list);
+}
+
+static void a_compile_that_fails_leads_to_the_next_rung(void **state) {
+  static const expectation list[] = {
       {"does not compile",
        90,
        {.nvrtc = "13.0", .nvrtc_fails = "nvrtcCompileProgram:6:1"},
@@ -245,6 +251,12 @@ static void each_refusal_leads_to_the_next_rung(void **state) {
        UDM_IMAGE_SHIPPED_PTX,
        90,
        {"NVRTC_ERROR_COMPILATION (6)"}},
+  };
+  CHECK_ALL(list);
+}
+
+static void when_all_is_refused_all_is_told(void **state) {
+  static const expectation list[] = {
       {"no assembler",
        90,
        {.driver_fails = "cuLinkCreate_v2:221"},
@@ -343,14 +355,21 @@ static void too_old_a_device_is_refused(void **state) {
 }
 
 /* A copy of the library that no other test has opened. */
-static const char *copy_of_nvrtc(const char *folder) {
-  char command[9000];
-  const char *copy = path_in(folder, "libcopy_of_nvrtc.so");
+static void copy_nvrtc(const char *to) {
   const char *original = getenv("UDM_NVRTC_LIBRARY");
   assert_non_null(original);
-  snprintf(command, sizeof command, "cp '%s' '%s'", original, copy);
-  assert_int_equal(system(command), 0); /* NOLINT(cert-env33-c) */
-  return copy;
+  FILE *from = fopen(original, "rb");
+  assert_non_null(from);
+  assert_int_equal(fseek(from, 0, SEEK_END), 0);
+  const long size = ftell(from);
+  assert_true(size > 0);
+  rewind(from);
+  char *bytes = malloc((size_t)size);
+  assert_non_null(bytes);
+  assert_int_equal(fread(bytes, 1, (size_t)size, from), size);
+  fclose(from);
+  write_file(to, bytes, (unsigned long)size);
+  free(bytes);
 }
 
 static bool is_loaded(const char *library) {
@@ -365,7 +384,8 @@ static void no_compile_never_opens_nvrtc(void **state) {
   const machine m = {.nvrtc = "13.0"};
   machine_set(l, &m);
   char copy[512];
-  snprintf(copy, sizeof copy, "%s", copy_of_nvrtc(l->folder));
+  snprintf(copy, sizeof copy, "%s", path_in(l->folder, "libcopy_of_nvrtc.so"));
+  copy_nvrtc(copy);
   l->options.nvrtc_library = copy;
   l->options.flags = UDM_OPTION_CACHED_ONLY;
   assert_int_equal(create_once(l, 90, &info), UDM_ERROR_NO_IMAGE);
@@ -429,6 +449,8 @@ int main(void) {
       TEST(the_shipped_ptx_serves_everything_else),
       TEST(old_drivers),
       TEST(each_refusal_leads_to_the_next_rung),
+      TEST(a_compile_that_fails_leads_to_the_next_rung),
+      TEST(when_all_is_refused_all_is_told),
       TEST(absent_entry_points_degrade),
       TEST(modules_are_the_other_way_to_load),
       TEST(what_the_driver_needs_is_named),
