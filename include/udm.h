@@ -186,7 +186,7 @@ typedef struct udm_options {
   size_t struct_size;
   uint32_t flags;             /* UDM_OPTION_*; UDM_NO_COMPILE adds to them */
   const char *driver_library; /* UDM_DRIVER_LIBRARY, then libcuda.so.1 */
-  const char *nvrtc_library;  /* UDM_NVRTC_LIBRARY, then a search: docs/ARCHITECTURE.md */
+  const char *nvrtc_library;  /* UDM_NVRTC_LIBRARY, then a search: docs/DEPLOYMENT.md */
   const char *cache_dir;      /* UDM_CACHE_DIR, $XDG_CACHE_HOME/udm, $HOME/.cache/udm,
                                  then .cache/udm in the home the user database names */
   const char *cache_path;     /* UDM_CACHE_PATH, then no read-only layers */
@@ -208,21 +208,29 @@ typedef struct udm_context udm_context;
  * Loads the kernel into the calling thread's current CUDA context.
  *
  * All slow work is here: open the driver library, find the device's compute
- * capability, get a kernel image (from the cache, else compiled by NVRTC and
- * then cached), load it, resolve its functions. When the cache holds an image
- * for exactly the device's architecture, NVRTC is not even opened.
+ * capability, get a kernel image that its driver takes, load it, resolve its
+ * functions. The image is from the cache, else compiled by NVRTC, else
+ * assembled by the driver of PTX of NVRTC, or of the PTX that the library
+ * carries; what was made is cached. When the cache holds an image for exactly
+ * the device's architecture, NVRTC is not even opened. docs/DEPLOYMENT.md has
+ * the whole ladder.
  *
  * options   NULL, or options; not kept.
  * out       receives the handle; NULL on failure. The caller owns it and
  *           passes it to udm_destroy().
  *
  * The current CUDA context must outlive the handle. No primary context is
- * retained. Any thread; concurrent calls are allowed. Not during stream
- * capture.
+ * retained. Any thread; concurrent calls are allowed, for any number of devices
+ * and contexts. Allowed while a stream is being captured, by this thread or
+ * another: nothing of it becomes part of the capture. Slow work in the middle
+ * of a capture is better avoided all the same.
  *
  * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, NO_DRIVER, NO_DEVICE,
  * NO_CURRENT_CONTEXT, DRIVER (a driver call failed for a reason that is not the
- * image's: out of device memory, a context that has failed), and NO_IMAGE,
+ * image's: out of device memory, a context that has failed), CAPTURE (a stream
+ * is being captured, and this driver, of before CUDA 10.1, loads nothing
+ * meanwhile; the capture is invalid then), and NO_IMAGE (also for a GPU below
+ * compute capability 7.0),
  * whose message gives the reason of every source that was tried (no NVRTC, an
  * architecture it does not know, the compile log, an image that the driver
  * refused, a cache folder that cannot be trusted).
@@ -233,7 +241,8 @@ UDM_API udm_status udm_create(const udm_options *options, udm_context **out);
  * Unloads the kernel and frees the handle. NULL is allowed. No launch of this
  * handle may be running on the host, pending on a stream, or recorded in a
  * graph that will be launched again. Any thread; the CUDA context of the
- * handle need not be current and must still exist. Not during stream capture.
+ * handle need not be current and must still exist. Allowed during a stream
+ * capture that has no launch of this handle.
  */
 UDM_API void udm_destroy(udm_context *ctx);
 
@@ -502,7 +511,8 @@ typedef struct udm_image_plan {
 
 /*
  * Says which source would serve a device of architecture arch (90, 103),
- * without compiling or loading anything. Any thread.
+ * without compiling or loading anything: whether the driver takes the image is
+ * not asked. Any thread.
  * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, and NO_IMAGE with the reason of every source.
  */
 UDM_API udm_status udm_plan_image(const udm_options *options, int32_t arch, udm_image_plan *plan);
@@ -523,8 +533,9 @@ typedef struct udm_prewarm_result {
 } udm_prewarm_result;
 
 /*
- * Makes sure that the writable cache holds a cubin for architecture arch.
- * udm_query_nvrtc() says which ones there are. Any thread; calls for different
+ * Makes sure that the writable cache holds a cubin for architecture arch, 70 or
+ * above. udm_query_nvrtc() says which ones there are; another NVRTC that
+ * udm_nvrtc_enumerate() tells can be named in the options. Any thread; calls for different
  * architectures may run at once. result may be NULL.
  * Errors: INVALID_ARGUMENT (also where compiling is forbidden), OUT_OF_MEMORY, NO_NVRTC,
  * UNSUPPORTED_ARCH, COMPILE, and CACHE when the entry could not be written.
