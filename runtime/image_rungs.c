@@ -172,11 +172,14 @@ static udm_status assemble(const struct recipe *recipe, unsigned char **ptx, siz
     status = driver->assemble(driver->user_data, (const char *)*ptx, recipe->origin, &made->bytes,
                               &made->size);
     if (status != UDM_OK && status != UDM_ERROR_NO_IMAGE) climb->broken = status;
+    made->not_to_keep =
+        status == UDM_OK && udm_cubin_arch(made->bytes, made->size) != climb->device_arch;
     free(*ptx);
   } else {
     made->bytes = *ptx;
     made->size = size;
     made->is_ptx = true;
+    made->not_to_keep = true;
   }
   *ptx = NULL;
   return status;

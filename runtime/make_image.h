@@ -12,7 +12,8 @@
 struct made_image {
   unsigned char *bytes; /* freed by udm_make_image() */
   size_t size;
-  bool is_ptx; /* no cubin: not for the cache */
+  bool is_ptx;      /* not a cubin, for a driver that assembles only as it loads */
+  bool not_to_keep; /* nothing for the cache: PTX, or not what the key says */
 };
 
 struct image_making {

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """udm prewarm --arch all over several NVRTCs: the newest that knows an architecture compiles it.
 
-Two stand-ins are laid out as a toolkit and as a wheel; what else this machine has only adds to it.
+Two stand-ins are laid out as a toolkit and as a wheel. They know all that the real NVRTCs of today
+know, so that one that this machine has besides is found but has nothing to do.
 
     prewarm_union.py UDM STAND_IN_NVRTC
 
@@ -13,6 +14,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+
+
+TODAY = "52,61,70,72,75,80,86,87,88,89,90,100,101,103,110,120,121"
 
 
 def install(library, folder, name, version, archs):
@@ -70,7 +74,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="udm-union-") as tmp:
         toolkit = os.path.join(tmp, "toolkit", "lib64")
         wheel = os.path.join(tmp, "venv/lib/python3.11/site-packages/nvidia/cu13/lib")
-        install(stand_in, toolkit, "libnvrtc.so.12", "98.1", "52,61,72,80,90")
+        install(stand_in, toolkit, "libnvrtc.so.12", "98.1", TODAY)
         install(stand_in, wheel, "libnvrtc.so.13", "99.0", "90,250")
         os.symlink("libnvrtc.so.12", os.path.join(toolkit, "libnvrtc.so"))  # is no other one
         broken = os.path.join(toolkit, "libnvrtc.so.13")

@@ -405,6 +405,20 @@ static void no_compile_never_opens_nvrtc(void **state) {
   assert_true(is_loaded(copy)); /* so the question was a good one */
 }
 
+static void an_nvrtc_that_makes_no_ptx(void **state) {
+  ladder *l = *state;
+  udm_context_info info;
+  const machine m = {.nvrtc = "13.0", .nvrtc_archs = "80"};
+  machine_set(l, &m);
+  l->options.nvrtc_library = getenv("LEAST_NVRTC");
+  assert_non_null(l->options.nvrtc_library);
+  assert_int_equal(create_once(l, 80, &info), UDM_OK);
+  assert_int_equal(info.image_source, UDM_IMAGE_NVRTC);
+  assert_int_equal(create_once(l, 90, &info), UDM_OK);
+  assert_int_equal(info.image_source, UDM_IMAGE_SHIPPED_PTX);
+  assert_non_null(strstr(l->log, "has no nvrtcGetPTX"));
+}
+
 /* An entry that the driver refuses is removed, and what the next rung makes takes its place. */
 static void a_refused_entry_is_replaced(void **state) {
   ladder *l = *state;
@@ -456,6 +470,7 @@ int main(void) {
       TEST(what_the_driver_needs_is_named),
       TEST(too_old_a_device_is_refused),
       TEST(no_compile_never_opens_nvrtc),
+      TEST(an_nvrtc_that_makes_no_ptx),
       TEST(a_refused_entry_is_replaced),
       TEST(a_cached_image_outlives_the_driver),
   };

@@ -113,7 +113,7 @@ static void check_ptx(const char *ptx, int32_t arch) {
 static void test_ptx_for_every_arch(void **state) {
   static struct nvrtc library;
   struct settings settings;
-  (void)state;
+  options.cache_dir = *state;
   assert_int_equal(udm_settings_resolve(&options, &settings), UDM_OK);
   assert_int_equal(udm_nvrtc_open(&settings, &library), UDM_OK);
   for (int i = 0; i < nvrtc.arch_count; ++i) {
