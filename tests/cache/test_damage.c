@@ -310,7 +310,7 @@ static void test_no_repair_where_compiling_is_forbidden_or_the_layer_is_read_onl
   assert_int_equal(result.counted.repairs, 0);
   assert_int_equal(access(entry.path, F_OK), 0);
   clear_cache();
-  setenv("UDM_NO_COMPILE", "1", 1);
+  setenv("UDM_NO_COMPILE", "strict", 1);
   create_once(&result);
   assert_int_equal(result.status, UDM_ERROR_NO_IMAGE);
   assert_non_null(strstr(udm_last_error(), entry.path));
