@@ -505,6 +505,7 @@ typedef struct udm_cache_layer_info {
   int32_t usable;           /* 0: reason says why */
   char path[UDM_PATH_SIZE]; /* "" when no folder could be determined */
   char reason[256];         /* "" when usable */
+  uint64_t max_bytes;       /* the size limit of the writable one; 0: a read-only one */
 } udm_cache_layer_info;
 
 /*
@@ -642,8 +643,8 @@ UDM_API udm_status udm_cache_import(const udm_options *options, const void *cont
  * the reason of the best candidate.
  */
 #define UDM_CACHE_COUNTER_TABLE(X)                                                    \
-  X(hits_writable, "images loaded from the writable cache")                           \
-  X(hits_read_only, "images loaded from a read-only layer")                           \
+  X(hits_writable, "look-ups that the writable cache served")                         \
+  X(hits_read_only, "look-ups that a read-only layer served")                         \
   X(misses_no_entry, "look-ups that found no entry")                                  \
   X(misses_damaged, "look-ups that found only damaged or foreign entries")            \
   X(misses_wrong_arch, "look-ups whose entry held an image for another architecture") \

@@ -63,9 +63,9 @@ static bool parse_bytes(const char *text, uint64_t *bytes) {
     shift = 10 * (unsigned)(unit - units + 1);
     ++end;
   }
-  if (*end != '\0' || number > UINT64_MAX >> shift) return false;
+  if (*end != '\0' || number == 0 || number > UINT64_MAX >> shift) return false;
   *bytes = (uint64_t)number << shift;
-  return *bytes > 0;
+  return true;
 }
 
 /* A value that cannot be read is told and the default taken: no server stays down for it. */

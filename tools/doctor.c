@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -157,6 +158,56 @@ static void examine_cache(findings *found) {
   json_object_set_new(found->json, "cache", list);
 }
 
+typedef struct cache_use {
+  json_int_t entries;
+  json_int_t bad;
+  json_int_t bytes;
+} cache_use;
+
+static int add_use(void *user_data, const udm_cache_entry_info *entry) {
+  cache_use *use = user_data;
+  if (entry->layer > 0) return 1; /* the writable one, which has a limit, comes first */
+  ++use->entries;
+  use->bad += entry->state == UDM_CACHE_ENTRY_BAD;
+  use->bytes += (json_int_t)entry->bytes;
+  return 0;
+}
+
+static void add_counter(json_t *object, char *text, size_t size, const char *name, uint64_t count) {
+  const size_t used = strlen(text);
+  json_object_set_new(object, name, json_integer((json_int_t)count));
+  if (count == 0) return;
+  snprintf(text + used, size - used, "%s%s %" PRIu64, used ? ", " : "", name, count);
+}
+
+/* How full the writable cache is, and what the cache did in this process. */
+static void examine_cache_use(findings *found) {
+  udm_cache_layer_info info = {.struct_size = sizeof(info)};
+  udm_cache_counters counters = {.struct_size = sizeof(counters)};
+  cache_use use = {0};
+  char bytes[32];
+  char most[32];
+  if (udm_query_cache_layer(found->options, 0, &info) != UDM_OK) return;
+  udm_cache_enumerate(found->options, add_use, &use); /* what cannot be read is told above */
+  output_bytes(bytes, sizeof(bytes), (uint64_t)use.bytes);
+  output_bytes(most, sizeof(most), info.max_bytes);
+  table_add(&found->table, "\t%s of %s used, entries: %d, bad: %d", bytes, most, (int)use.entries,
+            (int)use.bad);
+  json_object_set_new(
+      found->json, "cache_use",
+      json_pack("{s:I, s:I, s:I, s:I}", "bytes", use.bytes, "max_bytes", (json_int_t)info.max_bytes,
+                "entries", use.entries, "bad", use.bad));
+
+  char text[1024] = "";
+  json_t *object = json_object();
+  udm_get_cache_counters(&counters);
+#define ADD_COUNTER(name, meaning) add_counter(object, text, sizeof(text), #name, counters.name);
+  UDM_CACHE_COUNTER_TABLE(ADD_COUNTER)
+#undef ADD_COUNTER
+  table_add(&found->table, "\tcounters: %s", text[0] ? text : "all 0");
+  json_object_set_new(found->json, "cache_counters", object);
+}
+
 static int report(findings *found, bool json) {
   const size_t problems = json_array_size(found->problems);
   const int code = problems == 0 ? kExitDone : kExitCouldNot;
@@ -192,6 +243,7 @@ static int run(const udm_options *options, bool json) {
   for (int32_t i = 0; i < count; ++i) examine_device(&found, i, devices);
   examine_nvrtc(&found);
   examine_cache(&found);
+  examine_cache_use(&found);
   const int code = report(&found, json);
   json_decref(devices);
   json_decref(found.json);

@@ -96,7 +96,8 @@ def run(case, places):
     quoted = {name: shlex.quote(value or "") for name, value in places.items()}
     for line in case.prepare:
         # no word splitting at spaces: $UDM and the folders may have some in their paths
-        subprocess.run(["bash", "-ec", "IFS=$'\\n'; " + replace_all(line, quoted)], env=env,
+        # whatever this user's umask: what others may write to is not trusted
+        subprocess.run(["bash", "-ec", "umask 022; IFS=$'\\n'; " + replace_all(line, quoted)], env=env,
                        check=True, stdout=subprocess.DEVNULL)
     words = shlex.split(case.fields.get("args", ""))
     command = [places["udm"]] + [replace_all(word, places) for word in words]
@@ -168,7 +169,7 @@ def main():
         with tempfile.TemporaryDirectory(prefix="udm-cli-") as tmp:
             places = {"tmp": tmp, "udm": os.path.abspath(options.udm),
                       "stand_in": os.path.abspath(options.stand_in) if options.stand_in else "",
-                      "source": os.path.dirname(os.path.dirname(HERE)), "here": HERE,
+                      "not_utf8": "\udcff", "source": os.path.dirname(os.path.dirname(HERE)), "here": HERE,
                       "version": version.stdout.decode().split()[1]}
             missing = missing_need(case, places)
             if missing:

@@ -81,7 +81,8 @@ static int count_files(const char *folder) {
   assert_non_null(listing);
   for (struct dirent *entry = readdir(listing); entry; entry = readdir(listing)) {
     const char *name = entry->d_name;
-    count += strcmp(name, ".") && strcmp(name, "..") && strcmp(name, UDM_CACHE_LOCK_FILE);
+    const bool is_own = strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+    count += is_own && strcmp(name, UDM_CACHE_LOCK_FILE) != 0;
   }
   closedir(listing);
   return count;

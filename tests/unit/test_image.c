@@ -6,14 +6,13 @@
  */
 #include "image.h"
 
-#include <elf.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cache.h"
 #include "cmocka_headers.h"
-#include "compile.h"
+#include "kernel_entries.h"
 #include "temporary_folder.h"
 
 /* A loader that answers each image by a given status, and notes the architectures. */
@@ -40,31 +39,13 @@ static struct settings settings_for(const char *folder) {
   return settings;
 }
 
-/* The ELF header of a cubin is all that the ladder looks at. */
-static void publish(const struct settings *settings, int32_t key_arch, int32_t elf_arch,
-                    char path[UDM_PATH_SIZE]) {
-  struct kernel_key key;
-  Elf64_Ehdr header;
-  memset(&header, 0, sizeof header);
-  memcpy(header.e_ident, ELFMAG, SELFMAG);
-  header.e_ident[EI_CLASS] = ELFCLASS64;
-  header.e_ident[EI_ABIVERSION] = 8;
-  header.e_machine = EM_CUDA;
-  header.e_flags = (Elf64_Word)elf_arch << 8;
-  udm_kernel_key(key_arch, NULL, &key);
-  key.key.producer = "a test\n";
-  if (udm_cache_publish(settings, &key.key, &header, sizeof header, path) != UDM_OK) {
-    fail_msg("%s", udm_last_error());
-  }
-}
-
 static void test_the_exact_one_is_taken(void **state) {
   char path[UDM_PATH_SIZE];
   struct image taken;
   struct loader loader = {{UDM_OK}, 0, {0}};
   const struct settings settings = settings_for(*state);
-  publish(&settings, 86, 86, path);
-  publish(&settings, 80, 80, path);
+  publish_cubin(&settings, 86, 86, "a test\n", path);
+  publish_cubin(&settings, 80, 80, "a test\n", path);
   assert_int_equal(udm_image_serve(&settings, 86, load, &loader, &taken), UDM_OK);
   assert_int_equal(loader.offered, 1);
   assert_int_equal(taken.arch, 86);
@@ -79,9 +60,9 @@ static void test_a_refused_image_is_evicted_and_the_next_offered(void **state) {
   struct image taken;
   struct loader loader = {{UDM_ERROR_NO_IMAGE, UDM_ERROR_NO_IMAGE, UDM_OK}, 0, {0}};
   const struct settings settings = settings_for(*state);
-  publish(&settings, 89, 89, exact);
-  publish(&settings, 86, 86, lower);
-  publish(&settings, 80, 80, lowest);
+  publish_cubin(&settings, 89, 89, "a test\n", exact);
+  publish_cubin(&settings, 86, 86, "a test\n", lower);
+  publish_cubin(&settings, 80, 80, "a test\n", lowest);
   assert_int_equal(udm_image_serve(&settings, 89, load, &loader, &taken), UDM_OK);
   assert_int_equal(loader.offered, 3);
   assert_int_equal(loader.archs[0], 89);
@@ -99,8 +80,8 @@ static void test_an_error_that_is_not_the_images_ends_the_climb(void **state) {
   struct image taken;
   struct loader loader = {{UDM_ERROR_DRIVER}, 0, {0}};
   const struct settings settings = settings_for(*state);
-  publish(&settings, 89, 89, exact);
-  publish(&settings, 80, 80, lower);
+  publish_cubin(&settings, 89, 89, "a test\n", exact);
+  publish_cubin(&settings, 80, 80, "a test\n", lower);
   assert_int_equal(udm_image_serve(&settings, 89, load, &loader, &taken), UDM_ERROR_DRIVER);
   assert_string_equal(udm_last_error(), "the loader's reason");
   assert_int_equal(loader.offered, 1);
@@ -114,9 +95,9 @@ static void test_layers_are_tried_one_after_the_other(void **state) {
   struct image taken;
   struct loader loader = {{UDM_ERROR_NO_IMAGE, UDM_OK}, 0, {0}};
   struct settings settings = settings_for(path_in(*state, "one"));
-  publish(&settings, 90, 90, first);
+  publish_cubin(&settings, 90, 90, "a test\n", first);
   settings.cache_dir = path_in(*state, "two");
-  publish(&settings, 90, 90, path);
+  publish_cubin(&settings, 90, 90, "a test\n", path);
   snprintf(layers, sizeof layers, "%s/one:%s/two", (const char *)*state, (const char *)*state);
   settings.cache_dir = path_in(*state, "empty");
   settings.cache_path = layers;
@@ -132,7 +113,7 @@ static void test_a_wrong_architecture_is_never_offered(void **state) {
   struct image taken;
   struct loader loader = {{UDM_OK}, 0, {0}};
   const struct settings settings = settings_for(*state);
-  publish(&settings, 90, 80, path);
+  publish_cubin(&settings, 90, 80, "a test\n", path);
   assert_int_equal(udm_image_serve(&settings, 90, load, &loader, &taken), UDM_ERROR_NO_IMAGE);
   assert_int_equal(loader.offered, 0);
   assert_non_null(strstr(udm_last_error(), "sm_80, not sm_90"));
@@ -156,7 +137,7 @@ static void test_a_plan_offers_nothing(void **state) {
   char path[UDM_PATH_SIZE];
   struct image taken;
   const struct settings settings = settings_for(*state);
-  publish(&settings, 80, 80, path);
+  publish_cubin(&settings, 80, 80, "a test\n", path);
   assert_int_equal(udm_image_serve(&settings, 86, NULL, NULL, &taken), UDM_OK);
   assert_int_equal(taken.arch, 80);
   assert_string_equal(taken.origin, path);
