@@ -47,7 +47,7 @@ static void check(ladder *l, const expectation *e) {
              udm_image_source_name(e->source), e->image_arch, l->log);
   }
   check_told(l, e);
-  assert_int_equal(l->live_code(), 0);
+  assert_int_equal(l->left_behind, 0);
 }
 
 static void empty_cache(ladder *l) {
