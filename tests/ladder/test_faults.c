@@ -5,13 +5,11 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "ladder_fixture.h"
+#include "expectation.h"
 
 /* An error that has nothing to do with an image, one that has, and NVRTC's out of memory. */
 enum { LAUNCH_FAILED = 719, INVALID_IMAGE = 200, NVRTC_OUT_OF_MEMORY = 1 };
@@ -30,15 +28,6 @@ enum {
   NVRTC_NAMES = sizeof nvrtc_names / sizeof nvrtc_names[0],
   MOST_CALLS = 64
 };
-
-static void empty_cache(ladder *l) {
-  DIR *listing = opendir(l->folder);
-  assert_non_null(listing);
-  for (struct dirent *entry = readdir(listing); entry; entry = readdir(listing)) {
-    if (strstr(entry->d_name, ".cubin")) unlinkat(dirfd(listing), entry->d_name, 0);
-  }
-  closedir(listing);
-}
 
 /* A way through udm_create. */
 typedef struct path {
@@ -65,7 +54,7 @@ static const path paths[] = {
 
 static void prepare(ladder *l, const path *p) {
   udm_context_info info;
-  empty_cache(l);
+  cache_empty(l);
   machine_set(l, &p->machine);
   if (p->warm && create_once(l, 90, &info) != UDM_OK) fail_msg("%s", udm_last_error());
   machine_set(l, &p->machine);
