@@ -6,12 +6,12 @@
 #ifndef UDM_RUNTIME_CONTEXT_H
 #define UDM_RUNTIME_CONTEXT_H
 
-#include "driver.h"
+#include "loader.h"
 
 struct udm_context {
   struct driver driver;
   CUcontext cuda_context; /* the caller's */
-  CUmodule module;
+  struct loaded_code code;
   CUfunction direct;  /* up to 3 backends */
   CUfunction direct8; /* up to 8 */
   CUfunction table;

@@ -45,6 +45,7 @@ udm_status udm_query_cache_layer(const udm_options *options, int32_t layer,
   }
   memcpy(info->path, described.path, sizeof info->path);
   info->writable = described.writable;
+  info->max_bytes = described.writable ? settings.cache_max_bytes : 0;
   const int folder = udm_cache_folder_open(&described, false, info->reason, &missing);
   info->usable = folder >= 0;
   if (folder >= 0) {
@@ -79,6 +80,7 @@ static int report_entry(int folder, const struct cache_layer *layer, int index, 
   struct judged_file judged;
   udm_cache_entry_path(layer, name, path);
   udm_judge_file(layer, folder, name, &judged);
+  if (judged.file.missing) return 0; /* removed by another process since the folder was listed */
   const bool is_bad = judged.state == UDM_CACHE_ENTRY_BAD;
   judged.entry.producer[strcspn(judged.entry.producer, "\n")] = '\0';
   const udm_cache_entry_info info = {

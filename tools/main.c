@@ -3,9 +3,11 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "command.h"
 #include "output.h"
@@ -14,7 +16,7 @@
 static const command_entry kCommands[] = {
     {"doctor", "say what of this machine udm can use, and what is missing", doctor_main},
     {"prewarm", "compile the kernel into the cache, with or without a GPU", prewarm_main},
-    {"cache", "look at the cubin cache", cache_main},
+    {"cache", "look at the cubin cache, keep it small, move it", cache_main},
     {"replay", "run a request trace through the kernel, step by step", replay_main},
     {"selftest", "accept this machine's GPU: kernel against reference", selftest_main},
     {"bench", "measure this machine's GPU, beside its floors", bench_main},
@@ -84,6 +86,22 @@ static int unknown_command(const char *name) {
   return kExitUsage;
 }
 
+/* Also where the options could not be read, and so no command knows of it. */
+static bool wants_json(int argc, char **argv) {
+  for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; ++i) {
+    if (strcmp(argv[i], "--json") == 0) return true;
+  }
+  return false;
+}
+
+/* With --json wrong usage, too, is one JSON object. */
+static int run_command(const command_entry *command, int argc, char **argv) {
+  const bool json = wants_json(argc, argv);
+  const int code = command->run(argc, argv);
+  if (code != kExitUsage || !json) return code;
+  return output_json(json_pack("{s:o}", "error", output_text(output_last_error())), code);
+}
+
 static int run(int argc, char **argv) {
   if (argc < 2) {
     print_help(stderr);
@@ -99,9 +117,25 @@ static int run(int argc, char **argv) {
     return kExitDone;
   }
   for (size_t i = 0; i < kCommandCount; ++i) {
-    if (strcmp(name, kCommands[i].name) == 0) return kCommands[i].run(argc - 1, argv + 1);
+    if (strcmp(name, kCommands[i].name) == 0) {
+      return run_command(&kCommands[i], argc - 1, argv + 1);
+    }
   }
   return unknown_command(name);
 }
 
-int main(int argc, char **argv) { return output_finish(run(argc, argv)); }
+/*
+ * A file that is opened later must not take the place of a standard stream that
+ * was closed: messages would be written into it. Writing to these still fails.
+ */
+static void fill_standard_streams(void) {
+  for (int stream = STDIN_FILENO; stream <= STDERR_FILENO; ++stream) {
+    if (fcntl(stream, F_GETFD) >= 0) continue;
+    if (open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY) != stream) return;
+  }
+}
+
+int main(int argc, char **argv) {
+  fill_standard_streams();
+  return output_finish(run(argc, argv));
+}

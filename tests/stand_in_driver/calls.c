@@ -14,13 +14,15 @@
 
 #include "contexts.h"
 #include "devices.h"
+#include "faults.h"
 #include "graphs.h"
+#include "handles.h"
 #include "stand_in_driver.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static const char *const names[] = {
-#define UDM_DRIVER_SYMBOL(requirement, name, parameters) #name,
+#define UDM_DRIVER_SYMBOL(requirement, name, version, parameters) #name,
 #include "driver_symbols.h"
 #define UDM_TOOL_DRIVER_SYMBOL(name, parameters) #name,
 #include "cuda_driver_symbols.h"
@@ -51,6 +53,15 @@ int64_t stand_in_driver_calls(const char *name) {
   return calls;
 }
 
+int stand_in_driver_live_code(void) {
+  pthread_mutex_lock(&lock);
+  const int count = handle_count(HANDLE_MODULE) + handle_count(HANDLE_LIBRARY) +
+                    handle_count(HANDLE_KERNEL) + handle_count(HANDLE_FUNCTION) +
+                    handle_count(HANDLE_LINK);
+  pthread_mutex_unlock(&lock);
+  return count;
+}
+
 void stand_in_driver_reset_calls(void) {
   pthread_mutex_lock(&lock);
   memset(counts, 0, sizeof counts);
@@ -76,6 +87,7 @@ static CUresult injected_fault(const char *function, int64_t call) {
 
 CUresult stand_in_enter(const char *function, unsigned int requirements) {
   pthread_mutex_lock(&lock);
+  faults_begin(function);
   const int64_t call = ++counts[find_name(function)];
   const CUresult fault = injected_fault(function, call);
   if (fault != CUDA_SUCCESS) return fault;
@@ -91,6 +103,7 @@ CUresult stand_in_enter(const char *function, unsigned int requirements) {
 }
 
 CUresult stand_in_leave(CUresult result) {
+  faults_end();
   pthread_mutex_unlock(&lock);
   return result;
 }
