@@ -19,18 +19,26 @@ import tempfile
 
 SKIPPED = 77
 ARCHS = ["sm_80", "sm_90", "sm_100", "sm_120"]
-ENTRIES = ["udm_decode_metadata_direct", "udm_decode_metadata_table"]
+ENTRIES = ["udm_decode_metadata_direct", "udm_decode_metadata_direct8", "udm_decode_metadata_table"]
 
 # Two blocks of 256 threads fit on a multiprocessor of 65536 registers.
 MOST_REGISTERS = 128
 # Spilled bytes of a thread: a few, outside the copy, where one compiler runs out of registers.
 MOST_FRAME = 32
 MOST_INSTRUCTIONS = 4000
-# A warp copies 4 vectors to each of 3 tables, every load before the first store.
+# A warp copies 4 vectors to each of 3 (or 8) tables, every load before the first store.
 VECTOR_LOADS = 4
-VECTOR_STORES = {"udm_decode_metadata_direct": 12, "udm_decode_metadata_table": 4}
+VECTOR_STORES = {
+    "udm_decode_metadata_direct": 12,
+    "udm_decode_metadata_direct8": 32,
+    "udm_decode_metadata_table": 4,
+}
 # From the first vector load to the last vector store.
-MOST_COPY_INSTRUCTIONS = {"udm_decode_metadata_direct": 150, "udm_decode_metadata_table": 110}
+MOST_COPY_INSTRUCTIONS = {
+    "udm_decode_metadata_direct": 150,
+    "udm_decode_metadata_direct8": 300,
+    "udm_decode_metadata_table": 110,
+}
 
 # Attributes of a cubin's .nv.info section.
 FORMAT_SIZED, ATTRIBUTE_FRAME_SIZE, ATTRIBUTE_REGISTERS = 4, 0x11, 0x2F
