@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One decode step of three draft backends over PyTorch tensors, by udm and by eager PyTorch."""
+
+from types import SimpleNamespace
+
+import torch
+
+import udm
+
+BATCH_SIZE, MAX_LEN, PAGE_SIZE, TOPK = 8, 4096, 64, 2048
+
+
+def make_metadata():
+    """The tensors that an attention backend keeps for a captured batch size."""
+
+    def empty(*shape):
+        return torch.zeros(shape, dtype=torch.int32, device="cuda")
+
+    return SimpleNamespace(
+        cache_seqlens_int32=empty(BATCH_SIZE),
+        cu_seqlens_k=empty(BATCH_SIZE + 1),
+        page_table_1=empty(BATCH_SIZE, MAX_LEN),
+        nsa_cache_seqlens_int32=empty(BATCH_SIZE),
+        nsa_cu_seqlens_k=empty(BATCH_SIZE + 1),
+        real_page_table=empty(BATCH_SIZE, MAX_LEN // PAGE_SIZE),
+        nsa_seqlens_expanded=empty(BATCH_SIZE),
+    )
+
+
+def main():
+    seq_lens = torch.randint(1, MAX_LEN, (BATCH_SIZE,), device="cuda")
+    req_pool_indices = torch.randperm(BATCH_SIZE, device="cuda")
+    req_to_token = torch.randint(1 << 20, (BATCH_SIZE, MAX_LEN), dtype=torch.int32, device="cuda")
+    backends = [make_metadata() for _ in range(3)]
+
+    plan = udm.Plan(backends, req_to_token, TOPK, PAGE_SIZE)
+    print(plan)
+    plan(seq_lens, req_pool_indices)
+
+    for metadata in backends:
+        assert torch.equal(metadata.cache_seqlens_int32, seq_lens.int())
+        assert torch.equal(metadata.cu_seqlens_k[1:], seq_lens.cumsum(0).int())
+        for i, length in enumerate(seq_lens.tolist()):
+            row = req_to_token[req_pool_indices[i], :length]
+            assert torch.equal(metadata.page_table_1[i, :length], row)
+            pages = row[::PAGE_SIZE] // PAGE_SIZE
+            assert torch.equal(metadata.real_page_table[i, : len(pages)], pages)
+    print("as eager PyTorch has it")
+
+
+if __name__ == "__main__":
+    main()
