@@ -6,7 +6,6 @@
  */
 #include "errors.h"
 
-#include <ctype.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <string.h>
@@ -27,15 +26,20 @@ enum { STATUS_EXCEPTIONS = sizeof status_exceptions / sizeof *status_exceptions 
 
 static PyObject *error; /* udm.Error */
 
+static char lower_case(char c) { return (char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c); }
+
 /* UDM_ERROR_NO_DRIVER: "NoDriverError" */
 static void class_name(const char *status_name, char *out, size_t size) {
-  const char *from = status_name + strlen("UDM_ERROR_");
-  char *to = out;
-  for (bool start = true; *from && to + sizeof "Error" < out + size; ++from) {
-    if (*from != '_') *to++ = (char)(start ? toupper(*from) : tolower(*from));
-    start = *from == '_';
+  static const char end[] = "Error";
+  size_t length = 0;
+  bool starts_word = true;
+  for (const char *c = status_name + strlen("UDM_ERROR_"); *c; ++c) {
+    if (*c != '_' && length < size - sizeof end) {
+      out[length++] = starts_word ? *c : lower_case(*c);
+    }
+    starts_word = *c == '_';
   }
-  strcpy(to, "Error");
+  memcpy(out + length, end, sizeof end);
 }
 
 /* A wrong argument is a ValueError for those who do not know udm's types. */

@@ -8,11 +8,19 @@
 
 names name;
 
+static const struct {
+  PyObject **object;
+  const char *spelling;
+} table[] = {
+#define NAME_ENTRY(identifier, spelling) {&name.identifier, spelling},
+    NAME_TABLE(NAME_ENTRY)
+#undef NAME_ENTRY
+};
+
 int names_create(void) {
-#define NAME_INTERN(identifier, spelling)                 \
-  name.identifier = PyUnicode_InternFromString(spelling); \
-  if (!name.identifier) return -1;
-  NAME_TABLE(NAME_INTERN)
-#undef NAME_INTERN
+  for (size_t i = 0; i < sizeof table / sizeof *table; ++i) {
+    *table[i].object = PyUnicode_InternFromString(table[i].spelling);
+    if (!*table[i].object) return -1;
+  }
   return 0;
 }

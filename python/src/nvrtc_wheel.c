@@ -12,7 +12,7 @@
 static bool copy_text(PyObject *text, char *path, size_t size) {
   const char *utf8 = PyUnicode_Check(text) ? PyUnicode_AsUTF8AndSize(text, NULL) : NULL;
   if (!utf8 || strlen(utf8) >= size) return false;
-  strcpy(path, utf8);
+  memcpy(path, utf8, strlen(utf8) + 1);
   return true;
 }
 

@@ -32,8 +32,8 @@ static const char plan_doc[] =
     "req_to_token      int32 [requests, columns], kept alive too\n"
     "max_batch_size    None: the length of the first backend's cache_seqlens_int32\n"
     "the others        as for unified_decode_metadata_cuda_direct()\n\n"
-    "Loads the kernel, so that the plan may be called during stream capture. Safe to call from\n"
-    "several threads at once.\n\n"
+    "Loads the kernel, if that has not been done yet. Calling it is legal during stream capture, and\n"
+    "on several threads at once.\n\n"
     "Example:\n\n"
     "    plan = udm.Plan(metadata, req_to_token, 2048, 64)   # once per captured batch size\n"
     "    plan(seq_lens, req_pool_indices)                    # every step\n";
