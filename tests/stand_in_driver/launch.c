@@ -82,7 +82,7 @@ CUresult cuLaunchKernel(CUfunction function, unsigned int grid_x, unsigned int g
 /* Where the kernel writes the leading 0 of backend 0's cu_seqlens_k, by its signature. */
 static int32_t *first_prefix_sum(const host_kernel *kernel, void *const *parameters) {
   int64_t address = 0;
-  if (strcmp(kernel->name, "udm_decode_metadata_direct") == 0) {
+  if (strncmp(kernel->name, "udm_decode_metadata_direct", 26) == 0) { /* direct8 too */
     memcpy(&address, parameters[4], sizeof address); /* 3 inputs, cache_seqlens, then this */
   } else {
     int64_t table = 0;
