@@ -470,11 +470,11 @@ __device__ void copy_piece(const Arguments &args, const Outputs &outputs, const 
   for (unsigned v = 0; v < kCount; ++v) {
     if (is_whole(v)) slots[v] = __ldg(source + v * 32);
   }
-  const unsigned edge = lane < 4 ? piece.first / kWidth * kWidth + lane
-                                 : piece.end / kWidth * kWidth + lane - 4;
-  const bool has_edge = kWidth > 1 && lane < 8 && edge < piece.end &&
-                        (lane < 4 ? piece.begin == 0 && edge >= piece.first && edge < inside
-                                  : edge >= inside);
+  const unsigned edge =
+      lane < 4 ? piece.first / kWidth * kWidth + lane : piece.end / kWidth * kWidth + lane - 4;
+  const bool has_edge =
+      kWidth > 1 && lane < 8 && edge < piece.end &&
+      (lane < 4 ? piece.begin == 0 && edge >= piece.first && edge < inside : edge >= inside);
   const int edge_slot = has_edge ? piece.source[edge] : 0;
   // the pages whose first slot is in the piece; columns where they begin
   const int *columns = piece.source + piece.first;
@@ -482,7 +482,9 @@ __device__ void copy_piece(const Arguments &args, const Outputs &outputs, const 
   const unsigned end_column = layout.pages ? piece.end - piece.first : 0;
   unsigned page =
       lane + layout.page_size.divide_up(piece.begin > piece.first ? piece.begin - piece.first : 0);
-  const auto is_inside = [&] { return static_cast<unsigned long long>(page) * page_size < end_column; };
+  const auto is_inside = [&] {
+    return static_cast<unsigned long long>(page) * page_size < end_column;
+  };
   int page_slot[1] = {0};
   if (is_inside()) page_slot[0] = __ldg(columns + page * page_size);
 
@@ -530,8 +532,7 @@ __device__ void copy_units(const Arguments &args, const Outputs &outputs, const 
   const int *columns = args.req_to_token + row.req_pool_index * args.req_to_token_stride;
   const unsigned first = first_position(args, layout, row.number);
   const unsigned row_end = end_position(layout, first, row.extent);
-  const unsigned stop =
-      end > row_end >> layout.log2_unit ? row_end : end << layout.log2_unit;
+  const unsigned stop = end > row_end >> layout.log2_unit ? row_end : end << layout.log2_unit;
   const Piece piece = {row.number, columns - first, first, begin << layout.log2_unit, stop};
   if (!layout.slots) {
     copy_pages(args, outputs, layout, row.number, columns, piece.begin, stop);
@@ -556,7 +557,7 @@ struct Chunk {
 struct Directory {
   int longest;
   unsigned list_rows;
-  unsigned units;             // of the lists of the warp whose number is the lane's
+  unsigned units;  // of the lists of the warp whose number is the lane's
   unsigned ends;
   const unsigned *list_ends;  // shared memory: counted from the first list of its warp
   const Row *rows;            // shared memory: the first of each list
