@@ -12,44 +12,74 @@
 #include "kernel_interface.h"
 #include "status.h"
 
-/* The largest grid.y of every GPU, less the row of blocks that writes the lengths. */
-enum { MOST_ROWS = 65535 - 1 };
+/*
+ * Blocks that copy on a multiprocessor. One keeps the memory busy, and each more would count the
+ * batch once more; where rows are more than threads, two hide better that rows are looked up.
+ */
+static unsigned int blocks_per_multiprocessor(const udm_decode_args *args) {
+  return args->batch_size > UDM_KERNEL_THREADS_PER_BLOCK ? 2 : 1;
+}
 
-/* Blocks per multiprocessor: enough to fill it twice; more would only start and leave. */
-enum { BLOCKS_PER_MULTIPROCESSOR = 16 };
+/* What is worth a block: a line of 32 columns for each of its warps. */
+enum { COLUMNS_OF_BLOCK = UDM_KERNEL_THREADS_PER_BLOCK };
 
-struct grid {
-  unsigned int x; /* column tiles */
-  unsigned int y; /* 1 + rows */
-};
+/* Of the kernel: how many blocks, the first ones, write the lengths and prefix sums. */
+static unsigned int length_blocks(const udm_decode_args *args) {
+  const unsigned int threads = UDM_KERNEL_THREADS_PER_BLOCK;
+  const unsigned int blocks = ((unsigned)args->batch_size + threads - 1) / threads;
+  if (blocks == 0) return 1;
+  return blocks < UDM_KERNEL_MAX_LENGTH_BLOCKS ? blocks : UDM_KERNEL_MAX_LENGTH_BLOCKS;
+}
 
 /* Depends on the arguments alone, never on what the tensors hold: see the kernel. */
-static struct grid grid_for(const udm_context *ctx, const udm_decode_args *args) {
-  struct grid grid = {1, 1};
-  if (!udm_has_page_columns(args)) return grid;
-  const unsigned int rows = args->batch_size < MOST_ROWS ? (unsigned)args->batch_size : MOST_ROWS;
-  const unsigned int tiles = ((unsigned)args->max_len - 1) / UDM_KERNEL_TILE_COLUMNS + 1;
-  const unsigned int budget = (unsigned)ctx->info.multiprocessor_count * BLOCKS_PER_MULTIPROCESSOR;
-  const unsigned int most_tiles = budget / rows > 0 ? budget / rows : 1;
-  grid.x = tiles < most_tiles ? tiles : most_tiles;
-  grid.y = 1 + rows;
-  return grid;
+static unsigned int grid_for(const udm_context *ctx, const udm_decode_args *args) {
+  const unsigned int blocks = length_blocks(args);
+  if (!udm_has_page_columns(args)) return blocks;
+  const unsigned int most =
+      (unsigned)ctx->info.multiprocessor_count * blocks_per_multiprocessor(args);
+  const uint64_t columns = (uint64_t)args->batch_size * (unsigned)args->max_len;
+  const uint64_t copiers = columns / COLUMNS_OF_BLOCK + 1;
+  return blocks + (copiers < most ? (unsigned)copiers : most);
+}
+
+/*
+ * By how much the kernel's units must be larger for their number to have 31 bits. A unit is 128
+ * columns, or 32 pages of at least 2; a row that lies askew has one more. At the end of the loop a
+ * row is one unit.
+ */
+static unsigned int unit_shift(const udm_decode_args *args) {
+  const uint64_t columns = (uint64_t)args->max_len + 62;
+  unsigned int shift = 0;
+  while ((uint64_t)(unsigned)args->batch_size * ((columns >> (6 + shift)) + 1) >> 31) ++shift;
+  return shift;
 }
 
 static unsigned int flags_of(const udm_decode_args *args) {
-  unsigned int flags = 0;
+  unsigned int flags = unit_shift(args) << UDM_KERNEL_UNIT_SHIFT;
   if (args->seq_lens_type == UDM_INT64) flags |= UDM_KERNEL_SEQ_LENS_INT64;
   if (args->req_pool_indices_type == UDM_INT64) flags |= UDM_KERNEL_REQ_POOL_INDICES_INT64;
   if (args->extent == UDM_EXTENT_BATCH_MAX) flags |= UDM_KERNEL_EXTENT_BATCH_MAX;
   return flags;
 }
 
+/* What the kernel takes that is not in udm_decode_args as it is. */
+enum { FLAGS, PAGE_RECIPROCAL, DERIVED };
+
+static void derive(const udm_decode_args *args, uint32_t derived[DERIVED]) {
+  derived[FLAGS] = flags_of(args);
+  derived[PAGE_RECIPROCAL] = UINT32_MAX / (uint32_t)args->real_page_size;
+}
+
 enum {
   INPUTS = 3,
   DIRECT_OUTPUTS = UDM_MAX_DIRECT_BACKENDS * UDM_OUTPUTS_PER_BACKEND,
   TABLE_PARAMETERS = 2,
-  SCALARS = 9
+  SCALARS = 10,
+  DIRECT_PARAMETERS = INPUTS + DIRECT_OUTPUTS + SCALARS
 };
+
+_Static_assert(DIRECT_PARAMETERS <= sizeof((udm_kernel_launch *)0)->pointers / sizeof(void *),
+               "udm_kernel_launch has room for all parameters");
 
 /* The driver only reads the parameters, but takes pointers to non-const. */
 static void *parameter(const void *value) { return (void *)(uintptr_t)value; }
@@ -61,45 +91,55 @@ static void pack_inputs(const udm_decode_args *args, void **parameters) {
 }
 
 /* The order of UDM_SCALARS in the kernel's source. */
-static void pack_scalars(const udm_decode_args *args, const unsigned int *flags,
+static void pack_scalars(const udm_decode_args *args, const uint32_t derived[DERIVED],
                          void **parameters) {
   parameters[0] = parameter(&args->batch_size);
   parameters[1] = parameter(&args->max_len);
   parameters[2] = parameter(&args->num_backends);
   parameters[3] = parameter(&args->nsa_index_topk);
   parameters[4] = parameter(&args->real_page_size);
-  parameters[5] = parameter(flags);
-  parameters[6] = parameter(&args->req_to_token_stride);
-  parameters[7] = parameter(&args->page_table_stride);
-  parameters[8] = parameter(&args->real_page_table_stride);
+  parameters[5] = parameter(&derived[FLAGS]);
+  parameters[6] = parameter(&derived[PAGE_RECIPROCAL]);
+  parameters[7] = parameter(&args->req_to_token_stride);
+  parameters[8] = parameter(&args->page_table_stride);
+  parameters[9] = parameter(&args->real_page_table_stride);
 }
 
-static udm_status launch(const udm_context *ctx, CUfunction function, const udm_decode_args *args,
-                         CUstream stream, void **parameters) {
-  const struct grid grid = grid_for(ctx, args);
-  const CUresult result = ctx->driver.cuLaunchKernel(
-      function, grid.x, grid.y, 1, UDM_KERNEL_THREADS_PER_BLOCK, 1, 1, 0, stream, parameters, NULL);
-  if (result == CUDA_SUCCESS) return UDM_OK;
-  return udm_fail_driver(&ctx->driver, UDM_ERROR_DRIVER, "cuLaunchKernel", NULL, result);
-}
-
-udm_status udm_decode_metadata_direct(udm_context *ctx, const udm_decode_args *args,
-                                      CUstream stream) {
-  if (!ctx) return udm_fail(UDM_ERROR_INVALID_ARGUMENT, "ctx is null");
-  const udm_status status = udm_check_decode_args(args, UDM_MAX_DIRECT_BACKENDS);
-  if (status != UDM_OK) return status;
-
-  void *parameters[INPUTS + DIRECT_OUTPUTS + SCALARS];
-  const unsigned int flags = flags_of(args);
+static void pack_direct(const udm_decode_args *args, const uint32_t derived[DERIVED],
+                        void **parameters) {
+  static const CUdeviceptr none = 0;
   pack_inputs(args, parameters);
   for (int b = 0; b < UDM_MAX_DIRECT_BACKENDS; ++b) {
     const CUdeviceptr *outputs = &args->backends[b].cache_seqlens; /* the first of seven */
     for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND; ++o) {
-      parameters[INPUTS + b * UDM_OUTPUTS_PER_BACKEND + o] = parameter(outputs + o);
+      parameters[INPUTS + b * UDM_OUTPUTS_PER_BACKEND + o] =
+          parameter(b < args->num_backends ? outputs + o : &none);
     }
   }
-  pack_scalars(args, &flags, parameters + INPUTS + DIRECT_OUTPUTS);
-  return launch(ctx, ctx->direct, args, stream, parameters);
+  pack_scalars(args, derived, parameters + INPUTS + DIRECT_OUTPUTS);
+}
+
+static void pack_table(const udm_decode_args *args, const uint32_t derived[DERIVED],
+                       const CUdeviceptr *backend_pointers, const int64_t *stride,
+                       void **parameters) {
+  pack_inputs(args, parameters);
+  parameters[INPUTS] = parameter(backend_pointers);
+  parameters[INPUTS + 1] = parameter(stride);
+  pack_scalars(args, derived, parameters + INPUTS + TABLE_PARAMETERS);
+}
+
+static udm_status launch(const udm_context *ctx, CUfunction function, const udm_decode_args *args,
+                         CUstream stream, void **parameters) {
+  const CUresult result =
+      ctx->driver.cuLaunchKernel(function, grid_for(ctx, args), 1, 1, UDM_KERNEL_THREADS_PER_BLOCK,
+                                 1, 1, 0, stream, parameters, NULL);
+  if (result == CUDA_SUCCESS) return UDM_OK;
+  return udm_fail_driver(&ctx->driver, UDM_ERROR_DRIVER, "cuLaunchKernel", NULL, result);
+}
+
+static udm_status check_direct(const udm_context *ctx, const udm_decode_args *args) {
+  if (!ctx) return udm_fail(UDM_ERROR_INVALID_ARGUMENT, "ctx is null");
+  return udm_check_decode_args(args, UDM_MAX_DIRECT_BACKENDS);
 }
 
 static udm_status check_backend_pointers(CUdeviceptr backend_pointers, int64_t stride,
@@ -121,20 +161,78 @@ static udm_status check_backend_pointers(CUdeviceptr backend_pointers, int64_t s
   return UDM_OK;
 }
 
+static udm_status check_table(const udm_context *ctx, const udm_decode_args *args,
+                              CUdeviceptr backend_pointers, int64_t stride) {
+  if (!ctx) return udm_fail(UDM_ERROR_INVALID_ARGUMENT, "ctx is null");
+  const udm_status status = udm_check_decode_args_for_table(args);
+  if (status != UDM_OK) return status;
+  return check_backend_pointers(backend_pointers, stride, args->num_backends);
+}
+
+udm_status udm_decode_metadata_direct(udm_context *ctx, const udm_decode_args *args,
+                                      CUstream stream) {
+  const udm_status status = check_direct(ctx, args);
+  if (status != UDM_OK) return status;
+  void *parameters[DIRECT_PARAMETERS];
+  uint32_t derived[DERIVED];
+  derive(args, derived);
+  pack_direct(args, derived, parameters);
+  return launch(ctx, ctx->direct, args, stream, parameters);
+}
+
 udm_status udm_decode_metadata_table(udm_context *ctx, const udm_decode_args *args,
                                      CUdeviceptr backend_pointers, int64_t backend_pointers_stride,
                                      CUstream stream) {
-  if (!ctx) return udm_fail(UDM_ERROR_INVALID_ARGUMENT, "ctx is null");
-  udm_status status = udm_check_decode_args_for_table(args);
+  const udm_status status = check_table(ctx, args, backend_pointers, backend_pointers_stride);
   if (status != UDM_OK) return status;
-  status = check_backend_pointers(backend_pointers, backend_pointers_stride, args->num_backends);
-  if (status != UDM_OK) return status;
-
   void *parameters[INPUTS + TABLE_PARAMETERS + SCALARS];
-  const unsigned int flags = flags_of(args);
-  pack_inputs(args, parameters);
-  parameters[INPUTS] = &backend_pointers;
-  parameters[INPUTS + 1] = &backend_pointers_stride;
-  pack_scalars(args, &flags, parameters + INPUTS + TABLE_PARAMETERS);
+  uint32_t derived[DERIVED];
+  derive(args, derived);
+  pack_table(args, derived, &backend_pointers, &backend_pointers_stride, parameters);
   return launch(ctx, ctx->table, args, stream, parameters);
+}
+
+static udm_status check_kernel_launch(const udm_kernel_launch *kernel_launch) {
+  return udm_check_struct_size("kernel_launch", kernel_launch,
+                               kernel_launch ? kernel_launch->struct_size : 0,
+                               sizeof *kernel_launch);
+}
+
+/* All but the parameters, and the copy of what they point to. */
+static void fill_kernel_launch(const udm_context *ctx, CUfunction function,
+                               const udm_decode_args *args, udm_kernel_launch *out) {
+  out->function = function;
+  out->grid_x = grid_for(ctx, args);
+  out->block_x = UDM_KERNEL_THREADS_PER_BLOCK;
+  out->grid_y = out->grid_z = out->block_y = out->block_z = 1;
+  out->shared_bytes = 0;
+  out->parameters = out->pointers;
+  out->args = *args;
+  derive(args, out->derived);
+}
+
+udm_status udm_prepare_direct(udm_context *ctx, const udm_decode_args *args,
+                              udm_kernel_launch *kernel_launch) {
+  udm_status status = check_kernel_launch(kernel_launch);
+  if (status == UDM_OK) status = check_direct(ctx, args);
+  if (status != UDM_OK) return status;
+  fill_kernel_launch(ctx, ctx->direct, args, kernel_launch);
+  pack_direct(&kernel_launch->args, kernel_launch->derived, kernel_launch->pointers);
+  return UDM_OK;
+}
+
+udm_status udm_prepare_table(udm_context *ctx, const udm_decode_args *args,
+                             CUdeviceptr backend_pointers, int64_t backend_pointers_stride,
+                             udm_kernel_launch *kernel_launch) {
+  udm_status status = check_kernel_launch(kernel_launch);
+  if (status == UDM_OK) {
+    status = check_table(ctx, args, backend_pointers, backend_pointers_stride);
+  }
+  if (status != UDM_OK) return status;
+  fill_kernel_launch(ctx, ctx->table, args, kernel_launch);
+  kernel_launch->backend_pointers = backend_pointers;
+  kernel_launch->backend_pointers_stride = backend_pointers_stride;
+  pack_table(&kernel_launch->args, kernel_launch->derived, &kernel_launch->backend_pointers,
+             &kernel_launch->backend_pointers_stride, kernel_launch->pointers);
+  return UDM_OK;
 }
