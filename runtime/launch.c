@@ -43,11 +43,15 @@ static unsigned int grid_for(const udm_context *ctx, const udm_decode_args *args
   return blocks + (copiers < most ? (unsigned)copiers : most);
 }
 
-/* By how much the kernel's units must be larger for their number to have 31 bits. */
+/*
+ * By how much the kernel's units must be larger for their number to have 31 bits. A unit is 128
+ * columns, or 32 pages of at least 2; a row that lies askew has one more. At the end of the loop a
+ * row is one unit.
+ */
 static unsigned int unit_shift(const udm_decode_args *args) {
+  const uint64_t columns = (uint64_t)args->max_len + 62;
   unsigned int shift = 0;
-  /* a unit is 128 columns, or 32 pages of at least 2, and each row may begin one more */
-  while ((uint64_t)args->batch_size * (((unsigned)args->max_len >> (6 + shift)) + 2) >> 31) ++shift;
+  while ((uint64_t)(unsigned)args->batch_size * ((columns >> (6 + shift)) + 1) >> 31) ++shift;
   return shift;
 }
 

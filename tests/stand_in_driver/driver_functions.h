@@ -24,10 +24,14 @@
 
 #include "cuda_driver_symbols.h"
 
+typedef struct CUmod_st *CUmodule;
+typedef struct CUfunc_st *CUfunction;
 typedef struct CUlib_st *CUlibrary;
 typedef struct CUkern_st *CUkernel;
 typedef struct CUlinkState_st *CUlinkState;
 typedef uint64_t cuuint64_t;
+typedef unsigned int CUdevice_attribute;
+typedef unsigned int CUjit_option;
 typedef unsigned int CUjitInputType;
 typedef unsigned int CUlibraryOption;
 typedef unsigned int CUdriverProcAddressQueryResult;
