@@ -2,6 +2,7 @@
 """The package as such: names, stubs, documentation, the command."""
 
 import ast
+import inspect
 import json
 import os
 import pathlib
@@ -27,6 +28,22 @@ def test_stubs_name_what_there_is():
     assert (package / "py.typed").exists()
 
 
+def stub_parameters(function):
+    arguments = function.args.posonlyargs + function.args.args + function.args.kwonlyargs
+    return [a.arg for a in arguments if a.arg != "self"]
+
+
+def test_stubs_have_the_parameters_there_are():
+    tree = ast.parse((package / "__init__.pyi").read_text())
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    assert len(functions) == 3
+    plan = next(node for node in tree.body if getattr(node, "name", None) == "Plan")
+    functions["Plan"] = next(n for n in plan.body if getattr(n, "name", None) == "__init__")
+    for name, function in functions.items():
+        there = inspect.signature(getattr(udm, name)).parameters
+        assert stub_parameters(function) == list(there), name
+
+
 def test_everything_is_documented():
     for name in udm.__all__:
         if name != "__version__":
@@ -36,8 +53,6 @@ def test_everything_is_documented():
 
 
 def test_signatures_are_those_of_the_original():
-    import inspect
-
     direct = inspect.signature(udm.sgl_kernel.unified_decode_metadata_cuda_direct)
     assert list(direct.parameters)[:6] == [
         "seq_lens",
