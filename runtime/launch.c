@@ -118,13 +118,14 @@ static void pack_direct(const udm_decode_args *args, const uint32_t derived[DERI
   const int backends = is_for_few(args) ? FEW_BACKENDS : UDM_MAX_DIRECT_BACKENDS;
   pack_inputs(args, parameters);
   for (int b = 0; b < backends; ++b) {
-    const CUdeviceptr *outputs = &args->backends[b].cache_seqlens; /* the first of seven */
+    const CUdeviceptr *first = &args->backends[b].cache_seqlens; /* of seven */
     for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND; ++o) {
       parameters[INPUTS + b * UDM_OUTPUTS_PER_BACKEND + o] =
-          parameter(b < args->num_backends ? outputs + o : &none);
+          parameter(b < args->num_backends ? first + o : &none);
     }
   }
-  pack_scalars(args, derived, parameters + INPUTS + backends * UDM_OUTPUTS_PER_BACKEND);
+  const int outputs = backends * UDM_OUTPUTS_PER_BACKEND;
+  pack_scalars(args, derived, parameters + INPUTS + outputs);
 }
 
 static void pack_table(const udm_decode_args *args, const uint32_t derived[DERIVED],

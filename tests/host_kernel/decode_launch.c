@@ -73,7 +73,7 @@ bool decode_launch_direct(const udm_decode_args *args, host_kernel_dim3 grid, ui
   parameters[count++] = &copy.seq_lens;
   parameters[count++] = &copy.req_pool_indices;
   parameters[count++] = &copy.req_to_token;
-  for (size_t p = 0; p < (few ? 3u : 8u) * UDM_OUTPUTS_PER_BACKEND; ++p) {
+  for (size_t p = 0; p < (size_t)(few ? 3 : 8) * UDM_OUTPUTS_PER_BACKEND; ++p) {
     parameters[count++] = &pointers[p];
   }
   append_scalars(parameters, count, &copy, &derived);
