@@ -10,6 +10,7 @@
 
 #include "image.h"
 #include "status.h"
+#include "struct_size.h"
 
 static udm_status find_device(udm_context *ctx) {
   const struct driver *driver = &ctx->driver;
@@ -131,10 +132,7 @@ void udm_destroy(udm_context *ctx) {
 udm_status udm_get_context_info(const udm_context *ctx, udm_context_info *info) {
   if (!ctx) return udm_fail(UDM_ERROR_INVALID_ARGUMENT, "ctx is null");
   const udm_status status =
-      udm_check_struct_size("info", info, info ? info->struct_size : 0, sizeof *info);
-  if (status != UDM_OK) return status;
-  const size_t struct_size = info->struct_size;
-  *info = ctx->info;
-  info->struct_size = struct_size;
-  return UDM_OK;
+      udm_check_struct("info", info, UDM_SIZE_UP_TO(udm_context_info, multiprocessor_count));
+  if (status == UDM_OK) udm_fill_struct(info, &ctx->info, sizeof ctx->info);
+  return status;
 }

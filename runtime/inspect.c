@@ -13,6 +13,7 @@
 #include "image.h"
 #include "nvrtc.h"
 #include "status.h"
+#include "struct_size.h"
 
 static udm_status start_driver(const udm_options *options, struct driver *driver) {
   struct settings settings;
@@ -27,14 +28,12 @@ static void library_path(void *library, const char *name, char path[UDM_PATH_SIZ
   snprintf(path, UDM_PATH_SIZE, "%s", known ? map->l_name : name);
 }
 
-udm_status udm_query_driver(const udm_options *options, udm_driver_info *info) {
+static udm_status query_driver(const udm_options *options, udm_driver_info *info) {
   struct driver driver;
   struct settings settings;
   int version = 0;
   int count = 0;
-  udm_status status =
-      udm_check_struct_size("info", info, info ? info->struct_size : 0, sizeof *info);
-  if (status == UDM_OK) status = udm_settings_resolve(options, &settings);
+  udm_status status = udm_settings_resolve(options, &settings);
   if (status == UDM_OK) status = udm_driver_open(&settings, &driver);
   if (status != UDM_OK) return status;
 
@@ -59,6 +58,14 @@ udm_status udm_query_driver(const udm_options *options, udm_driver_info *info) {
 
 done:
   udm_driver_close(&driver);
+  return status;
+}
+
+udm_status udm_query_driver(const udm_options *options, udm_driver_info *info) {
+  udm_driver_info full = {.struct_size = sizeof full};
+  udm_status status = udm_check_struct("info", info, UDM_SIZE_UP_TO(udm_driver_info, path));
+  if (status == UDM_OK) status = query_driver(options, &full);
+  if (status == UDM_OK) udm_fill_struct(info, &full, sizeof full);
   return status;
 }
 
@@ -89,12 +96,10 @@ static udm_status describe_device(const struct driver *driver, CUdevice device,
   return UDM_OK;
 }
 
-udm_status udm_query_device(const udm_options *options, int32_t ordinal, udm_device_info *info) {
+static udm_status query_device(const udm_options *options, int32_t ordinal, udm_device_info *info) {
   struct driver driver;
   CUdevice device = 0;
-  udm_status status =
-      udm_check_struct_size("info", info, info ? info->struct_size : 0, sizeof *info);
-  if (status == UDM_OK) status = start_driver(options, &driver);
+  udm_status status = start_driver(options, &driver);
   if (status != UDM_OK) return status;
 
   const char *call = "cuInit";
@@ -113,6 +118,14 @@ udm_status udm_query_device(const udm_options *options, int32_t ordinal, udm_dev
     status = describe_device(&driver, device, info);
   }
   udm_driver_close(&driver);
+  return status;
+}
+
+udm_status udm_query_device(const udm_options *options, int32_t ordinal, udm_device_info *info) {
+  udm_device_info full = {.struct_size = sizeof full};
+  udm_status status = udm_check_struct("info", info, UDM_SIZE_UP_TO(udm_device_info, name));
+  if (status == UDM_OK) status = query_device(options, ordinal, &full);
+  if (status == UDM_OK) udm_fill_struct(info, &full, sizeof full);
   return status;
 }
 
@@ -141,12 +154,10 @@ udm_status udm_driver_symbol(const udm_options *options, const char *name, void 
   return status;
 }
 
-udm_status udm_query_nvrtc(const udm_options *options, udm_nvrtc_info *info) {
+static udm_status query_nvrtc(const udm_options *options, udm_nvrtc_info *info) {
   struct settings settings;
   struct nvrtc nvrtc;
-  udm_status status =
-      udm_check_struct_size("info", info, info ? info->struct_size : 0, sizeof *info);
-  if (status == UDM_OK) status = udm_settings_resolve(options, &settings);
+  udm_status status = udm_settings_resolve(options, &settings);
   if (status == UDM_OK) status = udm_nvrtc_open(&settings, &nvrtc);
   if (status != UDM_OK) return status;
   info->version_major = nvrtc.version_major;
@@ -158,11 +169,18 @@ udm_status udm_query_nvrtc(const udm_options *options, udm_nvrtc_info *info) {
   return UDM_OK;
 }
 
-udm_status udm_plan_image(const udm_options *options, int32_t arch, udm_image_plan *plan) {
+udm_status udm_query_nvrtc(const udm_options *options, udm_nvrtc_info *info) {
+  udm_nvrtc_info full = {.struct_size = sizeof full};
+  udm_status status = udm_check_struct("info", info, UDM_SIZE_UP_TO(udm_nvrtc_info, path));
+  if (status == UDM_OK) status = query_nvrtc(options, &full);
+  if (status == UDM_OK) udm_fill_struct(info, &full, sizeof full);
+  return status;
+}
+
+static udm_status plan_image(const udm_options *options, int32_t arch, udm_image_plan *plan) {
   struct settings settings;
   struct image image;
-  udm_status status =
-      udm_check_struct_size("plan", plan, plan ? plan->struct_size : 0, sizeof *plan);
+  udm_status status = UDM_OK;
   if (status == UDM_OK && arch < 10) {
     status = udm_fail(UDM_ERROR_INVALID_ARGUMENT,
                       "arch is %d: it is 10 * major + minor, such as 90 for compute capability 9.0",
@@ -175,4 +193,12 @@ udm_status udm_plan_image(const udm_options *options, int32_t arch, udm_image_pl
   plan->image_arch = image.arch;
   memcpy(plan->detail, image.origin, sizeof plan->detail);
   return UDM_OK;
+}
+
+udm_status udm_plan_image(const udm_options *options, int32_t arch, udm_image_plan *plan) {
+  udm_image_plan full = {.struct_size = sizeof full};
+  udm_status status = udm_check_struct("plan", plan, UDM_SIZE_UP_TO(udm_image_plan, detail));
+  if (status == UDM_OK) status = plan_image(options, arch, &full);
+  if (status == UDM_OK) udm_fill_struct(plan, &full, sizeof full);
+  return status;
 }

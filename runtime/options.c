@@ -11,6 +11,7 @@
 
 #include "log.h"
 #include "status.h"
+#include "struct_size.h"
 
 #define DEFAULT_CACHE_MAX_BYTES ((uint64_t)256 << 20)
 enum { DEFAULT_CACHE_LOCK_SECONDS = 60 };
@@ -24,25 +25,10 @@ static const char *given_or_environment(const char *given, const char *name) {
   return given && *given ? given : udm_environment(name);
 }
 
-/*
- * An older caller has fewer fields: the rest keep their defaults. A newer one
- * has more: they must be unused (zero), since this library does not know them.
- */
 static udm_status copy_options(const udm_options *options, udm_options *copy) {
-  const size_t size = options->struct_size;
-  const size_t smallest = offsetof(udm_options, flags) + sizeof options->flags;
-  if (size < smallest || size > 65536 || size % sizeof(void *) != 0) {
-    return udm_fail(UDM_ERROR_INVALID_ARGUMENT,
-                    "options->struct_size is %zu: start from UDM_OPTIONS_INIT", size);
-  }
-  memcpy(copy, options, size < sizeof *copy ? size : sizeof *copy);
-  for (size_t i = sizeof *copy; i < size; ++i) {
-    if (((const unsigned char *)options)[i] != 0) {
-      return udm_fail(UDM_ERROR_INVALID_ARGUMENT,
-                      "options uses a field of a newer udm than this library, %s",
-                      udm_version_string());
-    }
-  }
+  const udm_status status =
+      udm_read_struct("options", options, UDM_SIZE_UP_TO(udm_options, flags), copy, sizeof *copy);
+  if (status != UDM_OK) return status;
   if (copy->flags & ~UDM_OPTION_NO_COMPILE) {
     return udm_fail(UDM_ERROR_INVALID_ARGUMENT, "options->flags has unknown bits: 0x%x",
                     (unsigned)copy->flags);
