@@ -55,7 +55,7 @@ _udm() {{
     _udm_words "$options"
     return
   fi
-  case $command:$COMP_CWORD in
+  case $command:$COMP_CWORD:$previous in
 {positionals}
   esac
 }}
@@ -74,7 +74,13 @@ def bash(commands):
                 values.append(f"    {command.name}:{name}) {bash_reply(argument)}; return ;;")
         options.append(f"    {command.name}) options='{' '.join([*names, '--help'])}' ;;")
         for index, argument in enumerate(command.positionals()):
-            positionals.append(f"    {command.name}:{index + 2}) {bash_reply(argument)} ;;")
+            positionals.append(f"    {command.name}:{index + 2}:*) {bash_reply(argument)} ;;")
+        actions = command.actions()
+        if actions:
+            positionals.append(f"    {command.name}:2:*) _udm_words '{' '.join(actions)}' ;;")
+        for action, argument in actions.items():
+            if argument:
+                positionals.append(f"    {command.name}:3:{action}) {bash_reply(argument)} ;;")
     return BASH.format(header=HEADER, commands=" ".join(c.name for c in commands),
                        values="\n".join(values), options="\n".join(options),
                        positionals="\n".join(positionals))
@@ -125,14 +131,15 @@ def zsh(commands):
             value = f":{argument}:{zsh_action(argument)}" if argument else ""
             specs.append(f"'{name}[{zsh_quote(text)}]{zsh_quote_value(value)}'")
         for index, argument in enumerate(command.positionals()):
-            specs.append(f"'{index + 1}:{zsh_label(argument)}:{zsh_action(argument)}'")
+            specs.append(f"'{index + 1}:{argument}:{zsh_action(argument)}'")
+        actions = command.actions()
+        if actions:
+            specs.append(f"'1:action:({' '.join(actions)})'")
+        if any(actions.values()):
+            specs.append("'2:file:_files'")
         arguments = " \\\n        ".join(specs)
         cases.append(f"    {command.name})\n      _arguments \\\n        {arguments}\n      ;;")
     return ZSH.format(header=HEADER, commands="\n".join(listed), cases="\n".join(cases))
-
-
-def zsh_label(argument):
-    return "action" if "|" in argument else argument
 
 
 def zsh_quote_value(value):

@@ -6,7 +6,10 @@
 
     where                                        a heading: the next line is indented
       --device auto|gpu|cpu    its text          an item: two spaces, then two or more before
-                               goes on           its text, which may go on deeper
+                               goes on           its text, which may go on deeper; an option of
+        --other                its text          the item above may be two spaces deeper
+
+What 'udm COMMAND ACTION' can be are the items that are words: 'export FILE'.
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -14,9 +17,10 @@ import re
 import subprocess
 from dataclasses import dataclass, field
 
-ITEM = re.compile(r"^  (\S+(?: \S+)*)(?:  +(\S.*))?$")
+ITEM = re.compile(r"^  (?:  (?=--))?(\S+(?: \S+)*)(?:  +(\S.*))?$")
 DEEPER = re.compile(r"^ {3,}(\S.*)$")
 OPTION = re.compile(r"^(--[a-z][a-z0-9-]*)(?:[ =](\S+))?$")
+ACTION = re.compile(r"^([a-z]+)(?: ([A-Z]+))?$")
 
 
 @dataclass
@@ -55,17 +59,23 @@ class Help:
         return list(found.values())
 
     def positionals(self):
-        """What the usage lines have before the options: ['TRACE'], ['path|list|verify']."""
+        """What the usage has before the options, except an action: ['TRACE']."""
+        words = self.usage[0].split()[2:]
         found = []
-        for line in self.usage:
-            words = line.split()[2:]
-            for index, word in enumerate(words):
-                if word.startswith(("[", "-")) or word == "OPTION...":
-                    break
-                if index >= len(found):
-                    found.append([])
-                found[index] += [w for w in word.split("|") if w not in found[index]]
-        return ["|".join(words) for words in found]
+        for word in words:
+            if word.startswith(("[", "-")):
+                break
+            found.append(word)
+        return [] if self.actions() else found
+
+    def actions(self):
+        """The words that may stand in the place of ACTION or a|b|c: {'export': 'FILE'}."""
+        words = self.usage[0].split()[2:]
+        if not words or not re.fullmatch(r"ACTION|[a-z]+(\|[a-z]+)+", words[0]):
+            return {}
+        matches = [ACTION.match(item.term) for section in self.sections
+                   if section.heading != "examples" for item in section.items]
+        return {match.group(1): match.group(2) for match in matches if match}
 
 
 def parse_usage(lines):

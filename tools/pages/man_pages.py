@@ -35,7 +35,7 @@ def body(page):
     for section in page.sections:
         if section.heading == "examples":
             part, heading = "EXAMPLES", ""
-        elif any(item.option for item in section.items):
+        elif section.items and section.items[0].option:
             part, heading = "OPTIONS", section.heading
         else:
             part, heading = "DESCRIPTION", section.heading
