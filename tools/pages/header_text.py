@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 COMMENT = re.compile(r"/\*[*!]?\n(.*?)\n? \*/", re.S)
-FUNCTION = re.compile(r"(?:^/\*[*!]?\n((?:(?!\*/).)*?)\n? \*/\n)?((?:^UDM_API [^;]*;\n)+)",
+FUNCTION = re.compile(r"(?:^/\*[*!]?(?:\n| )((?:(?!\*/).)*?)\n? \*/\n)?((?:^UDM_API [^;]*;\n)+)",
                       re.S | re.M)
 STATUS = re.compile(r'X\((UDM_[A-Z_]+), (\d+), "([^"]*)"\)')
 
