@@ -165,6 +165,31 @@ typedef enum udm_log_level {
  */
 typedef void (*udm_log_callback)(void *user_data, udm_log_level level, const char *message);
 
+/*
+ * Gives the library `bytes` of host memory, aligned for any type, or NULL; takes
+ * them back. Called on the thread that called a udm function: allocate during
+ * functions that were given the options it stands in, deallocate also during
+ * udm_destroy() of a context that they created; never from a launch. They must
+ * not call udm functions, and must work for as long as such a context lives.
+ */
+typedef void *(*udm_allocate_callback)(void *user_data, size_t bytes);
+typedef void (*udm_deallocate_callback)(void *user_data, void *memory);
+
+/* Values are pinned. */
+typedef enum udm_library { UDM_LIBRARY_DRIVER = 0, UDM_LIBRARY_NVRTC = 1 } udm_library;
+
+/*
+ * For a host that holds libcuda or NVRTC already: the address of the entry point
+ * of that exported name ("cuLaunchKernel", "cuMemAlloc_v2", "nvrtcVersion"), or
+ * NULL where the host has none. A host that has "cuInit" is taken to have the
+ * driver, one that has "nvrtcVersion" to have NVRTC: that library is then not
+ * looked for or opened, whatever the options and the environment name. The
+ * addresses must stay valid for as long as a context that was created with them.
+ * Called during functions that were given the options it stands in, on the
+ * thread that called them, never from a launch. It must not call udm functions.
+ */
+typedef void *(*udm_find_symbol_callback)(void *user_data, udm_library library, const char *name);
+
 /* Never compile: use what the caches and the library hold, or fail. */
 #define UDM_OPTION_NO_COMPILE 0x1u
 
@@ -183,11 +208,16 @@ typedef struct udm_options {
   const char *cache_path;     /* UDM_CACHE_PATH, then no read-only layers */
   udm_log_callback log;       /* NULL: no log */
   void *log_user_data;
-  uint64_t cache_max_bytes; /* of the writable cache; 0: UDM_CACHE_MAX_BYTES, then 256 MiB */
+  uint64_t cache_max_bytes;       /* of the writable cache; 0: UDM_CACHE_MAX_BYTES, then 256 MiB */
+  udm_allocate_callback allocate; /* host memory; NULL: malloc and free, and deallocate is NULL */
+  udm_deallocate_callback deallocate;
+  void *allocator_user_data;
+  udm_find_symbol_callback find_symbol; /* NULL: the libraries are opened */
+  void *find_symbol_user_data;
 } udm_options;
 
 #define UDM_OPTIONS_INIT \
-  { sizeof(udm_options), 0, NULL, NULL, NULL, NULL, NULL, NULL, 0 }
+  { sizeof(udm_options), 0, NULL, NULL, NULL, NULL, NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL }
 
 /* ------------------------------------------------------------------------
  * Context
@@ -211,9 +241,11 @@ typedef struct udm_context udm_context;
  * out       receives the handle; NULL on failure. The caller owns it and
  *           passes it to udm_destroy().
  *
- * The current CUDA context must outlive the handle. No primary context is
- * retained. Any thread; concurrent calls are allowed. Not during stream
- * capture.
+ * The current CUDA context should outlive the handle; see udm_destroy(). No
+ * primary context is retained. Any thread; concurrent calls are allowed. Not
+ * during stream capture. No thread, no signal handler and no exit handler is
+ * left behind. In a child made by fork(), the handles of the parent are refused:
+ * CUDA does not work there.
  *
  * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, NO_DRIVER, NO_DEVICE,
  * NO_CURRENT_CONTEXT, DRIVER (a driver call failed for a reason that is not the
@@ -228,7 +260,9 @@ UDM_API udm_status udm_create(const udm_options *options, udm_context **out);
  * Unloads the kernel and frees the handle. NULL is allowed. No launch of this
  * handle may be running on the host, pending on a stream, or recorded in a
  * graph that will be launched again. Any thread; the CUDA context of the
- * handle need not be current and must still exist. Not during stream capture.
+ * handle need not be current. Not during stream capture. Where the CUDA context
+ * was destroyed first, the kernel went with it, and only the handle is freed; in
+ * a child made by fork(), too. A launch with such a handle is an error.
  */
 UDM_API void udm_destroy(udm_context *ctx);
 

@@ -11,6 +11,7 @@
 #include "cache_counters.h"
 #include "cache_file.h"
 #include "cache_limit.h"
+#include "host_memory.h"
 #include "status.h"
 
 static udm_status publish(const struct settings *settings, const char *name, const void *bytes,
@@ -59,6 +60,6 @@ udm_status udm_cache_publish(const struct settings *settings, const struct cache
   if (status != UDM_OK) return status;
   udm_cache_entry_name(key, name);
   status = udm_cache_publish_entry(settings, name, bytes, size, path);
-  free(bytes);
+  udm_free(bytes);
   return status;
 }

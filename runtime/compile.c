@@ -17,6 +17,7 @@
 #include "cache_counters.h"
 #include "cubin.h"
 #include "failed_compiles.h"
+#include "host_memory.h"
 #include "log.h"
 #include "status.h"
 
@@ -80,7 +81,7 @@ static udm_status compile(const struct nvrtc *nvrtc, int32_t arch, unsigned char
   if (status != UDM_OK) return status;
   const int32_t made_for = udm_cubin_arch(*cubin, *size);
   if (made_for == arch) return UDM_OK;
-  free(*cubin);
+  udm_free(*cubin);
   *cubin = NULL;
   return udm_fail(UDM_ERROR_COMPILE, "NVRTC %d.%d was asked for sm_%d and made sm_%d (%s)",
                   nvrtc->version_major, nvrtc->version_minor, (int)arch, (int)made_for,

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fork_guard.h"
+#include "host_memory.h"
 #include "image.h"
 #include "status.h"
 #include "struct_size.h"
@@ -97,17 +99,19 @@ udm_status udm_create(const udm_options *options, udm_context **out) {
   *out = NULL;
   udm_status status = udm_settings_resolve(options, &settings);
   if (status != UDM_OK) return status;
-  ctx = calloc(1, sizeof *ctx);
+  ctx = udm_calloc(1, sizeof *ctx);
   if (!ctx) return udm_fail_memory("the udm context", sizeof *ctx);
 
-  status = udm_driver_open(&settings, &ctx->driver);
+  ctx->process_number = udm_process_number;
+  status = udm_fork_guard_install();
+  if (status == UDM_OK) status = udm_driver_open(&settings, &ctx->driver);
   if (status == UDM_OK) status = find_device(ctx);
   if (status == UDM_OK) {
     status = udm_image_serve(&settings, ctx->info.device_arch, load_image, ctx, &image);
   }
   if (status != UDM_OK) {
     udm_driver_close(&ctx->driver);
-    free(ctx);
+    udm_free(ctx);
     return status;
   }
   ctx->info.struct_size = sizeof ctx->info;
@@ -121,12 +125,13 @@ udm_status udm_create(const udm_options *options, udm_context **out) {
 void udm_destroy(udm_context *ctx) {
   CUcontext previous = NULL;
   if (!ctx) return;
-  if (ctx->driver.cuCtxPushCurrent_v2(ctx->cuda_context) == CUDA_SUCCESS) {
+  if (!udm_is_of_parent(ctx) &&
+      ctx->driver.cuCtxPushCurrent_v2(ctx->cuda_context) == CUDA_SUCCESS) {
     unload(ctx);
     ctx->driver.cuCtxPopCurrent_v2(&previous);
   }
   udm_driver_close(&ctx->driver);
-  free(ctx);
+  udm_free(ctx);
 }
 
 udm_status udm_get_context_info(const udm_context *ctx, udm_context_info *info) {

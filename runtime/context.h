@@ -14,6 +14,7 @@ struct udm_context {
   CUmodule module;
   CUfunction direct;
   CUfunction table;
+  unsigned process_number; /* of the process that made it: fork_guard.h */
   udm_context_info info;
 };
 

@@ -33,7 +33,7 @@ static const struct symbol symbols[] = {
 
 static udm_status resolve_symbols(const struct settings *settings, struct driver *driver) {
   for (size_t i = 0; i < sizeof symbols / sizeof symbols[0]; ++i) {
-    void *address = dlsym(driver->library, symbols[i].name);
+    void *address = udm_symbol(driver->library, &driver->host, UDM_LIBRARY_DRIVER, symbols[i].name);
     if (!address && symbols[i].requirement == REQUIRED) {
       return udm_fail(UDM_ERROR_NO_DRIVER,
                       "%s has no %s: the driver is too old for udm, or it is not a CUDA driver",
@@ -48,6 +48,10 @@ static udm_status resolve_symbols(const struct settings *settings, struct driver
 udm_status udm_driver_open(const struct settings *settings, struct driver *driver) {
   memset(driver, 0, sizeof *driver);
   const char *name = udm_driver_library_name(settings);
+  if (udm_host_has(&settings->host, UDM_LIBRARY_DRIVER, "cuInit")) {
+    driver->host = settings->host;
+    return resolve_symbols(settings, driver);
+  }
   driver->library = dlopen(name, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
   if (!driver->library) {
     const char *reason = dlerror();

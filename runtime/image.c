@@ -13,6 +13,7 @@
 #include "cache_lock.h"
 #include "compile.h"
 #include "cubin.h"
+#include "host_memory.h"
 #include "log.h"
 #include "status.h"
 
@@ -106,7 +107,7 @@ static udm_status offer_compiled_image(struct climb *climb, const struct nvrtc *
     udm_log(climb->settings, UDM_LOG_WARNING, "sm_%d was compiled but not cached: %s", (int)target,
             udm_last_error());
   }
-  free(cubin);
+  udm_free(cubin);
   return status;
 }
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cache.h"
+#include "host_memory.h"
 #include "kernel_entry.h"
 #include "status.h"
 #include "struct_size.h"
@@ -24,7 +25,7 @@ static bool is_there(const struct settings *settings, const char *name, const vo
   if (folder < 0) return false;
   const bool same = !udm_cache_file_read(&layer, folder, name, &file, reason) &&
                     file.size == size && memcmp(file.bytes, contents, size) == 0;
-  free(file.bytes);
+  udm_free(file.bytes);
   close(folder);
   udm_cache_entry_path(&layer, name, path);
   return same;

@@ -54,7 +54,12 @@ static udm_status query_driver(const udm_options *options, udm_driver_info *info
   }
   info->version = version;
   info->device_count = count;
-  library_path(driver.library, udm_driver_library_name(&settings), info->path);
+  if (driver.library) {
+    library_path(driver.library, udm_driver_library_name(&settings), info->path);
+  } else {
+    udm_symbol_path(driver.host.find(driver.host.user_data, UDM_LIBRARY_DRIVER, "cuInit"),
+                    info->path);
+  }
 
 done:
   udm_driver_close(&driver);
@@ -143,9 +148,9 @@ udm_status udm_driver_symbol(const udm_options *options, const char *name, void 
   if (!symbol) return udm_fail(UDM_ERROR_INVALID_ARGUMENT, "symbol is null");
   udm_status status = start_driver(options, &driver);
   if (status != UDM_OK) return status;
+  void *address = udm_symbol(driver.library, &driver.host, UDM_LIBRARY_DRIVER, name);
   /* dlsym also looks into what the driver itself is linked with */
-  void *address = dlsym(driver.library, name);
-  if (address && is_of_library(address, driver.library)) {
+  if (address && (!driver.library || is_of_library(address, driver.library))) {
     *symbol = address;
   } else {
     status = udm_fail(UDM_ERROR_NOT_FOUND, "the driver library has no %s", name);

@@ -15,6 +15,7 @@
 
 #include "cache.h"
 #include "cache_file.h"
+#include "host_memory.h"
 #include "kernel_entry.h"
 #include "status.h"
 #include "struct_size.h"
@@ -101,8 +102,10 @@ static int report_entry(int folder, const struct cache_layer *layer, int index, 
       .last_used = udm_cache_file_last_used(&judged.file.status),
       .contents = judged.file.bytes,
   };
+  const struct host_allocator ours = udm_host_memory_in_use();
   const int stop = callback(user_data, &info);
-  free(judged.file.bytes);
+  udm_host_memory_use(&ours); /* it may have called udm with other options */
+  udm_free(judged.file.bytes);
   return stop;
 }
 
@@ -127,7 +130,7 @@ static udm_status report_layer(const struct cache_layer *layer, int index, bool 
   const int error = errno;
   for (int i = 0; i < count; ++i) {
     *stop = *stop || report_entry(folder, layer, index, names[i]->d_name, callback, user_data);
-    free(names[i]);
+    free(names[i]); /* scandirat's */
   }
   free(names);
   close(folder);

@@ -9,6 +9,7 @@
 
 #include "context.h"
 #include "decode_args.h"
+#include "fork_guard.h"
 #include "kernel_interface.h"
 #include "status.h"
 
@@ -85,8 +86,8 @@ static udm_status launch(const udm_context *ctx, CUfunction function, const udm_
 
 udm_status udm_decode_metadata_direct(udm_context *ctx, const udm_decode_args *args,
                                       CUstream stream) {
-  if (!ctx) return udm_fail(UDM_ERROR_INVALID_ARGUMENT, "ctx is null");
-  const udm_status status = udm_check_decode_args(args, UDM_MAX_DIRECT_BACKENDS);
+  udm_status status = udm_check_context(ctx);
+  if (status == UDM_OK) status = udm_check_decode_args(args, UDM_MAX_DIRECT_BACKENDS);
   if (status != UDM_OK) return status;
 
   void *parameters[INPUTS + DIRECT_OUTPUTS + SCALARS];
@@ -124,8 +125,8 @@ static udm_status check_backend_pointers(CUdeviceptr backend_pointers, int64_t s
 udm_status udm_decode_metadata_table(udm_context *ctx, const udm_decode_args *args,
                                      CUdeviceptr backend_pointers, int64_t backend_pointers_stride,
                                      CUstream stream) {
-  if (!ctx) return udm_fail(UDM_ERROR_INVALID_ARGUMENT, "ctx is null");
-  udm_status status = udm_check_decode_args_for_table(args);
+  udm_status status = udm_check_context(ctx);
+  if (status == UDM_OK) status = udm_check_decode_args_for_table(args);
   if (status != UDM_OK) return status;
   status = check_backend_pointers(backend_pointers, backend_pointers_stride, args->num_backends);
   if (status != UDM_OK) return status;

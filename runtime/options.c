@@ -81,12 +81,24 @@ static void resolve_cache_limits(const udm_options *options, struct settings *se
   }
 }
 
+static udm_status use_host_callbacks(const udm_options *options, struct settings *settings) {
+  const struct host_allocator allocator = {options->allocate, options->deallocate,
+                                           options->allocator_user_data};
+  if (!options->allocate != !options->deallocate) {
+    return udm_fail(UDM_ERROR_INVALID_ARGUMENT,
+                    "options->allocate and options->deallocate: both must be given, or none");
+  }
+  udm_host_memory_use(&allocator);
+  settings->host.find = options->find_symbol;
+  settings->host.user_data = options->find_symbol_user_data;
+  return UDM_OK;
+}
+
 udm_status udm_settings_resolve(const udm_options *options, struct settings *settings) {
   udm_options copy = UDM_OPTIONS_INIT;
-  if (options) {
-    const udm_status status = copy_options(options, &copy);
-    if (status != UDM_OK) return status;
-  }
+  udm_status status = options ? copy_options(options, &copy) : UDM_OK;
+  if (status == UDM_OK) status = use_host_callbacks(&copy, settings);
+  if (status != UDM_OK) return status;
   const char *no_compile = udm_environment("UDM_NO_COMPILE");
   settings->no_compile =
       (copy.flags & UDM_OPTION_NO_COMPILE) != 0 || (no_compile && strcmp(no_compile, "0") != 0);

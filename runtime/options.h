@@ -10,6 +10,8 @@
 
 #include <stdbool.h>
 
+#include "host_memory.h"
+#include "host_symbols.h"
 #include "status.h"
 #include "udm.h"
 
@@ -24,6 +26,7 @@ struct settings {
   void *log_user_data;
   uint64_t cache_max_bytes;    /* 0: no limit */
   unsigned cache_lock_seconds; /* how long to wait for another one's compile */
+  struct host_symbols host;
 };
 
 udm_status udm_settings_resolve(const udm_options *options, struct settings *settings);

@@ -10,6 +10,7 @@
 #include "cache.h"
 #include "cache_lock.h"
 #include "compile.h"
+#include "host_memory.h"
 #include "status.h"
 #include "struct_size.h"
 
@@ -57,7 +58,7 @@ static udm_status compile_into_cache(const struct settings *settings, const stru
   if (status != UDM_OK) return status;
   done->compiled = 1;
   status = udm_kernel_publish(settings, nvrtc, arch, cubin, done->bytes, done->path);
-  free(cubin);
+  udm_free(cubin);
   return status;
 }
 

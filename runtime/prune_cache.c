@@ -13,6 +13,7 @@
 #include "cache_counters.h"
 #include "cache_listing.h"
 #include "cache_lock.h"
+#include "host_memory.h"
 #include "kernel_entry.h"
 #include "status.h"
 #include "struct_size.h"
@@ -49,7 +50,10 @@ static bool report(const struct pruning *pruning, size_t index, const char *reas
       .path = path,
       .reason = reason,
   };
-  return pruning->callback(pruning->user_data, &removal) != 0;
+  const struct host_allocator ours = udm_host_memory_in_use();
+  const bool stop = pruning->callback(pruning->user_data, &removal) != 0;
+  udm_host_memory_use(&ours); /* it may have called udm with other options */
+  return stop;
 }
 
 /* Whether the item is gone (or in a dry run would be). */
@@ -91,7 +95,7 @@ static const char *reason_to_remove(const struct pruning *pruning, size_t index)
     return udm_cache_is_leftover(pruning->folder, item) ? "left behind by a killed process" : NULL;
   }
   udm_judge_file(&pruning->layer, pruning->folder, item->name, &judged);
-  free(judged.file.bytes);
+  udm_free(judged.file.bytes);
   pruning->archs[index] = judged.arch;
   if (rules->flags & UDM_CACHE_PRUNE_ALL) return "all entries";
   if (judged.state == UDM_CACHE_ENTRY_BAD) return "damaged or foreign";
@@ -127,7 +131,7 @@ static udm_status prune(struct pruning *pruning, udm_cache_prune_result *sums) {
   udm_status status = udm_cache_list(pruning->folder, &pruning->listing);
   if (status != UDM_OK) return status;
   const size_t count = pruning->listing.count;
-  pruning->archs = calloc(count + 1, sizeof *pruning->archs);
+  pruning->archs = udm_calloc(count + 1, sizeof *pruning->archs);
   if (pruning->archs) {
     remove_by_rules(pruning);
     remove_over_limit(pruning);
@@ -141,7 +145,7 @@ static udm_status prune(struct pruning *pruning, udm_cache_prune_result *sums) {
   for (size_t i = 0; i < count; ++i) {
     sums->kept += pruning->listing.items[i].is_entry && !pruning->listing.items[i].gone;
   }
-  free(pruning->archs);
+  udm_free(pruning->archs);
   udm_cache_listing_free(&pruning->listing);
   return status;
 }

@@ -24,7 +24,7 @@ readelf -S "$library" | grep -q '\.debug_info' || {
 
 if [[ ${2:-} == --update ]]; then
   # where it was built is nobody's business, and no part of the interface
-  abidw --headers-dir "$root/include" --drop-private-types --no-corpus-path --no-comp-dir-path \
+  abidw --exported-interfaces-only --headers-dir "$root/include" --drop-private-types --no-corpus-path --no-comp-dir-path \
     --type-id-style hash "$library" |
     sed -E "s#(path|filepath)='[^']*/([^/']+/[^/']+)'#\1='\2'#" >"$recorded" || exit 1
   echo "recorded: $(grep -c '<elf-symbol ' "$recorded") symbols"
