@@ -53,22 +53,19 @@ static udm_status load_cuda_calls(void) {
 }
 
 /* A driver call, or a udm call, that must succeed: names it and ends the program. */
-#define CUDA_CHECK(call)                                           \
-  do {                                                             \
-    const CUresult result_ = (call);                               \
-    if (result_ != CUDA_SUCCESS) {                                 \
-      fprintf(stderr, "%s: CUDA error %d\n", #call, (int)result_); \
-      exit(1);                                                     \
-    }                                                              \
-  } while (0)
+#define CUDA_CHECK(call) check_cuda((call), #call)
+#define UDM_CHECK(call) check_udm((call), #call)
 
-#define UDM_CHECK(call)                                                                   \
-  do {                                                                                    \
-    const udm_status status_ = (call);                                                    \
-    if (status_ != UDM_OK) {                                                              \
-      fprintf(stderr, "%s: %s: %s\n", #call, udm_status_name(status_), udm_last_error()); \
-      exit(1);                                                                            \
-    }                                                                                     \
-  } while (0)
+static void check_cuda(CUresult result, const char *call) {
+  if (result == CUDA_SUCCESS) return;
+  fprintf(stderr, "%s: CUDA error %d\n", call, (int)result);
+  exit(1);
+}
+
+static void check_udm(udm_status status, const char *call) {
+  if (status == UDM_OK) return;
+  fprintf(stderr, "%s: %s: %s\n", call, udm_status_name(status), udm_last_error());
+  exit(1);
+}
 
 #endif

@@ -29,7 +29,7 @@ int run() {
   udm::context udm; /* once: may compile; a warm cache makes it quick */
   std::cout << "image from " << udm_image_source_name(udm.info().image_source) << '\n';
 
-  std::vector<int32_t> slots(kBatch * kMaxContext);
+  std::vector<int32_t> slots(size_t{kBatch} * kMaxContext);
   std::iota(slots.begin(), slots.end(), 0);
   const host::buffer lengths(driver, std::vector<int32_t>{100, 1, 0, 1000});
   const host::buffer rows(driver, std::vector<int32_t>{3, 1, 0, 2});
@@ -38,7 +38,7 @@ int run() {
   const host::buffer sums(driver, kBatch + 1);
   const host::buffer nsa_seqlens(driver, kBatch);
   const host::buffer nsa_sums(driver, kBatch + 1);
-  const host::buffer pages(driver, kBatch * kPages);
+  const host::buffer pages(driver, size_t{kBatch} * kPages);
 
   udm_decode_args args = udm::decode_args();
   args.seq_lens = lengths.address();
@@ -68,8 +68,8 @@ int run() {
   } catch (const udm::error &error) {
     std::cout << error.what() << '\n';
   }
-  udm::context moved = std::move(udm); /* owned by one at a time */
-  return sums.values().back() == 1101 && !udm.get() && moved.get() ? 0 : 1;
+  const udm::context moved = std::move(udm); /* owned by one at a time */
+  return sums.values().back() == 1101 && moved.get() ? 0 : 1;
 }
 
 }  // namespace
