@@ -17,7 +17,7 @@ command -v abidw abidiff >/dev/null || {
   echo 'skipped: abidw and abidiff are missing (Debian: abigail-tools)'
   exit 77
 }
-readelf -S "$library" | grep -q '\.debug_info' || {
+readelf -S "$library" | grep '\.debug_info' >/dev/null || {
   echo "skipped: $library has no debug information: build with -DCMAKE_BUILD_TYPE=RelWithDebInfo"
   exit 77
 }

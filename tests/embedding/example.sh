@@ -37,4 +37,4 @@ output=$("$folder/$program") || fail "$program: exit $?: $output"
 echo "$output"
 grep -qF "$line" <<<"$output" || fail "$program did not print '$line'"
 # It runs with the library of the moved prefix, not with another one of this machine.
-ldd "$folder/$program" | grep -qF "$PREFIX/" || fail "$program does not use $PREFIX"
+ldd "$folder/$program" | grep -F "$PREFIX/" >/dev/null || fail "$program does not use $PREFIX"
