@@ -10,14 +10,17 @@
 
 /* An allocator that counts, and has nothing from the failing-th block on. */
 struct arena {
-  long blocks;  /* alive */
-  long calls;   /* of allocate */
-  long failing; /* 0: never */
-  long foreign; /* blocks given back that it never gave */
+  long blocks;        /* alive */
+  long calls;         /* of allocate */
+  long calls_outside; /* of them, those outside a callback of the test */
+  long failing;       /* 0: never */
+  long foreign;       /* blocks given back that it never gave */
   size_t largest;
 };
 
 enum { MARK = 0x0a110c };
+
+static bool inside_callback;
 
 struct block {
   long mark;
@@ -27,6 +30,7 @@ struct block {
 static void *arena_allocate(void *user_data, size_t bytes) {
   struct arena *arena = user_data;
   ++arena->calls;
+  arena->calls_outside += !inside_callback;
   if (arena->failing && arena->calls >= arena->failing) return NULL;
   struct block *block = malloc(sizeof *block + bytes);
   if (!block) return NULL;
@@ -75,9 +79,11 @@ static void the_allocator_gives_what_a_context_is_made_of(void **state) {
 static int call_udm_again(void *user_data, const udm_cache_entry_info *entry) {
   udm_options *other = user_data;
   udm_cache_import_result result = {.struct_size = sizeof result};
+  inside_callback = true;
   if (udm_cache_import(other, entry->contents, entry->bytes, &result) != UDM_OK) {
     fail_msg("%s", udm_last_error());
   }
+  inside_callback = false;
   return 0;
 }
 
@@ -87,9 +93,14 @@ static void calls_within_callbacks_keep_the_allocators_apart(void **state) {
   struct arena inner = {0};
   udm_options options = options_of(&outer);
   udm_options other = options_of(&inner);
+  /* two entries at least: what is allocated for the second comes after a callback */
+  if (udm_prewarm(NULL, 90, 0, NULL) != UDM_OK || udm_prewarm(NULL, 80, 0, NULL) != UDM_OK) {
+    fail_msg("%s", udm_last_error());
+  }
   assert_int_equal(udm_cache_enumerate(&options, call_udm_again, &other), UDM_OK);
   assert_true(outer.calls > 0);
   assert_true(inner.calls > 0);
+  assert_int_equal(inner.calls_outside, 0);
   assert_int_equal(outer.blocks + inner.blocks, 0);
   assert_int_equal(outer.foreign + inner.foreign, 0);
 }
