@@ -26,7 +26,9 @@ static bool ends_with(const char *text, const char *ending) {
 }
 
 bool udm_cache_is_entry_name(const char *name) {
-  return name[0] != '.' && ends_with(name, ".cubin");
+  if (strncmp(name, "sm_", 3) != 0) return false; /* not a cubin that somebody else keeps there */
+  const size_t digits = strspn(name + 3, "0123456789");
+  return digits > 0 && name[3 + digits] == '-' && ends_with(name, ".cubin");
 }
 
 /* More builds of NVRTC than this, for one architecture in one folder, are not looked at. */
@@ -152,16 +154,19 @@ static const char *load_entry(const struct cache_layer *layer, int folder, const
   return problem;
 }
 
-/* Only what was read: a file that could not be read just now may be a good one. */
+/* Not a file that could not be read just now: it may be a good one. */
 static void repair(const struct lookup *lookup, const struct cache_layer *layer, int folder,
                    const char *name, const struct cache_file *file, const char *path) {
-  if (!layer->writable || !file->bytes || !(lookup->flags & CACHE_LOOKUP_REPAIR)) return;
+  if (!layer->writable || !(lookup->flags & CACHE_LOOKUP_REPAIR)) return;
+  if (!file->bytes && !udm_cache_file_is_no_entry(&file->status)) return;
   char text[UDM_ERRNO_TEXT_SIZE];
   const char *outcome = "another process uses it or has replaced it";
   switch (udm_cache_file_remove(folder, name, &file->status, false)) {
     case CACHE_REMOVED:
       udm_count(repairs);
-      outcome = "removed";
+      outcome = S_ISDIR(file->status.st_mode)
+                    ? "a folder, removed, or when not empty renamed to end in .folder-<inode>"
+                    : "removed";
       break;
     case CACHE_REMOVAL_FAILED:
       outcome = udm_errno_text(errno, text);
@@ -173,8 +178,10 @@ static void repair(const struct lookup *lookup, const struct cache_layer *layer,
   udm_log(lookup->settings, UDM_LOG_WARNING, "cache entry %s is of no use: %s", path, outcome);
 }
 
-static void count_hit(const struct cache_layer *layer, int folder, const char *name,
-                      const struct stat *status) {
+/* A plan is no use of the entry. */
+static void note_hit(const struct lookup *lookup, const struct cache_layer *layer, int folder,
+                     const char *name, const struct stat *status) {
+  if (!(lookup->flags & CACHE_LOOKUP_REPAIR)) return;
   if (layer->writable) {
     udm_count(hits_writable);
     udm_cache_file_touch(folder, name, status);
@@ -189,10 +196,8 @@ static bool offer_whole_entry(struct lookup *lookup, const struct cache_layer *l
                               const struct cache_hit *hit) {
   udm_log(lookup->settings, UDM_LOG_DEBUG, "cache hit: %s", hit->path);
   const enum cache_verdict verdict = lookup->offer(lookup->user_data, hit);
-  if (verdict == CACHE_STOP) {
-    count_hit(layer, folder, name, &file->status);
-    return true;
-  }
+  if (verdict == CACHE_STOP) note_hit(lookup, layer, folder, name, &file->status);
+  if (verdict == CACHE_STOP || verdict == CACHE_GIVE_UP) return true;
   remember_reason(lookup, hit->path, udm_last_error());
   remember_miss(lookup, verdict == CACHE_WRONG_ARCH ? MISS_WRONG_ARCH : MISS_REFUSED);
   repair(lookup, layer, folder, name, file, hit->path);
@@ -209,7 +214,9 @@ static bool offer_entry(struct lookup *lookup, const struct cache_layer *layer, 
   char path[UDM_PATH_SIZE];
   udm_cache_entry_path(layer, name, path);
   const char *problem = load_entry(layer, folder, name, lookup->key, &file, &view, reason);
-  if (problem) {
+  if (file.missing) {
+    remember_reason(lookup, path, "removed by another process just now");
+  } else if (problem) {
     remember_reason(lookup, path, problem);
     remember_miss(lookup, MISS_DAMAGED);
     udm_log(lookup->settings, UDM_LOG_WARNING, "cache entry %s is not used: %s", path, problem);
@@ -252,6 +259,6 @@ udm_status udm_cache_lookup(const struct settings *settings, const struct cache_
   for (int i = 0; udm_cache_layer_at(settings, i, &layer); ++i) {
     if (look_in_layer(&lookup, &layer)) return UDM_OK;
   }
-  if (flags & CACHE_LOOKUP_FIRST) count_miss(lookup.miss);
+  if (flags & CACHE_LOOKUP_FIRST && flags & CACHE_LOOKUP_REPAIR) count_miss(lookup.miss);
   return udm_fail(UDM_ERROR_NOT_FOUND, "no usable entry for %s: %s", key->label, lookup.reasons);
 }

@@ -20,8 +20,9 @@ struct cache_hit {
 };
 
 enum cache_verdict {
-  CACHE_STOP,       /* taken, or no other one is wanted */
-  CACHE_REFUSED,    /* of no use to anybody: offer the next */
+  CACHE_STOP,    /* taken, or no other one is wanted */
+  CACHE_GIVE_UP, /* not taken, for a reason that is not the entry's, and no other one is wanted */
+  CACHE_REFUSED, /* of no use to anybody: offer the next */
   CACHE_WRONG_ARCH, /* likewise: it holds an image for another architecture than its key says */
 };
 
@@ -29,7 +30,8 @@ typedef enum cache_verdict (*cache_offer_callback)(void *user_data, const struct
 
 enum cache_lookup_flags {
   CACHE_LOOKUP_FIRST = 1, /* counts the miss, and tells of folders that are not used */
-  CACHE_LOOKUP_REPAIR = 2 /* removes entries of the writable layer that are of no use */
+  CACHE_LOOKUP_REPAIR = 2 /* no mere plan: counts, notes the use of what is taken, and removes
+                             entries of the writable layer that are of no use */
 };
 
 /*
@@ -57,7 +59,7 @@ udm_status udm_cache_publish_entry(const struct settings *settings, const char *
 void udm_cache_entry_path(const struct cache_layer *layer, const char *name,
                           char path[UDM_PATH_SIZE]);
 
-/* Whether a file's name is that of an entry. */
+/* Whether a file's name is that of an entry, "sm_90-*.cubin": other files are not the cache's. */
 bool udm_cache_is_entry_name(const char *name);
 
 #endif

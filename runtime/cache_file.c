@@ -11,13 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "cache_entry.h"
 #include "cache_lock.h"
 #include "host_memory.h"
-#include "log.h"
 #include "status.h"
 
 /* ".udm-", 24 hexadecimal digits, ".tmp" and the 0. */
@@ -45,11 +45,19 @@ static int open_for_reading(int folder, const char *name) {
   return file >= 0 || errno != EPERM ? file : openat(folder, name, O_RDONLY | OPEN_FLAGS);
 }
 
+static bool is_too_large(const struct stat *status) {
+  return (uint64_t)status->st_size > UDM_CACHE_LARGEST_ENTRY;
+}
+
 static const char *check_status(const struct cache_layer *layer, const struct stat *status) {
   if (!S_ISREG(status->st_mode)) return "not a regular file";
   const char *problem = udm_cache_distrust(layer, status);
   if (problem) return problem;
-  return (size_t)status->st_size > UDM_CACHE_LARGEST_ENTRY ? "too large for an entry" : NULL;
+  return is_too_large(status) ? "too large for an entry" : NULL;
+}
+
+bool udm_cache_file_is_no_entry(const struct stat *status) {
+  return status->st_mode != 0 && (!S_ISREG(status->st_mode) || is_too_large(status));
 }
 
 const char *udm_cache_file_read(const struct cache_layer *layer, int folder, const char *name,
@@ -61,6 +69,7 @@ const char *udm_cache_file_read(const struct cache_layer *layer, int folder, con
   const int descriptor = open_for_reading(folder, name);
   if (descriptor < 0) {
     const int error = errno;
+    file->missing = error == ENOENT;
     problem = error == ELOOP ? "it is a symbolic link, which is not followed"
                              : udm_errno_text(error, text);
     if (fstatat(folder, name, &file->status, AT_SYMLINK_NOFOLLOW) != 0) {
@@ -111,11 +120,36 @@ bool udm_cache_is_temporary_name(const char *name) {
          strcmp(name + length - 4, ".tmp") == 0 && strspn(name + 5, "0123456789abcdef") == 24;
 }
 
-/* Whether the name still stands for the file of `status`. */
+/*
+ * Whether the name still stands for the file of `status`. The inode number alone
+ * does not tell: a file system may give that of a removed file to the next one.
+ */
 static bool is_same_file(int folder, const char *name, const struct stat *status) {
   struct stat now;
   return fstatat(folder, name, &now, AT_SYMLINK_NOFOLLOW) == 0 && now.st_dev == status->st_dev &&
-         now.st_ino == status->st_ino;
+         now.st_ino == status->st_ino && now.st_size == status->st_size &&
+         now.st_mtim.tv_sec == status->st_mtim.tv_sec &&
+         now.st_mtim.tv_nsec == status->st_mtim.tv_nsec;
+}
+
+/*
+ * Removes a folder that stands in an entry's place, or moves it aside when it is
+ * not empty, since what is in it is not the cache's. 0, or -1 and errno.
+ */
+static int clear_folder(int folder, const char *name, const struct stat *status) {
+  char aside[UDM_CACHE_NAME_SIZE + 32];
+  if (unlinkat(folder, name, AT_REMOVEDIR) == 0) return 0;
+  if (errno != ENOTEMPTY && errno != EEXIST) return -1;
+  const int length =
+      snprintf(aside, sizeof aside, "%s.folder-%llx", name, (unsigned long long)status->st_ino);
+  if (length < (int)sizeof aside) return renameat(folder, name, folder, aside);
+  errno = ENAMETOOLONG;
+  return -1;
+}
+
+static int clear_name(int folder, const char *name, const struct stat *status) {
+  if (S_ISDIR(status->st_mode)) return clear_folder(folder, name, status);
+  return unlinkat(folder, name, 0);
 }
 
 enum cache_removal udm_cache_file_remove(int folder, const char *name, const struct stat *status,
@@ -127,7 +161,7 @@ enum cache_removal udm_cache_file_remove(int folder, const char *name, const str
     outcome = CACHE_REMOVAL_IN_USE;
   } else if (!is_same_file(folder, name, status)) {
     outcome = CACHE_REMOVAL_REPLACED;
-  } else if (!dry_run && unlinkat(folder, name, S_ISDIR(status->st_mode) ? AT_REMOVEDIR : 0) != 0) {
+  } else if (!dry_run && clear_name(folder, name, status) != 0) {
     outcome = CACHE_REMOVAL_FAILED;
   }
   const int error = errno;
@@ -136,11 +170,24 @@ enum cache_removal udm_cache_file_remove(int folder, const char *name, const str
   return outcome;
 }
 
+/* Beyond RLIMIT_FSIZE a write would kill the process with SIGXFSZ. */
+static bool may_write(size_t size) {
+  struct rlimit limit;
+  return getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
+         size <= limit.rlim_cur;
+}
+
+/* 0, or -1 and errno. */
 static int write_all(int file, const unsigned char *bytes, size_t size) {
   size_t done = 0;
+  if (!may_write(size)) {
+    errno = EFBIG;
+    return -1;
+  }
   while (done < size) {
     const ssize_t count = write(file, bytes + done, size - done);
     if (count < 0 && errno == EINTR) continue;
+    if (count == 0) errno = ENOSPC;
     if (count <= 0) return -1;
     done += (size_t)count;
   }
@@ -167,45 +214,30 @@ static int create_temporary(int folder, char name[TEMPORARY_NAME_SIZE]) {
   return -1;
 }
 
-/*
- * A folder under the name would refuse the rename: an empty one is removed, another
- * one moved aside, since what is in it is not the cache's.
- */
-static bool move_folder_away(const struct settings *settings, int folder, const char *name) {
+/* A folder under the name refuses the rename, and gives way. */
+static int rename_over(int folder, const char *from, const char *to) {
   struct stat status;
-  char aside[UDM_CACHE_NAME_SIZE + 32];
-  if (fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISDIR(status.st_mode)) {
-    return false;
-  }
-  if (unlinkat(folder, name, AT_REMOVEDIR) == 0) return true;
-  snprintf(aside, sizeof aside, "%s.folder-%llx", name, (unsigned long long)status.st_ino);
-  if (renameat(folder, name, folder, aside) != 0) return false;
-  udm_log(settings, UDM_LOG_WARNING,
-          "a folder stood in the place of the cache entry %s: it was renamed to %s", name, aside);
-  return true;
-}
-
-static int rename_over(const struct settings *settings, int folder, const char *from,
-                       const char *to) {
   if (renameat(folder, from, folder, to) == 0) return 0;
   if (errno != EISDIR && errno != ENOTEMPTY && errno != EEXIST && errno != ENOTDIR) return -1;
   const int error = errno;
-  if (move_folder_away(settings, folder, to)) return renameat(folder, from, folder, to);
+  if (fstatat(folder, to, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(status.st_mode) &&
+      clear_folder(folder, to, &status) == 0) {
+    return renameat(folder, from, folder, to);
+  }
   errno = error;
   return -1;
 }
 
 /* Returns NULL, or the call that failed, with its errno. */
-static const char *write_and_rename(const struct settings *settings, int folder, int file,
-                                    const char *temporary, const char *name, const void *bytes,
-                                    size_t size) {
+static const char *write_and_rename(int folder, int file, const char *temporary, const char *name,
+                                    const void *bytes, size_t size) {
   if (write_all(file, bytes, size) != 0) return "write";
   if (fsync(file) != 0) return "fsync";
-  return rename_over(settings, folder, temporary, name) != 0 ? "rename" : NULL;
+  return rename_over(folder, temporary, name) != 0 ? "rename" : NULL;
 }
 
-udm_status udm_cache_file_publish(const struct settings *settings, const struct cache_layer *layer,
-                                  int folder, const char *name, const void *bytes, size_t size) {
+udm_status udm_cache_file_publish(const struct cache_layer *layer, int folder, const char *name,
+                                  const void *bytes, size_t size) {
   char temporary[TEMPORARY_NAME_SIZE];
   const char *call = "creating a file";
   int error = 0;
@@ -215,7 +247,7 @@ udm_status udm_cache_file_publish(const struct settings *settings, const struct 
   } else {
     /* until it is closed: tells a sweep that this process lives */
     udm_cache_mark_in_use(file, true);
-    call = write_and_rename(settings, folder, file, temporary, name, bytes, size);
+    call = write_and_rename(folder, file, temporary, name, bytes, size);
     error = errno;
     if (call) unlinkat(folder, temporary, 0);
     close(file);

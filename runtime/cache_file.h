@@ -18,6 +18,7 @@ struct cache_file {
   unsigned char *bytes; /* the caller frees them */
   size_t size;
   struct stat status; /* all 0 when the file could not even be looked at */
+  bool missing;       /* there is none: another process has removed it */
 };
 
 /*
@@ -27,6 +28,9 @@ struct cache_file {
  */
 const char *udm_cache_file_read(const struct cache_layer *layer, int folder, const char *name,
                                 struct cache_file *file, char reason[UDM_REASON_SIZE]);
+
+/* Whether a file is none that can be an entry, whatever it holds: no regular file, or too large. */
+bool udm_cache_file_is_no_entry(const struct stat *status);
 
 /* Notes that an entry was used: its access time, to about a minute. */
 void udm_cache_file_touch(int folder, const char *name, const struct stat *status);
@@ -38,8 +42,8 @@ int64_t udm_cache_file_last_used(const struct stat *status);
  * Writes the file so that readers see the old one, the new one, or none, even
  * when the machine stops in between. Whatever has the name gives way to it.
  */
-udm_status udm_cache_file_publish(const struct settings *settings, const struct cache_layer *layer,
-                                  int folder, const char *name, const void *bytes, size_t size);
+udm_status udm_cache_file_publish(const struct cache_layer *layer, int folder, const char *name,
+                                  const void *bytes, size_t size);
 
 /* Whether a name is that of a file which a publisher is writing, or was when it was killed. */
 bool udm_cache_is_temporary_name(const char *name);
@@ -53,7 +57,8 @@ enum cache_removal {
 
 /*
  * Removes a file, unless another process is reading or writing it, or it is no
- * longer the one of `status`. With dry_run it only says what would come of it.
+ * longer the one of `status`. A folder that is not empty is renamed instead, to end
+ * in ".folder-<inode>". With dry_run it only says what would come of it.
  */
 enum cache_removal udm_cache_file_remove(int folder, const char *name, const struct stat *status,
                                          bool dry_run);

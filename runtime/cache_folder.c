@@ -77,16 +77,36 @@ bool udm_cache_layer_at(const struct settings *settings, int index, struct cache
   return false;
 }
 
-/* mkdir -p with mode 0700; errors show when the folder is opened. */
-static void make_folders(const char *path) {
+/* mkdir -p with mode 0700. Returns 0, or the first errno, which tells only if none is there then.
+ */
+static int make_folders(const char *path) {
   char partial[UDM_PATH_SIZE];
-  for (size_t i = 1; path[i]; ++i) {
-    if (path[i] != '/') continue;
+  int error = 0;
+  for (size_t i = 1;; ++i) {
+    if (path[i] != '/' && path[i] != '\0') continue;
     memcpy(partial, path, i);
     partial[i] = '\0';
-    mkdir(partial, 0700);
+    if (mkdir(partial, 0700) != 0 && errno != EEXIST && error == 0) error = errno;
+    if (path[i] == '\0') return error;
   }
-  mkdir(path, 0700);
+}
+
+/* Why the folder could not be opened: `error`; or made, where that was tried: `make_error`. */
+static void explain_open(const char *path, int error, int make_error,
+                         char reason[UDM_REASON_SIZE]) {
+  struct stat status;
+  char text[UDM_ERRNO_TEXT_SIZE];
+  /* O_NOFOLLOW with O_DIRECTORY says ENOTDIR of a symbolic link */
+  if ((error == ENOTDIR || error == ELOOP) && lstat(path, &status) == 0 &&
+      S_ISLNK(status.st_mode)) {
+    snprintf(reason, UDM_REASON_SIZE, "it is a symbolic link, which is not followed");
+  } else if (error == ENOENT && make_error) {
+    snprintf(reason, UDM_REASON_SIZE, "it cannot be made: %s", udm_errno_text(make_error, text));
+  } else if (error == ENOENT) {
+    snprintf(reason, UDM_REASON_SIZE, "there is no such folder");
+  } else {
+    snprintf(reason, UDM_REASON_SIZE, "%s", udm_errno_text(error, text));
+  }
 }
 
 const char *udm_cache_distrust(const struct cache_layer *layer, const struct stat *status) {
@@ -119,18 +139,12 @@ int udm_cache_folder_open(const struct cache_layer *layer, bool create,
     snprintf(reason, UDM_REASON_SIZE, "shorten it");
     return -1;
   }
-  if (create && layer->writable) make_folders(layer->path);
+  const int make_error = create && layer->writable ? make_folders(layer->path) : 0;
   folder = open(layer->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if (folder < 0) {
     const int error = errno;
     *missing = error == ENOENT;
-    /* O_NOFOLLOW with O_DIRECTORY says ENOTDIR of a symbolic link */
-    const bool link = (error == ENOTDIR || error == ELOOP) && lstat(layer->path, &status) == 0 &&
-                      S_ISLNK(status.st_mode);
-    snprintf(reason, UDM_REASON_SIZE, "%s",
-             *missing ? "there is no such folder"
-             : link   ? "it is a symbolic link, which is not followed"
-                      : udm_errno_text(error, text));
+    explain_open(layer->path, error, make_error, reason);
     return -1;
   }
   const char *objection = fstat(folder, &status) != 0 ? udm_errno_text(errno, text)

@@ -30,6 +30,21 @@ static bool remove_item(const struct settings *settings, const struct cache_laye
   return item->gone;
 }
 
+/* What killed publishers left, and what can be no entry: a giant would push out all that are. */
+static void sweep(const struct settings *settings, const struct cache_layer *layer, int folder,
+                  struct cache_listing *listing) {
+  for (size_t i = 0; i < listing->count; ++i) {
+    struct cache_listing_item *item = &listing->items[i];
+    if (item->is_entry && udm_cache_file_is_no_entry(&item->status)) {
+      if (remove_item(settings, layer, folder, item, "no entry")) udm_count(repairs);
+    } else if (udm_cache_is_leftover(folder, item)) {
+      if (remove_item(settings, layer, folder, item, "left behind by a killed process")) {
+        udm_count(leftovers_removed);
+      }
+    }
+  }
+}
+
 static void keep_limit(const struct settings *settings, const struct cache_layer *layer, int folder,
                        struct cache_listing *listing, const char *published) {
   uint64_t bytes = udm_cache_listing_bytes(listing);
@@ -49,13 +64,7 @@ void udm_cache_keep_limit(const struct settings *settings, const struct cache_la
   struct cache_listing listing;
   if (!udm_cache_lock_removals(folder, &lock)) return; /* another one is at it */
   if (udm_cache_list(folder, &listing) == UDM_OK) {
-    for (size_t i = 0; i < listing.count; ++i) {
-      struct cache_listing_item *item = &listing.items[i];
-      if (udm_cache_is_leftover(folder, item) &&
-          remove_item(settings, layer, folder, item, "left behind by a killed process")) {
-        udm_count(leftovers_removed);
-      }
-    }
+    sweep(settings, layer, folder, &listing);
     if (settings->cache_max_bytes) keep_limit(settings, layer, folder, &listing, published);
     udm_cache_listing_free(&listing);
   } else {

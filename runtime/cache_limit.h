@@ -9,10 +9,10 @@
 #include "cache_folder.h"
 
 /*
- * After an entry was published: removes what killed publishers left behind, and,
- * least recently used first, entries until the size limit is kept. The entry of
- * the name `published` stays, and so do entries that are being read. Trouble is
- * a line in the log.
+ * After an entry was published: removes what killed publishers left behind and
+ * what can be no entry, and, least recently used first, entries until the size limit is kept. The
+ * entry of the name `published` stays, and so do entries that are being read. Trouble is a line in
+ * the log.
  */
 void udm_cache_keep_limit(const struct settings *settings, const struct cache_layer *layer,
                           int folder, const char *published);

@@ -87,7 +87,8 @@ enum { LEFTOVER_SECONDS = 60, LEFTOVER_SECONDS_WITHOUT_LOCKS = 24 * 60 * 60 };
 bool udm_cache_is_leftover(int folder, const struct cache_listing_item *item) {
   if (item->is_entry) return false;
   const int64_t age = (int64_t)time(NULL) - (int64_t)item->status.st_mtim.tv_sec;
-  if (age < LEFTOVER_SECONDS) return false;
+  /* a date in the future, of a clock that was wrong, tells nothing: then the marks decide */
+  if (age > -LEFTOVER_SECONDS && age < LEFTOVER_SECONDS) return false;
   if (age >= LEFTOVER_SECONDS_WITHOUT_LOCKS) return true;
   const int file = openat(folder, item->name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
   if (file < 0) return false;

@@ -14,6 +14,17 @@
 #include "host_memory.h"
 #include "status.h"
 
+/* Whether something has the name that no look-up can use. */
+static bool stands_in_the_way(const struct cache_layer *layer, int folder, const char *name) {
+  struct cache_file file;
+  struct cache_entry_view view;
+  char reason[UDM_REASON_SIZE];
+  const bool whole = !udm_cache_file_read(layer, folder, name, &file, reason) &&
+                     !udm_cache_entry_decode(file.bytes, file.size, &view);
+  udm_free(file.bytes);
+  return !whole && file.status.st_mode != 0;
+}
+
 static udm_status publish(const struct settings *settings, const char *name, const void *bytes,
                           size_t size, char path[UDM_PATH_SIZE]) {
   struct cache_layer layer;
@@ -31,8 +42,10 @@ static udm_status publish(const struct settings *settings, const char *name, con
     return udm_fail(UDM_ERROR_CACHE, "cache folder %s: %s; another can be named in UDM_CACHE_DIR",
                     layer.path[0] ? layer.path : "(none)", reason);
   }
-  const udm_status status = udm_cache_file_publish(settings, &layer, folder, name, bytes, size);
+  const bool repairs = stands_in_the_way(&layer, folder, name);
+  const udm_status status = udm_cache_file_publish(&layer, folder, name, bytes, size);
   if (status == UDM_OK) {
+    if (repairs) udm_count(repairs);
     udm_cache_entry_path(&layer, name, path);
     udm_cache_keep_limit(settings, &layer, folder, name);
   }

@@ -71,13 +71,13 @@ udm_status udm_kernel_publish(const struct settings *settings, const struct nvrt
 }
 
 static udm_status compile(const struct nvrtc *nvrtc, int32_t arch, unsigned char **cubin,
-                          size_t *size) {
+                          size_t *size, bool *refused) {
   char target[40];
   const char *const options[] = {target, COMPILE_OPTION};
   snprintf(target, sizeof target, "--gpu-architecture=sm_%d", (int)arch);
   const udm_status status =
       udm_nvrtc_compile(nvrtc, (const char *)udm_kernel_source, "decode_metadata.cu",
-                        sizeof options / sizeof options[0], options, cubin, size);
+                        sizeof options / sizeof options[0], options, cubin, size, refused);
   if (status != UDM_OK) return status;
   const int32_t made_for = udm_cubin_arch(*cubin, *size);
   if (made_for == arch) return UDM_OK;
@@ -95,10 +95,12 @@ udm_status udm_kernel_compile(const struct settings *settings, const struct nvrt
   udm_kernel_key(arch, nvrtc, &kernel_key);
   if (udm_failed_compiles_has(&kernel_key.key)) return UDM_ERROR_COMPILE;
   const double start = milliseconds_now();
-  const udm_status status = compile(nvrtc, arch, cubin, size);
+  bool refused = false;
+  const udm_status status = compile(nvrtc, arch, cubin, size, &refused);
   if (status != UDM_OK) {
     udm_count(compile_failures);
-    if (status == UDM_ERROR_COMPILE) udm_failed_compiles_add(&kernel_key.key);
+    /* out of memory, missing builtins: these may work the next time */
+    if (refused) udm_failed_compiles_add(&kernel_key.key);
     return status;
   }
   *milliseconds = milliseconds_now() - start;

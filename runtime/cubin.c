@@ -1,6 +1,6 @@
 /*
  * cubin.c: reads the target architecture from a cubin's ELF header, and checks
- * that its sections lie inside it.
+ * that its headers and sections lie inside it.
  *
  * Up to CUDA 12 (ELF ABI version 7) the low byte of e_flags is the SM number;
  * from CUDA 13 (ABI version 8) it is the next byte. Read off the output of
@@ -40,7 +40,8 @@ const char *udm_cubin_damage(const void *bytes, size_t size) {
   if (header.e_shnum && header.e_shentsize != sizeof(Elf64_Shdr)) {
     return "its image is a cubin of another layout";
   }
-  if (!is_inside(header.e_shoff, (uint64_t)header.e_shnum * sizeof(Elf64_Shdr), size)) {
+  if (!is_inside(header.e_shoff, (uint64_t)header.e_shnum * sizeof(Elf64_Shdr), size) ||
+      !is_inside(header.e_phoff, (uint64_t)header.e_phnum * header.e_phentsize, size)) {
     return "its image is a cubin without its end";
   }
   for (unsigned i = 0; i < header.e_shnum; ++i) {

@@ -65,11 +65,18 @@ static enum cache_verdict offer_cached(void *user_data, const struct cache_hit *
              (int)cached->arch);
     return CACHE_WRONG_ARCH;
   }
+  /* the driver is told no size: it would read beyond the end of a cubin that lacks its own */
+  const char *damage = udm_cubin_damage(hit->image, hit->image_size);
+  if (damage) {
+    udm_fail(UDM_ERROR_NO_IMAGE, "%s", damage);
+    return CACHE_REFUSED;
+  }
   udm_cache_unlock(&cached->climb->lock); /* those who wait need not wait for the driver, too */
   struct image image = {hit->image, hit->image_size, cached->arch,
                         hit->writable ? UDM_IMAGE_CACHE : UDM_IMAGE_READ_ONLY_LAYER, ""};
   snprintf(image.origin, sizeof image.origin, "%s", hit->path);
   offer(cached->climb, &image);
+  if (cached->climb->broken != UDM_OK) return CACHE_GIVE_UP;
   return cached->climb->refused ? CACHE_REFUSED : CACHE_STOP;
 }
 

@@ -88,6 +88,7 @@ static int report_entry(int folder, const struct cache_layer *layer, int index, 
   struct judged_file judged;
   udm_cache_entry_path(layer, name, path);
   udm_judge_file(layer, folder, name, &judged);
+  if (judged.file.missing) return 0; /* removed by another process since the folder was listed */
   const bool is_bad = judged.state == UDM_CACHE_ENTRY_BAD;
   judged.entry.producer[strcspn(judged.entry.producer, "\n")] = '\0';
   const udm_cache_entry_info info = {

@@ -227,10 +227,11 @@ static void open_builtins(const struct nvrtc *nvrtc) {
 
 udm_status udm_nvrtc_compile(const struct nvrtc *nvrtc, const char *source, const char *name,
                              int option_count, const char *const *options, unsigned char **cubin,
-                             size_t *size) {
+                             size_t *size, bool *refused) {
   nvrtcProgram program = NULL;
   unsigned char *bytes = NULL;
   udm_status status = UDM_OK;
+  if (refused) *refused = false;
   open_builtins(nvrtc);
   nvrtcResult result = nvrtc->nvrtcCreateProgram(&program, source, name, 0, NULL, NULL);
   if (result != NVRTC_SUCCESS) {
@@ -238,6 +239,7 @@ udm_status udm_nvrtc_compile(const struct nvrtc *nvrtc, const char *source, cons
   }
   result = nvrtc->nvrtcCompileProgram(program, option_count, options);
   if (result != NVRTC_SUCCESS) {
+    if (refused) *refused = result == NVRTC_ERROR_COMPILATION;
     status = fail_compile(nvrtc, program, result);
     goto done;
   }

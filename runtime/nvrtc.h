@@ -6,6 +6,7 @@
 #ifndef UDM_RUNTIME_NVRTC_H
 #define UDM_RUNTIME_NVRTC_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "nvrtc_types.h"
@@ -39,10 +40,11 @@ int udm_nvrtc_target_arch(const struct nvrtc *nvrtc, int device_arch);
 
 /*
  * Compiles source with the options and returns the cubin, which the caller
- * frees. COMPILE carries NVRTC's log.
+ * frees. COMPILE carries NVRTC's log; *refused (may be NULL) tells whether the
+ * source was refused, or something failed that may work the next time.
  */
 udm_status udm_nvrtc_compile(const struct nvrtc *nvrtc, const char *source, const char *name,
                              int option_count, const char *const *options, unsigned char **cubin,
-                             size_t *size);
+                             size_t *size, bool *refused);
 
 #endif

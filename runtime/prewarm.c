@@ -10,19 +10,33 @@
 #include "cache.h"
 #include "cache_lock.h"
 #include "compile.h"
+#include "cubin.h"
 #include "host_memory.h"
 #include "status.h"
 #include "struct_size.h"
 
 struct prewarmed {
   int32_t compiled;
+  int32_t arch;
   double milliseconds;
   size_t bytes;
   char path[UDM_PATH_SIZE];
 };
 
+/* What `udm cache verify` would call bad is no entry, however good its checksum is. */
 static enum cache_verdict note_entry(void *user_data, const struct cache_hit *hit) {
   struct prewarmed *done = user_data;
+  const int32_t made_for = udm_cubin_arch(hit->image, hit->image_size);
+  const char *damage = udm_cubin_damage(hit->image, hit->image_size);
+  if (damage) {
+    udm_fail(UDM_ERROR_NO_IMAGE, "%s", damage);
+    return CACHE_REFUSED;
+  }
+  if (made_for != done->arch) {
+    udm_fail(UDM_ERROR_NO_IMAGE, "it holds a cubin for sm_%d, not sm_%d", (int)made_for,
+             (int)done->arch);
+    return CACHE_WRONG_ARCH;
+  }
   done->bytes = hit->image_size;
   snprintf(done->path, sizeof done->path, "%s", hit->path);
   return CACHE_STOP;
@@ -100,7 +114,7 @@ static udm_status prewarm_arch(const struct settings *settings, int32_t arch, ui
 udm_status udm_prewarm(const udm_options *options, int32_t arch, uint32_t flags,
                        udm_prewarm_result *result) {
   struct settings settings;
-  struct prewarmed done = {0};
+  struct prewarmed done = {.arch = arch};
   udm_status status = UDM_OK;
   if (result) {
     status = udm_check_struct("result", result, UDM_SIZE_UP_TO(udm_prewarm_result, path));

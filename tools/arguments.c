@@ -13,6 +13,11 @@
 
 #include "output.h"
 
+static const char *option_name(const struct option *options, int found) {
+  while (options->name && options->val != found) ++options;
+  return options->name ? options->name : "?";
+}
+
 int arguments_next(int argc, char **argv, const struct option *options) {
   opterr = 0;
   const int before = optind;
@@ -26,6 +31,12 @@ int arguments_next(int argc, char **argv, const struct option *options) {
     const char *text = argv[optind > before ? optind - 1 : optind];
     output_error("%s: option '%s' is unknown, ambiguous or takes no value: see 'udm %s --help'",
                  argv[0], text, argv[0]);
+  }
+  /* most likely a shell variable that is not set: never "not given" */
+  if (found != -1 && found != '?' && optarg && optarg[0] == '\0') {
+    output_error("%s: option '--%s' needs a value, and it is empty", argv[0],
+                 option_name(options, found));
+    return '?';
   }
   return found;
 }

@@ -16,7 +16,7 @@ enum { kOptionHelp = 'h', kOptionFirst = 256 };
 
 /*
  * getopt_long() with messages in the program's words. Returns '?' after an
- * unknown option or a missing or surplus value, with the message printed.
+ * unknown option or a missing, empty or surplus value, with the message printed.
  */
 int arguments_next(int argc, char **argv, const struct option *options);
 

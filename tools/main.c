@@ -83,6 +83,22 @@ static int unknown_command(const char *name) {
   return kExitUsage;
 }
 
+/* Also where the options could not be read, and so no command knows of it. */
+static bool wants_json(int argc, char **argv) {
+  for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; ++i) {
+    if (strcmp(argv[i], "--json") == 0) return true;
+  }
+  return false;
+}
+
+/* With --json wrong usage, too, is one JSON object. */
+static int run_command(const command_entry *command, int argc, char **argv) {
+  const bool json = wants_json(argc, argv);
+  const int code = command->run(argc, argv);
+  if (code != kExitUsage || !json) return code;
+  return output_json(json_pack("{s:o}", "error", output_text(output_last_error())), code);
+}
+
 static int run(int argc, char **argv) {
   if (argc < 2) {
     print_help(stderr);
@@ -98,7 +114,9 @@ static int run(int argc, char **argv) {
     return kExitDone;
   }
   for (size_t i = 0; i < kCommandCount; ++i) {
-    if (strcmp(name, kCommands[i].name) == 0) return kCommands[i].run(argc - 1, argv + 1);
+    if (strcmp(name, kCommands[i].name) == 0) {
+      return run_command(&kCommands[i], argc - 1, argv + 1);
+    }
   }
   return unknown_command(name);
 }

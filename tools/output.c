@@ -13,8 +13,11 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "progress.h"
 
 enum { kMessageSize = 9216 }; /* holds a whole udm_last_error() */
+
+static char last_error[kMessageSize]; /* changed under flockfile(stderr) */
 
 /* What a trace or a path brings along must not steer the terminal. */
 static void hide_control_characters(char *text) {
@@ -30,8 +33,14 @@ void output_error(const char *format, ...) {
   vsnprintf(message, sizeof(message), format, arguments);
   va_end(arguments);
   hide_control_characters(message);
+  flockfile(stderr);
+  memcpy(last_error, message, sizeof(message));
+  progress_wipe();
   fprintf(stderr, "udm: %s\n", message);
+  funlockfile(stderr);
 }
+
+const char *output_last_error(void) { return last_error; }
 
 json_t *output_text(const char *text) {
   json_t *string = json_string(text);

@@ -17,13 +17,16 @@
 /* One message on stderr, "udm: " before it and a newline after it. */
 void output_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* output_error() and, with json, {"error": message} on stdout. Returns kExitCouldNot. */
+/* The latest message of output_error(), "" before the first. */
+const char *output_last_error(void);
+
 /*
  * A JSON string of any text: bytes that are no UTF-8, which paths may have,
  * become "?". JSON null without memory.
  */
 json_t *output_text(const char *text);
 
+/* output_error() and, with json, {"error": message} on stdout. Returns kExitCouldNot. */
 int output_fail(bool json, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Prints the object on stdout and frees it. Returns code, or kExitCouldNot without memory. */

@@ -14,6 +14,9 @@
 
 enum { kBarWidth = 32 };
 
+/* Whether the terminal's last line is a bar; changed under flockfile(stderr). */
+static bool is_drawn;
+
 static double now(void) {
   struct timespec time;
   clock_gettime(CLOCK_MONOTONIC, &time);
@@ -29,12 +32,7 @@ void progress_start(progress_bar *progress, const char *label, int64_t total) {
   progress->visible = isatty(STDERR_FILENO) && term && strcmp(term, "dumb") != 0;
 }
 
-void progress_update(progress_bar *progress, int64_t done) {
-  if (!progress->visible) return;
-  const double time = now();
-  if (time - progress->shown < 0.1) return;
-  progress->shown = time;
-  const double elapsed = time - progress->started;
+static void draw(const progress_bar *progress, int64_t done, double elapsed) {
   if (progress->total <= 0) {
     fprintf(stderr, "\r\033[K%s  %" PRId64 "  %.0f s", progress->label, done, elapsed);
     return;
@@ -49,7 +47,25 @@ void progress_update(progress_bar *progress, int64_t done) {
   if (done > 0) fprintf(stderr, "  %.0f s left", elapsed / share - elapsed);
 }
 
+void progress_update(progress_bar *progress, int64_t done) {
+  if (!progress->visible) return;
+  const double time = now();
+  if (time - progress->shown < 0.1) return;
+  progress->shown = time;
+  flockfile(stderr);
+  draw(progress, done, time - progress->started);
+  is_drawn = true;
+  funlockfile(stderr);
+}
+
+void progress_wipe(void) {
+  flockfile(stderr);
+  if (is_drawn) fputs("\r\033[K", stderr);
+  is_drawn = false;
+  funlockfile(stderr);
+}
+
 void progress_finish(progress_bar *progress) {
-  if (progress->visible && progress->shown > 0) fputs("\r\033[K", stderr);
+  progress_wipe();
   progress->visible = false;
 }

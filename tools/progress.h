@@ -22,7 +22,11 @@ void progress_start(progress_bar *progress, const char *label, int64_t total);
 /* Redraws at most ten times a second. Not thread-safe. */
 void progress_update(progress_bar *progress, int64_t done);
 
-/* Wipes the bar. */
+/* Wipes the bar off the terminal, if one is drawn, so that a message can take its line. Any thread.
+ */
+void progress_wipe(void);
+
+/* Wipes the bar, which is not drawn again. */
 void progress_finish(progress_bar *progress);
 
 #endif /* UDM_TOOLS_PROGRESS_H */

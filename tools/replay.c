@@ -40,6 +40,11 @@ static const char kHelp[] =
     "  --topk K                 nsa_index_topk (2048)\n"
     "  --extent row|batch-max   which columns of the page tables are written (row)\n"
     "  --entry direct|table     pointers as kernel arguments, or in device memory (direct)\n"
+    "  --max-len N              tokens that a row of a page table gets at most; lengths\n"
+    "                           are not cut (max-context)\n"
+    "  --seq-lens-type int32|int64          (int32)\n"
+    "  --req-pool-indices-type int32|int64  (int64)\n"
+    "  --no-page-table-1        page_table_1 is null: not written\n"
     "result\n"
     "  --check                  compare every element of every step with what the allocator\n"
     "                           knows, and look for writes outside; exit 1 on a mismatch\n"
@@ -77,6 +82,10 @@ enum {
   kTopk,
   kExtent,
   kEntry,
+  kMaxLen,
+  kSeqLensType,
+  kReqPoolIndicesType,
+  kNoPageTable1,
   kCheck,
   kJson
 };
@@ -96,6 +105,10 @@ static const struct option kOptions[] = {
     {"topk", required_argument, NULL, kTopk},
     {"extent", required_argument, NULL, kExtent},
     {"entry", required_argument, NULL, kEntry},
+    {"max-len", required_argument, NULL, kMaxLen},
+    {"seq-lens-type", required_argument, NULL, kSeqLensType},
+    {"req-pool-indices-type", required_argument, NULL, kReqPoolIndicesType},
+    {"no-page-table-1", no_argument, NULL, kNoPageTable1},
     {"check", no_argument, NULL, kCheck},
     {"json", no_argument, NULL, kJson},
     {"help", no_argument, NULL, kOptionHelp},
@@ -119,6 +132,7 @@ static const number_option kNumbers[] = {
     {kDraftTokens, "--draft-tokens", 0, 1024, offsetof(replay_command, options.draft_tokens)},
     {kBackends, "--backends", 1, UDM_MAX_BACKENDS, offsetof(replay_command, options.num_backends)},
     {kPageSize, "--page-size", 1, 65536, offsetof(replay_command, options.page_size)},
+    {kMaxLen, "--max-len", 0, INT32_MAX, offsetof(replay_command, options.max_len)},
     {kTopk, "--topk", 0, INT32_MAX, offsetof(replay_command, options.nsa_index_topk)},
 };
 
@@ -135,21 +149,45 @@ static bool set_number(replay_command *command, int option, const char *text) {
   return false;
 }
 
-static bool set_choice(replay_command *command, int option, const char *text) {
-  static const char *const kDevices[] = {"auto", "gpu", "cpu", NULL};
-  static const char *const kExtents[] = {"row", "batch-max", NULL};
-  static const char *const kEntries[] = {"direct", "table", NULL};
-  int choice = -1;
-  if (option == kDevice) {
-    choice = arguments_choice("--device", text, kDevices);
-    command->device = (device_choice)choice;
-  } else if (option == kExtent) {
-    choice = arguments_choice("--extent", text, kExtents);
-    command->options.extent = choice == 1 ? UDM_EXTENT_BATCH_MAX : UDM_EXTENT_ROW;
-  } else {
-    choice = arguments_choice("--entry", text, kEntries);
-    command->options.table = choice == 1;
+/* The options that are a choice of words; a choice's place is its value. */
+typedef struct choice_option {
+  int option;
+  const char *name;
+  const char *choices[4]; /* ends with NULL */
+} choice_option;
+
+static const choice_option kChoices[] = {
+    {kDevice, "--device", {"auto", "gpu", "cpu"}},
+    {kExtent, "--extent", {"row", "batch-max"}},
+    {kEntry, "--entry", {"direct", "table"}},
+    {kSeqLensType, "--seq-lens-type", {"int32", "int64"}},
+    {kReqPoolIndicesType, "--req-pool-indices-type", {"int32", "int64"}},
+};
+
+static void take_choice(replay_command *command, int option, int choice) {
+  switch (option) {
+    case kDevice:
+      command->device = (device_choice)choice;
+      break;
+    case kExtent:
+      command->options.extent = (udm_extent)choice;
+      break;
+    case kEntry:
+      command->options.table = choice == 1;
+      break;
+    case kSeqLensType:
+      command->options.seq_lens_type = (udm_int_type)choice;
+      break;
+    default:
+      command->options.req_pool_indices_type = (udm_int_type)choice;
   }
+}
+
+static bool set_choice(replay_command *command, int option, const char *text) {
+  size_t i = 0;
+  while (kChoices[i].option != option) ++i;
+  const int choice = arguments_choice(kChoices[i].name, text, kChoices[i].choices);
+  if (choice >= 0) take_choice(command, option, choice);
   return choice >= 0;
 }
 
@@ -165,6 +203,9 @@ static bool set_option(replay_command *command, int option, const char *text) {
     case kCheck:
       command->options.check = true;
       return true;
+    case kNoPageTable1:
+      command->options.no_page_table_1 = true;
+      return true;
     case kCacheDir:
       command->udm.cache_dir = text;
       return true;
@@ -179,6 +220,8 @@ static bool set_option(replay_command *command, int option, const char *text) {
     case kDevice:
     case kExtent:
     case kEntry:
+    case kSeqLensType:
+    case kReqPoolIndicesType:
       return set_choice(command, option, text);
     default:
       return set_number(command, option, text);
@@ -272,7 +315,9 @@ int replay_main(int argc, char **argv) {
                   .num_backends = 3,
                   .nsa_index_topk = 2048,
                   .steps = 2000,
-                  .seed = 1},
+                  .seed = 1,
+                  .max_len = -1,
+                  .req_pool_indices_type = UDM_INT64},
       .udm = UDM_OPTIONS_INIT,
       .gpu = -1,
   };

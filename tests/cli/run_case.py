@@ -168,7 +168,7 @@ def main():
         with tempfile.TemporaryDirectory(prefix="udm-cli-") as tmp:
             places = {"tmp": tmp, "udm": os.path.abspath(options.udm),
                       "stand_in": os.path.abspath(options.stand_in) if options.stand_in else "",
-                      "source": os.path.dirname(os.path.dirname(HERE)), "here": HERE,
+                      "not_utf8": "\udcff", "source": os.path.dirname(os.path.dirname(HERE)), "here": HERE,
                       "version": version.stdout.decode().split()[1]}
             missing = missing_need(case, places)
             if missing:

@@ -1,10 +1,11 @@
 /*
- * Faults of a kernel.
+ * Faults of a kernel, or of the driver around it.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "faults.h"
 
+#include <assert.h>
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
@@ -15,8 +16,11 @@ static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
 
 enum { SIGNALS = sizeof signals / sizeof signals[0] };
 
-static struct sigaction previous[SIGNALS];
-static const char *running;
+enum { DEPTH = 2 }; /* a call of the driver, a kernel in it */
+
+static struct sigaction previous[DEPTH][SIGNALS];
+static const char *running[DEPTH];
+static int depth;
 
 static void print(const char *text) {
   const ssize_t written = write(STDERR_FILENO, text, strlen(text));
@@ -26,20 +30,22 @@ static void print(const char *text) {
 /* Returns to the instruction that faulted, which then meets the default action. */
 static void report(int signal_number) {
   (void)signal_number;
-  print("host kernel: ");
-  print(running);
+  print(running[depth - 1]);
   print(" faulted\n");
 }
 
-void faults_begin(const char *kernel) {
+void faults_begin(const char *what) {
   struct sigaction action;
   memset(&action, 0, sizeof action);
   action.sa_handler = report;
   action.sa_flags = (int)SA_RESETHAND;
-  running = kernel;
-  for (size_t s = 0; s < SIGNALS; ++s) sigaction(signals[s], &action, &previous[s]);
+  assert(depth < DEPTH);
+  running[depth] = what;
+  for (size_t s = 0; s < SIGNALS; ++s) sigaction(signals[s], &action, &previous[depth][s]);
+  ++depth;
 }
 
 void faults_end(void) {
-  for (size_t s = 0; s < SIGNALS; ++s) sigaction(signals[s], &previous[s], NULL);
+  --depth;
+  for (size_t s = 0; s < SIGNALS; ++s) sigaction(signals[s], &previous[depth][s], NULL);
 }

@@ -1,15 +1,20 @@
 /*
- * Faults of a kernel: the process ends, after a line that says which kernel it
- * was. A test framework's handler must not see them: it would jump out of the
- * fiber, and leave the launch half done and its locks taken.
+ * Faults of a kernel, or of the driver around it: the process ends, after a line
+ * that says where it was. A test framework's handler must not see them: it would
+ * jump out of the fiber or the driver, and leave the work half done and its
+ * locks taken.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef UDM_TESTS_FAULTS_H
 #define UDM_TESTS_FAULTS_H
 
-/* Between these two calls a fault ends the process. They do not nest. */
-void faults_begin(const char *kernel);
+/*
+ * Between these two calls a fault ends the process; what says who runs. One pair
+ * may lie within another. The caller sees to it that one thread at a time is
+ * between them.
+ */
+void faults_begin(const char *what);
 void faults_end(void);
 
 #endif /* UDM_TESTS_FAULTS_H */

@@ -14,6 +14,7 @@
 
 #include "contexts.h"
 #include "devices.h"
+#include "faults.h"
 #include "graphs.h"
 #include "stand_in_driver.h"
 
@@ -76,6 +77,7 @@ static CUresult injected_fault(const char *function, int64_t call) {
 
 CUresult stand_in_enter(const char *function, unsigned int requirements) {
   pthread_mutex_lock(&lock);
+  faults_begin(function);
   const int64_t call = ++counts[find_name(function)];
   const CUresult fault = injected_fault(function, call);
   if (fault != CUDA_SUCCESS) return fault;
@@ -91,6 +93,7 @@ CUresult stand_in_enter(const char *function, unsigned int requirements) {
 }
 
 CUresult stand_in_leave(CUresult result) {
+  faults_end();
   pthread_mutex_unlock(&lock);
   return result;
 }

@@ -18,7 +18,8 @@ typedef enum requirement {
 } requirement;
 
 /*
- * Takes the lock. When the result is not CUDA_SUCCESS the function must do
+ * Takes the lock; a fault before the leave, as of a copy from an address that is
+ * none, ends the process. When the result is not CUDA_SUCCESS the function must do
  * nothing more. Every enter is followed by a leave:
  *
  *     CUresult result = stand_in_enter(__func__, NEEDS_CONTEXT);

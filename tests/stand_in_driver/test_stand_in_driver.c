@@ -81,7 +81,8 @@ static void primary_contexts_are_counted(void **state) {
 }
 
 static CUresult load(CUmodule *module, int abi_version, int arch) {
-  const tiny_cubin cubin = tiny_cubin_make(abi_version, arch, kernel_name);
+  const char *const kernels[TINY_CUBIN_KERNELS] = {kernel_name};
+  const tiny_cubin cubin = tiny_cubin_make(abi_version, arch, kernels, "a test");
   return cuModuleLoadDataEx(module, &cubin, 0, NULL, NULL);
 }
 

@@ -1,6 +1,7 @@
 /*
  * The smallest file that looks like a cubin to a driver's loader: an ELF
- * header for CUDA and a symbol table with one kernel's name.
+ * header for CUDA, a symbol table with the names of its kernels, and a comment
+ * that says what it was made from.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -9,16 +10,21 @@
 
 #include <elf.h>
 
-enum { TINY_CUBIN_SECTIONS = 3, TINY_CUBIN_NAME = 64 };
+enum { TINY_CUBIN_SECTIONS = 4, TINY_CUBIN_KERNELS = 2, TINY_CUBIN_TEXT = 128 };
 
 typedef struct tiny_cubin {
   Elf64_Ehdr header;
-  Elf64_Shdr sections[TINY_CUBIN_SECTIONS]; /* null, .symtab, .strtab */
-  Elf64_Sym symbols[2];
-  char strings[TINY_CUBIN_NAME];
+  Elf64_Shdr sections[TINY_CUBIN_SECTIONS]; /* null, .symtab, .strtab, .comment */
+  Elf64_Sym symbols[1 + TINY_CUBIN_KERNELS];
+  char strings[TINY_CUBIN_TEXT];
+  char comment[TINY_CUBIN_TEXT];
 } tiny_cubin;
 
-/* abi_version 7: CUDA 12 and older; 8: CUDA 13. arch: 10 * major + minor. */
-tiny_cubin tiny_cubin_make(int abi_version, int arch, const char *kernel);
+/*
+ * abi_version 7: CUDA 12 and older; 8: CUDA 13. arch: 10 * major + minor.
+ * kernels: their names; NULL ends them early. comment: cut where it is too long.
+ */
+tiny_cubin tiny_cubin_make(int abi_version, int arch, const char *const kernels[TINY_CUBIN_KERNELS],
+                           const char *comment);
 
 #endif /* UDM_TESTS_TINY_CUBIN_H */

@@ -1,6 +1,6 @@
 /*
  * Compares what a step wrote with what the allocator knows: see check.h. Here
- * are the comparison itself, the staging memory and the sweep.
+ * are the comparison itself, the staging memory and the rows of the tables.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -20,18 +20,22 @@ static int64_t staging_needed(const output_tensors *outputs) {
 }
 
 bool checker_create(step_checker *checker, replay_device *device, const output_tensors *outputs,
-                    udm_extent extent, int32_t nsa_index_topk) {
-  *checker = (step_checker){
-      .device = device, .outputs = outputs, .extent = extent, .nsa_index_topk = nsa_index_topk};
+                    const udm_decode_args *args) {
+  *checker = (step_checker){.device = device,
+                            .outputs = outputs,
+                            .extent = args->extent,
+                            .nsa_index_topk = args->nsa_index_topk,
+                            .max_len = args->max_len};
   const size_t max_batch = (size_t)outputs->shape.max_batch;
-  const size_t lengths = max_batch + 1 + kBothGuards;
-  checker->want_slots = malloc((size_t)outputs->page_table_stride * sizeof(int32_t));
-  checker->want_pages = malloc((size_t)outputs->real_page_table_stride * sizeof(int32_t));
-  checker->want_lengths = malloc(lengths * sizeof(int32_t));
-  checker->rows = calloc(max_batch, sizeof(*checker->rows));
-  if (!checker->want_slots || !checker->want_pages || !checker->want_lengths || !checker->rows) {
-    return false;
+  bool created = true;
+  for (int t = 0; t < kTableCount; ++t) {
+    const int64_t stride = output_stride(outputs, kTableOutputs[t]);
+    checker->want_rows[t] = malloc((size_t)stride * sizeof(int32_t));
+    created = created && checker->want_rows[t];
   }
+  checker->want_lengths = malloc((max_batch + 1 + kBothGuards) * sizeof(int32_t));
+  checker->rows = calloc(max_batch, sizeof(*checker->rows));
+  if (!created || !checker->want_lengths || !checker->rows) return false;
   if (!device->needs_staging) return true;
   checker->staging_count = staging_needed(outputs);
   checker->staging = device->operations->allocate_staging(
@@ -43,14 +47,13 @@ void checker_destroy(step_checker *checker) {
   if (checker->staging) {
     checker->device->operations->release_staging(checker->device, checker->staging);
   }
-  free(checker->want_slots);
-  free(checker->want_pages);
+  for (int t = 0; t < kTableCount; ++t) free(checker->want_rows[t]);
   free(checker->want_lengths);
   free(checker->rows);
   *checker = (step_checker){.device = NULL};
 }
 
-bool checker_has_staging(const step_checker *checker, int64_t count) {
+static bool has_staging(const step_checker *checker, int64_t count) {
   return !checker->staging || checker->staging_used + count <= checker->staging_count;
 }
 
@@ -84,63 +87,59 @@ int32_t checker_length(const batch_scheduler *scheduler, int32_t i) {
   return i < scheduler->running_count ? scheduler->running[i]->tokens : 0;
 }
 
+void checker_live_columns(step_checker *checker, const batch_scheduler *scheduler,
+                          int32_t batch_size) {
+  const int32_t page_size = checker->outputs->shape.page_size;
+  int32_t longest = 0;
+  for (int32_t i = 0; i < batch_size; ++i) {
+    const int32_t tokens = checker_length(scheduler, i);
+    if (tokens > longest) longest = tokens;
+  }
+  for (int32_t i = 0; i < batch_size; ++i) {
+    const int32_t tokens =
+        checker->extent == UDM_EXTENT_BATCH_MAX ? longest : checker_length(scheduler, i);
+    const int32_t slots = tokens < checker->max_len ? tokens : checker->max_len;
+    checker->rows[i].live[kSlots] = slots;
+    checker->rows[i].live[kPages] = pages_for(slots, page_size);
+  }
+}
+
+CUdeviceptr checker_row_address(const step_checker *checker, int backend, int table, int32_t row) {
+  const int output = kTableOutputs[table];
+  return output_address(&checker->outputs->tensors[backend][output],
+                        row * output_stride(checker->outputs, output));
+}
+
+/* A null table is null in every backend. */
+static int32_t range_size(const step_checker *checker, const checked_row *row, int table) {
+  const bool is_null = !checker->outputs->tensors[0][kTableOutputs[table]].allocation;
+  const column_range *range = &row->range[table];
+  return is_null || range->last <= range->first ? 0 : range->last - range->first;
+}
+
+int32_t checker_view_rows(step_checker *checker, int32_t first, int32_t batch_size) {
+  const int32_t backends = checker->outputs->shape.num_backends;
+  int32_t last = first;
+  for (; last < batch_size; ++last) {
+    checked_row *row = &checker->rows[last];
+    const int32_t counts[kTableCount] = {range_size(checker, row, kSlots),
+                                         range_size(checker, row, kPages)};
+    if (!has_staging(checker, backends * ((int64_t)counts[kSlots] + counts[kPages]))) break;
+    for (int b = 0; b < backends; ++b) {
+      for (int t = 0; t < kTableCount; ++t) {
+        const CUdeviceptr from = checker_row_address(checker, b, t, last) +
+                                 (CUdeviceptr)row->range[t].first * sizeof(int32_t);
+        row->views[b][t] = counts[t] ? checker_view(checker, from, counts[t]) : NULL;
+      }
+    }
+  }
+  checker_wait(checker);
+  return last;
+}
+
 void check_step(step_checker *checker, const batch_scheduler *scheduler, int32_t batch_size,
                 int64_t step) {
   checker->step = step;
   check_lengths(checker, scheduler, batch_size);
   check_tables(checker, scheduler, batch_size);
-}
-
-/* Records every element of the chunk, which starts at element first, that is not the sentinel. */
-static void report_strays(step_checker *checker, const int32_t *got, int64_t count, int backend,
-                          int output, int64_t first) {
-  const int64_t stride = output == kPageTable1      ? checker->outputs->page_table_stride
-                         : output == kRealPageTable ? checker->outputs->real_page_table_stride
-                                                    : 0;
-  const output_tensor *tensor = &checker->outputs->tensors[backend][output];
-  for (int64_t i = 0; i < count; ++i) {
-    if (got[i] == kSentinel) continue;
-    const int64_t element = first + i;
-    const bool in_row = stride > 0 && element >= 0 && element < tensor->count;
-    const wrong_element stray = {
-        .step = checker->step,
-        .place = kOutsideExtent,
-        .backend = backend,
-        .output = output,
-        .row = in_row ? element / stride : -1,
-        .column = in_row ? element % stride : element,
-        .got = got[i],
-        .want = kSentinel,
-    };
-    mismatch_log_add(&checker->log, &stray);
-  }
-}
-
-static bool is_untouched(const int32_t *elements, int64_t count) {
-  /* equal to itself one element on: all are the first */
-  return elements[0] == kSentinel &&
-         memcmp(elements, elements + 1, (size_t)(count - 1) * sizeof(*elements)) == 0;
-}
-
-static void sweep_tensor(step_checker *checker, int backend, int output) {
-  const output_tensor *tensor = &checker->outputs->tensors[backend][output];
-  if (!tensor->allocation) return;
-  const int64_t last = tensor->count + kGuardElements;
-  const int64_t most = checker->staging ? checker->staging_count : output_total(tensor);
-  for (int64_t first = -kGuardElements; first < last; first += most) {
-    const int64_t count = most < last - first ? most : last - first;
-    const CUdeviceptr address = output_address(tensor, first);
-    const int32_t *got = checker_view(checker, address, count);
-    checker_wait(checker);
-    if (checker->device->error[0]) return;
-    if (is_untouched(got, count)) continue;
-    report_strays(checker, got, count, backend, output, first);
-    checker->device->operations->fill(checker->device, address, kSentinel, (size_t)count);
-  }
-}
-
-void check_sweep(step_checker *checker) {
-  for (int b = 0; b < checker->outputs->shape.num_backends; ++b) {
-    for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND; ++o) sweep_tensor(checker, b, o);
-  }
 }

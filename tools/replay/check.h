@@ -5,7 +5,9 @@
  * After the comparison the elements that had to be written are set to the
  * sentinel again, so that the next step must write them anew, and so that
  * whatever is not the sentinel afterwards was written where it must not be: a
- * band behind every row is looked at each step, everything in check_sweep().
+ * gap behind every row is looked at each step, everything in check_sweep(), and
+ * what a step is about to write over in check_newly_covered(). So no stray write
+ * is lost.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -20,32 +22,49 @@
 #include "outputs.h"
 #include "scheduler.h"
 
-typedef struct table_row_view {
-  const int32_t *slots; /* of page_table_1 */
-  const int32_t *pages; /* of real_page_table; NULL: there is none */
-} table_row_view;
+typedef struct column_range {
+  int32_t first;
+  int32_t last; /* the one behind */
+} column_range;
+
+/* A row of the batch in the tables of all backends. */
+typedef struct checked_row {
+  int32_t live[kTableCount];  /* columns that the step has to write */
+  int32_t clean[kTableCount]; /* columns that were the sentinel after the latest step was checked */
+  column_range range[kTableCount];                     /* what is looked at */
+  const int32_t *views[UDM_MAX_BACKENDS][kTableCount]; /* and where; NULL: nothing */
+} checked_row;
 
 typedef struct step_checker {
   replay_device *device;
   const output_tensors *outputs;
   udm_extent extent;
   int32_t nsa_index_topk;
+  int32_t max_len;
   mismatch_log log;
-  int64_t step;
+  int64_t step;       /* the latest */
+  int64_t swept_step; /* the latest that a sweep followed */
 
   int32_t *staging; /* NULL: the host reads the device's memory */
   int64_t staging_count;
   int64_t staging_used;
-  int32_t *want_slots; /* one row of each table, with its gap */
-  int32_t *want_pages;
-  int32_t *want_lengths;                    /* the largest of the other tensors, with its guards */
-  table_row_view (*rows)[UDM_MAX_BACKENDS]; /* max_batch of them */
+  int32_t *want_rows[kTableCount]; /* one row of each table, with its gap */
+  int32_t *want_lengths;           /* the largest of the other tensors, with its guards */
+  checked_row *rows;               /* max_batch of them */
 } step_checker;
 
 /* False without memory; device->error may say more. */
 bool checker_create(step_checker *checker, replay_device *device, const output_tensors *outputs,
-                    udm_extent extent, int32_t nsa_index_topk);
+                    const udm_decode_args *args);
 void checker_destroy(step_checker *checker);
+
+/*
+ * Before the launch of the step whose batch is scheduler->running, padded to
+ * batch_size: looks at the columns that this step covers and the one before did
+ * not. A stray write there would be written over.
+ */
+void check_newly_covered(step_checker *checker, const batch_scheduler *scheduler,
+                         int32_t batch_size);
 
 /*
  * Checks the step whose batch is scheduler->running, padded to batch_size.
@@ -62,8 +81,17 @@ void check_lengths(step_checker *checker, const batch_scheduler *scheduler, int3
 void check_tables(step_checker *checker, const batch_scheduler *scheduler, int32_t batch_size);
 
 /* What the parts share. */
+
+/* Sets rows[.].live. */
+void checker_live_columns(step_checker *checker, const batch_scheduler *scheduler,
+                          int32_t batch_size);
+/*
+ * Views rows[.].range of the rows from first on, as many as there is staging
+ * memory for, and waits. Returns the row behind the last of them.
+ */
+int32_t checker_view_rows(step_checker *checker, int32_t first, int32_t batch_size);
+CUdeviceptr checker_row_address(const step_checker *checker, int backend, int table, int32_t row);
 const int32_t *checker_view(step_checker *checker, CUdeviceptr from, int64_t count);
-bool checker_has_staging(const step_checker *checker, int64_t count);
 void checker_wait(step_checker *checker);
 
 /*

@@ -17,7 +17,7 @@
 #include "udm.h"
 
 typedef struct launch_time {
-  double host_us; /* of the udm call */
+  double host_us; /* of the udm call; on the CPU, the whole work of the reference */
   double gpu_us;  /* between events around it; negative where there is no GPU */
 } launch_time;
 
@@ -55,6 +55,7 @@ struct replay_device {
   const device_operations *operations;
   const char *name;             /* "gpu", "cpu" */
   bool needs_staging;           /* view() copies */
+  bool is_reference;            /* the C reference runs, and no kernel */
   char title[512];              /* for people: "NVIDIA H200, sm_90 image from the cache" */
   char error[kDeviceErrorSize]; /* "" while nothing has failed */
 };

@@ -116,6 +116,7 @@ replay_device *device_cpu_create(void) {
   if (!created) return NULL;
   created->base.operations = &kOperations;
   created->base.name = "cpu";
+  created->base.is_reference = true;
   snprintf(created->base.title, sizeof(created->base.title), "CPU, the C reference");
   return &created->base;
 }

@@ -22,8 +22,9 @@ int mismatch_log_kept(const mismatch_log *log) {
 void mismatch_describe(const wrong_element *mismatch, char *text, size_t size) {
   char row[48] = "";
   if (mismatch->row >= 0) snprintf(row, sizeof(row), "row %" PRId64 ", ", mismatch->row);
-  const int used = snprintf(text, size, "step %" PRId64 ", backend %d, %s, %s%s %" PRId64 ": ",
-                            mismatch->step, mismatch->backend, kOutputNames[mismatch->output], row,
+  const int used = snprintf(text, size, "step %" PRId64 "%s, backend %d, %s, %s%s %" PRId64 ": ",
+                            mismatch->step, mismatch->or_before ? " or before" : "",
+                            mismatch->backend, kOutputNames[mismatch->output], row,
                             row[0] ? "column" : "element", mismatch->column);
   if (used < 0 || (size_t)used >= size) return;
   text += used;

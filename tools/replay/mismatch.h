@@ -6,6 +6,7 @@
 #ifndef UDM_TOOLS_REPLAY_MISMATCH_H
 #define UDM_TOOLS_REPLAY_MISMATCH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,6 +17,7 @@ typedef enum mismatch_place {
 
 typedef struct wrong_element {
   int64_t step;
+  bool or_before; /* a stray write that was found late: of this step, or of an earlier one */
   mismatch_place place;
   int32_t backend;
   int32_t output;

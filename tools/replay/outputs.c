@@ -14,6 +14,14 @@ const char *const kOutputNames[UDM_OUTPUTS_PER_BACKEND] = {
     "nsa_cu_seqlens_k", "real_page_table", "seqlens_expanded",
 };
 
+const int kTableOutputs[kTableCount] = {kPageTable1, kRealPageTable};
+
+int64_t output_stride(const output_tensors *outputs, int output) {
+  return output == kPageTable1      ? outputs->page_table_stride
+         : output == kRealPageTable ? outputs->real_page_table_stride
+                                    : 0;
+}
+
 static int64_t element_count(const output_tensors *outputs, int output) {
   const int64_t rows = outputs->shape.max_batch;
   switch (output) {
@@ -21,7 +29,7 @@ static int64_t element_count(const output_tensors *outputs, int output) {
     case kNsaCuSeqlensK:
       return rows + 1;
     case kPageTable1:
-      return rows * outputs->page_table_stride;
+      return outputs->shape.page_table_1 ? rows * outputs->page_table_stride : 0;
     case kRealPageTable:
       return outputs->shape.page_size == 1 ? 0 : rows * outputs->real_page_table_stride;
     default:

@@ -30,6 +30,10 @@ enum {
 
 extern const char *const kOutputNames[UDM_OUTPUTS_PER_BACKEND];
 
+/* The page tables, which alone have rows, by what they hold; and which outputs they are. */
+enum { kSlots, kPages, kTableCount };
+extern const int kTableOutputs[kTableCount];
+
 typedef struct output_tensor {
   CUdeviceptr allocation; /* 0: this tensor is null */
   int64_t count;          /* elements, guards not counted */
@@ -40,6 +44,7 @@ typedef struct output_shape {
   int32_t max_batch;
   int32_t max_context;
   int32_t page_size;
+  bool page_table_1; /* else it is null */
 } output_shape;
 
 typedef struct output_tensors {
@@ -62,6 +67,9 @@ static inline int64_t output_total(const output_tensor *tensor) {
 static inline CUdeviceptr output_address(const output_tensor *tensor, int64_t element) {
   return tensor->allocation + (CUdeviceptr)((kGuardElements + element) * (int64_t)sizeof(int32_t));
 }
+
+/* Elements from row to row of an output; 0: it has no rows. */
+int64_t output_stride(const output_tensors *outputs, int output);
 
 /* The pointers as a udm call takes them. */
 void outputs_pointers(const output_tensors *outputs,

@@ -13,6 +13,8 @@
 
 static double mean(int64_t sum, int64_t count) { return count ? (double)sum / (double)count : 0; }
 
+static const char *type_name(udm_int_type type) { return type == UDM_INT64 ? "int64" : "int32"; }
+
 static void add_setting(text_table *table, const replay_report *report) {
   const replay_options *options = report->options;
   const scheduler_options *scheduler = &report->result->scheduler;
@@ -24,6 +26,9 @@ static void add_setting(text_table *table, const replay_report *report) {
             options->table ? "table" : "direct", options->num_backends,
             options->extent == UDM_EXTENT_ROW ? "row" : "batch-max", options->page_size,
             options->nsa_index_topk);
+  table_add(table, "tensors\t%s seq_lens, %s req_pool_indices; tables of up to %d tokens a row%s",
+            type_name(options->seq_lens_type), type_name(options->req_pool_indices_type),
+            report->result->max_len, options->no_page_table_1 ? ", no page_table_1" : "");
   table_add(table, "KV pool\t%d pages of %d tokens; up to %d requests of %d tokens",
             scheduler->pool_pages, scheduler->page_size, scheduler->max_batch,
             scheduler->max_context);
@@ -43,15 +48,26 @@ static void add_course(text_table *table, const replay_report *report) {
             result->max_seq_len_seen);
 }
 
-static void add_times(text_table *table, const replay_result *result) {
-  if (result->host_us.p50 >= 0) {
-    table_add(table, "host time\tp50 %.1f us, p99 %.1f us a call", result->host_us.p50,
-              result->host_us.p99);
+/* One kind of time: the first call, and the percentiles of the others if there were any. */
+static void add_time(text_table *table, const char *label, double first,
+                     const time_percentiles *others, const char *what) {
+  if (others->p50 < 0) {
+    table_add(table, "%s\t%.1f us %s", label, first, what);
+  } else {
+    table_add(table, "%s\tp50 %.1f us, p99 %.1f us %s; the first %.1f us", label, others->p50,
+              others->p99, what, first);
   }
-  if (result->gpu_us.p50 >= 0) {
-    table_add(table, "GPU time\tp50 %.1f us, p99 %.1f us between events around the call",
-              result->gpu_us.p50, result->gpu_us.p99);
+}
+
+static void add_times(text_table *table, const replay_report *report) {
+  const replay_result *result = report->result;
+  const launch_time *first = &result->first_call;
+  if (report->device->is_reference) {
+    add_time(table, "reference", first->host_us, &result->host_us, "on the CPU, no launch");
+    return;
   }
+  add_time(table, "host time", first->host_us, &result->host_us, "a call");
+  add_time(table, "GPU time", first->gpu_us, &result->gpu_us, "between events around the call");
 }
 
 void replay_report_print(const replay_report *report) {
@@ -60,7 +76,7 @@ void replay_report_print(const replay_report *report) {
   text_table table = TABLE_INIT;
   add_setting(&table, report);
   add_course(&table, report);
-  add_times(&table, result);
+  add_times(&table, report);
   table_print(&table, stdout, 0, "");
   table_free(&table);
   if (!report->options->check) {
@@ -72,9 +88,23 @@ void replay_report_print(const replay_report *report) {
          result->mismatches.count, output_escape(stdout, kStylePlain));
 }
 
-static json_t *percentiles_json(const time_percentiles *percentiles) {
-  if (percentiles->p50 < 0) return json_null();
-  return json_pack("{s:f, s:f}", "p50", percentiles->p50, "p99", percentiles->p99);
+static json_t *number_json(double value) { return value < 0 ? json_null() : json_real(value); }
+
+static json_t *time_json(double first, const time_percentiles *others) {
+  return json_pack("{s:o, s:o, s:o}", "first", number_json(first), "p50", number_json(others->p50),
+                   "p99", number_json(others->p99));
+}
+
+/* Each kind of time; null where it is not measured. */
+static int set_times(json_t *object, const replay_report *report) {
+  const replay_result *result = report->result;
+  const launch_time *first = &result->first_call;
+  const bool is_reference = report->device->is_reference;
+  json_t *host = time_json(first->host_us, &result->host_us);
+  json_t *gpu = is_reference ? json_null() : time_json(first->gpu_us, &result->gpu_us);
+  return json_object_set_new(object, "host_us", is_reference ? json_null() : host) ||
+         json_object_set_new(object, "gpu_us", gpu) ||
+         json_object_set_new(object, "reference_us", is_reference ? host : json_null());
 }
 
 static json_t *mismatches_json(const mismatch_log *log) {
@@ -87,21 +117,35 @@ static json_t *mismatches_json(const mismatch_log *log) {
   return list;
 }
 
+/* What was asked for, as it was resolved. */
+static json_t *call_json(const replay_report *report) {
+  const replay_options *options = report->options;
+  return json_pack("{s:s, s:i, s:s, s:i, s:i, s:i, s:s, s:s, s:b}", "entry",
+                   options->table ? "table" : "direct", "backends", options->num_backends, "extent",
+                   options->extent == UDM_EXTENT_ROW ? "row" : "batch-max", "page_size",
+                   options->page_size, "topk", options->nsa_index_topk, "max_len",
+                   report->result->max_len, "seq_lens_type", type_name(options->seq_lens_type),
+                   "req_pool_indices_type", type_name(options->req_pool_indices_type),
+                   "page_table_1", !options->no_page_table_1);
+}
+
 json_t *replay_report_json(const replay_report *report) {
   const replay_result *result = report->result;
   const scheduler_counts *counts = &result->counts;
-  return json_pack(
-      "{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:f, s:i, s:f, s:I, s:I, s:o, s:o, s:o}",
+  json_t *object = json_pack(
+      "{s:s, s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:f, s:i, s:f, s:I, s:I, s:o}",
       "device", report->device->name, "device_title", report->device->title, "note", report->note,
-      "requests", (json_int_t)report->trace->count, "finished", (json_int_t)counts->finished,
-      "rejected", (json_int_t)counts->rejected, "preempted", (json_int_t)counts->preempted,
-      "trace_passes", (json_int_t)counts->passes, "steps", (json_int_t)result->steps,
-      "max_batch_seen", result->max_batch_seen, "mean_batch",
+      "call", call_json(report), "requests", (json_int_t)report->trace->count, "finished",
+      (json_int_t)counts->finished, "rejected", (json_int_t)counts->rejected, "preempted",
+      (json_int_t)counts->preempted, "trace_passes", (json_int_t)counts->passes, "steps",
+      (json_int_t)result->steps, "max_batch_seen", result->max_batch_seen, "mean_batch",
       mean(result->batch_sum, result->steps), "max_seq_len_seen", result->max_seq_len_seen,
       "mean_tokens", mean(result->token_sum, result->steps), "checked_steps",
       (json_int_t)result->checked_steps, "mismatches", (json_int_t)result->mismatches.count,
-      "first_mismatches", mismatches_json(&result->mismatches), "host_us",
-      percentiles_json(&result->host_us), "gpu_us", percentiles_json(&result->gpu_us));
+      "first_mismatches", mismatches_json(&result->mismatches));
+  if (object && set_times(object, report) == 0) return object;
+  json_decref(object);
+  return NULL;
 }
 
 void replay_report_mismatches(const mismatch_log *log) {

@@ -28,12 +28,17 @@ typedef struct replay_options {
   int64_t steps; /* 0: until the trace is done */
   uint64_t seed;
   udm_extent extent;
+  int32_t max_len; /* -1 or above max_context: max_context */
+  udm_int_type seq_lens_type;
+  udm_int_type req_pool_indices_type;
+  bool no_page_table_1;
   bool table; /* the table entry, else the direct one */
   bool check;
 } replay_options;
 
 typedef struct replay_result {
   scheduler_options scheduler; /* as they were resolved */
+  int32_t max_len;             /* likewise */
   scheduler_counts counts;
   int64_t steps;
   int64_t checked_steps;
@@ -42,7 +47,8 @@ typedef struct replay_result {
   int32_t max_batch_seen;
   int32_t max_padded_batch_seen;
   int32_t max_seq_len_seen;
-  time_percentiles host_us;
+  launch_time first_call;   /* negative: there was none */
+  time_percentiles host_us; /* of the calls after it */
   time_percentiles gpu_us;
   mismatch_log mismatches;
 } replay_result;

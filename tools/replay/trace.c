@@ -7,11 +7,13 @@
 #include "trace.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "trace_format.h"
 
@@ -123,14 +125,34 @@ static bool read_lines(line_reader *reader, request_trace *trace, char *fault, s
   }
 }
 
-static FILE *open_file(const char *path, char *error, size_t size) {
+/* Opens without waiting for the writer of a FIFO; what is there is read as usual. */
+static int open_descriptor(const char *path) {
+  const int descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  if (descriptor < 0) return -1;
+  const int flags = fcntl(descriptor, F_GETFL);
+  if (flags >= 0 && fcntl(descriptor, F_SETFL, flags & ~O_NONBLOCK) == 0) return descriptor;
+  close(descriptor);
+  return -1;
+}
+
+static bool is_kind(int descriptor, mode_t kind) {
   struct stat about;
-  FILE *file = fopen(path, "r");
-  if (!file) {
-    snprintf(error, size, "%s: %s: give the path of a request trace", path, strerror(errno));
+  return fstat(descriptor, &about) == 0 && (about.st_mode & S_IFMT) == kind;
+}
+
+static FILE *open_file(const char *path, char *error, size_t size) {
+  if (path[0] == '\0') {
+    snprintf(error, size, "TRACE is empty: give the path of a request trace");
     return NULL;
   }
-  if (fstat(fileno(file), &about) == 0 && S_ISDIR(about.st_mode)) {
+  const int descriptor = open_descriptor(path);
+  FILE *file = descriptor < 0 ? NULL : fdopen(descriptor, "r");
+  if (!file) {
+    snprintf(error, size, "%s: %s: give the path of a request trace", path, strerror(errno));
+    if (descriptor >= 0) close(descriptor);
+    return NULL;
+  }
+  if (is_kind(descriptor, S_IFDIR)) {
     snprintf(error, size, "%s: is a folder: give the path of a request trace in it", path);
     fclose(file);
     return NULL;
@@ -155,8 +177,10 @@ bool trace_read(const char *path, request_trace *trace, char *error, size_t erro
     goto cleanup;
   }
   if (trace->count == 0) {
-    snprintf(error, error_size, "%s:%" PRId64 ": the trace has no requests: give one that has",
-             path, reader.number ? reader.number : 1);
+    const bool is_pipe = reader.number == 0 && is_kind(fileno(reader.file), S_IFIFO);
+    snprintf(error, error_size, "%s:%" PRId64 ": the trace has no requests: %s", path,
+             reader.number ? reader.number : 1,
+             is_pipe ? "it is a pipe that nobody writes to" : "give one that has");
     goto cleanup;
   }
   done = true;

@@ -5,6 +5,8 @@
  */
 #include "checker_fixture.h"
 
+#include <string.h>
+
 #include "cmocka_headers.h"
 #include "replay/device.h"
 
@@ -25,29 +27,47 @@ static void spoiling_launch(replay_device *device, const udm_decode_args *args,
   if (++spoiler.step == spoiler.spoil_step && spoiler.spoil) spoiler.spoil(args);
 }
 
-void fixture_run(udm_extent extent, int64_t steps, int64_t spoil_step, spoil_function spoil,
-                 replay_result *result) {
+void fixture_run(const checked_replay *wanted, replay_result *result) {
   static trace_request requests[] = {{150, 20}, {3, 9}, {64, 40}, {129, 1}, {1, 70}, {200, 5}};
   const request_trace trace = {"CSV", requests, sizeof(requests) / sizeof(requests[0])};
   const replay_options options = {.max_batch = 5,
-                                  .page_size = 16,
+                                  .max_context = wanted->large_tables ? 120000 : 0,
+                                  .page_size = wanted->page_size ? wanted->page_size : 16,
+                                  .pool_tokens = wanted->pool_tokens,
                                   .draft_tokens = 3,
                                   .num_backends = 2,
                                   .nsa_index_topk = 100,
-                                  .steps = steps,
+                                  .steps = wanted->steps,
                                   .seed = 3,
-                                  .extent = extent,
+                                  .extent = wanted->extent,
+                                  .max_len = wanted->max_len ? wanted->max_len : -1,
+                                  .seq_lens_type = wanted->seq_lens_type,
+                                  .req_pool_indices_type = UDM_INT64,
+                                  .no_page_table_1 = wanted->no_page_table_1,
+                                  .table = wanted->table_entry,
                                   .check = true};
   char error[512] = "";
   replay_device *device = device_cpu_create();
   assert_non_null(device);
   spoiler = (spoiling_device){.operations = *device->operations,
                               .cpu = device->operations,
-                              .spoil_step = spoil_step,
-                              .spoil = spoil};
+                              .spoil_step = wanted->spoil_step,
+                              .spoil = wanted->spoil};
   spoiler.operations.launch = spoiling_launch;
   device->operations = &spoiler.operations;
   const bool ran = replay_run(&trace, &options, device, result, error, sizeof(error));
   device->operations->destroy(device);
   if (!ran) fail_msg("%s", error);
+}
+
+int64_t length_of(const udm_decode_args *args, int64_t row) {
+  const void *lengths = (const void *)(uintptr_t)args->seq_lens;
+  return args->seq_lens_type == UDM_INT64 ? ((const int64_t *)lengths)[row]
+                                          : ((const int32_t *)lengths)[row];
+}
+
+CUdeviceptr pointer_of(const udm_backend_outputs *backend, int output) {
+  CUdeviceptr pointers[UDM_OUTPUTS_PER_BACKEND];
+  memcpy(pointers, backend, sizeof(pointers));
+  return pointers[output];
 }

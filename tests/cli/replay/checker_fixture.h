@@ -13,8 +13,31 @@
 /* Called after the reference has run, at the step number spoil_step. */
 typedef void (*spoil_function)(const udm_decode_args *args);
 
-/* Runs steps steps; spoil NULL: nothing is spoilt. Aborts the test when the replay cannot run. */
-void fixture_run(udm_extent extent, int64_t steps, int64_t spoil_step, spoil_function spoil,
-                 replay_result *result);
+/* What a test asks for; what it leaves 0 is the usual. */
+typedef struct checked_replay {
+  udm_extent extent;
+  int64_t steps;
+  int64_t spoil_step;
+  spoil_function spoil; /* NULL: nothing is spoilt */
+  bool large_tables;    /* too large to be swept in every step */
+  int32_t page_size;    /* 0: 16 */
+  int64_t pool_tokens;  /* 0: enough for a full batch; less makes its size vary */
+  int32_t max_len;      /* 0: max_context */
+  bool no_page_table_1;
+  bool table_entry;
+  udm_int_type seq_lens_type;
+} checked_replay;
+
+/* Aborts the test when the replay cannot run. req_pool_indices are int64. */
+void fixture_run(const checked_replay *wanted, replay_result *result);
+
+/* What a spoil_function needs. */
+
+static inline int32_t *elements(CUdeviceptr pointer) { return (int32_t *)(uintptr_t)pointer; }
+
+int64_t length_of(const udm_decode_args *args, int64_t row);
+
+/* By the number of the output. */
+CUdeviceptr pointer_of(const udm_backend_outputs *backend, int output);
 
 #endif /* UDM_TESTS_CLI_CHECKER_FIXTURE_H */

@@ -12,14 +12,13 @@
 
 enum { kSteps = 130, kSpoilStep = 41 };
 
-static int32_t *elements(CUdeviceptr pointer) { return (int32_t *)(uintptr_t)pointer; }
-
-static int32_t first_length(const udm_decode_args *args) { return *elements(args->seq_lens); }
-
 /* The replay with the fault: one mismatch, and it is the one that is wanted. */
 static void expect_one(udm_extent extent, spoil_function spoil, const wrong_element *want) {
   replay_result result;
-  fixture_run(extent, kSteps, kSpoilStep, spoil, &result);
+  fixture_run(
+      &(checked_replay){
+          .extent = extent, .steps = kSteps, .spoil_step = kSpoilStep, .spoil = spoil},
+      &result);
   assert_int_equal(result.mismatches.count, 1);
   const wrong_element *got = &result.mismatches.first[0];
   assert_int_equal(got->backend, want->backend);
@@ -27,14 +26,15 @@ static void expect_one(udm_extent extent, spoil_function spoil, const wrong_elem
   assert_int_equal(got->row, want->row);
   assert_int_equal(got->column, want->column);
   assert_int_equal(got->place, want->place);
-  if (want->step) assert_int_equal(got->step, want->step);
+  assert_int_equal(got->step, want->step);
+  assert_false(got->or_before);
 }
 
 static void test_right_outputs_pass(void **state) {
   (void)state;
   for (int extent = UDM_EXTENT_ROW; extent <= UDM_EXTENT_BATCH_MAX; ++extent) {
     replay_result result;
-    fixture_run((udm_extent)extent, kSteps, 0, NULL, &result);
+    fixture_run(&(checked_replay){.extent = (udm_extent)extent, .steps = kSteps}, &result);
     assert_int_equal(result.steps, kSteps);
     assert_int_equal(result.checked_steps, kSteps);
     assert_int_equal(result.mismatches.count, 0);
@@ -47,12 +47,6 @@ static void test_right_outputs_pass(void **state) {
 /* ---- a wrong value in each output ---- */
 
 static int spoilt_output;
-
-static CUdeviceptr pointer_of(const udm_backend_outputs *backend, int output) {
-  CUdeviceptr pointers[UDM_OUTPUTS_PER_BACKEND];
-  memcpy(pointers, backend, sizeof(pointers));
-  return pointers[output];
-}
 
 static void flip_an_element(const udm_decode_args *args) {
   elements(pointer_of(&args->backends[1], spoilt_output))[1] ^= 1;
@@ -81,13 +75,14 @@ static void test_wrong_value_in_each_output(void **state) {
 }
 
 static void flip_last_slot(const udm_decode_args *args) {
-  elements(args->backends[0].page_table_1)[first_length(args) - 1] ^= 1;
+  elements(args->backends[0].page_table_1)[length_of(args, 0) - 1] ^= 1;
 }
 
 static void test_wrong_last_column(void **state) {
   (void)state;
   replay_result result;
-  fixture_run(UDM_EXTENT_ROW, kSteps, kSpoilStep, flip_last_slot, &result);
+  fixture_run(&(checked_replay){.steps = kSteps, .spoil_step = kSpoilStep, .spoil = flip_last_slot},
+              &result);
   assert_int_equal(result.mismatches.count, 1);
   assert_int_equal(result.mismatches.first[0].place, kInValues);
 }
@@ -95,7 +90,7 @@ static void test_wrong_last_column(void **state) {
 /* ---- something is missing ---- */
 
 static void forget_a_row(const udm_decode_args *args) {
-  for (int32_t i = 0; i < first_length(args); ++i) {
+  for (int32_t i = 0; i < length_of(args, 0); ++i) {
     elements(args->backends[1].page_table_1)[i] = kSentinel;
   }
 }
@@ -103,7 +98,8 @@ static void forget_a_row(const udm_decode_args *args) {
 static void test_missing_row(void **state) {
   (void)state;
   replay_result result;
-  fixture_run(UDM_EXTENT_ROW, kSteps, kSpoilStep, forget_a_row, &result);
+  fixture_run(&(checked_replay){.steps = kSteps, .spoil_step = kSpoilStep, .spoil = forget_a_row},
+              &result);
   assert_true(result.mismatches.count > 1);
   assert_int_equal(result.mismatches.first[0].got, kSentinel);
   char text[256];
@@ -125,7 +121,10 @@ static void remember_nothing_written(const udm_decode_args *args) {
 static void test_unwritten_tensor(void **state) {
   (void)state;
   replay_result result;
-  fixture_run(UDM_EXTENT_ROW, kSteps, kSpoilStep, remember_nothing_written, &result);
+  fixture_run(
+      &(checked_replay){
+          .steps = kSteps, .spoil_step = kSpoilStep, .spoil = remember_nothing_written},
+      &result);
   assert_int_equal(result.mismatches.count, earlier.batch_size);
   assert_int_equal(result.mismatches.first[0].output, kSeqlensExpanded);
 }
@@ -141,7 +140,7 @@ static void write_behind_lengths(const udm_decode_args *args) {
 }
 
 static void write_behind_row(const udm_decode_args *args) {
-  elements(args->backends[1].page_table_1)[first_length(args)] = 7;
+  elements(args->backends[1].page_table_1)[length_of(args, 0)] = 7;
 }
 
 static void write_far_behind_row(const udm_decode_args *args) {
@@ -159,7 +158,7 @@ static void write_to_unused_row(const udm_decode_args *args) {
 static void test_stray_writes(void **state) {
   (void)state;
   replay_result probe;
-  fixture_run(UDM_EXTENT_ROW, 1, 0, NULL, &probe);
+  fixture_run(&(checked_replay){.steps = 1}, &probe);
   const int64_t stride = probe.scheduler.max_context + kRowGap;
   /* looked at each step */
   expect_one(UDM_EXTENT_ROW, write_behind_lengths,
@@ -169,30 +168,96 @@ static void test_stray_writes(void **state) {
                               .row = -1,
                               .column = 5});
   replay_result result;
-  fixture_run(UDM_EXTENT_ROW, kSteps, kSpoilStep, write_behind_row, &result);
+  fixture_run(
+      &(checked_replay){.steps = kSteps, .spoil_step = kSpoilStep, .spoil = write_behind_row},
+      &result);
   assert_int_equal(result.mismatches.count, 1);
   assert_int_equal(result.mismatches.first[0].step, kSpoilStep);
   assert_int_equal(result.mismatches.first[0].place, kOutsideExtent);
-  /* found by the sweep */
-  expect_one(
-      UDM_EXTENT_ROW, write_before_tensor,
-      &(wrong_element){.place = kOutsideExtent, .output = kPageTable1, .row = -1, .column = -1});
+  /* small tables are swept in the step itself */
+  expect_one(UDM_EXTENT_ROW, write_before_tensor,
+             &(wrong_element){.step = kSpoilStep,
+                              .place = kOutsideExtent,
+                              .output = kPageTable1,
+                              .row = -1,
+                              .column = -1});
   expect_one(UDM_EXTENT_ROW, write_far_behind_row,
-             &(wrong_element){
-                 .place = kOutsideExtent, .output = kPageTable1, .row = 0, .column = stride - 1});
+             &(wrong_element){.step = kSpoilStep,
+                              .place = kOutsideExtent,
+                              .output = kPageTable1,
+                              .row = 0,
+                              .column = stride - 1});
   const int64_t page_stride = probe.scheduler.max_context / 16 + kRowGap;
   expect_one(UDM_EXTENT_ROW, write_behind_tensor,
-             &(wrong_element){.place = kOutsideExtent,
+             &(wrong_element){.step = kSpoilStep,
+                              .place = kOutsideExtent,
                               .backend = 1,
                               .output = kRealPageTable,
                               .row = -1,
                               .column = 5 * page_stride + 63});
   expect_one(UDM_EXTENT_ROW, write_to_unused_row,
-             &(wrong_element){.place = kOutsideExtent,
+             &(wrong_element){.step = kSpoilStep,
+                              .place = kOutsideExtent,
                               .backend = 1,
                               .output = kRealPageTable,
                               .row = 4,
                               .column = page_stride - 1});
+}
+
+/* ---- the kinds of call ---- */
+
+static void flip_behind_max_len(const udm_decode_args *args) {
+  for (int32_t i = 0; i < args->batch_size; ++i) {
+    if (elements(args->seq_lens)[i] <= args->max_len) continue;
+    elements(args->backends[1].page_table_1)[i * args->page_table_stride + args->max_len] = 7;
+    return;
+  }
+  fail_msg("no row is longer than max_len");
+}
+
+static void test_clamped_tables(void **state) {
+  (void)state;
+  replay_result result;
+  fixture_run(&(checked_replay){.steps = kSteps, .max_len = 50}, &result);
+  assert_int_equal(result.max_len, 50);
+  assert_true(result.max_seq_len_seen > 200);
+  assert_int_equal(result.mismatches.count, 0);
+  fixture_run(
+      &(checked_replay){
+          .steps = kSteps, .spoil_step = kSpoilStep, .spoil = flip_behind_max_len, .max_len = 50},
+      &result);
+  assert_int_equal(result.mismatches.count, 1);
+  assert_int_equal(result.mismatches.first[0].column, 50);
+  assert_int_equal(result.mismatches.first[0].place, kOutsideExtent);
+  /* more than the tables have: all that they have */
+  fixture_run(&(checked_replay){.steps = 1, .max_len = INT32_MAX}, &result);
+  assert_int_equal(result.max_len, result.scheduler.max_context);
+}
+
+static void see_kind_of_call(const udm_decode_args *args) {
+  assert_int_equal(args->seq_lens_type, UDM_INT64);
+  assert_int_equal(args->backends[0].page_table_1, 0);
+  assert_int_equal(args->page_table_stride, 0);
+  /* an int64 in which the high half is no part of a neighbour */
+  assert_true(length_of(args, 0) > 0 && length_of(args, 0) < 1000);
+  elements(args->backends[1].real_page_table)[0] ^= 1;
+}
+
+static void test_int64_lengths_without_page_table_1(void **state) {
+  (void)state;
+  for (int table_entry = 0; table_entry < 2; ++table_entry) {
+    replay_result result;
+    fixture_run(&(checked_replay){.steps = kSteps,
+                                  .spoil_step = kSpoilStep,
+                                  .spoil = see_kind_of_call,
+                                  .no_page_table_1 = true,
+                                  .table_entry = table_entry == 1,
+                                  .seq_lens_type = UDM_INT64},
+                &result);
+    assert_int_equal(result.checked_steps, kSteps);
+    assert_int_equal(result.mismatches.count, 1);
+    assert_int_equal(result.mismatches.first[0].output, kRealPageTable);
+  }
 }
 
 /* ---- the inputs are not believed: a wrong req_to_token or a wrong length is found ---- */
@@ -210,16 +275,19 @@ static void misread_req_to_token(const udm_decode_args *args) {
 }
 
 static void misread_length(const udm_decode_args *args) {
-  run_again_with(args, elements(args->seq_lens), first_length(args) + 1);
+  run_again_with(args, elements(args->seq_lens), (int32_t)length_of(args, 0) + 1);
 }
 
 static void test_inputs_are_not_believed(void **state) {
   (void)state;
   replay_result result;
-  fixture_run(UDM_EXTENT_ROW, kSteps, kSpoilStep, misread_req_to_token, &result);
+  fixture_run(
+      &(checked_replay){.steps = kSteps, .spoil_step = kSpoilStep, .spoil = misread_req_to_token},
+      &result);
   /* one slot and one page in each of two backends */
   assert_int_equal(result.mismatches.count, 4);
-  fixture_run(UDM_EXTENT_ROW, kSteps, kSpoilStep, misread_length, &result);
+  fixture_run(&(checked_replay){.steps = kSteps, .spoil_step = kSpoilStep, .spoil = misread_length},
+              &result);
   assert_true(result.mismatches.count > 0);
 }
 
@@ -231,6 +299,8 @@ int main(void) {
       cmocka_unit_test(test_missing_row),
       cmocka_unit_test(test_unwritten_tensor),
       cmocka_unit_test(test_stray_writes),
+      cmocka_unit_test(test_clamped_tables),
+      cmocka_unit_test(test_int64_lengths_without_page_table_1),
       cmocka_unit_test(test_inputs_are_not_believed),
   };
   return cmocka_run_group_tests_name("checker", tests, NULL, NULL);

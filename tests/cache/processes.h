@@ -1,0 +1,27 @@
+/*
+ * processes.h: starts cache_process, or whatever runs it, many times at once and
+ * reads the line that each prints.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef UDM_TESTS_PROCESSES_H
+#define UDM_TESTS_PROCESSES_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+struct process {
+  pid_t id;
+  int output; /* the end of its stdout that is read */
+};
+
+/* arguments: the program first, NULL last. It is looked for in PATH. */
+void process_start(struct process *process, const char *const arguments[]);
+
+/* Reads all that it prints, cut at size - 1, and waits for its end. Returns waitpid()'s status. */
+int process_finish(struct process *process, char *text, size_t size);
+
+/* The number behind "name=" in a line; -1 when it is not there. */
+int64_t number_in_line(const char *line, const char *name);
+
+#endif
