@@ -428,6 +428,60 @@ UDM_API udm_status udm_decode_metadata_table(udm_context *ctx, const udm_decode_
                                              int64_t backend_pointers_stride, CUstream stream);
 
 /*
+ * A launch that is described instead of made: for a kernel node that the caller
+ * puts into a CUDA graph, or for the caller's own cuLaunchKernelEx. Set
+ * struct_size (UDM_KERNEL_LAUNCH_INIT does) and let udm_prepare_direct() or
+ * udm_prepare_table() fill the rest, again for every change of the arguments.
+ *
+ *     udm_kernel_launch launch = UDM_KERNEL_LAUNCH_INIT;
+ *     udm_prepare_direct(ctx, &args, &launch);
+ *     CUDA_KERNEL_NODE_PARAMS node = {0};
+ *     node.func = (CUfunction)launch.function;
+ *     node.gridDimX = launch.grid_x;    // likewise Y and Z
+ *     node.blockDimX = launch.block_x;  // likewise Y and Z
+ *     node.sharedMemBytes = launch.shared_bytes;
+ *     node.kernelParams = launch.parameters;
+ *     cuGraphAddKernelNode(&handle, graph, NULL, 0, &node);
+ *     // other arguments later: prepare again, fill node again, and
+ *     cuGraphExecKernelNodeSetParams(exec, handle, &node);
+ *
+ * parameters points into the structure itself, so the structure must not be
+ * moved or copied between the two calls. The driver copies the parameters
+ * during its call; the structure may be reused or discarded afterwards. The
+ * other way to record a launch is stream capture, with nothing to prepare.
+ */
+typedef struct udm_kernel_launch {
+  size_t struct_size;
+  void *function; /* a CUfunction, valid until udm_destroy() */
+  uint32_t grid_x, grid_y, grid_z;
+  uint32_t block_x, block_y, block_z;
+  uint32_t shared_bytes;
+  void **parameters; /* for kernelParams */
+
+  /* what parameters points to: not for the caller; aligned like the pointer before it */
+  unsigned char storage[2048];
+} udm_kernel_launch;
+
+#define UDM_KERNEL_LAUNCH_INIT                                        \
+  {                                                                   \
+    sizeof(udm_kernel_launch), NULL, 0, 0, 0, 0, 0, 0, 0, NULL, { 0 } \
+  }
+
+/*
+ * Checks the arguments as udm_decode_metadata_direct() does, and describes its
+ * launch. Nothing is launched, no driver call is made. Any thread, also during
+ * stream capture. The node stays right for whatever lengths the tensors hold
+ * when it runs. Errors: INVALID_ARGUMENT; *kernel_launch is unchanged then.
+ */
+UDM_API udm_status udm_prepare_direct(udm_context *ctx, const udm_decode_args *args,
+                                      udm_kernel_launch *kernel_launch);
+
+/* The same for udm_decode_metadata_table(), whose rules hold for backend_pointers. */
+UDM_API udm_status udm_prepare_table(udm_context *ctx, const udm_decode_args *args,
+                                     CUdeviceptr backend_pointers, int64_t backend_pointers_stride,
+                                     udm_kernel_launch *kernel_launch);
+
+/*
  * The same operation in plain C over host memory, for up to eight backends of
  * args->backends: the oracle of the tests and the CPU device of the tools. It
  * finishes before it returns. Any thread. Errors: INVALID_ARGUMENT, as for

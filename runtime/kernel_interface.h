@@ -10,7 +10,8 @@
 
 enum {
   UDM_KERNEL_THREADS_PER_BLOCK = 256, /* kThreads */
-  UDM_KERNEL_TILE_COLUMNS = 2048      /* kTile */
+  UDM_KERNEL_MAX_LENGTH_BLOCKS = 32,  /* kMaxLengthBlocks */
+  UDM_KERNEL_UNIT_SHIFT = 8           /* kUnitShift: the flags' bits from here up */
 };
 
 /* enum Flag */

@@ -22,5 +22,6 @@ int prewarm_main(int argc, char **argv);
 int cache_main(int argc, char **argv);
 int replay_main(int argc, char **argv);
 int selftest_main(int argc, char **argv);
+int bench_main(int argc, char **argv);
 
 #endif /* UDM_TOOLS_COMMAND_H */

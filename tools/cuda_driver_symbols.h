@@ -27,6 +27,20 @@ typedef int CUdevice;
 typedef struct CUevent_st *CUevent;
 typedef struct CUgraph_st *CUgraph;
 typedef struct CUgraphExec_st *CUgraphExec;
+typedef struct CUgraphNode_st *CUgraphNode;
+typedef struct CUfunc_st *CUfunction;
+typedef struct CUmod_st *CUmodule;
+typedef unsigned int CUdevice_attribute; /* an enum in cuda.h */
+typedef unsigned int CUjit_option;       /* an enum in cuda.h */
+
+typedef struct CUDA_KERNEL_NODE_PARAMS_st {
+  CUfunction func;
+  unsigned int gridDimX, gridDimY, gridDimZ;
+  unsigned int blockDimX, blockDimY, blockDimZ;
+  unsigned int sharedMemBytes;
+  void **kernelParams;
+  void **extra;
+} CUDA_KERNEL_NODE_PARAMS_v1;
 
 typedef enum CUstreamCaptureMode_enum {
   CU_STREAM_CAPTURE_MODE_GLOBAL = 0,
@@ -37,6 +51,7 @@ typedef enum CUstreamCaptureMode_enum {
 enum { CUDA_SUCCESS = 0, CUDA_ERROR_OUT_OF_MEMORY = 2 };
 enum { CU_STREAM_DEFAULT = 0, CU_STREAM_NON_BLOCKING = 1 };
 enum { CU_EVENT_DEFAULT = 0 };
+enum { CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE = 38 };
 
 #endif /* __cuda_cuda_h__ */
 #endif /* UDM_TOOLS_CUDA_DRIVER_TYPES */
@@ -48,6 +63,8 @@ UDM_TOOL_DRIVER_SYMBOL(cuGetErrorName, (CUresult error, const char **name))
 UDM_TOOL_DRIVER_SYMBOL(cuGetErrorString, (CUresult error, const char **text))
 
 UDM_TOOL_DRIVER_SYMBOL(cuDeviceGet, (CUdevice * device, int ordinal))
+UDM_TOOL_DRIVER_SYMBOL(cuDeviceGetAttribute,
+                       (int *value, CUdevice_attribute attribute, CUdevice device))
 UDM_TOOL_DRIVER_SYMBOL(cuDevicePrimaryCtxRetain, (CUcontext * context, CUdevice device))
 UDM_TOOL_DRIVER_SYMBOL(cuDevicePrimaryCtxRelease_v2, (CUdevice device))
 
@@ -70,6 +87,18 @@ UDM_TOOL_DRIVER_SYMBOL(cuMemcpyDtoHAsync_v2,
 UDM_TOOL_DRIVER_SYMBOL(cuMemsetD32Async,
                        (CUdeviceptr to, unsigned int value, size_t count, CUstream stream))
 
+UDM_TOOL_DRIVER_SYMBOL(cuModuleLoadDataEx,
+                       (CUmodule * module, const void *image, unsigned int option_count,
+                        CUjit_option *options, void **option_values))
+UDM_TOOL_DRIVER_SYMBOL(cuModuleUnload, (CUmodule module))
+UDM_TOOL_DRIVER_SYMBOL(cuModuleGetFunction,
+                       (CUfunction * function, CUmodule module, const char *name))
+UDM_TOOL_DRIVER_SYMBOL(cuLaunchKernel,
+                       (CUfunction function, unsigned int grid_x, unsigned int grid_y,
+                        unsigned int grid_z, unsigned int block_x, unsigned int block_y,
+                        unsigned int block_z, unsigned int shared_bytes, CUstream stream,
+                        void **kernel_parameters, void **extra))
+
 UDM_TOOL_DRIVER_SYMBOL(cuStreamCreate, (CUstream * stream, unsigned int flags))
 UDM_TOOL_DRIVER_SYMBOL(cuStreamDestroy_v2, (CUstream stream))
 UDM_TOOL_DRIVER_SYMBOL(cuStreamSynchronize, (CUstream stream))
@@ -82,6 +111,13 @@ UDM_TOOL_DRIVER_SYMBOL(cuEventRecord, (CUevent event, CUstream stream))
 UDM_TOOL_DRIVER_SYMBOL(cuEventSynchronize, (CUevent event))
 UDM_TOOL_DRIVER_SYMBOL(cuEventElapsedTime, (float *milliseconds, CUevent start, CUevent end))
 
+UDM_TOOL_DRIVER_SYMBOL(cuGraphCreate, (CUgraph * graph, unsigned int flags))
+UDM_TOOL_DRIVER_SYMBOL(cuGraphAddKernelNode,
+                       (CUgraphNode * node, CUgraph graph, const CUgraphNode *dependencies,
+                        size_t dependency_count, const CUDA_KERNEL_NODE_PARAMS_v1 *parameters))
+UDM_TOOL_DRIVER_SYMBOL(cuGraphExecKernelNodeSetParams,
+                       (CUgraphExec exec, CUgraphNode node,
+                        const CUDA_KERNEL_NODE_PARAMS_v1 *parameters))
 UDM_TOOL_DRIVER_SYMBOL(cuGraphInstantiateWithFlags,
                        (CUgraphExec * exec, CUgraph graph, unsigned long long flags))
 UDM_TOOL_DRIVER_SYMBOL(cuGraphLaunch, (CUgraphExec exec, CUstream stream))

@@ -17,6 +17,7 @@ static const command_entry kCommands[] = {
     {"cache", "look at the cubin cache", cache_main},
     {"replay", "run a request trace through the kernel, step by step", replay_main},
     {"selftest", "accept this machine's GPU: kernel against reference", selftest_main},
+    {"bench", "measure this machine's GPU, beside its floors", bench_main},
 };
 
 enum { kCommandCount = sizeof(kCommands) / sizeof(kCommands[0]) };

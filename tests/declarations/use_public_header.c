@@ -58,11 +58,13 @@ int use_public_header(CUcontext current, CUstream stream) {
   udm_context_info info = UDM_CONTEXT_INFO_INIT;
   udm_decode_args args = UDM_DECODE_ARGS_INIT;
   udm_cache_prune_options rules = UDM_CACHE_PRUNE_OPTIONS_INIT;
+  udm_kernel_launch launch = UDM_KERNEL_LAUNCH_INIT;
   udm_context *context = NULL;
   udm_status status = current ? udm_create(&options, &context) : UDM_ERROR_NO_CURRENT_CONTEXT;
   if (status == UDM_OK) status = udm_get_context_info(context, &info);
   if (status == UDM_OK) status = udm_decode_metadata_direct(context, &args, stream);
   if (status == UDM_OK) status = udm_cache_prune(&options, &rules, NULL, NULL, NULL);
+  if (status == UDM_OK) status = udm_prepare_direct(context, &args, &launch);
   udm_destroy(context);
   return args.struct_size == sizeof args && args.real_page_size == 1 ? (int)status : -1;
 }

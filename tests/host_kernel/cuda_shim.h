@@ -29,6 +29,22 @@ struct alignas(16) int4 {
 };
 inline int4 make_int4(int x, int y, int z, int w) { return {x, y, z, w}; }
 
+inline unsigned __umulhi(unsigned a, unsigned b) {
+  return static_cast<unsigned>((static_cast<uint64_t>(a) * b) >> 32);
+}
+
+// The number of the lowest bit that is set, from 1 up; 0 when none is.
+inline int __ffs(unsigned bits) { return __builtin_ffs(static_cast<int>(bits)); }
+
+template <class T>
+T __ldg(const T *from) {
+  return *from;
+}
+template <class T>
+void __stwb(T *to, T value) {
+  *to = value;
+}
+
 template <class T>
 T host_warp(warp_operation operation, unsigned mask, T value, unsigned operand, int width,
             int line) {

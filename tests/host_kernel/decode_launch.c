@@ -10,29 +10,43 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { THREADS = 256, TILE_COLUMNS = 2048, MAX_GRID_Y = 65535 };
+enum { THREADS = 256, MOST_LENGTH_BLOCKS = 32, MOST_COPY_BLOCKS = 24 };
 
-host_kernel_dim3 decode_launch_grid(const udm_decode_args *args) {
-  const int64_t tiles = ((int64_t)args->max_len + TILE_COLUMNS - 1) / TILE_COLUMNS;
-  const int64_t rows = args->batch_size < MAX_GRID_Y ? args->batch_size : MAX_GRID_Y - 1;
-  return (host_kernel_dim3){tiles > 0 ? (uint32_t)tiles : 1u, 1 + (uint32_t)rows, 1};
+uint32_t decode_launch_length_blocks(const udm_decode_args *args) {
+  const uint32_t blocks = ((uint32_t)args->batch_size + THREADS - 1) / THREADS;
+  if (blocks == 0) return 1;
+  return blocks < MOST_LENGTH_BLOCKS ? blocks : MOST_LENGTH_BLOCKS;
 }
 
-/* The flags of the kernel: bits 0, 1 and 2. */
+host_kernel_dim3 decode_launch_grid(const udm_decode_args *args) {
+  const int64_t copies = (int64_t)args->batch_size * args->max_len / 4096 + 1;
+  const uint32_t most = MOST_COPY_BLOCKS;
+  return (host_kernel_dim3){
+      decode_launch_length_blocks(args) + (copies < most ? (uint32_t)copies : most), 1, 1};
+}
+
+/* The flags of the kernel: bits 0, 1 and 2; from bit 8 up, how much larger units are. */
 static uint32_t launch_flags(const udm_decode_args *args) {
   return (args->seq_lens_type == UDM_INT64 ? 1u : 0u) |
          (args->req_pool_indices_type == UDM_INT64 ? 2u : 0u) |
-         (args->extent == UDM_EXTENT_BATCH_MAX ? 4u : 0u);
+         (args->extent == UDM_EXTENT_BATCH_MAX ? 4u : 0u) | (uint32_t)(args->max_len % 3) << 8;
 }
 
-/* Appends the nine scalars, which both entries take last. */
+typedef struct launch_scalars {
+  uint32_t flags;
+  uint32_t page_reciprocal;
+} launch_scalars;
+
+/* Appends the ten scalars, which both entries take last. */
 static void append_scalars(void **parameters, size_t count, udm_decode_args *args,
-                           uint32_t *flags) {
-  void *const scalars[] = {
-      &args->batch_size,          &args->max_len,           &args->num_backends,
-      &args->nsa_index_topk,      &args->real_page_size,    flags,
-      &args->req_to_token_stride, &args->page_table_stride, &args->real_page_table_stride};
-  *flags = launch_flags(args);
+                           launch_scalars *derived) {
+  void *const scalars[] = {&args->batch_size,         &args->max_len,
+                           &args->num_backends,       &args->nsa_index_topk,
+                           &args->real_page_size,     &derived->flags,
+                           &derived->page_reciprocal, &args->req_to_token_stride,
+                           &args->page_table_stride,  &args->real_page_table_stride};
+  derived->flags = launch_flags(args);
+  derived->page_reciprocal = UINT32_MAX / (uint32_t)args->real_page_size;
   memcpy(parameters + count, scalars, sizeof scalars);
 }
 
@@ -51,8 +65,8 @@ bool decode_launch_direct(const udm_decode_args *args, host_kernel_dim3 grid, ui
                           char *text) {
   udm_decode_args copy = *args;
   CUdeviceptr pointers[UDM_MAX_DIRECT_BACKENDS * UDM_OUTPUTS_PER_BACKEND] = {0};
-  void *parameters[33];
-  uint32_t flags;
+  void *parameters[34];
+  launch_scalars derived;
   size_t count = 0;
   memcpy(pointers, copy.backends, (size_t)copy.num_backends * sizeof copy.backends[0]);
   parameters[count++] = &copy.seq_lens;
@@ -61,7 +75,7 @@ bool decode_launch_direct(const udm_decode_args *args, host_kernel_dim3 grid, ui
   for (size_t p = 0; p < sizeof pointers / sizeof pointers[0]; ++p) {
     parameters[count++] = &pointers[p];
   }
-  append_scalars(parameters, count, &copy, &flags);
+  append_scalars(parameters, count, &copy, &derived);
   return launch("udm_decode_metadata_direct", parameters, grid, seed, text);
 }
 
@@ -69,10 +83,10 @@ bool decode_launch_table(const udm_decode_args *args, CUdeviceptr backend_pointe
                          int64_t backend_pointers_stride, host_kernel_dim3 grid, uint64_t seed,
                          char *text) {
   udm_decode_args copy = *args;
-  void *parameters[14] = {&copy.seq_lens, &copy.req_pool_indices, &copy.req_to_token,
+  void *parameters[15] = {&copy.seq_lens, &copy.req_pool_indices, &copy.req_to_token,
                           &backend_pointers, &backend_pointers_stride};
-  uint32_t flags;
-  append_scalars(parameters, 5, &copy, &flags);
+  launch_scalars derived;
+  append_scalars(parameters, 5, &copy, &derived);
   return launch("udm_decode_metadata_table", parameters, grid, seed, text);
 }
 

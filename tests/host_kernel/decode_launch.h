@@ -10,10 +10,13 @@
 #include "decode_case.h"
 #include "host_kernel.h"
 
-/* The grid that covers the work at once where CUDA's limit of 65535 allows. */
+/* How many blocks, the first ones, write lengths and prefix sums. */
+uint32_t decode_launch_length_blocks(const udm_decode_args *args);
+
+/* A grid as for a small GPU. */
 host_kernel_dim3 decode_launch_grid(const udm_decode_args *args);
 
-/* Any grid with x > 0 and y > 1 must do. */
+/* Any grid of more than the length blocks must do. */
 bool decode_launch_direct(const udm_decode_args *args, host_kernel_dim3 grid, uint64_t seed,
                           char *text);
 bool decode_launch_table(const udm_decode_args *args, CUdeviceptr backend_pointers,

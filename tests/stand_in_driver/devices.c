@@ -91,6 +91,9 @@ static CUresult get_attribute(int *value, CUdevice_attribute attribute, const de
     case CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK:
       *value = 1024;
       return CUDA_SUCCESS;
+    case CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE:
+      *value = L2_CACHE_BYTES;
+      return CUDA_SUCCESS;
     case CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT:
       *value = MULTIPROCESSORS;
       return CUDA_SUCCESS;

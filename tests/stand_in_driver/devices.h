@@ -19,7 +19,7 @@ typedef struct device {
 } device;
 
 /* So few that the library's grids are smaller than the work. */
-enum { MULTIPROCESSORS = 4 };
+enum { MULTIPROCESSORS = 4, L2_CACHE_BYTES = 1 << 14 };
 
 #define DEVICE_MEMORY_BYTES ((size_t)64 << 30)
 

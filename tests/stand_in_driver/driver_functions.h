@@ -24,11 +24,6 @@
 
 #include "cuda_driver_symbols.h"
 
-typedef struct CUmod_st *CUmodule;
-typedef struct CUfunc_st *CUfunction;
-typedef unsigned int CUdevice_attribute;
-typedef unsigned int CUjit_option;
-
 enum {
   CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK = 1,
   CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT = 16,

@@ -10,6 +10,8 @@
 
 #include "calls.h"
 #include "contexts.h"
+#include "launch.h"
+#include "modules.h"
 
 struct capture {
   struct capture *next;
@@ -30,6 +32,13 @@ struct CUgraphExec_st {
   handle handle;
   CUcontext context;
   operation_list operations;
+};
+
+/* A kernel node of a graph: the place of its operation in the list of the graph. */
+struct CUgraphNode_st {
+  handle handle;
+  CUgraph graph;
+  size_t index;
 };
 
 static capture *captures;
@@ -89,8 +98,19 @@ CUresult cuStreamBeginCapture_v2(CUstream given, CUstreamCaptureMode mode) {
   return stand_in_leave(result);
 }
 
+/* Until the next one is found, as destroying one changes the list. */
+static handle *find_node_of(CUgraph graph) {
+  for (handle *h = handle_next(HANDLE_GRAPH_NODE, NULL); h; h = handle_next(HANDLE_GRAPH_NODE, h)) {
+    if (((CUgraphNode)(void *)h)->graph == graph) return h;
+  }
+  return NULL;
+}
+
+static void destroy_node(handle *object) { free(object); }
+
 static void destroy_graph(handle *object) {
   CUgraph graph = (CUgraph)(void *)object;
+  for (handle *h = find_node_of(graph); h; h = find_node_of(graph)) handle_destroy(h);
   operation_free_all(&graph->operations);
   free(graph);
 }
@@ -120,6 +140,59 @@ CUresult cuStreamEndCapture(CUstream given, CUgraph *graph) {
   CUresult result = stand_in_enter(__func__, NEEDS_CONTEXT);
   if (result == CUDA_SUCCESS) result = stream_find(given, &stream);
   if (result == CUDA_SUCCESS) result = end_capture(stream, graph);
+  return stand_in_leave(result);
+}
+
+CUresult cuGraphCreate(CUgraph *graph, unsigned int flags) {
+  CUresult result = stand_in_enter(__func__, NEEDS_INIT);
+  if (result == CUDA_SUCCESS && flags != 0) result = CUDA_ERROR_INVALID_VALUE;
+  CUgraph created = result == CUDA_SUCCESS ? calloc(1, sizeof *created) : NULL;
+  if (result == CUDA_SUCCESS && !created) result = CUDA_ERROR_OUT_OF_MEMORY;
+  if (created) {
+    handle_register(&created->handle, HANDLE_GRAPH, NULL, destroy_graph);
+    *graph = created;
+  }
+  return stand_in_leave(result);
+}
+
+static size_t count_operations(const operation_list *list) {
+  size_t count = 0;
+  for (const operation *op = list->first; op; op = op->next) ++count;
+  return count;
+}
+
+/* Nodes run in the order in which they were added, which no dependency can contradict. */
+static CUresult add_kernel_node(CUgraphNode *node, CUgraph graph, const CUgraphNode *dependencies,
+                                size_t dependency_count,
+                                const CUDA_KERNEL_NODE_PARAMS_v1 *parameters) {
+  operation *op = NULL;
+  if (!handle_is_live(graph, HANDLE_GRAPH) || !parameters) return CUDA_ERROR_INVALID_VALUE;
+  for (size_t d = 0; d < dependency_count; ++d) {
+    const bool known = handle_is_live(dependencies[d], HANDLE_GRAPH_NODE);
+    if (!known || dependencies[d]->graph != graph) return CUDA_ERROR_INVALID_VALUE;
+  }
+  const CUresult result = launch_prepare(parameters, &op);
+  if (result != CUDA_SUCCESS) return result;
+  CUgraphNode created = calloc(1, sizeof *created);
+  if (!created) {
+    free(op);
+    return CUDA_ERROR_OUT_OF_MEMORY;
+  }
+  handle_register(&created->handle, HANDLE_GRAPH_NODE, NULL, destroy_node);
+  created->graph = graph;
+  created->index = count_operations(&graph->operations);
+  operation_append(&graph->operations, op);
+  *node = created;
+  return CUDA_SUCCESS;
+}
+
+CUresult cuGraphAddKernelNode(CUgraphNode *node, CUgraph graph, const CUgraphNode *dependencies,
+                              size_t dependency_count,
+                              const CUDA_KERNEL_NODE_PARAMS_v1 *parameters) {
+  CUresult result = stand_in_enter(__func__, NEEDS_CONTEXT);
+  if (result == CUDA_SUCCESS) {
+    result = add_kernel_node(node, graph, dependencies, dependency_count, parameters);
+  }
   return stand_in_leave(result);
 }
 
@@ -169,6 +242,36 @@ CUresult cuGraphExecDestroy(CUgraphExec exec) {
     result = CUDA_ERROR_INVALID_VALUE;
   }
   if (result == CUDA_SUCCESS) handle_destroy(&exec->handle);
+  return stand_in_leave(result);
+}
+
+/* The operation takes the place of the one that has the node's index. */
+static CUresult replace_operation(CUgraphExec exec, size_t index, operation *op) {
+  operation **link = &exec->operations.first;
+  for (size_t i = 0; i < index && *link; ++i) link = &(*link)->next;
+  operation *old = *link;
+  if (!old || old->kind != OPERATION_KERNEL || old->function != op->function) {
+    return CUDA_ERROR_INVALID_VALUE;
+  }
+  op->next = old->next;
+  *link = op;
+  if (exec->operations.last == old) exec->operations.last = op;
+  free(old);
+  return CUDA_SUCCESS;
+}
+
+CUresult cuGraphExecKernelNodeSetParams(CUgraphExec exec, CUgraphNode node,
+                                        const CUDA_KERNEL_NODE_PARAMS_v1 *parameters) {
+  operation *op = NULL;
+  CUresult result = stand_in_enter(__func__, NEEDS_CONTEXT);
+  const bool live =
+      handle_is_live(exec, HANDLE_GRAPH_EXEC) && handle_is_live(node, HANDLE_GRAPH_NODE);
+  if (result == CUDA_SUCCESS && (!live || !parameters)) result = CUDA_ERROR_INVALID_VALUE;
+  if (result == CUDA_SUCCESS) result = launch_prepare(parameters, &op);
+  if (result == CUDA_SUCCESS) {
+    result = replace_operation(exec, node->index, op);
+    if (result != CUDA_SUCCESS) free(op);
+  }
   return stand_in_leave(result);
 }
 

@@ -18,6 +18,7 @@ typedef enum handle_kind {
   HANDLE_EVENT,
   HANDLE_GRAPH,
   HANDLE_GRAPH_EXEC,
+  HANDLE_GRAPH_NODE,
   HANDLE_DEVICE_MEMORY,
   HANDLE_HOST_MEMORY
 } handle_kind;

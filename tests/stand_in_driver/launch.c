@@ -27,13 +27,6 @@ static bool is_within_limits(host_kernel_dim3 grid, host_kernel_dim3 block) {
          (uint64_t)block.x * block.y * block.z <= HOST_KERNEL_MAX_THREADS;
 }
 
-static CUresult check_handles(CUfunction function, CUstream stream) {
-  if (!handle_is_live(function, HANDLE_FUNCTION)) return CUDA_ERROR_INVALID_HANDLE;
-  if (function->handle.owner != context_current()) return CUDA_ERROR_INVALID_HANDLE;
-  if (function->handle.owner != stream->handle.owner) return CUDA_ERROR_INVALID_HANDLE;
-  return CUDA_SUCCESS;
-}
-
 /* NULL when a parameter is null or memory is short. */
 static operation *create_operation(CUfunction function, void *const *parameters) {
   const host_kernel *kernel = function->kernel;
@@ -50,30 +43,39 @@ static operation *create_operation(CUfunction function, void *const *parameters)
   return op;
 }
 
+CUresult launch_prepare(const CUDA_KERNEL_NODE_PARAMS_v1 *launch, operation **out) {
+  const host_kernel_dim3 grid = {launch->gridDimX, launch->gridDimY, launch->gridDimZ};
+  const host_kernel_dim3 block = {launch->blockDimX, launch->blockDimY, launch->blockDimZ};
+  if (!handle_is_live(launch->func, HANDLE_FUNCTION)) return CUDA_ERROR_INVALID_HANDLE;
+  if (launch->func->handle.owner != context_current()) return CUDA_ERROR_INVALID_HANDLE;
+  if (!is_within_limits(grid, block) || launch->sharedMemBytes > MAX_SHARED_BYTES ||
+      !launch->kernelParams || launch->extra) {
+    return CUDA_ERROR_INVALID_VALUE;
+  }
+  operation *op = create_operation(launch->func, launch->kernelParams);
+  if (!op) return CUDA_ERROR_INVALID_VALUE;
+  op->grid = grid;
+  op->block = block;
+  *out = op;
+  return CUDA_SUCCESS;
+}
+
 CUresult cuLaunchKernel(CUfunction function, unsigned int grid_x, unsigned int grid_y,
                         unsigned int grid_z, unsigned int block_x, unsigned int block_y,
                         unsigned int block_z, unsigned int shared_bytes, CUstream given,
                         void **parameters, void **extra) {
-  const host_kernel_dim3 grid = {grid_x, grid_y, grid_z};
-  const host_kernel_dim3 block = {block_x, block_y, block_z};
+  const CUDA_KERNEL_NODE_PARAMS_v1 launch = {function, grid_x,  grid_y,       grid_z,     block_x,
+                                             block_y,  block_z, shared_bytes, parameters, extra};
   CUstream stream = NULL;
   operation *op = NULL;
   CUresult result = stand_in_enter(__func__, NEEDS_CONTEXT);
   if (result == CUDA_SUCCESS) result = stream_find(given, &stream);
-  if (result == CUDA_SUCCESS) result = check_handles(function, stream);
-  if (result == CUDA_SUCCESS &&
-      (!is_within_limits(grid, block) || shared_bytes > MAX_SHARED_BYTES || !parameters || extra)) {
-    result = CUDA_ERROR_INVALID_VALUE;
+  if (result == CUDA_SUCCESS) result = launch_prepare(&launch, &op);
+  if (result == CUDA_SUCCESS && function->handle.owner != stream->handle.owner) {
+    free(op);
+    result = CUDA_ERROR_INVALID_HANDLE;
   }
-  if (result == CUDA_SUCCESS) {
-    op = create_operation(function, parameters);
-    result = CUDA_ERROR_INVALID_VALUE;
-  }
-  if (op) {
-    op->grid = grid;
-    op->block = block;
-    result = stream_enqueue(stream, op);
-  }
+  if (result == CUDA_SUCCESS) result = stream_enqueue(stream, op);
   return stand_in_leave(result);
 }
 
@@ -96,6 +98,7 @@ static int32_t *first_prefix_sum(const host_kernel *kernel, void *const *paramet
 static void spoil(const host_kernel *kernel, void *const *parameters) {
   static long launches;
   const char *which = getenv("UDM_STAND_IN_SPOIL");
+  if (strncmp(kernel->name, "udm_decode_metadata", 19) != 0) return;
   ++launches;
   if (which && strtol(which, NULL, 10) == launches) *first_prefix_sum(kernel, parameters) ^= 1;
 }

@@ -29,7 +29,8 @@ static void assert_source_says(const char *name, int value) {
 static void test_constants(void **state) {
   (void)state;
   assert_source_says("kThreads", UDM_KERNEL_THREADS_PER_BLOCK);
-  assert_source_says("kTile", UDM_KERNEL_TILE_COLUMNS);
+  assert_source_says("kMaxLengthBlocks", UDM_KERNEL_MAX_LENGTH_BLOCKS);
+  assert_source_says("kUnitShift", UDM_KERNEL_UNIT_SHIFT);
   assert_source_says("kSeqLensInt64", UDM_KERNEL_SEQ_LENS_INT64);
   assert_source_says("kReqPoolIndicesInt64", UDM_KERNEL_REQ_POOL_INDICES_INT64);
   assert_source_says("kExtentBatchMax", UDM_KERNEL_EXTENT_BATCH_MAX);

@@ -1,0 +1,124 @@
+/*
+ * The other way into a graph: an explicit kernel node whose parameters
+ * udm_prepare_direct() or udm_prepare_table() fills, and its update with
+ * cuGraphExecKernelNodeSetParams.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "gpu_fixture.h"
+
+static CUDA_KERNEL_NODE_PARAMS_v1 node_of(const udm_kernel_launch *launch) {
+  const CUDA_KERNEL_NODE_PARAMS_v1 node = {.func = (CUfunction)launch->function,
+                                           .gridDimX = launch->grid_x,
+                                           .gridDimY = launch->grid_y,
+                                           .gridDimZ = launch->grid_z,
+                                           .blockDimX = launch->block_x,
+                                           .blockDimY = launch->block_y,
+                                           .blockDimZ = launch->block_z,
+                                           .sharedMemBytes = launch->shared_bytes,
+                                           .kernelParams = launch->parameters};
+  return node;
+}
+
+static void prepare(case_runner *runner, const decode_case *c, udm_kernel_launch *launch) {
+  udm_decode_args args = UDM_DECODE_ARGS_INIT;
+  decode_case_bind(c, runner->outputs.memory, runner->inputs.memory, &args);
+  const udm_status status =
+      c->table ? udm_prepare_table(runner->udm, &args,
+                                   runner->inputs.memory + (CUdeviceptr)c->backend_pointers_offset,
+                                   c->backend_pointers_stride, launch)
+               : udm_prepare_direct(runner->udm, &args, launch);
+  if (status != UDM_OK) fail_msg("%s", udm_last_error());
+  /* the structure holds copies of its own */
+  memset(&args, 0xff, sizeof args);
+}
+
+static void check(case_runner *runner, decode_case *c, CUgraphExec exec, int steps) {
+  for (int step = 0; step < steps; ++step) {
+    if (step > 0) {
+      assert_int_equal(decode_case_next_step(c), UDM_OK);
+      if (!case_runner_upload_inputs(runner, c)) fail_msg("%s", runner->error);
+    }
+    ASSERT_CUDA(runner->driver, cuGraphLaunch(exec, runner->stream));
+    gpu_fixture_check_outputs(runner, c);
+  }
+}
+
+/* A node is made for one case, replayed, then set to other cases of other sizes and replayed. */
+static void add_replay_and_update(const gpu_session *session, bool table) {
+  enum { CASES = 4, STEPS = 5 };
+  static const int32_t batch_sizes[CASES] = {24, 1, 300, 0};
+  const cuda_driver *driver = &session->driver;
+  case_runner runners[CASES];
+  decode_case *cases[CASES];
+  CUgraph graph = NULL;
+  CUgraphNode node = NULL;
+  CUgraphExec exec = NULL;
+  ASSERT_CUDA(driver, cuGraphCreate(&graph, 0));
+  for (int i = 0; i < CASES; ++i) {
+    decode_case_request request = DECODE_CASE_REQUEST_INIT;
+    const case_runner empty = CASE_RUNNER_INIT(driver, session->udm, session->stream);
+    udm_kernel_launch launch = UDM_KERNEL_LAUNCH_INIT;
+    request.seed = 700 + (uint64_t)i;
+    request.table = table;
+    request.batch_size = batch_sizes[i];
+    request.max_len = 700;
+    runners[i] = empty;
+    cases[i] = gpu_fixture_create_case(&request);
+    if (!case_runner_upload(&runners[i], cases[i])) fail_msg("%s", runners[i].error);
+    prepare(&runners[i], cases[i], &launch);
+    const CUDA_KERNEL_NODE_PARAMS_v1 parameters = node_of(&launch);
+    if (i == 0) {
+      ASSERT_CUDA(driver, cuGraphAddKernelNode(&node, graph, NULL, 0, &parameters));
+      ASSERT_CUDA(driver, cuGraphInstantiateWithFlags(&exec, graph, 0));
+    } else {
+      ASSERT_CUDA(driver, cuGraphExecKernelNodeSetParams(exec, node, &parameters));
+    }
+    memset(&launch, 0xff, sizeof launch); /* the driver has copied the parameters */
+    check(&runners[i], cases[i], exec, STEPS);
+  }
+  ASSERT_CUDA(driver, cuGraphExecDestroy(exec));
+  ASSERT_CUDA(driver, cuGraphDestroy(graph));
+  for (int i = 0; i < CASES; ++i) {
+    case_runner_release(&runners[i]);
+    decode_case_destroy(cases[i]);
+  }
+}
+
+static void direct_node_replays_and_is_updated(void **state) {
+  add_replay_and_update(*state, false);
+}
+
+static void table_node_replays_and_is_updated(void **state) { add_replay_and_update(*state, true); }
+
+static void wrong_arguments_are_named(void **state) {
+  const gpu_session *session = *state;
+  udm_decode_args args = UDM_DECODE_ARGS_INIT;
+  udm_kernel_launch launch = UDM_KERNEL_LAUNCH_INIT;
+  args.num_backends = 4;
+  assert_int_equal(udm_prepare_direct(session->udm, &args, &launch), UDM_ERROR_INVALID_ARGUMENT);
+  assert_non_null(strstr(udm_last_error(), "num_backends"));
+  assert_null(launch.function);
+  assert_int_equal(udm_prepare_direct(NULL, &args, &launch), UDM_ERROR_INVALID_ARGUMENT);
+  assert_non_null(strstr(udm_last_error(), "ctx"));
+  assert_int_equal(udm_prepare_direct(session->udm, &args, NULL), UDM_ERROR_INVALID_ARGUMENT);
+  assert_non_null(strstr(udm_last_error(), "kernel_launch"));
+  assert_int_equal(udm_prepare_table(session->udm, &args, 0, 4, &launch),
+                   UDM_ERROR_INVALID_ARGUMENT);
+  assert_non_null(strstr(udm_last_error(), "backend_pointers"));
+  launch.struct_size = 8;
+  assert_int_equal(udm_prepare_table(session->udm, &args, 64, 4, &launch),
+                   UDM_ERROR_INVALID_ARGUMENT);
+  assert_non_null(strstr(udm_last_error(), "struct_size"));
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(direct_node_replays_and_is_updated),
+      cmocka_unit_test(table_node_replays_and_is_updated),
+      cmocka_unit_test(wrong_arguments_are_named),
+  };
+  gpu_fixture_skip_if_impossible();
+  return cmocka_run_group_tests_name("kernel nodes of a graph", tests, gpu_fixture_open,
+                                     gpu_fixture_close);
+}

@@ -1,0 +1,286 @@
+/*
+ * udm bench: what the operation costs on this machine, beside what a machine
+ * like it cannot go below, and beside the other ways to do it.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "arguments.h"
+#include "bench/report.h"
+#include "command.h"
+#include "output.h"
+#include "progress.h"
+
+static const char kHelp[] =
+    "usage: udm bench [OPTION...]\n"
+    "\n"
+    "Measures on this machine's GPU, for a table of batches: the GPU time of one launch as a\n"
+    "node of a CUDA graph, with the L2 cache as it is and swept; in the same run its floors,\n"
+    "an empty kernel with the same arguments and a plain copy of the same bytes; the other\n"
+    "ways to do it, as ratios; the host time of a call; the time of udm_create. The floors\n"
+    "need NVRTC; without it the rest is measured.\n"
+    "\n"
+    "  --quick           few replays, no charts\n"
+    "  --replays N       of each graph; the median counts (15)\n"
+    "  --max-tokens N    leave out work of more live tokens\n"
+    "  --html FILE       write the result as one page with charts\n"
+    "  --gpu ORDINAL     which GPU (0)\n"
+    "  --cache-dir DIR   the cubin cache\n"
+    "  --json            one JSON object\n"
+    "\n"
+    "examples\n"
+    "  udm bench --html bench.html\n"
+    "  udm bench --quick --json >bench.json\n";
+
+enum { kQuick = kOptionFirst, kReplays, kMaxTokens, kHtml, kGpu, kCacheDir, kJson };
+
+static const struct option kOptions[] = {
+    {"quick", no_argument, NULL, kQuick},
+    {"replays", required_argument, NULL, kReplays},
+    {"max-tokens", required_argument, NULL, kMaxTokens},
+    {"html", required_argument, NULL, kHtml},
+    {"gpu", required_argument, NULL, kGpu},
+    {"cache-dir", required_argument, NULL, kCacheDir},
+    {"json", no_argument, NULL, kJson},
+    {"help", no_argument, NULL, kOptionHelp},
+    {NULL, 0, NULL, 0},
+};
+
+#define K(n) ((n)*1024)
+#define M(n) ((n)*1024 * 1024)
+
+/* The goals are for one H200. */
+static bench_row works[] = {
+    {.shape = {"bs 1, 4k", 1, K(8), K(4), 0, false}, .goal = 2.2},
+    {.shape = {"bs 1, 4k", 1, K(128), K(4), 0, false}, .goal = 2.2},
+    {.shape = {"bs 1, 4k", 1, M(1), K(4), 0, false}, .goal = 2.2},
+    {.shape = {"bs 32, 4k", 32, K(8), K(4), 0, false}, .goal = 3.0},
+    {.shape = {"bs 32, 4k", 32, K(128), K(4), 0, false}, .goal = 3.0},
+    {.shape = {"bs 32, 4k", 32, M(1), K(4), 0, false}, .goal = 3.0},
+    {.shape = {"bs 64, 1k to 128k", 64, K(128), K(128), K(1), false}, .goal = 8.0},
+    {.shape = {"bs 256, 4k", 256, K(128), K(4), 0, false}, .goal = 6.4},
+    {.shape = {"bs 64, 128k", 64, K(128), K(128), 0, false}, .goal = 37},
+    {.shape = {"bs 8, 1M", 8, M(1), M(1), 0, false}, .goal = 37},
+    {.shape = {"bs 64, 128k, pages alone", 64, K(128), K(128), 0, true}, .goal = 4.0},
+    {.shape = {"bs 4096, 512", 4096, K(8), 512, 0, false}},
+};
+enum { kWorks = sizeof(works) / sizeof(works[0]) };
+
+typedef struct bench_command {
+  udm_options options;
+  bench_run bench;
+  bench_report report;
+  progress_bar bar;
+  const char *html;
+  int64_t max_tokens;
+  int64_t gpu;
+  bool quick;
+  bool json;
+  bool help;
+} bench_command;
+
+/* A batch that does not fit into the GPU's memory is skipped, and said so. */
+static bool measure_row(bench_command *command, bench_row *row, bool full) {
+  bench_run *bench = &command->bench;
+  bench_work work;
+  if (bench_shape_tokens(&row->shape) > command->max_tokens) {
+    row->skipped = true;
+    snprintf(row->reason, sizeof(row->reason), "more tokens than --max-tokens");
+    return true;
+  }
+  const CUresult result = bench_work_open(&work, &bench->session, &row->shape);
+  if (result == CUDA_ERROR_OUT_OF_MEMORY) {
+    row->skipped = true;
+    snprintf(row->reason, sizeof(row->reason), "too little memory");
+    return true;
+  }
+  if (result != CUDA_SUCCESS) {
+    snprintf(bench->error, sizeof(bench->error), "%s cannot be prepared: %s", row->shape.name,
+             cuda_driver_error(&bench->session.driver, result));
+    return false;
+  }
+  bool done = bench_measure_work(bench, &work, full, &row->times);
+  if (done && full && command->report.host.direct < 0) {
+    done = bench_measure_host(bench, &work, &command->report.host);
+  }
+  bench_work_close(&work);
+  return done;
+}
+
+static void add_point(bench_series *series, int32_t x, bench_shape shape) {
+  if (series->count == kBenchMaxPoints) return;
+  series->x[series->count] = x;
+  series->points[series->count++] = (bench_row){.shape = shape};
+}
+
+static void make_series(bench_report *report) {
+  bench_series *batch = &report->series[0];
+  bench_series *length = &report->series[1];
+  bench_series *width = &report->series[2];
+  *batch = (bench_series){.title = "GPU time against batch size", .axis = "rows of 4k tokens"};
+  *length = (bench_series){.title = "GPU time against length", .axis = "tokens of each of 32 rows"};
+  *width = (bench_series){.title = "GPU time against width",
+                          .axis = "width of the tables, 32 rows of 4k tokens"};
+  for (int32_t rows = 1; rows <= 1024; rows *= 2) {
+    add_point(batch, rows, (bench_shape){"batch size", rows, K(8), K(4), 0, false});
+  }
+  for (int32_t tokens = 256; tokens <= K(128); tokens *= 2) {
+    add_point(length, tokens, (bench_shape){"length", 32, K(128), tokens, 0, false});
+  }
+  for (int32_t columns = K(4); columns <= M(1); columns *= 2) {
+    add_point(width, columns, (bench_shape){"width", 32, columns, K(4), 0, false});
+  }
+  report->series_count = kBenchSeries;
+}
+
+static bool measure_all(bench_command *command) {
+  bench_report *report = &command->report;
+  int64_t done = 0;
+  int64_t total = kWorks;
+  for (size_t s = 0; s < report->series_count; ++s) total += (int64_t)report->series[s].count;
+  progress_start(&command->bar, "measuring", total);
+  bool good = bench_measure_empty(&command->bench);
+  for (size_t i = 0; i < kWorks && good; ++i) {
+    good = measure_row(command, &works[i], true);
+    progress_update(&command->bar, ++done);
+  }
+  for (size_t s = 0; s < report->series_count && good; ++s) {
+    for (size_t p = 0; p < report->series[s].count && good; ++p) {
+      good = measure_row(command, &report->series[s].points[p], false);
+      progress_update(&command->bar, ++done);
+    }
+  }
+  progress_finish(&command->bar);
+  return good;
+}
+
+static double milliseconds_of_create(const udm_options *options, udm_image_source *source) {
+  struct timespec start;
+  struct timespec end;
+  udm_context *context = NULL;
+  udm_context_info info = UDM_CONTEXT_INFO_INIT;
+  clock_gettime(CLOCK_MONOTONIC, &start);
+  if (udm_create(options, &context) != UDM_OK) return -1;
+  clock_gettime(CLOCK_MONOTONIC, &end);
+  udm_get_context_info(context, &info);
+  udm_destroy(context);
+  *source = info.image_source;
+  return (double)(end.tv_sec - start.tv_sec) * 1e3 + (double)(end.tv_nsec - start.tv_nsec) / 1e6;
+}
+
+/* In a cache folder of its own, which is removed again with the one entry in it. */
+static int remove_entry(void *user_data, const udm_cache_entry_info *entry) {
+  (void)user_data;
+  if (entry->layer == 0) unlink(entry->path);
+  return 0;
+}
+
+static void measure_create(bench_command *command) {
+  bench_report *report = &command->report;
+  const char *parent = getenv("TMPDIR");
+  char folder[4096];
+  udm_options options = command->options;
+  udm_image_source source = UDM_IMAGE_NONE;
+  report->create_cold_ms = report->create_warm_ms = -1;
+  snprintf(folder, sizeof(folder), "%s/udm-bench-XXXXXX", parent && *parent ? parent : "/tmp");
+  if (!mkdtemp(folder)) {
+    snprintf(report->create_note, sizeof(report->create_note), "%.400s: %s", folder,
+             strerror(errno));
+    return;
+  }
+  options.cache_dir = folder;
+  options.cache_path = folder; /* not the machine's read-only layers */
+  options.log = NULL;
+  report->create_cold_ms = milliseconds_of_create(&options, &source);
+  if (report->create_cold_ms < 0) {
+    snprintf(report->create_note, sizeof(report->create_note), "%.500s", udm_last_error());
+  } else {
+    report->create_warm_ms = milliseconds_of_create(&options, &source);
+  }
+  udm_cache_enumerate(&options, remove_entry, NULL);
+  rmdir(folder);
+}
+
+static int report_result(bench_command *command) {
+  if (command->html && !bench_write_page(&command->report, command->html)) {
+    return output_fail(command->json, "%s cannot be written: %s", command->html, strerror(errno));
+  }
+  if (command->json) return output_json(bench_to_json(&command->report), kExitDone);
+  bench_print_text(&command->report, stdout);
+  return kExitDone;
+}
+
+static int run(bench_command *command) {
+  bench_run *bench = &command->bench;
+  bench_report *report = &command->report;
+  if (!gpu_session_open(&bench->session, &command->options, (int32_t)command->gpu, bench->error,
+                        sizeof(bench->error))) {
+    return output_fail(command->json, "nothing can be measured: %s", bench->error);
+  }
+  bench->has_floors = bench_floors_open(&bench->floors, &bench->session, &command->options,
+                                        bench->floors_missing, sizeof(bench->floors_missing));
+  report->bench = bench;
+  report->rows = works;
+  report->row_count = kWorks;
+  report->host = (bench_host_times){-1, -1, -1, -1, -1};
+  if (!command->quick) make_series(report);
+  const bool done = measure_all(command);
+  if (done) measure_create(command);
+  const int code = done ? report_result(command) : output_fail(command->json, "%s", bench->error);
+  bench_floors_close(&bench->floors, &bench->session);
+  gpu_session_close(&bench->session);
+  return code;
+}
+
+static bool parse(int argc, char **argv, bench_command *command) {
+  int option;
+  bool good = true;
+  while (good && !command->help && (option = arguments_next(argc, argv, kOptions)) != -1) {
+    switch (option) {
+      case kQuick:
+        command->quick = true;
+        command->bench.replays = 5;
+        break;
+      case kReplays:
+        good = arguments_number("--replays", optarg, 1, 100000, &command->bench.replays);
+        break;
+      case kMaxTokens:
+        good = arguments_number("--max-tokens", optarg, 1, INT32_MAX, &command->max_tokens);
+        break;
+      case kHtml:
+        command->html = optarg;
+        break;
+      case kGpu:
+        good = arguments_number("--gpu", optarg, 0, 1023, &command->gpu);
+        break;
+      case kCacheDir:
+        command->options.cache_dir = optarg;
+        break;
+      case kJson:
+        command->json = true;
+        break;
+      case kOptionHelp:
+        command->help = true;
+        break;
+      default:
+        good = false;
+    }
+  }
+  return good && (command->help || arguments_positional(argc, argv, 0, ""));
+}
+
+int bench_main(int argc, char **argv) {
+  static bench_command command = {
+      .options = UDM_OPTIONS_INIT, .bench = {.replays = 15}, .max_tokens = INT32_MAX};
+  command.options.log = output_log;
+  if (!parse(argc, argv, &command)) return kExitUsage;
+  if (!command.help) return run(&command);
+  fputs(kHelp, stdout);
+  return kExitDone;
+}

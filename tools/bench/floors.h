@@ -1,0 +1,38 @@
+/*
+ * The floor kernels on a GPU, and the memory that a sweep of the L2 cache reads.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef UDM_TOOLS_BENCH_FLOORS_H
+#define UDM_TOOLS_BENCH_FLOORS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../gpu_session.h"
+
+typedef struct bench_floors {
+  CUmodule module;
+  CUfunction empty;
+  CUfunction copy;
+  CUfunction sweep;
+  CUdeviceptr swept; /* memory of four times the L2 cache */
+  int64_t swept_vectors;
+  CUdeviceptr sink;
+  unsigned int multiprocessors;
+} bench_floors;
+
+/* False when they cannot be had; reason says why. The floors are closed then. */
+bool bench_floors_open(bench_floors *floors, const gpu_session *session, const udm_options *options,
+                       char *reason, size_t reason_size);
+void bench_floors_close(bench_floors *floors, const gpu_session *session);
+
+/* Each enqueues one kernel on the session's stream. */
+CUresult bench_launch_empty(const bench_floors *floors, const gpu_session *session);
+CUresult bench_launch_sweep(const bench_floors *floors, const gpu_session *session);
+/* Copies that many elements of 4 bytes from one place to three, rounded up to 16 bytes. */
+CUresult bench_launch_copy(const bench_floors *floors, const gpu_session *session, CUdeviceptr from,
+                           const CUdeviceptr to[3], int64_t elements);
+
+#endif /* UDM_TOOLS_BENCH_FLOORS_H */

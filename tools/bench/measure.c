@@ -1,0 +1,188 @@
+/*
+ * Graph nodes and host calls, timed: see measure.h.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * A time is the median over the replays of a graph of ten equal nodes, between
+ * two events, divided by ten. A flushed time is what ten pairs of a sweep of the
+ * L2 cache and the call take, less what ten pairs of a sweep and an empty kernel
+ * take, plus the empty kernel.
+ */
+#include "measure.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "../replay/samples.h"
+
+enum { kWarmReplays = 2, kHostCalls = 200 };
+
+typedef CUresult (*enqueue)(const bench_run *bench, const bench_work *work);
+
+static CUresult enqueue_direct(const bench_run *bench, const bench_work *work) {
+  (void)bench;
+  return bench_call_direct(work);
+}
+
+static CUresult enqueue_table(const bench_run *bench, const bench_work *work) {
+  (void)bench;
+  return bench_call_table(work);
+}
+
+static CUresult enqueue_table_with_copy(const bench_run *bench, const bench_work *work) {
+  (void)bench;
+  return bench_call_table_with_copy(work);
+}
+
+static CUresult enqueue_each_backend(const bench_run *bench, const bench_work *work) {
+  (void)bench;
+  return bench_call_each_backend(work);
+}
+
+static CUresult enqueue_empty(const bench_run *bench, const bench_work *work) {
+  (void)work;
+  return bench_launch_empty(&bench->floors, &bench->session);
+}
+
+static CUresult enqueue_copy(const bench_run *bench, const bench_work *work) {
+  const CUdeviceptr to[3] = {work->args.backends[0].page_table_1,
+                             work->args.backends[1].page_table_1,
+                             work->args.backends[2].page_table_1};
+  return bench_launch_copy(&bench->floors, &bench->session, work->args.req_to_token, to,
+                           work->tokens);
+}
+
+static bool good(bench_run *bench, const char *what, CUresult result) {
+  if (result == CUDA_SUCCESS) return true;
+  snprintf(bench->error, sizeof(bench->error), "%s failed with %s", what,
+           cuda_driver_error(&bench->session.driver, result));
+  return false;
+}
+
+static bool record(bench_run *bench, enqueue call, const bench_work *work, bool swept,
+                   CUgraphExec *exec) {
+  const gpu_session *session = &bench->session;
+  const cuda_driver *driver = &session->driver;
+  CUgraph graph = NULL;
+  CUresult result =
+      driver->cuStreamBeginCapture_v2(session->stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL);
+  if (!good(bench, "cuStreamBeginCapture", result)) return false;
+  for (int i = 0; i < kBenchNodes && result == CUDA_SUCCESS; ++i) {
+    if (swept) result = bench_launch_sweep(&bench->floors, session);
+    if (result == CUDA_SUCCESS) result = call(bench, work);
+  }
+  const CUresult ended = driver->cuStreamEndCapture(session->stream, &graph);
+  if (result == CUDA_SUCCESS) result = ended;
+  if (result == CUDA_SUCCESS) result = driver->cuGraphInstantiateWithFlags(exec, graph, 0);
+  if (graph) driver->cuGraphDestroy(graph);
+  return good(bench, "recording a graph", result);
+}
+
+static bool replay_once(bench_run *bench, CUgraphExec exec, CUevent start, CUevent end,
+                        double *us) {
+  const gpu_session *session = &bench->session;
+  const cuda_driver *driver = &session->driver;
+  float milliseconds = 0;
+  CUresult result = driver->cuEventRecord(start, session->stream);
+  if (result == CUDA_SUCCESS) result = driver->cuGraphLaunch(exec, session->stream);
+  if (result == CUDA_SUCCESS) result = driver->cuEventRecord(end, session->stream);
+  if (result == CUDA_SUCCESS) result = driver->cuEventSynchronize(end);
+  if (result == CUDA_SUCCESS) result = driver->cuEventElapsedTime(&milliseconds, start, end);
+  *us = (double)milliseconds * 1e3 / kBenchNodes;
+  return good(bench, "replaying a graph", result);
+}
+
+static bool time_node(bench_run *bench, enqueue call, const bench_work *work, bool swept,
+                      double *us) {
+  const cuda_driver *driver = &bench->session.driver;
+  time_samples samples = {NULL, 0, 0};
+  CUgraphExec exec = NULL;
+  CUevent start = NULL;
+  CUevent end = NULL;
+  bool done = good(bench, "cuEventCreate", driver->cuEventCreate(&start, CU_EVENT_DEFAULT)) &&
+              good(bench, "cuEventCreate", driver->cuEventCreate(&end, CU_EVENT_DEFAULT)) &&
+              record(bench, call, work, swept, &exec);
+  for (int64_t i = -kWarmReplays; i < bench->replays && done; ++i) {
+    double sample = 0;
+    done = replay_once(bench, exec, start, end, &sample);
+    if (done && i >= 0) done = samples_add(&samples, sample);
+  }
+  if (done) *us = samples_percentiles(&samples).p50;
+  if (exec) driver->cuGraphExecDestroy(exec);
+  if (start) driver->cuEventDestroy_v2(start);
+  if (end) driver->cuEventDestroy_v2(end);
+  free(samples.values);
+  return done;
+}
+
+static bool time_flushed(bench_run *bench, enqueue call, const bench_work *work, double *us) {
+  double pair = 0;
+  double sweep = 0;
+  if (!time_node(bench, call, work, true, &pair) ||
+      !time_node(bench, enqueue_empty, work, true, &sweep)) {
+    return false;
+  }
+  *us = pair - sweep + bench->empty_node;
+  return true;
+}
+
+bool bench_measure_empty(bench_run *bench) {
+  bench->empty_node = -1;
+  return !bench->has_floors || time_node(bench, enqueue_empty, NULL, false, &bench->empty_node);
+}
+
+bool bench_measure_work(bench_run *bench, const bench_work *work, bool full, bench_times *times) {
+  const bool has_copy = bench->has_floors && work->args.backends[0].page_table_1;
+  *times = (bench_times){-1, -1, -1, -1, -1, -1, -1};
+  bool done = time_node(bench, enqueue_direct, work, false, &times->direct) &&
+              (!has_copy || time_node(bench, enqueue_copy, work, false, &times->copy));
+  if (!done || !full) return done;
+  return (!bench->has_floors ||
+          time_flushed(bench, enqueue_direct, work, &times->direct_flushed)) &&
+         (!has_copy || time_flushed(bench, enqueue_copy, work, &times->copy_flushed)) &&
+         time_node(bench, enqueue_table, work, false, &times->table) &&
+         time_node(bench, enqueue_table_with_copy, work, false, &times->table_with_copy) &&
+         time_node(bench, enqueue_each_backend, work, false, &times->each_backend);
+}
+
+static double microseconds_now(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
+}
+
+/* Mean over calls that the stream's queue holds, so that no call waits for the GPU. */
+static bool time_calls(bench_run *bench, enqueue call, const bench_work *work, double *us) {
+  CUresult result = CUDA_SUCCESS;
+  const double start = microseconds_now();
+  for (int i = 0; i < kHostCalls && result == CUDA_SUCCESS; ++i) result = call(bench, work);
+  *us = (microseconds_now() - start) / kHostCalls;
+  return good(bench, "a call", result) &&
+         good(bench, "cuStreamSynchronize",
+              bench->session.driver.cuStreamSynchronize(bench->session.stream));
+}
+
+/* The calls take turns, so that all see the same machine; the median of the rounds. */
+bool bench_measure_host(bench_run *bench, const bench_work *work, bench_host_times *times) {
+  static const enqueue kCalls[] = {enqueue_empty, enqueue_direct, enqueue_table,
+                                   enqueue_table_with_copy, enqueue_each_backend};
+  enum { kCount = sizeof(kCalls) / sizeof(kCalls[0]) };
+  double *const results[kCount] = {&times->empty, &times->direct, &times->table,
+                                   &times->table_with_copy, &times->each_backend};
+  time_samples samples[kCount] = {{NULL, 0, 0}};
+  bool done = true;
+  for (int64_t round = -1; round < bench->replays && done; ++round) {
+    for (int c = 0; c < kCount && done; ++c) {
+      double sample = 0;
+      if (c == 0 && !bench->has_floors) continue;
+      done = time_calls(bench, kCalls[c], work, &sample);
+      if (done && round >= 0) done = samples_add(&samples[c], sample);
+    }
+  }
+  for (int c = 0; c < kCount; ++c) {
+    *results[c] = done ? samples_percentiles(&samples[c]).p50 : -1;
+    free(samples[c].values);
+  }
+  return done;
+}

@@ -1,0 +1,54 @@
+/*
+ * How the bench measures: one node of a CUDA graph, and one call on the host.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef UDM_TOOLS_BENCH_MEASURE_H
+#define UDM_TOOLS_BENCH_MEASURE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "floors.h"
+#include "work.h"
+
+enum { kBenchNodes = 10 };
+
+/* Microseconds; negative: not measured. */
+typedef struct bench_times {
+  double direct;
+  double direct_flushed; /* with the L2 cache swept before each node */
+  double table;
+  double table_with_copy; /* a host-to-device copy of the pointers before each launch */
+  double each_backend;    /* a launch for each backend */
+  double copy;            /* the floor: one read and three writes of as many bytes */
+  double copy_flushed;
+} bench_times;
+
+typedef struct bench_host_times {
+  double empty; /* cuLaunchKernel of an empty kernel with the same argument array */
+  double direct;
+  double table;
+  double table_with_copy;
+  double each_backend;
+} bench_host_times;
+
+typedef struct bench_run {
+  gpu_session session;
+  bench_floors floors;
+  bool has_floors;
+  char floors_missing[512]; /* why not */
+  int64_t replays;
+  double empty_node; /* one graph node of the empty kernel */
+  char error[1024];
+} bench_run;
+
+/* Measures the empty node. False on failure, with bench->error set, as for all of these. */
+bool bench_measure_empty(bench_run *bench);
+
+/* `full` adds the table entry, the alternatives and the flushed figures to direct and copy. */
+bool bench_measure_work(bench_run *bench, const bench_work *work, bool full, bench_times *times);
+
+bool bench_measure_host(bench_run *bench, const bench_work *work, bench_host_times *times);
+
+#endif /* UDM_TOOLS_BENCH_MEASURE_H */

@@ -1,0 +1,179 @@
+/*
+ * The bench's findings as text and as JSON: see report.h.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "report.h"
+
+#include <inttypes.h>
+
+#include "../output.h"
+#include "../table.h"
+
+enum { kCell = 24 };
+
+static const char *number(char *text, double value) {
+  if (value < 0) return "-";
+  snprintf(text, kCell, "%.2f", value);
+  return text;
+}
+
+static const char *ratio(char *text, double value, double of) {
+  if (value < 0 || of <= 0) return "-";
+  snprintf(text, kCell, "%.2fx", value / of);
+  return text;
+}
+
+static void add_row(text_table *table, const bench_row *row) {
+  char cells[8][kCell];
+  const bench_times *times = &row->times;
+  if (row->skipped) {
+    table_add(table, "%s\t%" PRId32 "\tskipped: %s", row->shape.name, row->shape.width,
+              row->reason);
+    return;
+  }
+  table_add(table, "%s\t%" PRId32 "\t%s\t%s\t%s\t%s\t%s\t%s", row->shape.name, row->shape.width,
+            number(cells[0], times->direct), number(cells[1], times->direct_flushed),
+            number(cells[2], times->copy), number(cells[3], times->copy_flushed),
+            ratio(cells[4], times->direct, times->copy),
+            row->goal > 0 ? number(cells[5], row->goal) : "-");
+}
+
+static void print_works(const bench_report *report, FILE *file) {
+  text_table table = TABLE_INIT;
+  fprintf(file, "\nGPU time of one graph node, us (flushed: the L2 cache swept before each)\n");
+  table_add(&table, "work\twidth\tudm\tflushed\tcopy\tflushed\tudm/copy\tH200 goal");
+  for (size_t i = 0; i < report->row_count; ++i) add_row(&table, &report->rows[i]);
+  table_print(&table, file, 2, "lrrrrrrr");
+  table_free(&table);
+}
+
+static void print_alternatives(const bench_report *report, FILE *file) {
+  text_table table = TABLE_INIT;
+  fprintf(file, "\nThe alternatives' GPU time, as ratios to the direct entry\n");
+  table_add(&table, "work\twidth\ttable entry\twith pointer copy\ta launch a backend");
+  for (size_t i = 0; i < report->row_count; ++i) {
+    const bench_row *row = &report->rows[i];
+    const bench_times *times = &row->times;
+    char cells[3][kCell];
+    if (row->skipped) continue;
+    table_add(&table, "%s\t%" PRId32 "\t%s\t%s\t%s", row->shape.name, row->shape.width,
+              ratio(cells[0], times->table, times->direct),
+              ratio(cells[1], times->table_with_copy, times->direct),
+              ratio(cells[2], times->each_backend, times->direct));
+  }
+  table_print(&table, file, 2, "lrrrr");
+  table_free(&table);
+}
+
+static void print_host(const bench_report *report, FILE *file) {
+  const bench_host_times *host = &report->host;
+  const double times[] = {host->empty, host->direct, host->table, host->table_with_copy,
+                          host->each_backend};
+  static const char *const kNames[] = {
+      "cuLaunchKernel, empty kernel, same arguments", "direct entry", "table entry",
+      "table entry with a copy of the pointers", "a launch for each backend"};
+  text_table table = TABLE_INIT;
+  fprintf(file, "\nHost time of one call, us\n");
+  table_add(&table, "call\tus\tof raw");
+  for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); ++i) {
+    char cells[2][kCell];
+    table_add(&table, "%s\t%s\t%s", kNames[i], number(cells[0], times[i]),
+              ratio(cells[1], times[i], host->empty));
+  }
+  table_print(&table, file, 2, "lrr");
+  table_free(&table);
+}
+
+static void print_create(const bench_report *report, FILE *file) {
+  char cells[2][kCell];
+  fprintf(file, "\nudm_create, ms\n");
+  fprintf(file, "  cold: NVRTC compiles     %s\n", number(cells[0], report->create_cold_ms));
+  fprintf(file, "  warm: from the cache     %s\n", number(cells[1], report->create_warm_ms));
+  fprintf(file, "  from the shipped PTX     not in this build\n");
+  if (report->create_note[0]) fprintf(file, "  not measured: %s\n", report->create_note);
+}
+
+void bench_print_text(const bench_report *report, FILE *file) {
+  const bench_run *bench = report->bench;
+  const udm_context_info *info = &bench->session.info;
+  char cell[kCell];
+  fprintf(file, "device   %s, sm_%d, %d multiprocessors\n", bench->session.name,
+          (int)info->device_arch, (int)info->multiprocessor_count);
+  fprintf(file, "image    sm_%d from %s, %zu bytes\n", (int)info->image_arch,
+          udm_image_source_name(info->image_source), info->image_bytes);
+  fprintf(file,
+          "method   median of %" PRId64
+          " replays of %d nodes; %d backends, page size %d, "
+          "top-k %d, row extent\n",
+          bench->replays, kBenchNodes, kBenchBackends, kBenchPageSize, kBenchTopk);
+  fprintf(file, "floor    an empty kernel with the same arguments: %s us a node\n",
+          number(cell, bench->empty_node));
+  if (!bench->has_floors) fprintf(file, "floors   not measured: %s\n", bench->floors_missing);
+  print_works(report, file);
+  print_alternatives(report, file);
+  print_host(report, file);
+  print_create(report, file);
+}
+
+/* JSON null for what was not measured. */
+static json_t *json_time(double value) { return value < 0 ? json_null() : json_real(value); }
+
+static json_t *row_to_json(const bench_row *row) {
+  const bench_shape *shape = &row->shape;
+  const bench_times *times = &row->times;
+  json_t *object =
+      json_pack("{s:s, s:i, s:i, s:i, s:i, s:b, s:I}", "work", shape->name, "batch_size",
+                shape->batch_size, "width", shape->width, "length", shape->length, "shortest",
+                shape->shortest ? shape->shortest : shape->length, "page_table_1",
+                !shape->no_page_table_1, "tokens", (json_int_t)bench_shape_tokens(shape));
+  if (row->skipped) {
+    json_object_set_new(object, "skipped", json_string(row->reason));
+    return object;
+  }
+  json_object_set_new(object, "direct_us", json_time(times->direct));
+  json_object_set_new(object, "direct_flushed_us", json_time(times->direct_flushed));
+  json_object_set_new(object, "copy_us", json_time(times->copy));
+  json_object_set_new(object, "copy_flushed_us", json_time(times->copy_flushed));
+  json_object_set_new(object, "table_us", json_time(times->table));
+  json_object_set_new(object, "table_with_copy_us", json_time(times->table_with_copy));
+  json_object_set_new(object, "each_backend_us", json_time(times->each_backend));
+  if (row->goal > 0) json_object_set_new(object, "h200_goal_us", json_real(row->goal));
+  return object;
+}
+
+static json_t *series_to_json(const bench_series *series) {
+  json_t *points = json_array();
+  for (size_t i = 0; i < series->count; ++i) {
+    json_array_append_new(points, row_to_json(&series->points[i]));
+  }
+  return json_pack("{s:s, s:s, s:o}", "title", series->title, "axis", series->axis, "points",
+                   points);
+}
+
+json_t *bench_to_json(const bench_report *report) {
+  const bench_run *bench = report->bench;
+  const bench_host_times *host = &report->host;
+  json_t *works = json_array();
+  json_t *series = json_array();
+  for (size_t i = 0; i < report->row_count; ++i) {
+    json_array_append_new(works, row_to_json(&report->rows[i]));
+  }
+  for (size_t i = 0; i < report->series_count; ++i) {
+    json_array_append_new(series, series_to_json(&report->series[i]));
+  }
+  json_t *host_object =
+      json_pack("{s:o, s:o, s:o, s:o, s:o}", "empty_us", json_time(host->empty), "direct_us",
+                json_time(host->direct), "table_us", json_time(host->table), "table_with_copy_us",
+                json_time(host->table_with_copy), "each_backend_us", json_time(host->each_backend));
+  json_t *create = json_pack("{s:o, s:o, s:n}", "cold_ms", json_time(report->create_cold_ms),
+                             "warm_ms", json_time(report->create_warm_ms), "ptx_ms");
+  return json_pack("{s:s, s:i, s:i, s:s, s:I, s:i, s:i, s:i, s:i, s:s, s:o, s:o, s:o, s:o, s:o}",
+                   "device", bench->session.name, "arch", bench->session.info.device_arch,
+                   "multiprocessors", bench->session.info.multiprocessor_count, "udm",
+                   udm_version_string(), "replays", (json_int_t)bench->replays, "nodes",
+                   kBenchNodes, "backends", kBenchBackends, "page_size", kBenchPageSize, "topk",
+                   kBenchTopk, "floors_missing", bench->has_floors ? "" : bench->floors_missing,
+                   "empty_node_us", json_time(bench->empty_node), "works", works, "host",
+                   host_object, "create", create, "series", series);
+}

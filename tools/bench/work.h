@@ -1,0 +1,48 @@
+/*
+ * What the bench measures: a batch of some shape, in device memory, and the
+ * three backends that are filled from it.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef UDM_TOOLS_BENCH_WORK_H
+#define UDM_TOOLS_BENCH_WORK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../gpu_session.h"
+
+enum { kBenchBackends = 3, kBenchPageSize = 64, kBenchTopk = 2048 };
+
+typedef struct bench_shape {
+  const char *name;
+  int32_t batch_size;
+  int32_t width;    /* of the tables, in tokens */
+  int32_t length;   /* of every row; the longest where `shortest` is not 0 */
+  int32_t shortest; /* not 0: lengths are log-uniform from here to `length` */
+  bool no_page_table_1;
+} bench_shape;
+
+/* The tokens of all rows together. */
+int64_t bench_shape_tokens(const bench_shape *shape);
+
+typedef struct bench_work {
+  const gpu_session *session;
+  udm_decode_args args;      /* of all backends */
+  CUdeviceptr pointer_table; /* int64[7][3] in device memory */
+  CUdeviceptr *host_table;   /* the same in pinned host memory */
+  CUdeviceptr memory;        /* all tensors lie in it */
+  int64_t tokens;
+} bench_work;
+
+/* CUDA_SUCCESS, or what a driver call said. Fills the live slots with random numbers. */
+CUresult bench_work_open(bench_work *work, const gpu_session *session, const bench_shape *shape);
+void bench_work_close(bench_work *work);
+
+/* Each enqueues on the session's stream. */
+CUresult bench_call_direct(const bench_work *work);
+CUresult bench_call_table(const bench_work *work);
+CUresult bench_call_table_with_copy(const bench_work *work);
+CUresult bench_call_each_backend(const bench_work *work);
+
+#endif /* UDM_TOOLS_BENCH_WORK_H */
