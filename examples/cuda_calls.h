@@ -17,6 +17,18 @@ typedef int CUresult;
 typedef int CUdevice;
 typedef struct CUgraph_st *CUgraph;
 typedef struct CUgraphExec_st *CUgraphExec;
+typedef struct CUgraphNode_st *CUgraphNode;
+
+/* cuda.h's CUDA_KERNEL_NODE_PARAMS of the calls without _v2 */
+typedef struct CUDA_KERNEL_NODE_PARAMS {
+  void *func;
+  unsigned int gridDimX, gridDimY, gridDimZ;
+  unsigned int blockDimX, blockDimY, blockDimZ;
+  unsigned int sharedMemBytes;
+  void **kernelParams;
+  void **extra;
+} CUDA_KERNEL_NODE_PARAMS;
+
 enum { CUDA_SUCCESS = 0, CU_STREAM_NON_BLOCKING = 1, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL = 1 };
 
 /* Name as with cuda.h, name as exported, parameters. */
@@ -33,6 +45,10 @@ enum { CUDA_SUCCESS = 0, CU_STREAM_NON_BLOCKING = 1, CU_STREAM_CAPTURE_MODE_THRE
   X(cuGraphInstantiate, "cuGraphInstantiateWithFlags",                                 \
     (CUgraphExec *, CUgraph, unsigned long long flags))                                \
   X(cuGraphLaunch, "cuGraphLaunch", (CUgraphExec, CUstream))                           \
+  X(cuGraphCreate, "cuGraphCreate", (CUgraph *, unsigned int flags))                   \
+  X(cuGraphAddKernelNode, "cuGraphAddKernelNode",                                      \
+    (CUgraphNode *, CUgraph, const CUgraphNode *dependencies, size_t count,            \
+     const CUDA_KERNEL_NODE_PARAMS *))                                                 \
   X(cuGraphExecDestroy, "cuGraphExecDestroy", (CUgraphExec))                           \
   X(cuGraphDestroy, "cuGraphDestroy", (CUgraph))                                       \
   X(cuMemAlloc, "cuMemAlloc_v2", (CUdeviceptr *, size_t bytes))                        \

@@ -1,8 +1,8 @@
 /*
- * A decode loop with a CUDA graph: the launch is captured once and replayed for
- * every step. The graph holds addresses and the batch size; the lengths are
- * read from device memory at each replay, so nothing is captured again when
- * they grow.
+ * A decode loop with a CUDA graph: the launch is recorded once, by capture or as
+ * an explicit node, and replayed for every step. The graph holds addresses and
+ * the batch size; the lengths are read from device memory at each replay, so
+ * nothing is recorded again when they grow.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -58,6 +58,30 @@ static CUgraphExec capture(udm_context *udm, const udm_decode_args *args, CUstre
   return exec;
 }
 
+/* The same without a stream: the library describes its launch, the host makes the node. */
+static CUgraphExec add_node(udm_context *udm, const udm_decode_args *args) {
+  CUgraph graph = NULL;
+  CUgraphNode node = NULL;
+  CUgraphExec exec = NULL;
+  CUDA_KERNEL_NODE_PARAMS parameters = {0};
+  udm_kernel_launch launch = UDM_KERNEL_LAUNCH_INIT;
+  UDM_CHECK(udm_prepare_direct(udm, args, &launch));
+  parameters.func = launch.function;
+  parameters.gridDimX = launch.grid_x;
+  parameters.gridDimY = launch.grid_y;
+  parameters.gridDimZ = launch.grid_z;
+  parameters.blockDimX = launch.block_x;
+  parameters.blockDimY = launch.block_y;
+  parameters.blockDimZ = launch.block_z;
+  parameters.sharedMemBytes = launch.shared_bytes;
+  parameters.kernelParams = launch.parameters;
+  CUDA_CHECK(cuGraphCreate(&graph, 0));
+  CUDA_CHECK(cuGraphAddKernelNode(&node, graph, NULL, 0, &parameters)); /* copies them */
+  CUDA_CHECK(cuGraphInstantiate(&exec, graph, 0));
+  CUDA_CHECK(cuGraphDestroy(graph));
+  return exec;
+}
+
 /* Every request gets one to three tokens, as speculative decoding accepts them. */
 static void grow(struct batch *batch, int step) {
   for (int i = 0; i < BS; ++i) batch->lengths[i] += 1 + (step + i) % 3;
@@ -76,15 +100,29 @@ static int is_right(const struct batch *batch, const struct outputs *outputs) {
   return 1;
 }
 
+/* STEPS replays with growing lengths; how many of them were wrong. */
+static int replay(CUgraphExec exec, CUstream stream, struct batch *batch, CUdeviceptr device_batch,
+                  CUdeviceptr device_outputs) {
+  static struct outputs outputs;
+  int wrong = 0;
+  for (int step = 0; step < STEPS; ++step) {
+    grow(batch, step);
+    CUDA_CHECK(cuMemcpyHtoD(device_batch, batch, sizeof *batch));
+    CUDA_CHECK(cuGraphLaunch(exec, stream));
+    CUDA_CHECK(cuStreamSynchronize(stream));
+    CUDA_CHECK(cuMemcpyDtoH(&outputs, device_outputs, sizeof outputs));
+    wrong += !is_right(batch, &outputs);
+  }
+  return wrong;
+}
+
 int main(void) {
   static struct batch batch = {{5, 0, 17}, {2, 0, 1}, {0}};
-  static struct outputs outputs;
   CUcontext context = NULL;
   CUstream stream = NULL;
   CUdeviceptr device_batch = 0;
   CUdeviceptr device_outputs = 0;
   udm_context *udm = NULL;
-  int wrong = 0;
   for (int32_t i = 0; i < BS * MAX_CONTEXT; ++i) batch.slots[i] = 7 * i;
 
   UDM_CHECK(load_cuda_calls());
@@ -92,26 +130,23 @@ int main(void) {
   CUDA_CHECK(cuCtxCreate(&context, 0, 0));
   CUDA_CHECK(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
   CUDA_CHECK(cuMemAlloc(&device_batch, sizeof batch));
-  CUDA_CHECK(cuMemAlloc(&device_outputs, sizeof outputs));
+  CUDA_CHECK(cuMemAlloc(&device_outputs, sizeof(struct outputs)));
   UDM_CHECK(udm_create(NULL, &udm));
 
   const udm_decode_args args = arguments(device_batch, device_outputs);
-  CUgraphExec exec = capture(udm, &args, stream);
-  for (int step = 0; step < STEPS; ++step) {
-    grow(&batch, step);
-    CUDA_CHECK(cuMemcpyHtoD(device_batch, &batch, sizeof batch));
-    CUDA_CHECK(cuGraphLaunch(exec, stream));
-    CUDA_CHECK(cuStreamSynchronize(stream));
-    CUDA_CHECK(cuMemcpyDtoH(&outputs, device_outputs, sizeof outputs));
-    wrong += !is_right(&batch, &outputs);
-  }
-  printf("captured once, replayed %d times, %d wrong\n", STEPS, wrong);
+  CUgraphExec captured = capture(udm, &args, stream);
+  CUgraphExec explicit_node = add_node(udm, &args);
+  const int first = replay(captured, stream, &batch, device_batch, device_outputs);
+  printf("captured, replayed %d times, %d wrong\n", STEPS, first);
+  const int second = replay(explicit_node, stream, &batch, device_batch, device_outputs);
+  printf("explicit node, replayed %d times, %d wrong\n", STEPS, second);
 
-  CUDA_CHECK(cuGraphExecDestroy(exec)); /* before the kernel that it launches */
+  CUDA_CHECK(cuGraphExecDestroy(captured)); /* before the kernel that they launch */
+  CUDA_CHECK(cuGraphExecDestroy(explicit_node));
   udm_destroy(udm);
   CUDA_CHECK(cuMemFree(device_batch));
   CUDA_CHECK(cuMemFree(device_outputs));
   CUDA_CHECK(cuStreamDestroy(stream));
   CUDA_CHECK(cuCtxDestroy(context));
-  return wrong ? 1 : 0;
+  return first + second == 0 ? 0 : 1;
 }
