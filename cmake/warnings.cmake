@@ -14,3 +14,7 @@ if(UDM_SANITIZE)
                                                 -fno-sanitize-recover=all -g)
   target_link_options(udm_warnings INTERFACE -fsanitize=${UDM_SANITIZE})
 endif()
+if(UDM_BUILD_FUZZERS)
+  # what the fuzzers steer by; only their own link brings libFuzzer
+  target_compile_options(udm_warnings INTERFACE -fsanitize=fuzzer-no-link)
+endif()

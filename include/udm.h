@@ -57,6 +57,8 @@
  *                          how long to wait while another process compiles the
  *                          same kernel (60), before compiling it here too
  *     UDM_NO_COMPILE       any value but "" and "0": never compile
+ *                          (UDM_OPTION_NO_COMPILE); "strict": use cached images
+ *                          only (UDM_OPTION_CACHED_ONLY)
  */
 #ifndef UDM_H
 #define UDM_H
@@ -113,7 +115,8 @@ typedef struct CUstream_st *CUstream;
   X(UDM_ERROR_UNSUPPORTED_ARCH, 9, "no compiler here knows this architecture")   \
   X(UDM_ERROR_NO_IMAGE, 10, "no kernel image could be had for this device")      \
   X(UDM_ERROR_CACHE, 11, "the cubin cache cannot be used")                       \
-  X(UDM_ERROR_NOT_FOUND, 12, "nothing at that index or name")
+  X(UDM_ERROR_NOT_FOUND, 12, "nothing at that index or name")                    \
+  X(UDM_ERROR_CAPTURE, 13, "the driver does not do this during stream capture")
 
 typedef enum udm_status {
 #define UDM_STATUS_ENUMERATOR(name, value, text) name = value,
@@ -190,8 +193,18 @@ typedef enum udm_library { UDM_LIBRARY_DRIVER = 0, UDM_LIBRARY_NVRTC = 1 } udm_l
  */
 typedef void *(*udm_find_symbol_callback)(void *user_data, udm_library library, const char *name);
 
-/* Never compile: use what the caches and the library hold, or fail. */
+/*
+ * Never compile: use what the caches and the library hold, or fail. NVRTC is
+ * not even looked for. The PTX that the library carries may still serve: the
+ * driver assembles it, in a fraction of a compile's time.
+ */
 #define UDM_OPTION_NO_COMPILE 0x1u
+
+/*
+ * Use cached images only: neither NVRTC nor the driver makes one. udm_create()
+ * that succeeds so proves that the machine is fully prewarmed.
+ */
+#define UDM_OPTION_CACHED_ONLY 0x2u
 
 /*
  * Options of every function that looks outside the process. NULL instead of a
@@ -202,7 +215,7 @@ typedef struct udm_options {
   size_t struct_size;
   uint32_t flags;             /* UDM_OPTION_*; UDM_NO_COMPILE adds to them */
   const char *driver_library; /* UDM_DRIVER_LIBRARY, then libcuda.so.1 */
-  const char *nvrtc_library;  /* UDM_NVRTC_LIBRARY, then a search: docs/ARCHITECTURE.md */
+  const char *nvrtc_library;  /* UDM_NVRTC_LIBRARY, then a search: docs/DEPLOYMENT.md */
   const char *cache_dir;      /* UDM_CACHE_DIR, $XDG_CACHE_HOME/udm, $HOME/.cache/udm,
                                  then .cache/udm in the home the user database names */
   const char *cache_path;     /* UDM_CACHE_PATH, then no read-only layers */
@@ -230,26 +243,33 @@ typedef struct udm_context udm_context;
  * Loads the kernel into the calling thread's current CUDA context.
  *
  * All slow work is here: open the driver library, find the device's compute
- * capability, get a kernel image (from the cache, else compiled by NVRTC and
- * then cached), load it, resolve its functions. When the cache holds an image
- * for exactly the device's architecture, NVRTC is not even opened. Of many
- * processes and threads that start with a cold cache, one compiles and the
- * others wait for its entry (docs/CACHE.md). A compile that NVRTC refused is
- * not tried again in this process.
+ * capability, get a kernel image that its driver takes, load it, resolve its
+ * functions. The image is from the cache, else compiled by NVRTC, else
+ * assembled by the driver of PTX of NVRTC, or of the PTX that the library
+ * carries; what was made is cached. When the cache holds an image for exactly
+ * the device's architecture, NVRTC is not even opened. docs/DEPLOYMENT.md has
+ * the whole ladder. Of many processes and threads that start with a cold cache,
+ * one makes the image and the others wait for its entry (docs/CACHE.md). A
+ * compile that NVRTC refused is not tried again in this process.
  *
  * options   NULL, or options; not kept.
  * out       receives the handle; NULL on failure. The caller owns it and
  *           passes it to udm_destroy().
  *
  * The current CUDA context should outlive the handle; see udm_destroy(). No
- * primary context is retained. Any thread; concurrent calls are allowed. Not
- * during stream capture. No thread, no signal handler and no exit handler is
- * left behind. In a child made by fork(), the handles of the parent are refused:
- * CUDA does not work there.
+ * primary context is retained. Any thread; concurrent calls are allowed, for any
+ * number of devices and contexts. Allowed while a stream is being captured, by
+ * this thread or another: nothing of it becomes part of the capture. Slow work in
+ * the middle of a capture is better avoided all the same. No thread, no signal
+ * handler and no exit handler is left behind. In a child made by fork(), the
+ * handles of the parent are refused: CUDA does not work there.
  *
  * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, NO_DRIVER, NO_DEVICE,
  * NO_CURRENT_CONTEXT, DRIVER (a driver call failed for a reason that is not the
- * image's: out of device memory, a context that has failed), and NO_IMAGE,
+ * image's: out of device memory, a context that has failed), CAPTURE (a stream
+ * is being captured, and this driver, of before CUDA 10.1, loads nothing
+ * meanwhile; the capture is invalid then), and NO_IMAGE (also for a GPU below
+ * compute capability 7.0),
  * whose message gives the reason of every source that was tried (no NVRTC, an
  * architecture it does not know, the compile log, an image that the driver
  * refused, a cache folder that cannot be trusted).
@@ -260,9 +280,10 @@ UDM_API udm_status udm_create(const udm_options *options, udm_context **out);
  * Unloads the kernel and frees the handle. NULL is allowed. No launch of this
  * handle may be running on the host, pending on a stream, or recorded in a
  * graph that will be launched again. Any thread; the CUDA context of the
- * handle need not be current. Not during stream capture. Where the CUDA context
- * was destroyed first, the kernel went with it, and only the handle is freed; in
- * a child made by fork(), too. A launch with such a handle is an error.
+ * handle need not be current. Allowed during a stream capture that has no launch
+ * of this handle. Where the CUDA context was destroyed first, the kernel went
+ * with it, and only the handle is freed; in a child made by fork(), too. A launch
+ * with such a handle is an error.
  */
 UDM_API void udm_destroy(udm_context *ctx);
 
@@ -271,10 +292,15 @@ typedef enum udm_image_source {
   UDM_IMAGE_NONE = 0,
   UDM_IMAGE_CACHE = 1,           /* the writable cache */
   UDM_IMAGE_READ_ONLY_LAYER = 2, /* a layer of UDM_CACHE_PATH */
-  UDM_IMAGE_NVRTC = 3            /* compiled in this process */
+  UDM_IMAGE_NVRTC = 3,           /* compiled in this process */
+  UDM_IMAGE_NVRTC_PTX = 4,       /* PTX of NVRTC, assembled by the driver */
+  UDM_IMAGE_SHIPPED_PTX = 5      /* the PTX that the library carries, assembled by the driver */
 } udm_image_source;
 
-/* "none", "cache", "read-only layer", "nvrtc"; any value may be passed. */
+/*
+ * "none", "cache", "read-only layer", "nvrtc", "nvrtc ptx", "shipped ptx"; any
+ * value may be passed.
+ */
 UDM_API const char *udm_image_source_name(udm_image_source source);
 
 typedef struct udm_context_info {
@@ -548,16 +574,40 @@ typedef struct udm_nvrtc_info {
  */
 UDM_API udm_status udm_query_nvrtc(const udm_options *options, udm_nvrtc_info *info);
 
+/* One place of the search for NVRTC at which there is something. */
+typedef struct udm_nvrtc_candidate {
+  size_t struct_size;
+  const char *library;         /* what was opened: a path, or a name that the loader resolves */
+  const char *reason;          /* why it cannot be used; "" when it can */
+  const udm_nvrtc_info *nvrtc; /* what it is; NULL when it cannot be used */
+} udm_nvrtc_candidate;
+
+/* Receives one candidate, valid during the call. Returns 0 to go on, anything else to stop. */
+typedef int (*udm_nvrtc_callback)(void *user_data, const udm_nvrtc_candidate *candidate);
+
+/*
+ * Goes through the whole search for NVRTC, in its order: the first candidate
+ * that can be used is the one that udm_query_nvrtc() tells and a compile takes.
+ * A library that is met again under another name is reported once. Each is
+ * opened, and stays mapped until the process ends. Any thread.
+ * Errors: INVALID_ARGUMENT. That there is none at all is no error.
+ */
+UDM_API udm_status udm_nvrtc_enumerate(const udm_options *options, udm_nvrtc_callback callback,
+                                       void *user_data);
+
 typedef struct udm_image_plan {
   size_t struct_size;
   udm_image_source source;
   int32_t image_arch;
-  char detail[UDM_PATH_SIZE]; /* the cache entry, or the NVRTC library */
+  char detail[UDM_PATH_SIZE]; /* the cache entry, the NVRTC library, "the PTX that udm carries" */
+  char skipped[8192];         /* a line for each better source: "- name: why it does not serve";
+                                 "" when there is none */
 } udm_image_plan;
 
 /*
  * Says which source would serve a device of architecture arch (90, 103),
- * without compiling or loading anything. Any thread.
+ * without compiling or loading anything: whether the driver takes the image is
+ * not asked. Any thread.
  * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, and NO_IMAGE with the reason of every source.
  */
 UDM_API udm_status udm_plan_image(const udm_options *options, int32_t arch, udm_image_plan *plan);
@@ -578,8 +628,9 @@ typedef struct udm_prewarm_result {
 } udm_prewarm_result;
 
 /*
- * Makes sure that the writable cache holds a cubin for architecture arch.
- * udm_query_nvrtc() says which ones there are. Any thread; calls for different
+ * Makes sure that the writable cache holds a cubin for architecture arch, 70 or
+ * above. udm_query_nvrtc() says which ones there are; another NVRTC that
+ * udm_nvrtc_enumerate() tells can be named in the options. Any thread; calls for different
  * architectures may run at once. result may be NULL.
  * Errors: INVALID_ARGUMENT (also where compiling is forbidden), OUT_OF_MEMORY, NO_NVRTC,
  * UNSUPPORTED_ARCH, COMPILE, and CACHE when the entry could not be written.
@@ -593,6 +644,7 @@ typedef struct udm_cache_layer_info {
   int32_t usable;           /* 0: reason says why */
   char path[UDM_PATH_SIZE]; /* "" when no folder could be determined */
   char reason[256];         /* "" when usable */
+  uint64_t max_bytes;       /* the size limit of the writable one; 0: a read-only one */
 } udm_cache_layer_info;
 
 /*

@@ -181,13 +181,12 @@ static void repair(const struct lookup *lookup, const struct cache_layer *layer,
 /* A plan is no use of the entry. */
 static void note_hit(const struct lookup *lookup, const struct cache_layer *layer, int folder,
                      const char *name, const struct stat *status) {
-  if (!(lookup->flags & CACHE_LOOKUP_REPAIR)) return;
-  if (layer->writable) {
-    udm_count(hits_writable);
-    udm_cache_file_touch(folder, name, status);
-  } else {
+  if (!layer->writable) {
     udm_count(hits_read_only);
+    return;
   }
+  udm_count(hits_writable);
+  if (lookup->flags & CACHE_LOOKUP_REPAIR) udm_cache_file_touch(folder, name, status);
 }
 
 /* An entry that is whole; what the callback says of it decides. */
@@ -259,6 +258,6 @@ udm_status udm_cache_lookup(const struct settings *settings, const struct cache_
   for (int i = 0; udm_cache_layer_at(settings, i, &layer); ++i) {
     if (look_in_layer(&lookup, &layer)) return UDM_OK;
   }
-  if (flags & CACHE_LOOKUP_FIRST && flags & CACHE_LOOKUP_REPAIR) count_miss(lookup.miss);
+  if (flags & CACHE_LOOKUP_FIRST) count_miss(lookup.miss);
   return udm_fail(UDM_ERROR_NOT_FOUND, "no usable entry for %s: %s", key->label, lookup.reasons);
 }

@@ -15,9 +15,9 @@
 struct cache_listing_item {
   char *name;
   struct stat status;
-  bool is_entry;      /* else a temporary file */
-  bool gone;          /* removed since */
-  const char *reason; /* why it is to be removed; for whoever goes through the list */
+  bool is_entry; /* else a temporary file */
+  bool gone;     /* removed since */
+  bool in_use;   /* and so could not be */
 };
 
 struct cache_listing {

@@ -1,5 +1,5 @@
 /*
- * compile.c: compiles the shipped kernel and names its cache key.
+ * compile.c: compiles the shipped kernel and names its cache keys.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -13,7 +13,6 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include "cache.h"
 #include "cache_counters.h"
 #include "cubin.h"
 #include "failed_compiles.h"
@@ -24,26 +23,31 @@
 /* Made by cmake/embed.cmake from nvrtc_src/decode_metadata.cu. */
 extern const unsigned char udm_kernel_source[];
 extern const size_t udm_kernel_source_size;
+/* Of ptx/decode_metadata.ptx. */
+extern const unsigned char udm_kernel_ptx[];
+extern const size_t udm_kernel_ptx_size;
 
 /* Besides --gpu-architecture. They are part of the cache key. */
 #define COMPILE_OPTION "--std=c++17"
 
-void udm_kernel_key(int32_t arch, const struct nvrtc *nvrtc, struct kernel_key *kernel_key) {
-  const XXH128_hash_t source = XXH3_128bits(udm_kernel_source, udm_kernel_source_size);
+static void hash_text(const void *bytes, size_t size, char text[33]) {
+  const XXH128_hash_t hash = XXH3_128bits(bytes, size);
+  snprintf(text, 33, "%016llx%016llx", (unsigned long long)hash.high64,
+           (unsigned long long)hash.low64);
+}
+
+void udm_kernel_key(int32_t arch, const char *producer, struct kernel_key *kernel_key) {
+  char source[33];
+  hash_text(udm_kernel_source, udm_kernel_source_size, source);
   snprintf(kernel_key->label, sizeof kernel_key->label, "sm_%d", (int)arch);
   snprintf(kernel_key->material, sizeof kernel_key->material,
-           "udm cubin, format %u\nsource decode_metadata.cu, xxh3-128 %016llx%016llx\n"
+           "udm cubin, format %u\nsource decode_metadata.cu, xxh3-128 %s\n"
            "options %s\ntarget %s\n",
-           UDM_CACHE_FORMAT, (unsigned long long)source.high64, (unsigned long long)source.low64,
-           COMPILE_OPTION, kernel_key->label);
-  kernel_key->producer[0] = '\0';
-  if (nvrtc) {
-    snprintf(kernel_key->producer, sizeof kernel_key->producer, "NVRTC %d.%d, build %s\n",
-             nvrtc->version_major, nvrtc->version_minor, *nvrtc->build ? nvrtc->build : "unknown");
-  }
+           UDM_CACHE_FORMAT, source, COMPILE_OPTION, kernel_key->label);
+  snprintf(kernel_key->producer, sizeof kernel_key->producer, "%s", producer ? producer : "");
   kernel_key->key.label = kernel_key->label;
   kernel_key->key.material = kernel_key->material;
-  kernel_key->key.producer = nvrtc ? kernel_key->producer : NULL;
+  kernel_key->key.producer = producer ? kernel_key->producer : NULL;
 }
 
 int32_t udm_kernel_key_target(const char *material) {
@@ -56,54 +60,88 @@ int32_t udm_kernel_key_target(const char *material) {
   return *digits >= '1' && *digits <= '9' && *end == '\n' && arch <= 9999 ? (int32_t)arch : 0;
 }
 
+void udm_producer_nvrtc(const struct nvrtc *nvrtc, char producer[UDM_PRODUCER_SIZE]) {
+  snprintf(producer, UDM_PRODUCER_SIZE, "NVRTC %d.%d, build %s\n", nvrtc->version_major,
+           nvrtc->version_minor, *nvrtc->build ? nvrtc->build : "unknown");
+}
+
+void udm_producer_nvrtc_ptx(const struct nvrtc *nvrtc, int32_t virtual_arch, int driver_version,
+                            char producer[UDM_PRODUCER_SIZE]) {
+  udm_producer_nvrtc(nvrtc, producer);
+  udm_append(producer, UDM_PRODUCER_SIZE, "PTX for compute_%d, driver %d\n", (int)virtual_arch,
+             driver_version);
+}
+
+void udm_producer_shipped_ptx(int driver_version, char producer[UDM_PRODUCER_SIZE]) {
+  char ptx[33];
+  hash_text(udm_kernel_ptx, udm_kernel_ptx_size, ptx);
+  snprintf(producer, UDM_PRODUCER_SIZE, "shipped decode_metadata.ptx, xxh3-128 %s\ndriver %d\n",
+           ptx, driver_version);
+}
+
+const char *udm_shipped_ptx(void) { return (const char *)udm_kernel_ptx; }
+
 static double milliseconds_now(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
 }
 
-udm_status udm_kernel_publish(const struct settings *settings, const struct nvrtc *nvrtc,
-                              int32_t arch, const void *cubin, size_t size,
-                              char path[UDM_PATH_SIZE]) {
-  struct kernel_key kernel_key;
-  udm_kernel_key(arch, nvrtc, &kernel_key);
-  return udm_cache_publish(settings, &kernel_key.key, cubin, size, path);
+/* `key` is the one under which a refusal is remembered. */
+static udm_status compile_for(const struct nvrtc *nvrtc, const struct cache_key *key,
+                              const char *target, bool to_ptx, unsigned char **bytes,
+                              size_t *size) {
+  char architecture[48];
+  const char *const options[] = {architecture, COMPILE_OPTION};
+  struct nvrtc_job job = {(const char *)udm_kernel_source,
+                          "decode_metadata.cu",
+                          sizeof options / sizeof options[0],
+                          options,
+                          to_ptx,
+                          false};
+  if (udm_failed_compiles_has(key)) return UDM_ERROR_COMPILE;
+  snprintf(architecture, sizeof architecture, "--gpu-architecture=%s", target);
+  const udm_status status = udm_nvrtc_compile(nvrtc, &job, bytes, size);
+  if (status != UDM_OK) udm_count(compile_failures);
+  /* out of memory, missing builtins: these may work the next time */
+  if (job.refused) udm_failed_compiles_add(key);
+  return status;
 }
 
-static udm_status compile(const struct nvrtc *nvrtc, int32_t arch, unsigned char **cubin,
-                          size_t *size, bool *refused) {
-  char target[40];
-  const char *const options[] = {target, COMPILE_OPTION};
-  snprintf(target, sizeof target, "--gpu-architecture=sm_%d", (int)arch);
-  const udm_status status =
-      udm_nvrtc_compile(nvrtc, (const char *)udm_kernel_source, "decode_metadata.cu",
-                        sizeof options / sizeof options[0], options, cubin, size, refused);
+udm_status udm_kernel_compile_ptx(const struct settings *settings, const struct nvrtc *nvrtc,
+                                  int32_t virtual_arch, unsigned char **ptx, size_t *size) {
+  struct kernel_key key;
+  char producer[UDM_PRODUCER_SIZE];
+  char target[24];
+  udm_producer_nvrtc_ptx(nvrtc, virtual_arch, 0, producer);
+  udm_kernel_key(virtual_arch, producer, &key);
+  snprintf(target, sizeof target, "compute_%d", (int)virtual_arch);
+  const udm_status status = compile_for(nvrtc, &key.key, target, true, ptx, size);
   if (status != UDM_OK) return status;
-  const int32_t made_for = udm_cubin_arch(*cubin, *size);
-  if (made_for == arch) return UDM_OK;
-  udm_free(*cubin);
-  *cubin = NULL;
-  return udm_fail(UDM_ERROR_COMPILE, "NVRTC %d.%d was asked for sm_%d and made sm_%d (%s)",
-                  nvrtc->version_major, nvrtc->version_minor, (int)arch, (int)made_for,
-                  nvrtc->path);
+  udm_log(settings, UDM_LOG_INFO, "compiled to PTX for %s with NVRTC %d.%d", target,
+          nvrtc->version_major, nvrtc->version_minor);
+  return UDM_OK;
 }
 
 udm_status udm_kernel_compile(const struct settings *settings, const struct nvrtc *nvrtc,
                               int32_t arch, unsigned char **cubin, size_t *size,
                               double *milliseconds) {
-  struct kernel_key kernel_key;
-  udm_kernel_key(arch, nvrtc, &kernel_key);
-  if (udm_failed_compiles_has(&kernel_key.key)) return UDM_ERROR_COMPILE;
+  struct kernel_key key;
+  char producer[UDM_PRODUCER_SIZE];
+  udm_producer_nvrtc(nvrtc, producer);
+  udm_kernel_key(arch, producer, &key);
   const double start = milliseconds_now();
-  bool refused = false;
-  const udm_status status = compile(nvrtc, arch, cubin, size, &refused);
-  if (status != UDM_OK) {
-    udm_count(compile_failures);
-    /* out of memory, missing builtins: these may work the next time */
-    if (refused) udm_failed_compiles_add(&kernel_key.key);
-    return status;
-  }
+  const udm_status status = compile_for(nvrtc, &key.key, key.label, false, cubin, size);
+  if (status != UDM_OK) return status;
   *milliseconds = milliseconds_now() - start;
+  const int32_t made_for = udm_cubin_arch(*cubin, *size);
+  if (made_for != arch) {
+    udm_free(*cubin);
+    *cubin = NULL;
+    return udm_fail(UDM_ERROR_COMPILE, "NVRTC %d.%d was asked for sm_%d and made sm_%d (%s)",
+                    nvrtc->version_major, nvrtc->version_minor, (int)arch, (int)made_for,
+                    nvrtc->path);
+  }
   udm_count(compiles);
   udm_log(settings, UDM_LOG_INFO, "compiled for sm_%d in %.0f ms with NVRTC %d.%d", (int)arch,
           *milliseconds, nvrtc->version_major, nvrtc->version_minor);

@@ -8,11 +8,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "assemble.h"
 #include "fork_guard.h"
 #include "host_memory.h"
 #include "image.h"
 #include "status.h"
 #include "struct_size.h"
+
+/*
+ * cuCtxGetId (CUDA 12) tells a destroyed context from a later one at its address;
+ * cuCtxGetApiVersion whether there is one at all.
+ */
+static CUresult ask_id(const struct driver *driver, CUcontext context, unsigned long long *id) {
+  unsigned int version = 0;
+  *id = 0;
+  if (driver->cuCtxGetId) return driver->cuCtxGetId(context, id);
+  return driver->cuCtxGetApiVersion ? driver->cuCtxGetApiVersion(context, &version) : CUDA_SUCCESS;
+}
 
 static udm_status find_device(udm_context *ctx) {
   const struct driver *driver = &ctx->driver;
@@ -43,57 +55,75 @@ static udm_status find_device(udm_context *ctx) {
     return udm_fail_driver(driver, UDM_ERROR_DRIVER, "cuDeviceGetAttribute",
                            "number of multiprocessors", result);
   }
+  result = ask_id(driver, ctx->cuda_context, &ctx->cuda_context_id);
+  if (result != CUDA_SUCCESS) {
+    return udm_fail_driver(driver, UDM_ERROR_DRIVER, "cuCtxGetId", NULL, result);
+  }
   ctx->info.device = device;
   ctx->info.multiprocessor_count = multiprocessors;
   return udm_driver_device_arch(driver, device, &ctx->info.device_arch);
 }
 
-/* The errors that speak of the image; any other one would befall the next image too. */
-static udm_status status_of_loading(CUresult result) {
-  switch (result) {
-    case CUDA_SUCCESS:
-      return UDM_OK;
-    case CUDA_ERROR_INVALID_IMAGE:
-    case CUDA_ERROR_NO_BINARY_FOR_GPU:
-    case CUDA_ERROR_INVALID_PTX:
-    case CUDA_ERROR_UNSUPPORTED_PTX_VERSION:
-    case CUDA_ERROR_INVALID_SOURCE:
-    case CUDA_ERROR_NOT_FOUND:
-      return UDM_ERROR_NO_IMAGE;
-    default:
-      return UDM_ERROR_DRIVER;
-  }
-}
-
-static udm_status find_function(udm_context *ctx, const char *name, CUfunction *function) {
-  const CUresult result = ctx->driver.cuModuleGetFunction(function, ctx->module, name);
-  if (result == CUDA_SUCCESS) return UDM_OK;
-  return udm_fail_driver(&ctx->driver, status_of_loading(result), "cuModuleGetFunction", name,
-                         result);
-}
-
-static void unload(udm_context *ctx) {
-  if (ctx->module) ctx->driver.cuModuleUnload(ctx->module);
-  ctx->module = NULL;
-}
-
 static udm_status load_image(void *user_data, const struct image *image) {
   udm_context *ctx = user_data;
-  const CUresult result = ctx->driver.cuModuleLoadDataEx(&ctx->module, image->bytes, 0, NULL, NULL);
-  if (result != CUDA_SUCCESS) {
-    ctx->module = NULL;
-    return udm_fail_driver(&ctx->driver, status_of_loading(result), "cuModuleLoadDataEx",
-                           image->origin, result);
+  const struct driver *driver = &ctx->driver;
+  udm_status status = udm_code_load(driver, image, &ctx->code);
+  if (status != UDM_OK) return status;
+  status = udm_code_function(driver, &ctx->code, "udm_decode_metadata_direct", &ctx->direct);
+  if (status == UDM_OK) {
+    status = udm_code_function(driver, &ctx->code, "udm_decode_metadata_table", &ctx->table);
   }
-  udm_status status = find_function(ctx, "udm_decode_metadata_direct", &ctx->direct);
-  if (status == UDM_OK) status = find_function(ctx, "udm_decode_metadata_table", &ctx->table);
-  if (status != UDM_OK) unload(ctx);
+  if (status != UDM_OK) udm_code_unload(driver, &ctx->code);
+  return status;
+}
+
+static udm_status assemble_ptx(void *user_data, const char *ptx, const char *origin,
+                               unsigned char **cubin, size_t *size) {
+  const udm_context *ctx = user_data;
+  return udm_assemble(&ctx->driver, ptx, origin, cubin, size);
+}
+
+static udm_status climb(const struct settings *settings, udm_context *ctx) {
+  struct image image;
+  struct image_driver driver = {load_image, NULL, 0, ctx};
+  const CUresult result = ctx->driver.cuDriverGetVersion(&driver.version);
+  if (result != CUDA_SUCCESS) {
+    return udm_fail_driver(&ctx->driver, UDM_ERROR_DRIVER, "cuDriverGetVersion", NULL, result);
+  }
+  if (udm_can_assemble(&ctx->driver)) driver.assemble = assemble_ptx;
+  const udm_status status = udm_image_serve(settings, ctx->info.device_arch, &driver, &image, NULL);
+  if (status != UDM_OK) return status;
+  ctx->info.struct_size = sizeof ctx->info;
+  ctx->info.image_arch = image.arch;
+  ctx->info.image_source = image.source;
+  ctx->info.image_bytes = image.size;
+  return UDM_OK;
+}
+
+/*
+ * Code is loaded and unloaded with this thread's capture mode relaxed: another
+ * stream's capture, of this thread or another, neither forbids it nor is
+ * invalidated by it. A driver before CUDA 10.1 has no such mode.
+ */
+static CUresult exchange_capture_mode(const struct driver *driver, CUstreamCaptureMode *mode) {
+  if (!driver->cuThreadExchangeStreamCaptureMode) return CUDA_SUCCESS;
+  return driver->cuThreadExchangeStreamCaptureMode(mode);
+}
+
+static udm_status climb_during_capture(const struct settings *settings, udm_context *ctx) {
+  CUstreamCaptureMode mode = CU_STREAM_CAPTURE_MODE_RELAXED;
+  const CUresult result = exchange_capture_mode(&ctx->driver, &mode);
+  if (result != CUDA_SUCCESS) {
+    return udm_fail_driver(&ctx->driver, UDM_ERROR_DRIVER, "cuThreadExchangeStreamCaptureMode",
+                           NULL, result);
+  }
+  const udm_status status = climb(settings, ctx);
+  exchange_capture_mode(&ctx->driver, &mode);
   return status;
 }
 
 udm_status udm_create(const udm_options *options, udm_context **out) {
   struct settings settings;
-  struct image image;
   udm_context *ctx = NULL;
   if (!out) return udm_fail(UDM_ERROR_INVALID_ARGUMENT, "out is null");
   *out = NULL;
@@ -106,30 +136,38 @@ udm_status udm_create(const udm_options *options, udm_context **out) {
   status = udm_fork_guard_install();
   if (status == UDM_OK) status = udm_driver_open(&settings, &ctx->driver);
   if (status == UDM_OK) status = find_device(ctx);
-  if (status == UDM_OK) {
-    status = udm_image_serve(&settings, ctx->info.device_arch, load_image, ctx, &image);
-  }
+  if (status == UDM_OK) status = climb_during_capture(&settings, ctx);
   if (status != UDM_OK) {
     udm_driver_close(&ctx->driver);
     udm_free(ctx);
     return status;
   }
-  ctx->info.struct_size = sizeof ctx->info;
-  ctx->info.image_arch = image.arch;
-  ctx->info.image_source = image.source;
-  ctx->info.image_bytes = image.size;
   *out = ctx;
   return UDM_OK;
 }
 
+/* A real driver lets a destroyed context be made current, and crashes later: so it is asked first.
+ */
+static bool is_alive(const udm_context *ctx) {
+  unsigned long long id = 0;
+  return !udm_is_of_parent(ctx) && ask_id(&ctx->driver, ctx->cuda_context, &id) == CUDA_SUCCESS &&
+         id == ctx->cuda_context_id;
+}
+
+/* A library needs no current context to be unloaded; a module does. */
 void udm_destroy(udm_context *ctx) {
   CUcontext previous = NULL;
+  CUstreamCaptureMode mode = CU_STREAM_CAPTURE_MODE_RELAXED;
   if (!ctx) return;
-  if (!udm_is_of_parent(ctx) &&
-      ctx->driver.cuCtxPushCurrent_v2(ctx->cuda_context) == CUDA_SUCCESS) {
-    unload(ctx);
-    ctx->driver.cuCtxPopCurrent_v2(&previous);
+  const struct driver *driver = &ctx->driver;
+  const bool pushed =
+      is_alive(ctx) && driver->cuCtxPushCurrent_v2(ctx->cuda_context) == CUDA_SUCCESS;
+  if (pushed || (ctx->code.library && !udm_is_of_parent(ctx))) {
+    const bool relaxed = exchange_capture_mode(driver, &mode) == CUDA_SUCCESS;
+    udm_code_unload(driver, &ctx->code);
+    if (relaxed) exchange_capture_mode(driver, &mode);
   }
+  if (pushed) driver->cuCtxPopCurrent_v2(&previous);
   udm_driver_close(&ctx->driver);
   udm_free(ctx);
 }

@@ -6,12 +6,13 @@
 #ifndef UDM_RUNTIME_CONTEXT_H
 #define UDM_RUNTIME_CONTEXT_H
 
-#include "driver.h"
+#include "loader.h"
 
 struct udm_context {
   struct driver driver;
-  CUcontext cuda_context; /* the caller's */
-  CUmodule module;
+  CUcontext cuda_context;             /* the caller's */
+  unsigned long long cuda_context_id; /* 0 where the driver gives none */
+  struct loaded_code code;
   CUfunction direct;
   CUfunction table;
   unsigned process_number; /* of the process that made it: fork_guard.h */

@@ -7,6 +7,7 @@
 
 #include <dlfcn.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "status.h"
@@ -20,27 +21,67 @@ const char *udm_driver_library_name(const struct settings *settings) {
 enum requirement { OPTIONAL, REQUIRED };
 
 struct symbol {
-  enum requirement requirement;
   const char *name;
   size_t offset; /* of its pointer in struct driver */
+  enum requirement requirement;
+  int version;
 };
 
 static const struct symbol symbols[] = {
-#define UDM_DRIVER_SYMBOL(requirement, name, parameters) \
-  {requirement, #name, offsetof(struct driver, name)},
+#define UDM_DRIVER_SYMBOL(requirement, name, version, parameters) \
+  {#name, offsetof(struct driver, name), requirement, version},
 #include "driver_symbols.h"
 };
 
+/* "cuMemAlloc_v2": cuGetProcAddress knows it as cuMemAlloc, and wants the version for the rest. */
+static void base_name(const char *exported, char base[64]) {
+  const char *suffix = strstr(exported, "_v");
+  snprintf(base, 64, "%.*s", suffix ? (int)(suffix - exported) : 63, exported);
+}
+
+/* The host knows the exported names alone. */
+static void *find_exported(const struct driver *driver, const char *name) {
+  return udm_symbol(driver->library, &driver->host, UDM_LIBRARY_DRIVER, name);
+}
+
+/* What the driver's own look-up does not have is not looked for elsewhere. */
+static void *find_symbol(const struct driver *driver, const struct symbol *symbol) {
+  char base[64];
+  void *address = NULL;
+  CUresult result = CUDA_SUCCESS;
+  CUdriverProcAddressQueryResult found = 0;
+  if (!driver->library) return find_exported(driver, symbol->name);
+  base_name(symbol->name, base);
+  if (driver->cuGetProcAddress_v2) {
+    result = driver->cuGetProcAddress_v2(base, &address, symbol->version,
+                                         CU_GET_PROC_ADDRESS_DEFAULT, &found);
+  } else if (driver->cuGetProcAddress) {
+    result = driver->cuGetProcAddress(base, &address, symbol->version, CU_GET_PROC_ADDRESS_DEFAULT);
+  } else {
+    address = find_exported(driver, symbol->name);
+  }
+  return result == CUDA_SUCCESS ? address : NULL;
+}
+
+/* POSIX lets a function's address travel as void *; ISO C has no cast for it. */
+static void set_symbol(struct driver *driver, size_t offset, void *address) {
+  memcpy((char *)driver + offset, &address, sizeof address);
+}
+
 static udm_status resolve_symbols(const struct settings *settings, struct driver *driver) {
-  for (size_t i = 0; i < sizeof symbols / sizeof symbols[0]; ++i) {
-    void *address = udm_symbol(driver->library, &driver->host, UDM_LIBRARY_DRIVER, symbols[i].name);
+  void *const newest = find_exported(driver, "cuGetProcAddress_v2");
+  void *const first = find_exported(driver, "cuGetProcAddress");
+  set_symbol(driver, offsetof(struct driver, cuGetProcAddress_v2), newest);
+  set_symbol(driver, offsetof(struct driver, cuGetProcAddress), first);
+  enum { LOOKUPS = 2 }; /* the two above */
+  for (size_t i = LOOKUPS; i < sizeof symbols / sizeof symbols[0]; ++i) {
+    void *address = find_symbol(driver, &symbols[i]);
     if (!address && symbols[i].requirement == REQUIRED) {
       return udm_fail(UDM_ERROR_NO_DRIVER,
                       "%s has no %s: the driver is too old for udm, or it is not a CUDA driver",
                       udm_driver_library_name(settings), symbols[i].name);
     }
-    /* POSIX lets a function's address travel as void *; ISO C has no cast for it */
-    memcpy((char *)driver + symbols[i].offset, &address, sizeof address);
+    set_symbol(driver, symbols[i].offset, address);
   }
   return UDM_OK;
 }
@@ -88,7 +129,18 @@ static const char *cure_of(CUresult result) {
       return "an earlier kernel of this context failed, not necessarily udm's: compute-sanitizer "
              "finds it; the context must be made anew";
     case CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED:
-      return "a stream of this context is being captured: call udm_create before the capture";
+    case CUDA_ERROR_STREAM_CAPTURE_INVALIDATED:
+    case CUDA_ERROR_STREAM_CAPTURE_IMPLICIT:
+    case CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD:
+      return "a stream is being captured, and this driver does not load code meanwhile: call "
+             "udm_create before the capture";
+    case CUDA_ERROR_UNSUPPORTED_PTX_VERSION:
+      return "the PTX is of a newer CUDA than this driver: update the driver";
+    case CUDA_ERROR_JIT_COMPILER_NOT_FOUND:
+      return "the driver's libnvidia-ptxjitcompiler.so.1 is missing: give the container the "
+             "driver's compute libraries (NVIDIA_DRIVER_CAPABILITIES=compute,utility)";
+    case CUDA_ERROR_JIT_COMPILATION_DISABLED:
+      return "unset CUDA_DISABLE_PTX_JIT";
     default:
       return NULL;
   }

@@ -12,14 +12,15 @@
 struct driver {
   void *library;            /* NULL: its functions are the host's */
   struct host_symbols host; /* asked in that case */
-#define UDM_DRIVER_SYMBOL(requirement, name, parameters) CUresult(*name) parameters;
+#define UDM_DRIVER_SYMBOL(requirement, name, version, parameters) CUresult(*name) parameters;
 #include "driver_symbols.h"
 };
 
 /*
  * Opens the library that the settings name and resolves every symbol of the
- * list. The library stays mapped until the process ends, whatever is closed:
- * a driver with live threads cannot be unmapped. Does not call cuInit.
+ * list, by cuGetProcAddress where the driver has it, else by dlsym. The library stays mapped until
+ * the process ends, whatever is closed: a driver with live threads cannot be unmapped. Does not
+ * call cuInit.
  */
 udm_status udm_driver_open(const struct settings *settings, struct driver *driver);
 void udm_driver_close(struct driver *driver);

@@ -9,12 +9,16 @@
 
 #include "options.h"
 
+/* The lowest compute capability for which the kernel is written, and of the shipped PTX. */
+enum { UDM_LOWEST_ARCH = 70 };
+
 struct image {
-  const unsigned char *bytes; /* NULL in a plan, where it has yet to be compiled */
+  const unsigned char *bytes; /* NULL in a plan, where it has yet to be made */
   size_t size;
   int32_t arch;
+  bool is_ptx; /* of a driver that assembles only as it loads: 0-terminated text */
   udm_image_source source;
-  char origin[UDM_PATH_SIZE]; /* the cache entry, or the NVRTC library */
+  char origin[UDM_PATH_SIZE]; /* the cache entry, the NVRTC library, "shipped PTX" */
 };
 
 /*
@@ -24,13 +28,30 @@ struct image {
  */
 typedef udm_status (*image_load_callback)(void *user_data, const struct image *image);
 
+/* Makes a cubin of PTX, which the caller frees. The statuses are those of loading. */
+typedef udm_status (*image_assemble_callback)(void *user_data, const char *ptx, const char *origin,
+                                              unsigned char **cubin, size_t *size);
+
+/* What the ladder needs of a driver. */
+struct image_driver {
+  image_load_callback load;
+  image_assemble_callback assemble; /* NULL: it assembles only as it loads */
+  int version;                      /* cuDriverGetVersion: a producer of cubins */
+  void *user_data;
+};
+
+/* Why each rung that was tried did not serve, a line each: "\n- cache: ...". */
+typedef char image_reasons[UDM_MESSAGE_SIZE];
+
 /*
- * Offers the images for device_arch to `load`, best first, until it takes one,
- * which *taken then describes (without its bytes). With a NULL `load`, nothing
- * is compiled: *taken describes the first image that would be offered.
- * NO_IMAGE carries the reason of every rung.
+ * Offers the images for device_arch to the driver, best first, until it takes
+ * one, which *taken then describes (without its bytes). Without a driver,
+ * nothing is made: *taken describes the first image that would be offered.
+ * NO_IMAGE carries the reason of every rung; so does *reasons, which may be
+ * NULL, whatever becomes of the climb.
  */
 udm_status udm_image_serve(const struct settings *settings, int32_t device_arch,
-                           image_load_callback load, void *user_data, struct image *taken);
+                           const struct image_driver *driver, struct image *taken,
+                           image_reasons *reasons);
 
 #endif

@@ -1,6 +1,6 @@
 /*
  * inspect.c: the public functions that look at the machine: driver, devices,
- * NVRTC, and which image would serve.
+ * and which image would serve.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -11,7 +11,6 @@
 
 #include "driver.h"
 #include "image.h"
-#include "nvrtc.h"
 #include "status.h"
 #include "struct_size.h"
 
@@ -159,32 +158,10 @@ udm_status udm_driver_symbol(const udm_options *options, const char *name, void 
   return status;
 }
 
-static udm_status query_nvrtc(const udm_options *options, udm_nvrtc_info *info) {
-  struct settings settings;
-  struct nvrtc nvrtc;
-  udm_status status = udm_settings_resolve(options, &settings);
-  if (status == UDM_OK) status = udm_nvrtc_open(&settings, &nvrtc);
-  if (status != UDM_OK) return status;
-  info->version_major = nvrtc.version_major;
-  info->version_minor = nvrtc.version_minor;
-  info->arch_count = nvrtc.arch_count;
-  memcpy(info->archs, nvrtc.archs, sizeof info->archs);
-  memcpy(info->path, nvrtc.path, sizeof info->path);
-  udm_nvrtc_close(&nvrtc);
-  return UDM_OK;
-}
-
-udm_status udm_query_nvrtc(const udm_options *options, udm_nvrtc_info *info) {
-  udm_nvrtc_info full = {.struct_size = sizeof full};
-  udm_status status = udm_check_struct("info", info, UDM_SIZE_UP_TO(udm_nvrtc_info, path));
-  if (status == UDM_OK) status = query_nvrtc(options, &full);
-  if (status == UDM_OK) udm_fill_struct(info, &full, sizeof full);
-  return status;
-}
-
 static udm_status plan_image(const udm_options *options, int32_t arch, udm_image_plan *plan) {
   struct settings settings;
   struct image image;
+  image_reasons reasons;
   udm_status status = UDM_OK;
   if (status == UDM_OK && arch < 10) {
     status = udm_fail(UDM_ERROR_INVALID_ARGUMENT,
@@ -192,11 +169,12 @@ static udm_status plan_image(const udm_options *options, int32_t arch, udm_image
                       (int)arch);
   }
   if (status == UDM_OK) status = udm_settings_resolve(options, &settings);
-  if (status == UDM_OK) status = udm_image_serve(&settings, arch, NULL, NULL, &image);
+  if (status == UDM_OK) status = udm_image_serve(&settings, arch, NULL, &image, &reasons);
   if (status != UDM_OK) return status;
   plan->source = image.source;
   plan->image_arch = image.arch;
   memcpy(plan->detail, image.origin, sizeof plan->detail);
+  snprintf(plan->skipped, sizeof plan->skipped, "%s", reasons + (reasons[0] == '\n'));
   return UDM_OK;
 }
 

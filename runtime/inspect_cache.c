@@ -45,6 +45,7 @@ static udm_status query_cache_layer(const udm_options *options, int32_t layer,
   }
   memcpy(info->path, described.path, sizeof info->path);
   info->writable = described.writable;
+  info->max_bytes = described.writable ? settings.cache_max_bytes : 0;
   const int folder = udm_cache_folder_open(&described, false, info->reason, &missing);
   info->usable = folder >= 0;
   if (folder >= 0) {

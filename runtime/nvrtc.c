@@ -43,9 +43,10 @@ static udm_status resolve_symbols(struct nvrtc *nvrtc) {
   return UDM_OK;
 }
 
-static udm_status fail_nvrtc(const struct nvrtc *nvrtc, udm_status status, const char *call,
-                             nvrtcResult result) {
-  return udm_fail(status, "%s: %s", call, nvrtc->nvrtcGetErrorString(result));
+udm_status udm_fail_nvrtc(const struct nvrtc *nvrtc, udm_status status, const char *call,
+                          nvrtcResult result) {
+  return udm_fail(status, "%s: %s (%u)", call, nvrtc->nvrtcGetErrorString(result),
+                  (unsigned)result);
 }
 
 static int ascending(const void *a, const void *b) {
@@ -60,13 +61,13 @@ static udm_status ask_archs(struct nvrtc *nvrtc) {
   udm_status status = UDM_OK;
   nvrtcResult result = nvrtc->nvrtcGetNumSupportedArchs(&count);
   if (result != NVRTC_SUCCESS || count <= 0) {
-    return fail_nvrtc(nvrtc, UDM_ERROR_NO_NVRTC, "nvrtcGetNumSupportedArchs", result);
+    return udm_fail_nvrtc(nvrtc, UDM_ERROR_NO_NVRTC, "nvrtcGetNumSupportedArchs", result);
   }
   archs = udm_calloc((size_t)count, sizeof *archs);
   if (!archs) return udm_fail_memory("the architectures of NVRTC", (size_t)count * sizeof *archs);
   result = nvrtc->nvrtcGetSupportedArchs(archs);
   if (result != NVRTC_SUCCESS) {
-    status = fail_nvrtc(nvrtc, UDM_ERROR_NO_NVRTC, "nvrtcGetSupportedArchs", result);
+    status = udm_fail_nvrtc(nvrtc, UDM_ERROR_NO_NVRTC, "nvrtcGetSupportedArchs", result);
   } else {
     qsort(archs, (size_t)count, sizeof *archs, ascending);
     /* of more than the table holds, the oldest are left out */
@@ -110,7 +111,7 @@ static int find_build_id(struct dl_phdr_info *info, size_t size, void *user_data
 static udm_status identify(struct nvrtc *nvrtc) {
   const nvrtcResult result = nvrtc->nvrtcVersion(&nvrtc->version_major, &nvrtc->version_minor);
   if (result != NVRTC_SUCCESS) {
-    return fail_nvrtc(nvrtc, UDM_ERROR_NO_NVRTC, "nvrtcVersion", result);
+    return udm_fail_nvrtc(nvrtc, UDM_ERROR_NO_NVRTC, "nvrtcVersion", result);
   }
   struct link_map *map = NULL;
   if (!nvrtc->library) {
@@ -122,38 +123,45 @@ static udm_status identify(struct nvrtc *nvrtc) {
   return ask_archs(nvrtc);
 }
 
+/* As glibc words it; a library that is there and broken has another reason. */
+static bool is_not_there(const char *library, const char *reason) {
+  const size_t length = strlen(library);
+  return strncmp(reason, library, length) == 0 &&
+         strcmp(reason + length, ": cannot open shared object file: No such file or directory") ==
+             0;
+}
+
+udm_status udm_nvrtc_open_candidate(const char *library, bool already_loaded, struct nvrtc *nvrtc) {
+  memset(nvrtc, 0, sizeof *nvrtc);
+  const int flags = RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE | (already_loaded ? RTLD_NOLOAD : 0);
+  nvrtc->library = dlopen(library, flags);
+  if (!nvrtc->library) {
+    const char *reason = dlerror(); /* also clears it */
+    const bool missing = already_loaded || (reason && is_not_there(library, reason));
+    return udm_fail(missing ? UDM_ERROR_NOT_FOUND : UDM_ERROR_NO_NVRTC, "%s",
+                    reason ? reason : "dlopen failed");
+  }
+  udm_status status = resolve_symbols(nvrtc);
+  if (status == UDM_OK) status = identify(nvrtc);
+  if (status != UDM_OK) udm_nvrtc_close(nvrtc);
+  return status;
+}
+
 struct opening {
   const struct settings *settings;
   struct nvrtc *nvrtc;
   char tried[UDM_MESSAGE_SIZE / 2]; /* every candidate that was there, and why it would not do */
 };
 
-static void remember_refusal(struct opening *opening, const char *library, const char *reason) {
-  udm_append(opening->tried, sizeof opening->tried, "\n  %s: %s", library, reason);
-  udm_log(opening->settings, UDM_LOG_DEBUG, "NVRTC candidate %s: %s", library, reason);
-}
-
 /* A name that is simply not there is no news, unless it was asked for. */
-static bool is_worth_telling(const struct opening *opening, const char *library) {
-  return opening->settings->nvrtc_library || library[0] == '/';
-}
-
 static bool try_candidate(void *user_data, const char *library, bool already_loaded) {
   struct opening *opening = user_data;
-  struct nvrtc *nvrtc = opening->nvrtc;
-  memset(nvrtc, 0, sizeof *nvrtc);
-  const int flags = RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE | (already_loaded ? RTLD_NOLOAD : 0);
-  nvrtc->library = dlopen(library, flags);
-  if (!nvrtc->library) {
-    const char *reason = dlerror(); /* also clears it */
-    if (!already_loaded && is_worth_telling(opening, library)) {
-      remember_refusal(opening, library, reason ? reason : "dlopen failed");
-    }
-    return false;
+  const udm_status status = udm_nvrtc_open_candidate(library, already_loaded, opening->nvrtc);
+  if (status == UDM_OK) return true;
+  if (status != UDM_ERROR_NOT_FOUND || opening->settings->nvrtc_library) {
+    udm_append(opening->tried, sizeof opening->tried, "\n  %s: %s", library, udm_last_error());
+    udm_log(opening->settings, UDM_LOG_DEBUG, "NVRTC candidate %s: %s", library, udm_last_error());
   }
-  if (resolve_symbols(nvrtc) == UDM_OK && identify(nvrtc) == UDM_OK) return true;
-  remember_refusal(opening, library, udm_last_error());
-  udm_nvrtc_close(nvrtc);
   return false;
 }
 
@@ -186,83 +194,10 @@ void udm_nvrtc_close(struct nvrtc *nvrtc) {
   memset(nvrtc, 0, sizeof *nvrtc);
 }
 
-int udm_nvrtc_target_arch(const struct nvrtc *nvrtc, int device_arch) {
-  int target = 0;
+int udm_nvrtc_arch_below(const struct nvrtc *nvrtc, int32_t lowest, int32_t highest) {
+  int found = 0;
   for (int i = 0; i < nvrtc->arch_count; ++i) {
-    const int arch = nvrtc->archs[i];
-    if (arch / 10 == device_arch / 10 && arch <= device_arch && arch > target) target = arch;
+    if (nvrtc->archs[i] >= lowest && nvrtc->archs[i] <= highest) found = nvrtc->archs[i];
   }
-  return target;
-}
-
-static udm_status fail_compile(const struct nvrtc *nvrtc, nvrtcProgram program,
-                               nvrtcResult result) {
-  size_t size = 0;
-  char *log = NULL;
-  if (nvrtc->nvrtcGetProgramLogSize(program, &size) == NVRTC_SUCCESS && size > 1) {
-    log = udm_calloc(size + 1, 1);
-    if (log && nvrtc->nvrtcGetProgramLog(program, log) != NVRTC_SUCCESS) log[0] = '\0';
-  }
-  const udm_status status =
-      udm_fail(UDM_ERROR_COMPILE, "nvrtcCompileProgram: %s (%s, NVRTC %d.%d)\n%s",
-               nvrtc->nvrtcGetErrorString(result), nvrtc->path, nvrtc->version_major,
-               nvrtc->version_minor, log ? log : "");
-  udm_free(log);
-  return status;
-}
-
-/*
- * A compile opens libnvrtc-builtins by its bare name, which the loader does not
- * find beside an NVRTC outside its own folders (a wheel's, say): so it is opened
- * from there first. Where it is not, the compile's log tells.
- */
-static void open_builtins(const struct nvrtc *nvrtc) {
-  char path[UDM_PATH_SIZE + 64];
-  const char *slash = strrchr(nvrtc->path, '/');
-  if (!slash) return;
-  snprintf(path, sizeof path, "%.*s/libnvrtc-builtins.so.%d.%d", (int)(slash - nvrtc->path),
-           nvrtc->path, nvrtc->version_major, nvrtc->version_minor);
-  if (!dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE)) dlerror(); /* clears it */
-}
-
-udm_status udm_nvrtc_compile(const struct nvrtc *nvrtc, const char *source, const char *name,
-                             int option_count, const char *const *options, unsigned char **cubin,
-                             size_t *size, bool *refused) {
-  nvrtcProgram program = NULL;
-  unsigned char *bytes = NULL;
-  udm_status status = UDM_OK;
-  if (refused) *refused = false;
-  open_builtins(nvrtc);
-  nvrtcResult result = nvrtc->nvrtcCreateProgram(&program, source, name, 0, NULL, NULL);
-  if (result != NVRTC_SUCCESS) {
-    return fail_nvrtc(nvrtc, UDM_ERROR_COMPILE, "nvrtcCreateProgram", result);
-  }
-  result = nvrtc->nvrtcCompileProgram(program, option_count, options);
-  if (result != NVRTC_SUCCESS) {
-    if (refused) *refused = result == NVRTC_ERROR_COMPILATION;
-    status = fail_compile(nvrtc, program, result);
-    goto done;
-  }
-  result = nvrtc->nvrtcGetCUBINSize(program, size);
-  if (result != NVRTC_SUCCESS || *size == 0) {
-    status = fail_nvrtc(nvrtc, UDM_ERROR_COMPILE, "nvrtcGetCUBINSize", result);
-    goto done;
-  }
-  bytes = udm_malloc(*size);
-  if (!bytes) {
-    status = udm_fail_memory("the compiled cubin", *size);
-    goto done;
-  }
-  result = nvrtc->nvrtcGetCUBIN(program, (char *)bytes);
-  if (result != NVRTC_SUCCESS) {
-    status = fail_nvrtc(nvrtc, UDM_ERROR_COMPILE, "nvrtcGetCUBIN", result);
-    goto done;
-  }
-  *cubin = bytes;
-  bytes = NULL;
-
-done:
-  udm_free(bytes);
-  nvrtc->nvrtcDestroyProgram(&program);
-  return status;
+  return found;
 }

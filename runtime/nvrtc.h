@@ -6,7 +6,6 @@
 #ifndef UDM_RUNTIME_NVRTC_H
 #define UDM_RUNTIME_NVRTC_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "nvrtc_types.h"
@@ -33,18 +32,33 @@ udm_status udm_nvrtc_open(const struct settings *settings, struct nvrtc *nvrtc);
 void udm_nvrtc_close(struct nvrtc *nvrtc);
 
 /*
- * The architecture to compile for: device_arch itself, else the highest one of
- * the same major below it that this NVRTC knows; 0 when there is none.
+ * Opens one library, or finds it if it is in the process already. NOT_FOUND
+ * when there is none of that name, NO_NVRTC when there is one that cannot be
+ * used, with the reason.
  */
-int udm_nvrtc_target_arch(const struct nvrtc *nvrtc, int device_arch);
+udm_status udm_nvrtc_open_candidate(const char *library, bool already_loaded, struct nvrtc *nvrtc);
+
+/* The highest architecture that this NVRTC knows of those from lowest to highest; 0: none. */
+int udm_nvrtc_arch_below(const struct nvrtc *nvrtc, int32_t lowest, int32_t highest);
+
+struct nvrtc_job {
+  const char *source; /* 0-terminated */
+  const char *name;   /* of the source, in messages */
+  int option_count;
+  const char *const *options;
+  bool to_ptx;  /* else to a cubin */
+  bool refused; /* out: it failed because of the source or the options, as it will again */
+};
 
 /*
- * Compiles source with the options and returns the cubin, which the caller
- * frees. COMPILE carries NVRTC's log; *refused (may be NULL) tells whether the
- * source was refused, or something failed that may work the next time.
+ * Compiles and returns the cubin, or the PTX as 0-terminated text, which the
+ * caller frees. COMPILE carries NVRTC's log. The locale is left as it was.
  */
-udm_status udm_nvrtc_compile(const struct nvrtc *nvrtc, const char *source, const char *name,
-                             int option_count, const char *const *options, unsigned char **cubin,
-                             size_t *size, bool *refused);
+udm_status udm_nvrtc_compile(const struct nvrtc *nvrtc, struct nvrtc_job *job,
+                             unsigned char **bytes, size_t *size);
+
+/* The failure of an NVRTC call: its name, and NVRTC's name of the error. */
+udm_status udm_fail_nvrtc(const struct nvrtc *nvrtc, udm_status status, const char *call,
+                          nvrtcResult result);
 
 #endif

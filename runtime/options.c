@@ -29,7 +29,7 @@ static udm_status copy_options(const udm_options *options, udm_options *copy) {
   const udm_status status =
       udm_read_struct("options", options, UDM_SIZE_UP_TO(udm_options, flags), copy, sizeof *copy);
   if (status != UDM_OK) return status;
-  if (copy->flags & ~UDM_OPTION_NO_COMPILE) {
+  if (copy->flags & ~(UDM_OPTION_NO_COMPILE | UDM_OPTION_CACHED_ONLY)) {
     return udm_fail(UDM_ERROR_INVALID_ARGUMENT, "options->flags has unknown bits: 0x%x",
                     (unsigned)copy->flags);
   }
@@ -100,8 +100,10 @@ udm_status udm_settings_resolve(const udm_options *options, struct settings *set
   if (status == UDM_OK) status = use_host_callbacks(&copy, settings);
   if (status != UDM_OK) return status;
   const char *no_compile = udm_environment("UDM_NO_COMPILE");
-  settings->no_compile =
-      (copy.flags & UDM_OPTION_NO_COMPILE) != 0 || (no_compile && strcmp(no_compile, "0") != 0);
+  settings->cached_only = (copy.flags & UDM_OPTION_CACHED_ONLY) != 0 ||
+                          (no_compile && strcmp(no_compile, "strict") == 0);
+  settings->no_compile = settings->cached_only || (copy.flags & UDM_OPTION_NO_COMPILE) != 0 ||
+                         (no_compile && strcmp(no_compile, "0") != 0);
   settings->driver_library = given_or_environment(copy.driver_library, "UDM_DRIVER_LIBRARY");
   settings->nvrtc_library = given_or_environment(copy.nvrtc_library, "UDM_NVRTC_LIBRARY");
   settings->cache_dir = given_or_environment(copy.cache_dir, "UDM_CACHE_DIR");

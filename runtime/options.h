@@ -17,7 +17,8 @@
 
 /* Strings are the caller's or the environment's; NULL where neither gave one. */
 struct settings {
-  bool no_compile;
+  bool no_compile;  /* NVRTC is never opened */
+  bool cached_only; /* nor does the driver assemble PTX; implies no_compile */
   const char *driver_library;
   const char *nvrtc_library;
   const char *cache_dir;

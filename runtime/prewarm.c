@@ -8,16 +8,18 @@
 #include <string.h>
 
 #include "cache.h"
-#include "cache_lock.h"
 #include "compile.h"
-#include "cubin.h"
 #include "host_memory.h"
+#include "image.h"
+#include "make_image.h"
 #include "status.h"
 #include "struct_size.h"
 
 struct prewarmed {
-  int32_t compiled;
+  const struct settings *settings;
+  const struct nvrtc *nvrtc;
   int32_t arch;
+  int32_t compiled;
   double milliseconds;
   size_t bytes;
   char path[UDM_PATH_SIZE];
@@ -26,36 +28,34 @@ struct prewarmed {
 /* What `udm cache verify` would call bad is no entry, however good its checksum is. */
 static enum cache_verdict note_entry(void *user_data, const struct cache_hit *hit) {
   struct prewarmed *done = user_data;
-  const int32_t made_for = udm_cubin_arch(hit->image, hit->image_size);
-  const char *damage = udm_cubin_damage(hit->image, hit->image_size);
-  if (damage) {
-    udm_fail(UDM_ERROR_NO_IMAGE, "%s", damage);
-    return CACHE_REFUSED;
-  }
-  if (made_for != done->arch) {
-    udm_fail(UDM_ERROR_NO_IMAGE, "it holds a cubin for sm_%d, not sm_%d", (int)made_for,
-             (int)done->arch);
-    return CACHE_WRONG_ARCH;
-  }
+  const enum cache_verdict verdict = udm_check_cached_image(hit, done->arch);
+  if (verdict != CACHE_STOP) return verdict;
   done->bytes = hit->image_size;
   snprintf(done->path, sizeof done->path, "%s", hit->path);
   return CACHE_STOP;
 }
 
-/*
- * Only an entry in the writable layer counts: what an image build leaves behind
- * must be there, whatever layers the builder itself had.
- */
-static bool is_cached(const struct settings *settings, const struct cache_key *key, unsigned flags,
-                      struct prewarmed *done) {
-  struct settings writable_only = *settings;
-  writable_only.cache_path = NULL;
-  return udm_cache_lookup(&writable_only, key, flags | CACHE_LOOKUP_REPAIR, note_entry, done) ==
-         UDM_OK;
+static udm_status compile(void *user_data, struct made_image *made) {
+  struct prewarmed *done = user_data;
+  return udm_kernel_compile(done->settings, done->nvrtc, done->arch, &made->bytes, &made->size,
+                            &done->milliseconds);
+}
+
+/* There is no driver to ask: whatever NVRTC makes is good. */
+static udm_status note_compiled(void *user_data, const struct made_image *made) {
+  struct prewarmed *done = user_data;
+  done->compiled = 1;
+  done->bytes = made->size;
+  return UDM_OK;
 }
 
 static udm_status check_arch(const struct nvrtc *nvrtc, int32_t arch) {
   char known[UDM_MAX_ARCHS * 8] = "";
+  if (arch < UDM_LOWEST_ARCH) {
+    return udm_fail(UDM_ERROR_UNSUPPORTED_ARCH,
+                    "the kernel is for sm_%d and later, not for sm_%d, whatever NVRTC knows",
+                    UDM_LOWEST_ARCH, (int)arch);
+  }
   for (int i = 0; i < nvrtc->arch_count; ++i) {
     if (nvrtc->archs[i] == arch) return UDM_OK;
     udm_append(known, sizeof known, " sm_%d", nvrtc->archs[i]);
@@ -64,37 +64,40 @@ static udm_status check_arch(const struct nvrtc *nvrtc, int32_t arch) {
                   nvrtc->version_major, nvrtc->version_minor, nvrtc->path, (int)arch, known);
 }
 
-static udm_status compile_into_cache(const struct settings *settings, const struct nvrtc *nvrtc,
-                                     int32_t arch, struct prewarmed *done) {
-  unsigned char *cubin = NULL;
-  udm_status status =
-      udm_kernel_compile(settings, nvrtc, arch, &cubin, &done->bytes, &done->milliseconds);
-  if (status != UDM_OK) return status;
-  done->compiled = 1;
-  status = udm_kernel_publish(settings, nvrtc, arch, cubin, done->bytes, done->path);
-  udm_free(cubin);
-  return status;
-}
-
-/* Of several that prewarm the same at once, one compiles. */
-static udm_status make_entry(const struct settings *settings, const struct nvrtc *nvrtc,
-                             int32_t arch, const struct cache_key *key, bool force,
-                             struct prewarmed *done) {
-  struct cache_lock lock = UDM_CACHE_LOCK_INIT;
-  udm_status status = UDM_OK;
-  if (!force && is_cached(settings, key, CACHE_LOOKUP_FIRST, done)) return UDM_OK;
-  udm_cache_lock_key(settings, key, &lock);
-  if (force || !is_cached(settings, key, 0, done)) {
-    status = compile_into_cache(settings, nvrtc, arch, done);
-  }
-  udm_cache_unlock(&lock);
-  return status;
+/*
+ * Only an entry in the writable layer counts: what an image build leaves behind
+ * must be there, whatever layers the builder itself had.
+ */
+static udm_status fill_cache(const struct settings *settings, const struct nvrtc *nvrtc,
+                             int32_t arch, bool force, struct prewarmed *done) {
+  char producer[UDM_PRODUCER_SIZE];
+  struct kernel_key key;
+  struct image_making making;
+  struct settings writable_only = *settings;
+  writable_only.cache_path = NULL;
+  udm_producer_nvrtc(nvrtc, producer);
+  udm_kernel_key(arch, producer, &key);
+  done->settings = settings;
+  done->nvrtc = nvrtc;
+  done->arch = arch;
+  memset(&making, 0, sizeof making);
+  making.settings = &writable_only;
+  making.key = &key.key;
+  making.force = force;
+  making.lookup_flags = CACHE_LOOKUP_FIRST | CACHE_LOOKUP_REPAIR;
+  making.offer_cached = note_entry;
+  making.make = compile;
+  making.offer_made = note_compiled;
+  making.user_data = done;
+  const udm_status status = udm_make_image(&making);
+  if (status != UDM_OK || !done->compiled) return status;
+  memcpy(done->path, making.path, sizeof done->path);
+  return making.published;
 }
 
 static udm_status prewarm_arch(const struct settings *settings, int32_t arch, uint32_t flags,
                                struct prewarmed *done) {
   struct nvrtc nvrtc;
-  struct kernel_key key;
   if (settings->no_compile) {
     return udm_fail(UDM_ERROR_INVALID_ARGUMENT,
                     "prewarm compiles, and compiling is forbidden: unset UDM_NO_COMPILE, and "
@@ -104,8 +107,7 @@ static udm_status prewarm_arch(const struct settings *settings, int32_t arch, ui
   if (status != UDM_OK) return status;
   status = check_arch(&nvrtc, arch);
   if (status == UDM_OK) {
-    udm_kernel_key(arch, &nvrtc, &key);
-    status = make_entry(settings, &nvrtc, arch, &key.key, flags & UDM_PREWARM_FORCE, done);
+    status = fill_cache(settings, &nvrtc, arch, (flags & UDM_PREWARM_FORCE) != 0, done);
   }
   udm_nvrtc_close(&nvrtc);
   return status;
@@ -114,7 +116,8 @@ static udm_status prewarm_arch(const struct settings *settings, int32_t arch, ui
 udm_status udm_prewarm(const udm_options *options, int32_t arch, uint32_t flags,
                        udm_prewarm_result *result) {
   struct settings settings;
-  struct prewarmed done = {.arch = arch};
+  struct prewarmed done;
+  memset(&done, 0, sizeof done);
   udm_status status = UDM_OK;
   if (result) {
     status = udm_check_struct("result", result, UDM_SIZE_UP_TO(udm_prewarm_result, path));

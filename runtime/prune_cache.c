@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -67,7 +68,8 @@ static bool remove_item(struct pruning *pruning, size_t index, const char *reaso
       pruning->stop = report(pruning, index, reason, false);
       return true;
     case CACHE_REMOVAL_IN_USE:
-      pruning->stop = report(pruning, index, reason, true);
+      if (!item->in_use) pruning->stop = report(pruning, index, reason, true);
+      item->in_use = true;
       return false;
     case CACHE_REMOVAL_REPLACED:
       return false;
@@ -101,9 +103,8 @@ static const char *reason_to_remove(const struct pruning *pruning, size_t index)
   if (judged.state == UDM_CACHE_ENTRY_BAD) return "damaged or foreign";
   if (!is_kept_arch(rules, judged.arch)) return "architecture not kept";
   const int64_t unused = (int64_t)time(NULL) - udm_cache_file_last_used(&item->status);
-  if (rules->older_than_seconds >= 0 && unused >= rules->older_than_seconds)
-    return "not used lately";
-  return NULL;
+  const bool is_old = rules->older_than_seconds >= 0 && unused >= rules->older_than_seconds;
+  return is_old ? "not used lately" : NULL;
 }
 
 static void remove_by_rules(struct pruning *pruning) {
@@ -121,7 +122,7 @@ static void remove_over_limit(struct pruning *pruning) {
     if (bytes <= pruning->max_bytes) return;
     if (!item->is_entry || item->gone) continue;
     if (remove_item(pruning, i, "size limit, least recently used")) {
-      udm_count(evictions);
+      if (!is_dry_run(pruning)) udm_count(evictions);
       bytes -= (uint64_t)item->status.st_size;
     }
   }
@@ -180,8 +181,15 @@ static udm_status prune_folder(const struct settings *settings, struct pruning *
     return udm_fail(UDM_ERROR_CACHE, "cache folder %s: %s",
                     pruning->layer.path[0] ? pruning->layer.path : "(none)", reason);
   }
+  /* before anything else, so that a dry run fails as the real one would */
+  if (faccessat(pruning->folder, ".", W_OK | X_OK, AT_EACCESS) != 0) {
+    const udm_status status = udm_fail_errno(UDM_ERROR_CACHE, errno,
+                                             "nothing can be removed from %s", pruning->layer.path);
+    close(pruning->folder);
+    return status;
+  }
   /* two at once would count the same files; removing them twice does no harm */
-  udm_cache_lock_removals(pruning->folder, &lock);
+  if (!is_dry_run(pruning)) udm_cache_lock_removals(pruning->folder, &lock);
   const udm_status status = prune(pruning, sums);
   udm_cache_unlock(&lock);
   close(pruning->folder);

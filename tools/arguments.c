@@ -55,6 +55,73 @@ bool arguments_number(const char *option, const char *text, int64_t least, int64
   return true;
 }
 
+typedef struct number_unit {
+  const char *name;
+  int64_t factor;
+} number_unit;
+
+/* Reads a number from 0 up and the unit behind it, whose names end with NULL. */
+static bool read_with_unit(const char *text, const number_unit *units, int64_t *value) {
+  char *end = NULL;
+  errno = 0;
+  const long long number = strtoll(text, &end, 10);
+  if (text[0] < '0' || text[0] > '9' || errno != 0) return false;
+  for (; units->name; ++units) {
+    if (strcmp(end, units->name) != 0) continue;
+    if (number > INT64_MAX / units->factor) return false;
+    *value = number * units->factor;
+    return true;
+  }
+  return false;
+}
+
+bool arguments_bytes(const char *option, const char *text, uint64_t *bytes) {
+  static const number_unit kUnits[] = {
+      {"", 1}, {"K", 1 << 10}, {"M", 1 << 20}, {"G", 1 << 30}, {NULL, 0}};
+  int64_t value = 0;
+  if (!read_with_unit(text, kUnits, &value)) {
+    output_error("%s: '%s' is not a number of bytes such as 65536, 64M or 1G", option, text);
+    return false;
+  }
+  *bytes = (uint64_t)value;
+  return true;
+}
+
+bool arguments_age(const char *option, const char *text, int64_t *seconds) {
+  enum { kMinute = 60, kHour = 3600, kDay = 86400 };
+  static const number_unit kUnits[] = {{"", kDay},     {"d", kDay}, {"h", kHour},
+                                       {"m", kMinute}, {"s", 1},    {NULL, 0}};
+  if (read_with_unit(text, kUnits, seconds)) return true;
+  output_error("%s: '%s' is not an age such as 30d, 12h, 45m or 90s", option, text);
+  return false;
+}
+
+static bool add_arch(int32_t arch, int32_t *archs, int32_t most, int32_t *count) {
+  for (int32_t i = 0; i < *count; ++i) {
+    if (archs[i] == arch) return true;
+  }
+  if (*count == most) return false;
+  archs[(*count)++] = arch;
+  return true;
+}
+
+bool arguments_archs(const char *option, const char *text, int32_t *archs, int32_t most,
+                     int32_t *count) {
+  const char *rest = text;
+  for (;;) {
+    const char *digits = strncmp(rest, "sm_", 3) == 0 ? rest + 3 : rest;
+    const size_t length = strspn(digits, "0123456789");
+    const bool ends = digits[length] == ',' || digits[length] == '\0';
+    if (length < 2 || length > 4 || !ends ||
+        !add_arch((int32_t)strtol(digits, NULL, 10), archs, most, count)) {
+      output_error("%s: '%s' is not a list of architectures such as sm_80,sm_90", option, text);
+      return false;
+    }
+    if (digits[length] == '\0') return true;
+    rest = digits + length + 1;
+  }
+}
+
 int arguments_choice(const char *option, const char *text, const char *const *choices) {
   for (int i = 0; choices[i]; ++i) {
     if (strcmp(text, choices[i]) == 0) return i;

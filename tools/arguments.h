@@ -1,6 +1,6 @@
 /*
- * Reading a command's arguments: whole numbers in a range, and the errors that
- * every command reports in the same words.
+ * Reading a command's arguments: numbers, sizes, ages, lists of architectures,
+ * and the errors that every command reports in the same words.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -23,6 +23,19 @@ int arguments_next(int argc, char **argv, const struct option *options);
 /* Reads text as a whole number of [least, most]; otherwise prints why not, naming option. */
 bool arguments_number(const char *option, const char *text, int64_t least, int64_t most,
                       int64_t *value);
+
+/* Reads "65536", "64M": K, M and G are powers of 1024; otherwise prints why not. */
+bool arguments_bytes(const char *option, const char *text, uint64_t *bytes);
+
+/* Reads "30d", "12h", "45m", "90s", and "30" as days; otherwise prints why not. */
+bool arguments_age(const char *option, const char *text, int64_t *seconds);
+
+/*
+ * Adds the architectures of "sm_80,90" to archs, which has room for most, each
+ * once; otherwise prints why not.
+ */
+bool arguments_archs(const char *option, const char *text, int32_t *archs, int32_t most,
+                     int32_t *count);
 
 /*
  * The position of text in choices, which ends with NULL; -1, with a message

@@ -1,27 +1,45 @@
 /*
- * udm cache: look at the cubin cache.
+ * udm cache: look at the cubin cache, keep it small, move it. cache/ holds the
+ * actions.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "arguments.h"
+#include "cache/action.h"
 #include "command.h"
 #include "output.h"
-#include "table.h"
-#include "udm.h"
 
 static const char kHelp[] =
-    "usage: udm cache path|list|verify [--cache-dir DIR] [--json]\n"
+    "usage: udm cache ACTION [OPTION...]\n"
     "\n"
-    "  path      print the folder of the writable cache\n"
-    "  list      every entry of every layer: architecture, size, state, path\n"
-    "  verify    read and check every entry; exit 1 when one is damaged\n"
+    "look\n"
+    "  path              print the folder of the writable cache\n"
+    "  list              every entry of every layer: architecture, size, state, the compiler\n"
+    "                    that made it, when it was last used, path\n"
+    "  verify            read and check every entry, name each damage; exit 1 when there is any\n"
+    "keep small: the writable cache\n"
+    "  prune             remove what is damaged, what killed processes left behind, what the\n"
+    "                    options name, and the least recently used entries over the limit\n"
+    "    --older-than AGE  entries last used longer ago: 30d, 12h, 45m, 90s; 30 is 30 days\n"
+    "    --keep-arch LIST  entries for other architectures than these: sm_80,sm_90\n"
+    "    --max-bytes N     the limit: 64M, 1G (UDM_CACHE_MAX_BYTES, then 256M)\n"
+    "  clear             remove every entry\n"
+    "    --dry-run         of prune and clear: say the very same, but remove nothing\n"
+    "move\n"
+    "  export FILE       write the entries that are ok, of all layers, to a tar archive;\n"
+    "                    FILE - is standard output\n"
+    "    --stale           and those of other versions of udm\n"
+    "  import FILE       check every member of a tar archive (gzip and zstd are unpacked) and\n"
+    "                    put it into the writable cache; FILE - is standard input; exit 1 when\n"
+    "                    one is refused. A checksum is no signature: import from those alone\n"
+    "                    who may run code here\n"
     "\n"
-    "An entry is ok, stale (whole, but made from another kernel source or other options: it\n"
-    "is not used) or bad (damaged or foreign: it is not used, either).\n"
+    "An entry is ok, stale (whole, but made from another kernel source or other options: this\n"
+    "version of udm does not use it) or bad (damaged or foreign: none does). An entry that is\n"
+    "being read or written is never removed.\n"
     "\n"
     "  --cache-dir DIR   the cache, instead of UDM_CACHE_DIR or ~/.cache/udm\n"
     "  --json            one JSON object\n"
@@ -29,139 +47,144 @@ static const char kHelp[] =
     "examples\n"
     "  udm cache list\n"
     "  cuobjdump -sass \"$(udm cache path)\"/*.cubin\n"
-    "  udm cache verify --json\n";
+    "  udm cache verify --json\n"
+    "  udm cache prune --older-than 30d --keep-arch sm_90,sm_100 --dry-run\n"
+    "  udm cache export - | ssh node udm cache import -\n";
 
-enum { kCacheDir = kOptionFirst, kJson };
+enum { kCacheDir = kOptionFirst, kJson, kOlderThan, kKeepArch, kMaxBytes, kDryRun, kStale };
 
 static const struct option kOptions[] = {
     {"cache-dir", required_argument, NULL, kCacheDir},
     {"json", no_argument, NULL, kJson},
+    {"older-than", required_argument, NULL, kOlderThan},
+    {"keep-arch", required_argument, NULL, kKeepArch},
+    {"max-bytes", required_argument, NULL, kMaxBytes},
+    {"dry-run", no_argument, NULL, kDryRun},
+    {"stale", no_argument, NULL, kStale},
     {"help", no_argument, NULL, kOptionHelp},
     {NULL, 0, NULL, 0},
 };
 
-static int run_path(const udm_options *options, bool json) {
-  udm_cache_layer_info info = {.struct_size = sizeof(info)};
-  if (udm_query_cache_layer(options, 0, &info) != UDM_OK) {
-    return output_fail(json, "%s", udm_last_error());
-  }
-  if (!info.path[0]) {
-    return output_fail(json,
-                       "there is no folder for the cache: %s; give --cache-dir or set "
-                       "UDM_CACHE_DIR",
-                       info.reason);
-  }
-  if (!info.usable) output_error("warning: %s cannot be used: %s", info.path, info.reason);
-  if (json) {
-    return output_json(json_pack("{s:o, s:b, s:s}", "dir", output_text(info.path), "usable",
-                                 info.usable, "reason", info.reason),
-                       kExitDone);
-  }
-  puts(info.path);
-  return kExitDone;
+typedef struct cache_action {
+  const char *name;
+  int (*run)(const cache_command *command);
+  int own_options[4]; /* besides --cache-dir and --json; the rest is 0 */
+  bool takes_file;
+} cache_action;
+
+static const cache_action kActions[] = {
+    {"path", cache_path, {0}, false},
+    {"list", cache_list, {0}, false},
+    {"verify", cache_verify, {0}, false},
+    {"prune", cache_prune, {kOlderThan, kKeepArch, kMaxBytes, kDryRun}, false},
+    {"clear", cache_clear, {kDryRun}, false},
+    {"export", cache_export, {kStale}, true},
+    {"import", cache_import, {0}, true},
+};
+enum { kActionCount = sizeof(kActions) / sizeof(kActions[0]) };
+
+static const cache_action *find_action(const char *name) {
+  const char *names[kActionCount + 1] = {NULL};
+  for (int i = 0; i < kActionCount; ++i) names[i] = kActions[i].name;
+  const int found = arguments_choice("cache", name, names);
+  return found < 0 ? NULL : &kActions[found];
 }
 
-typedef struct listing {
-  text_table table;
-  json_t *entries;
-  int64_t counts[3]; /* by state */
-  int64_t bytes;
-} listing;
-
-static int add_entry(void *user_data, const udm_cache_entry_info *entry) {
-  listing *list = user_data;
-  const char *state = udm_cache_entry_state_name(entry->state);
-  char arch[16] = "";
-  char bytes[32];
-  if (entry->arch) snprintf(arch, sizeof(arch), "sm_%d", entry->arch);
-  output_bytes(bytes, sizeof(bytes), entry->bytes);
-  table_add(&list->table, "%s\t%s\t%s\t%s", arch[0] ? arch : "?", bytes, state, entry->path);
-  json_t *object =
-      json_pack("{s:o, s:I, s:o, s:s, s:i, s:o}", "arch", arch[0] ? json_string(arch) : json_null(),
-                "bytes", (json_int_t)entry->bytes, "path", output_text(entry->path), "state", state,
-                "layer", entry->layer, "reason", output_text(entry->reason));
-  json_array_append_new(list->entries, object);
-  if (entry->state >= UDM_CACHE_ENTRY_OK && entry->state <= UDM_CACHE_ENTRY_BAD) {
-    ++list->counts[entry->state];
+static bool is_own_option(const cache_action *action, int option) {
+  for (size_t i = 0; i < sizeof(action->own_options) / sizeof(action->own_options[0]); ++i) {
+    if (action->own_options[i] == option) return true;
   }
-  list->bytes += (int64_t)entry->bytes;
-  if (entry->state == UDM_CACHE_ENTRY_BAD) output_error("%s: %s", entry->path, entry->reason);
-  return 0;
+  return false;
 }
 
-static void print_list(listing *list, const char *dir) {
-  const size_t count = json_array_size(list->entries);
-  char bytes[32];
-  output_bytes(bytes, sizeof(bytes), (uint64_t)list->bytes);
-  if (count > 0) table_print(&list->table, stdout, 0, "lrll");
-  printf("%zu %s, %s in %s\n", count, count == 1 ? "entry" : "entries", bytes, dir);
+/* The options of `given` (a bit each, from kOptionFirst) that the action does not have. */
+static bool options_fit(const cache_action *action, unsigned given) {
+  for (const struct option *option = kOptions; option->name; ++option) {
+    const int value = option->val;
+    if (value <= kJson || !(given >> (value - kOptionFirst) & 1u)) continue;
+    if (is_own_option(action, value)) continue;
+    output_error("cache: %s has no option '--%s': see 'udm cache --help'", action->name,
+                 option->name);
+    return false;
+  }
+  return true;
 }
 
-static int report_list(listing *list, const char *dir, bool json) {
-  if (json) {
-    return output_json(json_pack("{s:o, s:O}", "dir", output_text(dir), "entries", list->entries),
-                       kExitDone);
+static bool set_option(cache_command *command, int option) {
+  switch (option) {
+    case kCacheDir:
+      command->options.cache_dir = optarg;
+      return true;
+    case kJson:
+      command->json = true;
+      return true;
+    case kOlderThan:
+      return arguments_age("--older-than", optarg, &command->rules.older_than_seconds);
+    case kKeepArch:
+      command->rules.keep_archs = command->keep_archs;
+      return arguments_archs("--keep-arch", optarg, command->keep_archs, UDM_MAX_ARCHS,
+                             &command->rules.keep_arch_count);
+    case kMaxBytes:
+      return arguments_bytes("--max-bytes", optarg, &command->rules.max_bytes);
+    case kDryRun:
+      command->rules.flags |= UDM_CACHE_PRUNE_DRY_RUN;
+      return true;
+    case kStale:
+      command->stale = true;
+      return true;
+    default:
+      return false;
   }
-  print_list(list, dir);
-  return kExitDone;
 }
 
-static int report_verify(const listing *list, const char *dir, bool json) {
-  const int64_t ok = list->counts[UDM_CACHE_ENTRY_OK];
-  const int64_t stale = list->counts[UDM_CACHE_ENTRY_STALE];
-  const int64_t bad = list->counts[UDM_CACHE_ENTRY_BAD];
-  const int code = bad == 0 ? kExitDone : kExitCouldNot;
-  if (bad > 0) {
-    output_error("remove the bad entries; 'udm prewarm' makes them anew. None is ever loaded");
+/* The action, ready to run; NULL after a message. */
+static const cache_action *check(int argc, char **argv, unsigned given, cache_command *command) {
+  if (optind == argc) {
+    output_error(
+        "cache: path, list, verify, prune, clear, export or import is missing: see "
+        "'udm cache --help'");
+    return NULL;
   }
-  if (json) {
-    return output_json(json_pack("{s:I, s:I, s:I}", "ok", (json_int_t)ok, "bad", (json_int_t)bad,
-                                 "stale", (json_int_t)stale),
-                       code);
+  const cache_action *action = find_action(argv[optind]);
+  if (!action || !options_fit(action, given)) return NULL;
+  if (!arguments_positional(argc, argv, action->takes_file ? 2 : 1, "FILE")) return NULL;
+  if (!action->takes_file) return action;
+  command->file = argv[optind + 1];
+  if (!command->file[0]) {
+    output_error("cache: FILE is empty: name a file, or - for %s",
+                 action->run == cache_export ? "standard output" : "standard input");
+    return NULL;
   }
-  printf("%" PRId64 " ok, %" PRId64 " stale, %" PRId64 " bad in %s\n", ok, stale, bad, dir);
-  return code;
+  if (action->run == cache_export && command->json && strcmp(command->file, "-") == 0) {
+    output_error("cache: export - has no room for --json: the archive is on standard output");
+    return NULL;
+  }
+  return action;
 }
 
-static int run_list(const udm_options *options, bool json, bool verify) {
-  udm_cache_layer_info info = {.struct_size = sizeof(info)};
-  listing list = {.entries = json_array()};
-  int code = kExitDone;
-  table_add(&list.table, "ARCH\tBYTES\tSTATE\tPATH");
-  if (udm_query_cache_layer(options, 0, &info) != UDM_OK ||
-      udm_cache_enumerate(options, add_entry, &list) != UDM_OK) {
-    code = output_fail(json, "%s", udm_last_error());
-  } else {
-    code = verify ? report_verify(&list, info.path, json) : report_list(&list, info.path, json);
-  }
-  json_decref(list.entries);
-  table_free(&list.table);
-  return code;
+/* An action calls the library several times, and import once a member: one warning is enough. */
+static void log_once(void *user_data, udm_log_level level, const char *message) {
+  static char last[1024];
+  char text[sizeof(last)];
+  snprintf(text, sizeof(text), "%s", message);
+  if (level != UDM_LOG_WARNING || strcmp(text, last) == 0) return;
+  memcpy(last, text, sizeof(last));
+  output_log(user_data, level, message);
 }
 
 int cache_main(int argc, char **argv) {
-  static const char *const kActions[] = {"path", "list", "verify", NULL};
-  udm_options options = UDM_OPTIONS_INIT;
-  bool json = false;
+  cache_command command = {.options = UDM_OPTIONS_INIT, .rules = UDM_CACHE_PRUNE_OPTIONS_INIT};
+  unsigned given = 0;
   int option;
-  options.log = output_log;
+  command.options.log = log_once;
   while ((option = arguments_next(argc, argv, kOptions)) != -1) {
-    switch (option) {
-      case kCacheDir:
-        options.cache_dir = optarg;
-        break;
-      case kJson:
-        json = true;
-        break;
-      case kOptionHelp:
-        fputs(kHelp, stdout);
-        return kExitDone;
-      default:
-        return kExitUsage;
+    if (option == kOptionHelp) {
+      fputs(kHelp, stdout);
+      return kExitDone;
     }
+    if (!set_option(&command, option)) return kExitUsage;
+    given |= 1u << (option - kOptionFirst);
   }
-  if (!arguments_positional(argc, argv, 1, "path, list or verify")) return kExitUsage;
-  const int action = arguments_choice("cache", argv[optind], kActions);
-  if (action < 0) return kExitUsage;
-  return action == 0 ? run_path(&options, json) : run_list(&options, json, action == 2);
+  const cache_action *action = check(argc, argv, given, &command);
+  return action ? action->run(&command) : kExitUsage;
 }

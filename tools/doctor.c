@@ -3,21 +3,21 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "arguments.h"
 #include "command.h"
-#include "output.h"
-#include "table.h"
-#include "udm.h"
+#include "doctor.h"
 
 static const char kHelp[] =
     "usage: udm doctor [--cache-dir DIR] [--json]\n"
     "\n"
-    "Shows the driver, the GPUs, NVRTC and the cache layers, and for every GPU which image\n"
-    "will serve it: from the cache, from a read-only layer, or compiled by NVRTC. Exit 1,\n"
-    "with the cure, when a GPU cannot be served or there is none.\n"
+    "Shows the driver, the GPUs, every NVRTC and the cache layers, and for every GPU which\n"
+    "image will serve it (from the cache, compiled by NVRTC, or assembled by the driver of\n"
+    "NVRTC's PTX or of the PTX that udm carries), why no better one will, and what to do\n"
+    "about it. Exit 1, with the cure, when a GPU cannot be served or there is none.\n"
     "\n"
     "  --cache-dir DIR   the cubin cache, instead of UDM_CACHE_DIR or ~/.cache/udm\n"
     "  --json            one JSON object\n"
@@ -25,6 +25,7 @@ static const char kHelp[] =
     "examples\n"
     "  udm doctor\n"
     "  UDM_NO_COMPILE=1 udm doctor         would a server that may not compile start here?\n"
+    "  UDM_NO_COMPILE=strict udm doctor    is everything in the cache?\n"
     "  udm doctor --json | jq .devices\n";
 
 enum { kCacheDir = kOptionFirst, kJson };
@@ -35,18 +36,6 @@ static const struct option kOptions[] = {
     {"help", no_argument, NULL, kOptionHelp},
     {NULL, 0, NULL, 0},
 };
-
-/* What was found, for people and for programs, filled side by side. */
-typedef struct findings {
-  const udm_options *options;
-  text_table table;
-  json_t *json;
-  json_t *problems; /* texts */
-} findings;
-
-static void add_problem(findings *found, const char *text) {
-  json_array_append_new(found->problems, output_text(text));
-}
 
 static void add_cuda_version(char *text, size_t size, int32_t version) {
   snprintf(text, size, "%d.%d", version / 1000, version % 1000 / 10);
@@ -59,40 +48,23 @@ static int32_t examine_driver(findings *found) {
   if (udm_query_driver(found->options, &info) != UDM_OK) {
     table_add(&found->table, "driver\tnone");
     json_object_set_new(found->json, "driver", json_null());
-    add_problem(found, udm_last_error());
+    doctor_problem(found, udm_last_error());
     return 0;
   }
   add_cuda_version(version, sizeof(version), info.version);
+  found->driver_version = info.version;
   table_add(&found->table, "driver\tCUDA %s, %s", version, info.path);
   json_object_set_new(found->json, "driver",
                       json_pack("{s:o, s:s, s:i}", "path", output_text(info.path), "version",
                                 version, "devices", info.device_count));
   if (info.device_count == 0) {
     table_add(&found->table, "GPU\tnone");
-    add_problem(found,
-                "the driver finds no GPU: check nvidia-smi and CUDA_VISIBLE_DEVICES, or run on a "
-                "machine that has one");
+    doctor_problem(
+        found,
+        "the driver finds no GPU: check nvidia-smi and CUDA_VISIBLE_DEVICES, or run on a "
+        "machine that has one");
   }
   return info.device_count;
-}
-
-/* The image that will serve a device, as JSON; null, and a problem, when none will. */
-static json_t *examine_image(findings *found, int32_t ordinal, int32_t arch) {
-  udm_image_plan plan = {.struct_size = sizeof(plan)};
-  if (udm_plan_image(found->options, arch, &plan) != UDM_OK) {
-    char text[9216];
-    snprintf(text, sizeof(text), "GPU %d (sm_%d) cannot be served: %s", ordinal, arch,
-             udm_last_error());
-    add_problem(found, text);
-    table_add(&found->table, "\tno image: see below");
-    return json_null();
-  }
-  const char *source = udm_image_source_name(plan.source);
-  table_add(&found->table, "\timage: sm_%d from %s, %s", plan.image_arch, source, plan.detail);
-  char image_arch[16];
-  snprintf(image_arch, sizeof(image_arch), "sm_%d", plan.image_arch);
-  return json_pack("{s:s, s:s, s:o}", "source", source, "arch", image_arch, "detail",
-                   output_text(plan.detail));
 }
 
 static void examine_device(findings *found, int32_t ordinal, json_t *list) {
@@ -101,21 +73,21 @@ static void examine_device(findings *found, int32_t ordinal, json_t *list) {
   char arch[16];
   if (udm_query_device(found->options, ordinal, &info) != UDM_OK) {
     table_add(&found->table, "GPU %d\tcannot be asked", ordinal);
-    add_problem(found, udm_last_error());
+    doctor_problem(found, udm_last_error());
     return;
   }
   output_bytes(memory, sizeof(memory), info.memory_bytes);
   snprintf(arch, sizeof(arch), "sm_%d", info.arch);
   table_add(&found->table, "GPU %d\t%s, %s, %d multiprocessors, %s", ordinal, info.name, arch,
             info.multiprocessor_count, memory);
-  json_t *image = examine_image(found, ordinal, info.arch);
+  json_t *image = doctor_image(found, ordinal, info.arch);
   json_array_append_new(
       list, json_pack("{s:i, s:s, s:s, s:i, s:I, s:o}", "ordinal", ordinal, "name", info.name,
                       "arch", arch, "multiprocessors", info.multiprocessor_count, "memory_bytes",
                       (json_int_t)info.memory_bytes, "image", image));
 }
 
-static void examine_nvrtc(findings *found) {
+static void examine_first_nvrtc(findings *found) {
   udm_nvrtc_info info = {.struct_size = sizeof(info)};
   if (udm_query_nvrtc(found->options, &info) != UDM_OK) {
     table_add(&found->table, "NVRTC\tnone");
@@ -139,6 +111,31 @@ static void examine_nvrtc(findings *found) {
                                 output_text(info.path), "archs", list));
 }
 
+/* Beside the first, which serves: what else there is, and what cannot be used. */
+static void examine_nvrtcs(findings *found) {
+  const nvrtc_found *first = nvrtc_list_first(&found->nvrtcs);
+  json_t *list = json_array();
+  examine_first_nvrtc(found);
+  for (int32_t i = 0; i < found->nvrtcs.count; ++i) {
+    const nvrtc_found *item = &found->nvrtcs.items[i];
+    char version[32] = "";
+    if (!nvrtc_is_usable(item)) {
+      table_add(&found->table, "\t%s cannot be used: %s", item->library, item->reason);
+    } else {
+      nvrtc_version_text(item, version);
+      if (item != first) {
+        table_add(&found->table, "\t%s, %s: found later, only for udm prewarm", version,
+                  item->info.path);
+      }
+    }
+    json_array_append_new(
+        list,
+        json_pack("{s:o, s:s, s:b, s:o}", "library", output_text(item->library), "version", version,
+                  "usable", nvrtc_is_usable(item), "reason", output_text(item->reason)));
+  }
+  json_object_set_new(found->json, "nvrtc_candidates", list);
+}
+
 static void examine_cache(findings *found) {
   udm_cache_layer_info info = {.struct_size = sizeof(info)};
   json_t *list = json_array();
@@ -155,6 +152,56 @@ static void examine_cache(findings *found) {
                         info.writable, "usable", info.usable, "reason", info.reason));
   }
   json_object_set_new(found->json, "cache", list);
+}
+
+typedef struct cache_use {
+  json_int_t entries;
+  json_int_t bad;
+  json_int_t bytes;
+} cache_use;
+
+static int add_use(void *user_data, const udm_cache_entry_info *entry) {
+  cache_use *use = user_data;
+  if (entry->layer > 0) return 1; /* the writable one, which has a limit, comes first */
+  ++use->entries;
+  use->bad += entry->state == UDM_CACHE_ENTRY_BAD;
+  use->bytes += (json_int_t)entry->bytes;
+  return 0;
+}
+
+static void add_counter(json_t *object, char *text, size_t size, const char *name, uint64_t count) {
+  const size_t used = strlen(text);
+  json_object_set_new(object, name, json_integer((json_int_t)count));
+  if (count == 0) return;
+  snprintf(text + used, size - used, "%s%s %" PRIu64, used ? ", " : "", name, count);
+}
+
+/* How full the writable cache is, and what the cache did in this process. */
+static void examine_cache_use(findings *found) {
+  udm_cache_layer_info info = {.struct_size = sizeof(info)};
+  udm_cache_counters counters = {.struct_size = sizeof(counters)};
+  cache_use use = {0};
+  char bytes[32];
+  char most[32];
+  if (udm_query_cache_layer(found->options, 0, &info) != UDM_OK) return;
+  udm_cache_enumerate(found->options, add_use, &use); /* what cannot be read is told above */
+  output_bytes(bytes, sizeof(bytes), (uint64_t)use.bytes);
+  output_bytes(most, sizeof(most), info.max_bytes);
+  table_add(&found->table, "\t%s of %s used, entries: %d, bad: %d", bytes, most, (int)use.entries,
+            (int)use.bad);
+  json_object_set_new(
+      found->json, "cache_use",
+      json_pack("{s:I, s:I, s:I, s:I}", "bytes", use.bytes, "max_bytes", (json_int_t)info.max_bytes,
+                "entries", use.entries, "bad", use.bad));
+
+  char text[1024] = "";
+  json_t *object = json_object();
+  udm_get_cache_counters(&counters);
+#define ADD_COUNTER(name, meaning) add_counter(object, text, sizeof(text), #name, counters.name);
+  UDM_CACHE_COUNTER_TABLE(ADD_COUNTER)
+#undef ADD_COUNTER
+  table_add(&found->table, "\tcounters: %s", text[0] ? text : "all 0");
+  json_object_set_new(found->json, "cache_counters", object);
 }
 
 static int report(findings *found, bool json) {
@@ -183,20 +230,23 @@ static int report(findings *found, bool json) {
 }
 
 static int run(const udm_options *options, bool json) {
-  findings found = {options, TABLE_INIT, json_object(), json_array()};
+  findings found = {options, TABLE_INIT, json_object(), json_array(), 0, {0, NULL}};
   json_t *devices = json_array();
   json_object_set_new(found.json, "version", json_string(udm_version_string()));
   table_add(&found.table, "udm\t%s", udm_version_string());
+  if (nvrtc_list_make(options, &found.nvrtcs) != UDM_OK) doctor_problem(&found, udm_last_error());
   const int32_t count = examine_driver(&found);
   json_object_set(found.json, "devices", devices);
   for (int32_t i = 0; i < count; ++i) examine_device(&found, i, devices);
-  examine_nvrtc(&found);
+  examine_nvrtcs(&found);
   examine_cache(&found);
+  examine_cache_use(&found);
   const int code = report(&found, json);
   json_decref(devices);
   json_decref(found.json);
   json_decref(found.problems);
   table_free(&found.table);
+  nvrtc_list_free(&found.nvrtcs);
   return code;
 }
 

@@ -3,9 +3,11 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "command.h"
 #include "output.h"
@@ -14,7 +16,7 @@
 static const command_entry kCommands[] = {
     {"doctor", "say what of this machine udm can use, and what is missing", doctor_main},
     {"prewarm", "compile the kernel into the cache, with or without a GPU", prewarm_main},
-    {"cache", "look at the cubin cache", cache_main},
+    {"cache", "look at the cubin cache, keep it small, move it", cache_main},
     {"replay", "run a request trace through the kernel, step by step", replay_main},
     {"selftest", "accept this machine's GPU: kernel against reference", selftest_main},
     {"bench", "measure this machine's GPU, beside its floors", bench_main},
@@ -122,4 +124,18 @@ static int run(int argc, char **argv) {
   return unknown_command(name);
 }
 
-int main(int argc, char **argv) { return output_finish(run(argc, argv)); }
+/*
+ * A file that is opened later must not take the place of a standard stream that
+ * was closed: messages would be written into it. Writing to these still fails.
+ */
+static void fill_standard_streams(void) {
+  for (int stream = STDIN_FILENO; stream <= STDERR_FILENO; ++stream) {
+    if (fcntl(stream, F_GETFD) >= 0) continue;
+    if (open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY) != stream) return;
+  }
+}
+
+int main(int argc, char **argv) {
+  fill_standard_streams();
+  return output_finish(run(argc, argv));
+}

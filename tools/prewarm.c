@@ -12,18 +12,19 @@
 #include "arguments.h"
 #include "command.h"
 #include "output.h"
-#include "progress.h"
-#include "table.h"
-#include "udm.h"
+#include "prewarm.h"
 
 static const char kHelp[] =
     "usage: udm prewarm [OPTION...]\n"
     "\n"
     "Compiles the kernel into the cache, so that no server has to. Needs NVRTC, but neither\n"
     "a GPU nor a driver. An architecture whose entry is there and whole is not compiled.\n"
+    "Where several NVRTCs are found, the newest that knows an architecture compiles it.\n"
     "\n"
-    "  --arch LIST       sm_80,sm_90 and so on; all: every one that NVRTC knows; native:\n"
-    "                    those of this machine's GPUs (native, without a GPU all)\n"
+    "  --arch LIST       sm_80,sm_90 and so on; all: every one that some NVRTC here knows,\n"
+    "                    from sm_70 up; native: those of this machine's GPUs, by an NVRTC\n"
+    "                    of no newer CUDA than the driver, if there is one\n"
+    "                    (native, without a GPU all)\n"
     "  --jobs N          compiles at once (as many as there are processors)\n"
     "  --force           compile even what is there\n"
     "  --cache-dir DIR   the cache, instead of UDM_CACHE_DIR or ~/.cache/udm\n"
@@ -32,7 +33,7 @@ static const char kHelp[] =
     "examples\n"
     "  udm prewarm\n"
     "  udm prewarm --arch sm_80,sm_90,sm_100 --cache-dir /opt/udm-cache    an image build\n"
-    "  UDM_CACHE_PATH=/opt/udm-cache UDM_NO_COMPILE=1 serve                what it is for\n";
+    "  UDM_CACHE_PATH=/opt/udm-cache UDM_NO_COMPILE=strict serve           what it is for\n";
 
 enum { kArch = kOptionFirst, kJobs, kForce, kCacheDir, kJson };
 
@@ -46,27 +47,8 @@ static const struct option kOptions[] = {
     {NULL, 0, NULL, 0},
 };
 
-typedef struct prewarm_job {
-  int32_t arch;
-  udm_status status;
-  udm_prewarm_result result;
-  char *error; /* NULL: none */
-} prewarm_job;
-
-typedef struct prewarm {
-  udm_options options;
-  const char *arch_list; /* NULL: native, without a GPU all */
-  int64_t thread_count;  /* 0: as many as there are processors */
-  uint32_t flags;
-  bool json;
-  udm_nvrtc_info nvrtc;
-  prewarm_job jobs[UDM_MAX_ARCHS];
-  int32_t job_count;
-  pthread_mutex_t lock; /* of the next three */
-  int32_t next;
-  int32_t done;
-  progress_bar bar;
-} prewarm;
+/* The kernel is not for GPUs before Volta. */
+enum { kLowestArch = 70 };
 
 static bool add_arch(prewarm *work, int32_t arch) {
   for (int32_t i = 0; i < work->job_count; ++i) {
@@ -93,14 +75,12 @@ static bool parse_arch_list(prewarm *work, const char *list) {
   }
 }
 
-/* What NVRTC can compile that runs on arch: itself, or the highest below it of its generation. */
-static int32_t best_arch(const udm_nvrtc_info *nvrtc, int32_t arch) {
-  int32_t best = arch; /* when nothing fits, udm_prewarm() says so */
-  for (int32_t i = 0; i < nvrtc->arch_count; ++i) {
-    const int32_t known = nvrtc->archs[i];
-    if (known / 10 == arch / 10 && known <= arch) best = known;
+/* What can be compiled that runs on arch: itself, or the highest below it of its generation. */
+static int32_t best_arch(const prewarm *work, int32_t arch) {
+  for (int32_t known = arch; known >= arch / 10 * 10; --known) {
+    if (nvrtc_list_newest(&work->nvrtcs, known, 0)) return known;
   }
-  return best;
+  return arch; /* nothing fits: udm_prewarm() says so */
 }
 
 /* The architectures of this machine's GPUs; returns how many GPUs there are. */
@@ -110,13 +90,25 @@ static int32_t add_native(prewarm *work) {
   for (int32_t i = 0; i < driver.device_count; ++i) {
     udm_device_info device = {.struct_size = sizeof(device)};
     if (udm_query_device(&work->options, i, &device) != UDM_OK) return 0;
-    add_arch(work, best_arch(&work->nvrtc, device.arch));
+    add_arch(work, best_arch(work, device.arch));
   }
+  if (driver.device_count > 0) work->newest_major = driver.version / 1000;
   return driver.device_count;
 }
 
+static int by_arch(const void *a, const void *b) {
+  return ((const prewarm_job *)a)->arch - ((const prewarm_job *)b)->arch;
+}
+
+/* The union of what the NVRTCs know; older ones know GPUs for which the kernel is not. */
 static void add_all(prewarm *work) {
-  for (int32_t i = 0; i < work->nvrtc.arch_count; ++i) add_arch(work, work->nvrtc.archs[i]);
+  for (int32_t n = 0; n < work->nvrtcs.count; ++n) {
+    const udm_nvrtc_info *info = &work->nvrtcs.items[n].info;
+    for (int32_t i = 0; i < info->arch_count; ++i) {
+      if (info->archs[i] >= kLowestArch) add_arch(work, info->archs[i]);
+    }
+  }
+  qsort(work->jobs, (size_t)work->job_count, sizeof(work->jobs[0]), by_arch);
 }
 
 /* Makes the list of jobs; kExitDone when there is something to do. */
@@ -141,8 +133,11 @@ static void *work_on_jobs(void *user_data) {
   while (work->next < work->job_count) {
     prewarm_job *job = &work->jobs[work->next++];
     pthread_mutex_unlock(&work->lock);
+    udm_options options = work->options;
+    job->nvrtc = nvrtc_list_newest(&work->nvrtcs, job->arch, work->newest_major);
+    if (job->nvrtc) options.nvrtc_library = job->nvrtc->info.path;
     job->result.struct_size = sizeof(job->result);
-    job->status = udm_prewarm(&work->options, job->arch, work->flags, &job->result);
+    job->status = udm_prewarm(&options, job->arch, work->flags, &job->result);
     if (job->status != UDM_OK) job->error = strdup(udm_last_error());
     pthread_mutex_lock(&work->lock);
     progress_update(&work->bar, ++work->done);
@@ -167,87 +162,23 @@ static void run_jobs(prewarm *work) {
   progress_finish(&work->bar);
 }
 
-static const char *error_of(const prewarm_job *job) {
-  return job->error ? job->error : udm_status_text(job->status);
-}
-
-static json_t *results_json(const prewarm *work) {
-  json_t *compiled = json_array();
-  json_t *cached = json_array();
-  json_t *failed = json_array();
-  for (int32_t i = 0; i < work->job_count; ++i) {
-    const prewarm_job *job = &work->jobs[i];
-    char arch[16];
-    snprintf(arch, sizeof(arch), "sm_%d", job->arch);
-    if (job->status != UDM_OK) {
-      json_array_append_new(
-          failed, json_pack("{s:s, s:o}", "arch", arch, "error", output_text(error_of(job))));
-    } else if (job->result.compiled) {
-      json_array_append_new(
-          compiled,
-          json_pack("{s:s, s:f, s:I, s:o}", "arch", arch, "ms", job->result.compile_ms, "bytes",
-                    (json_int_t)job->result.bytes, "path", output_text(job->result.path)));
-    } else {
-      json_array_append_new(
-          cached, json_pack("{s:s, s:o}", "arch", arch, "path", output_text(job->result.path)));
-    }
-  }
-  char version[32];
-  snprintf(version, sizeof(version), "%d.%d", work->nvrtc.version_major, work->nvrtc.version_minor);
-  return json_pack("{s:{s:s, s:o}, s:o, s:o, s:o}", "nvrtc", "version", version, "path",
-                   output_text(work->nvrtc.path), "compiled", compiled, "cached", cached, "failed",
-                   failed);
-}
-
-static void print_results(const prewarm *work) {
-  text_table table = TABLE_INIT;
-  printf("NVRTC %d.%d, %s\n", work->nvrtc.version_major, work->nvrtc.version_minor,
-         work->nvrtc.path);
-  table_add(&table, "ARCH\tRESULT\tMS\tBYTES\tENTRY");
-  for (int32_t i = 0; i < work->job_count; ++i) {
-    const prewarm_job *job = &work->jobs[i];
-    char bytes[32];
-    output_bytes(bytes, sizeof(bytes), job->result.bytes);
-    if (job->status != UDM_OK) {
-      table_add(&table, "sm_%d\tfailed\t\t\t%s", job->arch, udm_status_text(job->status));
-    } else if (job->result.compiled) {
-      table_add(&table, "sm_%d\tcompiled\t%.0f\t%s\t%s", job->arch, job->result.compile_ms, bytes,
-                job->result.path);
-    } else {
-      table_add(&table, "sm_%d\tcached\t\t%s\t%s", job->arch, bytes, job->result.path);
-    }
-  }
-  table_print(&table, stdout, 0, "llrrl");
-  table_free(&table);
-}
-
-static int report(const prewarm *work) {
-  int code = kExitDone;
-  if (!work->json) {
-    print_results(work);
-    fflush(stdout);
-  }
-  for (int32_t i = 0; i < work->job_count; ++i) {
-    if (work->jobs[i].status == UDM_OK) continue;
-    output_error("sm_%d: %s", work->jobs[i].arch, error_of(&work->jobs[i]));
-    code = kExitCouldNot;
-  }
-  return work->json ? output_json(results_json(work), code) : code;
-}
-
 static int run(prewarm *work) {
-  work->nvrtc.struct_size = sizeof(work->nvrtc);
-  if (udm_query_nvrtc(&work->options, &work->nvrtc) != UDM_OK) {
+  if (nvrtc_list_make(&work->options, &work->nvrtcs) != UDM_OK) {
     return output_fail(work->json, "%s", udm_last_error());
+  }
+  if (!nvrtc_list_first(&work->nvrtcs)) {
+    udm_nvrtc_info info = {.struct_size = sizeof(info)};
+    const udm_status status = udm_query_nvrtc(&work->options, &info); /* says where it looked */
+    return output_fail(work->json, "%s",
+                       status == UDM_OK ? "NVRTC cannot be listed" : udm_last_error());
   }
   int code = choose_archs(work);
   if (code == kExitDone) {
     pthread_mutex_init(&work->lock, NULL);
     run_jobs(work);
     pthread_mutex_destroy(&work->lock);
-    code = report(work);
+    code = prewarm_report(work);
   }
-  for (int32_t i = 0; i < work->job_count; ++i) free(work->jobs[i].error);
   return code;
 }
 
@@ -295,6 +226,8 @@ int prewarm_main(int argc, char **argv) {
   } else if (code == kExitDone) {
     code = run(work);
   }
+  for (int32_t i = 0; i < work->job_count; ++i) free(work->jobs[i].error);
+  nvrtc_list_free(&work->nvrtcs);
   free(work);
   return code;
 }

@@ -67,6 +67,8 @@ void use_stand_in_device(void) {
   }
 }
 
+void forbid_ptx(void) { setenv("UDM_STAND_IN_FAIL", "cuLinkAddData_v2:218", 1); }
+
 void take_counters(udm_cache_counters *counters) {
   memset(counters, 0, sizeof *counters);
   counters->struct_size = sizeof *counters;

@@ -60,6 +60,9 @@ struct cache_contents {
 };
 void look_at_cache(struct cache_contents *contents);
 
+/* For the rest of the test the driver assembles no PTX: what NVRTC cannot make, nobody makes. */
+void forbid_ptx(void);
+
 /* Fills the cache with the entry of FIXTURE_ARCH; path (or NULL) receives where it is. */
 void prewarm(char path[UDM_PATH_SIZE]);
 

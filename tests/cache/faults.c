@@ -79,6 +79,21 @@ WRAP(DIR *, fdopendir, NULL, (int file), (file))
 WRAP(struct dirent *, readdir, NULL, (DIR * listing), (listing))
 WRAP(ssize_t, getrandom, -1, (void *bytes, size_t size, unsigned flags), (bytes, size, flags))
 
+/* Memory runs out only in plans that say so. */
+static bool allocation_fails(void) {
+  return plan.only && strcmp(plan.only, "malloc") == 0 && fails("malloc");
+}
+
+#define WRAP_ALLOCATION(result, name, parameters, arguments) \
+  result __real_##name parameters;                           \
+  result __wrap_##name parameters;                           \
+  result __wrap_##name parameters { return allocation_fails() ? NULL : __real_##name arguments; }
+
+WRAP_ALLOCATION(void *, malloc, (size_t size), (size))
+WRAP_ALLOCATION(void *, calloc, (size_t count_of, size_t size), (count_of, size))
+WRAP_ALLOCATION(void *, realloc, (void *memory, size_t size), (memory, size))
+WRAP_ALLOCATION(char *, strdup, (const char *text), (text))
+
 int __real_fsync(int file);
 int __wrap_fsync(int file);
 int __wrap_fsync(int file) {

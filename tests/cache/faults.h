@@ -19,7 +19,8 @@ enum fault_action {
 struct fault_plan {
   enum fault_action action;
   int error;
-  const char *only; /* calls of this name alone are counted; NULL: all */
+  const char *only; /* calls of this name alone are counted, "malloc" for all that give memory;
+                       NULL: all but those */
   long at;          /* the call that it befalls, from 1 */
   bool from_then_on;
 };

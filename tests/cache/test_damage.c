@@ -4,6 +4,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <elf.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -282,6 +283,27 @@ static void test_an_image_without_its_end(void **state) {
   }
 }
 
+/* Its program headers would lie outside it. */
+static void test_an_image_whose_header_points_outside(void **state) {
+  static struct entry entry;
+  static unsigned char image[BUFFER_SIZE];
+  Elf64_Ehdr header;
+  (void)state;
+  make_entry(&entry);
+  const size_t size = image_size_of(&entry);
+  memcpy(image, entry.bytes, size);
+  memcpy(&header, image, sizeof header);
+  header.e_phnum = 1;
+  header.e_phentsize = sizeof(Elf64_Phdr);
+  const uint64_t offsets[] = {size - 1, size + 1, UINT64_MAX - 8};
+  for (size_t i = 0; i < sizeof offsets / sizeof offsets[0]; ++i) {
+    header.e_phoff = offsets[i];
+    memcpy(image, &header, sizeof header);
+    replace_image(&entry, image, size);
+    assert_named_missed_and_repaired(REFUSED, true);
+  }
+}
+
 /* Whole to all that can be seen of it, but the driver finds no kernel in it. */
 static void test_an_image_that_the_driver_refuses(void **state) {
   static struct entry entry;
@@ -311,7 +333,7 @@ static void test_no_repair_where_compiling_is_forbidden_or_the_layer_is_read_onl
   assert_int_equal(result.counted.repairs, 0);
   assert_int_equal(access(entry.path, F_OK), 0);
   clear_cache();
-  setenv("UDM_NO_COMPILE", "1", 1);
+  setenv("UDM_NO_COMPILE", "strict", 1);
   create_once(&result);
   assert_int_equal(result.status, UDM_ERROR_NO_IMAGE);
   assert_non_null(strstr(udm_last_error(), entry.path));
@@ -330,6 +352,7 @@ int main(void) {
       CACHE_TEST(test_an_image_for_another_architecture),
       CACHE_TEST(test_an_image_that_is_none),
       CACHE_TEST(test_an_image_without_its_end),
+      CACHE_TEST(test_an_image_whose_header_points_outside),
       CACHE_TEST(test_an_image_that_the_driver_refuses),
       CACHE_TEST(test_no_repair_where_compiling_is_forbidden_or_the_layer_is_read_only),
   };

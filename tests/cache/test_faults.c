@@ -175,6 +175,30 @@ static void test_calls_that_fail_for_good(void **state) {
   }
 }
 
+/* The create may fail then, and says why; nothing else does. */
+static void test_memory_runs_out(void **state) {
+  static void (*const prepare[])(void) = {prepare_nothing, prepare_entry, prepare_damaged_entry};
+  (void)state;
+  for (size_t p = 0; p < sizeof prepare / sizeof prepare[0]; ++p) {
+    struct fault_plan plan = {FAULT_ERROR, ENOMEM, "malloc", 1, false};
+    for (bool came_up = true; came_up; ++plan.at) {
+      clear_cache();
+      prepare[p]();
+      const int open_files = count_open_files();
+      faults_arm(&plan);
+      create_once(&result);
+      came_up = faults_disarm() >= plan.at;
+      if (result.status != UDM_OK && result.status != UDM_ERROR_OUT_OF_MEMORY &&
+          !strstr(udm_last_error(), "memory")) {
+        fail_with(&plan, "not a word of memory");
+      }
+      if (count_open_files() != open_files) fail_with(&plan, "a descriptor leaks");
+      check_that_it_heals(&plan);
+    }
+    assert_true(plan.at > 3);
+  }
+}
+
 /* A file may not grow beyond RLIMIT_FSIZE: SIGXFSZ would end the process. */
 static void create_under_file_size_limit(const char *folder) {
   const struct rlimit limit = {64, RLIM_INFINITY};
@@ -229,6 +253,7 @@ int main(void) {
       CACHE_TEST(test_a_start_over_a_damaged_entry),
       CACHE_TEST(test_a_start_over_a_folder_in_the_way),
       CACHE_TEST(test_calls_that_fail_for_good),
+      CACHE_TEST(test_memory_runs_out),
       CACHE_TEST(test_a_limit_of_the_file_size),
       CACHE_TEST(test_descriptors_run_out),
   };

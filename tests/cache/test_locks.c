@@ -156,12 +156,19 @@ static bool has_lock_file_open(pid_t process) {
   return has;
 }
 
+static bool has_ended(pid_t process) {
+  siginfo_t info;
+  memset(&info, 0, sizeof info);
+  return waitid(P_PID, (id_t)process, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid != 0;
+}
+
 /* While a holder lives, a process that has the lock file open waits for it. */
 static void start_waiter(struct process *waiter) {
   const struct timespec pause = {0, 1000000};
   const char *const arguments[] = {set_variable("CACHE_PROCESS"), "create", NULL};
   process_start(waiter, arguments);
-  for (int i = 0; i < 60000 && !has_lock_file_open(waiter->id); ++i) nanosleep(&pause, NULL);
+  for (int i = 0; i < 60000 && !has_lock_file_open(waiter->id) && !has_ended(waiter->id); ++i)
+    nanosleep(&pause, NULL);
 }
 
 static void finish_waiter(struct process *waiter, char line[LINE_SIZE]) {

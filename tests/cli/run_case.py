@@ -86,7 +86,9 @@ def missing_need(case, places):
             return "no NVRTC is found"
         if need == "stand-in" and not os.path.exists(places["stand_in"]):
             return "the stand-in driver was not built"
-        if need not in ("nvrtc", "stand-in"):
+        if need == "stand-in-nvrtc" and not os.path.exists(places["stand_in_nvrtc"]):
+            return "the stand-in NVRTC was not built"
+        if need not in ("nvrtc", "stand-in", "stand-in-nvrtc"):
             sys.exit(f"{case.path}: there is no need '{need}'")
     return None
 
@@ -96,7 +98,8 @@ def run(case, places):
     quoted = {name: shlex.quote(value or "") for name, value in places.items()}
     for line in case.prepare:
         # no word splitting at spaces: $UDM and the folders may have some in their paths
-        subprocess.run(["bash", "-ec", "IFS=$'\\n'; " + replace_all(line, quoted)], env=env,
+        # whatever this user's umask: what others may write to is not trusted
+        subprocess.run(["bash", "-ec", "umask 022; IFS=$'\\n'; " + replace_all(line, quoted)], env=env,
                        check=True, stdout=subprocess.DEVNULL)
     words = shlex.split(case.fields.get("args", ""))
     command = [places["udm"]] + [replace_all(word, places) for word in words]
@@ -109,7 +112,7 @@ def run(case, places):
 
 def as_lines(text, places):
     text = (text or b"").decode("utf-8", "replace")
-    for name in ("tmp", "stand_in", "source", "version"):
+    for name in ("tmp", "stand_in", "stand_in_nvrtc", "source", "version"):
         if places[name]:
             text = text.replace(places[name], "{" + name + "}")
     return text.splitlines()
@@ -158,6 +161,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--udm", required=True, help="the program")
     parser.add_argument("--stand-in", default="", help="the stand-in driver, if there is one")
+    parser.add_argument("--stand-in-nvrtc", default="", help="the stand-in NVRTC, likewise")
     parser.add_argument("--update", action="store_true", help="write the output into the case")
     parser.add_argument("cases", nargs="+")
     options = parser.parse_args()
@@ -168,7 +172,10 @@ def main():
         with tempfile.TemporaryDirectory(prefix="udm-cli-") as tmp:
             places = {"tmp": tmp, "udm": os.path.abspath(options.udm),
                       "stand_in": os.path.abspath(options.stand_in) if options.stand_in else "",
-                      "not_utf8": "\udcff", "source": os.path.dirname(os.path.dirname(HERE)), "here": HERE,
+                      "stand_in_nvrtc": (os.path.abspath(options.stand_in_nvrtc)
+                                         if options.stand_in_nvrtc else ""),
+                      "not_utf8": "\udcff",
+                      "source": os.path.dirname(os.path.dirname(HERE)), "here": HERE,
                       "version": version.stdout.decode().split()[1]}
             missing = missing_need(case, places)
             if missing:

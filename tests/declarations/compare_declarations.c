@@ -18,7 +18,14 @@
 #include <cuda.h>
 #endif
 
-#define UDM_DRIVER_SYMBOL(requirement, name, parameters) \
+/* The versions of entry points: cudaTypedefs.h has a type PFN_<base name>_v<version> for each. */
+#ifdef SYMBOL_VERSIONS
+#include <cudaTypedefs.h>
+#define HAS_VERSION(name, pointer) HAS_TYPE(name, __typeof__(*(pointer)0));
+#include SYMBOL_VERSIONS
+#endif
+
+#define UDM_DRIVER_SYMBOL(requirement, name, version, parameters) \
   HAS_TYPE(name, CUresult CUDAAPI parameters);
 #define UDM_TOOL_DRIVER_SYMBOL(name, parameters) HAS_TYPE(name, CUresult CUDAAPI parameters);
 #define UDM_NVRTC_SYMBOL(requirement, result, name, parameters) HAS_TYPE(name, result parameters);

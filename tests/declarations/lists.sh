@@ -20,8 +20,17 @@ set_list() {
   types=${2:-$root/$(dirname "$types")}/$(basename "$types")
 }
 
+# The versions that the list gives its entry points, as lines of C.
+write_versions() {
+  sed -nE 's/^UDM_DRIVER_SYMBOL\([A-Z]+, (cu[A-Za-z]+)(_v[0-9]+)?, ([0-9]+),.*/HAS_VERSION(\1\2, PFN_\1_v\3)/p' \
+    "$list" >"$work/versions.h"
+  [[ ! -s $work/versions.h || ! -f $cuda_include/cudaTypedefs.h ]] ||
+    definitions+=("-DSYMBOL_VERSIONS=\"$work/versions.h\"")
+}
+
 # compare_list COMPILER: the entry points and constants of the list.
 compare_list() {
+  write_versions
   "$1" -std=gnu11 -fsyntax-only "${definitions[@]}" -DSYMBOL_LIST="\"$list\"" \
     -I "$root/include" -isystem "$cuda_include" "$root/tests/declarations/compare_declarations.c"
 }

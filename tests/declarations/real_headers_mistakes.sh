@@ -34,9 +34,11 @@ mistake() {
 name=$1
 case $name in
   runtime_driver)
-    mistake driver_symbols.h cuModuleUnload 's/cuModuleUnload, \(CUmodule /cuModuleUnload, (int /'
+    mistake driver_symbols.h cuModuleUnload 's/cuModuleUnload, 2000, \(CUmodule /cuModuleUnload, 2000, (int /'
     mistake driver_symbols.h cuLaunchKernel 's/unsigned int block_z, //'
     mistake driver_symbols.h cuCtxPushCurrent 's/cuCtxPushCurrent_v2/cuCtxPushCurrent_v9/'
+    mistake driver_symbols.h cuCtxGetCurrent 's/cuCtxGetCurrent, 4000/cuCtxGetCurrent, 4001/'
+    mistake driver_symbols.h cuLibraryUnload 's/cuLibraryUnload, 12000/cuLibraryUnload, 11000/'
     mistake driver_symbols.h COMPUTE_CAPABILITY_MINOR 's/(CAPABILITY_MINOR), 76/\1, 77/'
     mistake driver_types.h CUdevice 's/typedef int CUdevice;/typedef long CUdevice;/'
     ;;

@@ -21,11 +21,8 @@ void gpu_fixture_skip_if_impossible(void) {
   const char *named = getenv("UDM_DRIVER_LIBRARY");
   void (*no_driver)(const char *) = named && *named ? fail_because : skip_because;
   udm_driver_info driver;
-  udm_nvrtc_info nvrtc;
   memset(&driver, 0, sizeof driver);
-  memset(&nvrtc, 0, sizeof nvrtc);
   driver.struct_size = sizeof driver;
-  nvrtc.struct_size = sizeof nvrtc;
   const udm_status status = udm_query_driver(NULL, &driver);
   if (status == UDM_ERROR_NO_DRIVER) {
     no_driver(udm_last_error());
@@ -33,7 +30,6 @@ void gpu_fixture_skip_if_impossible(void) {
     fail_because(udm_last_error());
   }
   if (driver.device_count == 0) no_driver("the driver finds no device");
-  if (udm_query_nvrtc(NULL, &nvrtc) == UDM_ERROR_NO_NVRTC) skip_because(udm_last_error());
 }
 
 static gpu_session session;

@@ -24,7 +24,7 @@
 
 /*
  * For main: ends the program with CTest's code for "skipped" when this machine
- * has no driver, no device or no NVRTC. A driver that was named and cannot be
+ * has no driver or no device. A driver that was named and cannot be
  * used is a failure, not a reason to skip.
  */
 void gpu_fixture_skip_if_impossible(void);

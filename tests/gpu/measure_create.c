@@ -1,87 +1,54 @@
 /*
- * measure_create: what a warm udm_create() costs, beside reading the same cache entry
- * and giving it to the driver. No test: it prints medians, and whoever runs it
- * on a GPU judges them.
+ * What udm_create costs on this machine's GPU, first and again, beside its
+ * floor: reading the cached cubin and loading it, by either way that the driver
+ * has. Not a test: it prints numbers, a name and a value a line.
  *
  *     measure_create [REPETITIONS]
  *
- * The ways take turns within one run, each repetition in another order.
- *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "gpu_session.h"
+#include "cuda_driver.h"
+#include "udm.h"
 
-enum { DEFAULT_REPETITIONS = 201, FEWEST = 30, WARM_UP = 5, KERNELS = 2 };
+enum { MOST = 1000, KERNELS = 2 };
 
 static const char *const kernels[KERNELS] = {"udm_decode_metadata_direct",
                                              "udm_decode_metadata_table"};
 
-/* Not every driver has all of them, so they are not in the tools' list. */
-typedef struct CUmod_st *CUmodule;
-typedef struct CUfunc_st *CUfunction;
-typedef struct CUlib_st *CUlibrary;
-typedef struct CUkern_st *CUkernel;
+/* The calls that only this program makes; null where the driver lacks them. */
+typedef struct loading {
+  CUresult (*load_module)(void **module, const void *image, unsigned int count, void *options,
+                          void **values);
+  CUresult (*module_function)(void **function, void *module, const char *name);
+  CUresult (*unload_module)(void *module);
+  CUresult (*load_library)(void **library, const void *image, void *options, void **values,
+                           unsigned int count, void *library_options, void **library_values,
+                           unsigned int library_count);
+  CUresult (*library_kernel)(void **kernel, void *library, const char *name);
+  CUresult (*kernel_function)(void **function, void *kernel);
+  CUresult (*unload_library)(void *library);
+} loading;
 
-static struct {
-  CUresult (*cuModuleLoadDataEx)(CUmodule *, const void *, unsigned, int *, void **);
-  CUresult (*cuModuleGetFunction)(CUfunction *, CUmodule, const char *);
-  CUresult (*cuModuleUnload)(CUmodule);
-  CUresult (*cuLibraryLoadData)(CUlibrary *, const void *, int *, void **, unsigned, int *, void **,
-                                unsigned);
-  CUresult (*cuLibraryGetKernel)(CUkernel *, CUlibrary, const char *);
-  CUresult (*cuKernelGetFunction)(CUfunction *, CUkernel);
-  CUresult (*cuLibraryUnload)(CUlibrary);
-} driver;
-
-static void resolve_driver(void) {
-  void *symbol = NULL;
-#define RESOLVE(name)                                                            \
-  if (udm_driver_symbol(NULL, #name, &symbol) == UDM_OK) {                       \
-    memcpy(&driver.name, &symbol, sizeof symbol); /* ISO C has no cast for it */ \
-  }
-  RESOLVE(cuModuleLoadDataEx)
-  RESOLVE(cuModuleGetFunction)
-  RESOLVE(cuModuleUnload)
-  RESOLVE(cuLibraryLoadData)
-  RESOLVE(cuLibraryGetKernel)
-  RESOLVE(cuKernelGetFunction)
-  RESOLVE(cuLibraryUnload)
-#undef RESOLVE
+static void find(const char *name, void *function) {
+  void *address = NULL;
+  if (udm_driver_symbol(NULL, name, &address) != UDM_OK) address = NULL;
+  memcpy(function, &address, sizeof address);
 }
 
-static bool has_libraries(void) {
-  return driver.cuLibraryLoadData && driver.cuLibraryGetKernel && driver.cuKernelGetFunction &&
-         driver.cuLibraryUnload;
-}
-
-static void fail(const char *what) {
-  fprintf(stderr, "measure_create: %s: %s\n", what, udm_last_error());
-  exit(1);
-}
-
-static void check(CUresult result, const char *call) {
-  if (result == CUDA_SUCCESS) return;
-  fprintf(stderr, "measure_create: %s: CUDA error %d\n", call, (int)result);
-  exit(1);
-}
-
-static void *read_entry(const char *path) {
-  struct stat status;
-  const int file = open(path, O_RDONLY | O_CLOEXEC);
-  if (file < 0 || fstat(file, &status) != 0) fail(path);
-  void *bytes = malloc((size_t)status.st_size);
-  if (!bytes || read(file, bytes, (size_t)status.st_size) != status.st_size) fail(path);
-  close(file);
-  return bytes;
+static void find_all(loading *calls) {
+  find("cuModuleLoadDataEx", &calls->load_module);
+  find("cuModuleGetFunction", &calls->module_function);
+  find("cuModuleUnload", &calls->unload_module);
+  find("cuLibraryLoadData", &calls->load_library);
+  find("cuLibraryGetKernel", &calls->library_kernel);
+  find("cuKernelGetFunction", &calls->kernel_function);
+  find("cuLibraryUnload", &calls->unload_library);
 }
 
 static double microseconds_now(void) {
@@ -90,165 +57,135 @@ static double microseconds_now(void) {
   return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
 }
 
-/* One way to have the kernels: until they are there, and until they are gone again. */
-struct sample {
-  double made;
-  double unmade;
-};
-
-static struct sample by_module(const char *path) {
-  CUmodule module = NULL;
-  CUfunction function = NULL;
-  const double start = microseconds_now();
-  void *bytes = read_entry(path);
-  check(driver.cuModuleLoadDataEx(&module, bytes, 0, NULL, NULL), "cuModuleLoadDataEx");
-  for (int k = 0; k < KERNELS; ++k) {
-    check(driver.cuModuleGetFunction(&function, module, kernels[k]), "cuModuleGetFunction");
-  }
-  free(bytes);
-  const double made = microseconds_now();
-  check(driver.cuModuleUnload(module), "cuModuleUnload");
-  return (struct sample){made - start, microseconds_now() - made};
-}
-
-static struct sample by_library(const char *path) {
-  CUlibrary library = NULL;
-  CUkernel kernel = NULL;
-  CUfunction function = NULL;
-  const double start = microseconds_now();
-  void *bytes = read_entry(path);
-  check(driver.cuLibraryLoadData(&library, bytes, NULL, NULL, 0, NULL, NULL, 0),
-        "cuLibraryLoadData");
-  for (int k = 0; k < KERNELS; ++k) {
-    check(driver.cuLibraryGetKernel(&kernel, library, kernels[k]), "cuLibraryGetKernel");
-    check(driver.cuKernelGetFunction(&function, kernel), "cuKernelGetFunction");
-  }
-  free(bytes);
-  const double made = microseconds_now();
-  check(driver.cuLibraryUnload(library), "cuLibraryUnload");
-  return (struct sample){made - start, microseconds_now() - made};
-}
-
-static struct sample by_udm(const char *path) {
-  udm_context *ctx = NULL;
-  (void)path;
-  const double start = microseconds_now();
-  if (udm_create(NULL, &ctx) != UDM_OK) fail("udm_create");
-  const double made = microseconds_now();
-  udm_destroy(ctx);
-  return (struct sample){made - start, microseconds_now() - made};
-}
-
-/* The floor of every way. */
-static struct sample by_reading(const char *path) {
-  const double start = microseconds_now();
-  void *bytes = read_entry(path);
-  const double made = microseconds_now();
-  free(bytes);
-  return (struct sample){made - start, microseconds_now() - made};
-}
-
-enum { READING, MODULE, LIBRARY, UDM, WAYS };
-
-static const struct way {
-  const char *name;
-  struct sample (*take)(const char *path);
-} ways[WAYS] = {
-    {"read the entry", by_reading},
-    {"a: read, cuModuleLoadDataEx, cuModuleGetFunction", by_module},
-    {"b: read, cuLibraryLoadData, cuKernelGetFunction", by_library},
-    {"c: warm udm_create, udm_destroy", by_udm},
-};
-
-static int compare_doubles(const void *a, const void *b) {
+static int ascending(const void *a, const void *b) {
   const double x = *(const double *)a;
   const double y = *(const double *)b;
   return (x > y) - (x < y);
 }
 
-static double median(double *values, int count) {
-  qsort(values, (size_t)count, sizeof *values, compare_doubles);
-  return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
+static double print_median(const char *name, double *times, int count) {
+  qsort(times, (size_t)count, sizeof *times, ascending);
+  printf("%s_us %.1f\n", name, times[count / 2]);
+  return times[count / 2];
 }
 
-struct medians {
-  double made;
-  double unmade;
-  double both;
-};
-
-/* Fills medians of all ways; those of a way that this driver does not have stay 0. */
-static void measure(const char *path, int repetitions, struct medians medians[WAYS]) {
-  double *values = calloc((size_t)repetitions * WAYS * 3, sizeof *values);
-  if (!values) fail("out of memory");
-  for (int r = -WARM_UP; r < repetitions; ++r) {
-    for (int turn = 0; turn < WAYS; ++turn) {
-      const int way = (turn + r + WARM_UP) % WAYS;
-      if (way == LIBRARY && !has_libraries()) continue;
-      const struct sample sample = ways[way].take(path);
-      if (r < 0) continue;
-      double *of_way = values + (size_t)way * 3 * (size_t)repetitions;
-      of_way[r] = sample.made;
-      of_way[repetitions + r] = sample.unmade;
-      of_way[2 * repetitions + r] = sample.made + sample.unmade;
+static void *read_file(const char *path) {
+  FILE *file = fopen(path, "rb");
+  void *bytes = NULL;
+  if (!file) return NULL;
+  if (fseek(file, 0, SEEK_END) == 0) {
+    const long size = ftell(file);
+    rewind(file);
+    bytes = size > 0 ? malloc((size_t)size) : NULL;
+    if (bytes && fread(bytes, 1, (size_t)size, file) != (size_t)size) {
+      free(bytes);
+      bytes = NULL;
     }
   }
-  for (int way = 0; way < WAYS; ++way) {
-    double *of_way = values + (size_t)way * 3 * (size_t)repetitions;
-    medians[way].made = median(of_way, repetitions);
-    medians[way].unmade = median(of_way + repetitions, repetitions);
-    medians[way].both = median(of_way + (size_t)2 * (size_t)repetitions, repetitions);
+  fclose(file);
+  return bytes;
+}
+
+static bool load_as_module(const loading *calls, const void *image, double *elapsed) {
+  void *module = NULL;
+  void *function = NULL;
+  const double start = microseconds_now();
+  bool good = calls->load_module(&module, image, 0, NULL, NULL) == CUDA_SUCCESS;
+  for (int k = 0; k < KERNELS && good; ++k) {
+    good = calls->module_function(&function, module, kernels[k]) == CUDA_SUCCESS;
   }
-  free(values);
+  *elapsed = microseconds_now() - start;
+  if (module) calls->unload_module(module);
+  return good;
 }
 
-static void print_ratio(const char *name, const struct medians *of, const struct medians *to) {
-  printf("%-50s %9.2f %9.2f %9.2f\n", name, of->made / to->made, of->unmade / to->unmade,
-         of->both / to->both);
+static bool load_as_library(const loading *calls, const void *image, double *elapsed) {
+  void *library = NULL;
+  void *kernel = NULL;
+  void *function = NULL;
+  const double start = microseconds_now();
+  bool good = calls->load_library(&library, image, NULL, NULL, 0, NULL, NULL, 0) == CUDA_SUCCESS;
+  for (int k = 0; k < KERNELS && good; ++k) {
+    good = calls->library_kernel(&kernel, library, kernels[k]) == CUDA_SUCCESS &&
+           calls->kernel_function(&function, kernel) == CUDA_SUCCESS;
+  }
+  *elapsed = microseconds_now() - start;
+  if (library) calls->unload_library(library);
+  return good;
 }
 
-static void print_table(const struct medians medians[WAYS]) {
-  printf("%-50s %9s %9s %9s\n", "median, us", "until", "unload", "both");
-  for (int way = 0; way < WAYS; ++way) {
-    if (way == LIBRARY && !has_libraries()) {
-      printf("%-50s this driver does not have it\n", ways[way].name);
-      continue;
+/* Reads the entry and loads it, over and over; the file is a cubin with something behind it. */
+static double measure_floor(const char *name, const loading *calls, const char *path, int count,
+                            bool as_library) {
+  static double times[MOST];
+  for (int i = 0; i < count; ++i) {
+    double loading_time = 0;
+    const double start = microseconds_now();
+    void *image = read_file(path);
+    const double reading_time = microseconds_now() - start;
+    const bool good = image && (as_library ? load_as_library(calls, image, &loading_time)
+                                           : load_as_module(calls, image, &loading_time));
+    free(image);
+    if (!good) {
+      printf("%s failed\n", name);
+      return 0;
     }
-    printf("%-50s %9.1f %9.1f %9.1f\n", ways[way].name, medians[way].made, medians[way].unmade,
-           medians[way].both);
+    times[i] = reading_time + loading_time;
   }
-  print_ratio("c / a", &medians[UDM], &medians[MODULE]);
-  if (has_libraries()) {
-    print_ratio("c / b", &medians[UDM], &medians[LIBRARY]);
-    print_ratio("b / a", &medians[LIBRARY], &medians[MODULE]);
+  return print_median(name, times, count);
+}
+
+static bool create_once(double *elapsed, udm_context_info *info) {
+  udm_context *udm = NULL;
+  const double start = microseconds_now();
+  const udm_status status = udm_create(NULL, &udm);
+  *elapsed = microseconds_now() - start;
+  if (status != UDM_OK || udm_get_context_info(udm, info) != UDM_OK) {
+    fprintf(stderr, "%s: %s\n", udm_status_name(status), udm_last_error());
+    return false;
   }
+  udm_destroy(udm);
+  return true;
+}
+
+static bool measure(int count) {
+  static double times[MOST];
+  double first = 0;
+  udm_context_info info = UDM_CONTEXT_INFO_INIT;
+  if (!create_once(&first, &info)) return false;
+  printf("first_source %s\nfirst_us %.1f\n", udm_image_source_name(info.image_source), first);
+  for (int i = 0; i < count; ++i) {
+    if (!create_once(&times[i], &info)) return false;
+  }
+  printf("again_source %s\n", udm_image_source_name(info.image_source));
+  const double again = print_median("again", times, count);
+  udm_image_plan plan = {.struct_size = sizeof plan};
+  if (udm_plan_image(NULL, info.device_arch, &plan) != UDM_OK) return false;
+  if (plan.source != UDM_IMAGE_CACHE && plan.source != UDM_IMAGE_READ_ONLY_LAYER) return true;
+  loading calls;
+  find_all(&calls);
+  const double module = measure_floor("read_and_load_module", &calls, plan.detail, count, false);
+  if (module > 0) printf("again_to_module %.2f\n", again / module);
+  if (calls.load_library) {
+    const double library = measure_floor("read_and_load_library", &calls, plan.detail, count, true);
+    if (library > 0) printf("again_to_library %.2f\n", again / library);
+  }
+  return true;
 }
 
 int main(int argc, char **argv) {
-  static char error[9216];
-  static udm_image_plan plan = {.struct_size = sizeof plan};
-  struct medians medians[WAYS];
-  gpu_session session;
-  const int repetitions = argc > 1 ? atoi(argv[1]) : DEFAULT_REPETITIONS;
-  if (repetitions < FEWEST || repetitions > 100000) {
-    fprintf(stderr, "measure_create: %d to 100000 repetitions\n", FEWEST);
-    return 2;
-  }
-  /* this fills the cache, too */
-  if (!gpu_session_open(&session, NULL, 0, error, sizeof error)) {
-    fprintf(stderr, "measure_create: %s\n", error);
+  int count = argc > 1 ? atoi(argv[1]) : 50;
+  cuda_driver driver;
+  CUcontext context = NULL;
+  if (count < 1 || count > MOST) count = 50;
+  if (cuda_driver_open(NULL, &driver) != UDM_OK) {
+    fprintf(stderr, "no driver: %s\n", udm_last_error());
     return 1;
   }
-  if (udm_plan_image(NULL, session.info.device_arch, &plan) != UDM_OK) fail("udm_plan_image");
-  if (plan.source != UDM_IMAGE_CACHE && plan.source != UDM_IMAGE_READ_ONLY_LAYER) {
-    fprintf(stderr, "measure_create: the cache is not warm: is its folder writable?\n");
-    return 1;
-  }
-  resolve_driver();
-  measure(plan.detail, repetitions, medians);
-  printf("%s, sm_%d; %s, image of %zu bytes; %d repetitions\n", session.name,
-         (int)session.info.device_arch, plan.detail, session.info.image_bytes, repetitions);
-  print_table(medians);
-  gpu_session_close(&session);
-  return 0;
+  if (driver.cuDevicePrimaryCtxRetain(&context, 0) != CUDA_SUCCESS) return 1;
+  if (driver.cuCtxSetCurrent(context) != CUDA_SUCCESS) return 1;
+  const bool good = measure(count);
+  driver.cuCtxSetCurrent(NULL);
+  driver.cuDevicePrimaryCtxRelease_v2(0);
+  return good ? 0 : 1;
 }

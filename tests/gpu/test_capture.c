@@ -87,11 +87,53 @@ static void several_graphs_live_side_by_side(void **state) {
   }
 }
 
+/*
+ * A handle that is made while the very stream is being captured, from the cache
+ * or from the shipped PTX, is good, and so is the graph.
+ */
+static void a_handle_is_made_during_the_capture(void **state) {
+  const gpu_session *session = *state;
+  const cuda_driver *driver = &session->driver;
+  udm_options without = UDM_OPTIONS_INIT;
+  without.nvrtc_library = "/nonexistent/libnvrtc.so";
+  without.cache_dir = "/nonexistent/cache";
+  const udm_options *const ways[] = {NULL, &without};
+  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  request.batch_size = 7;
+  request.max_len = 100;
+  for (int way = 0; way < 2; ++way) {
+    CUgraph graph = NULL;
+    CUgraphExec exec = NULL;
+    udm_context *late = NULL;
+    udm_context *gone = NULL;
+    case_runner runner = CASE_RUNNER_INIT(driver, session->udm, session->stream);
+    decode_case *c = gpu_fixture_create_case(&request);
+    if (!case_runner_upload(&runner, c)) fail_msg("%s", runner.error);
+    ASSERT_CUDA(driver, cuStreamBeginCapture_v2(session->stream, CU_STREAM_CAPTURE_MODE_GLOBAL));
+    const udm_status status = udm_create(ways[way], &late);
+    if (status != UDM_OK) fail_msg("%s: %s", udm_status_name(status), udm_last_error());
+    assert_int_equal(udm_create(ways[way], &gone), UDM_OK);
+    udm_destroy(gone);
+    runner.udm = late;
+    if (!case_runner_launch(&runner, c)) fail_msg("%s", runner.error);
+    ASSERT_CUDA(driver, cuStreamEndCapture(session->stream, &graph));
+    ASSERT_CUDA(driver, cuGraphInstantiateWithFlags(&exec, graph, 0));
+    ASSERT_CUDA(driver, cuGraphLaunch(exec, session->stream));
+    gpu_fixture_check_outputs(&runner, c);
+    ASSERT_CUDA(driver, cuGraphExecDestroy(exec));
+    ASSERT_CUDA(driver, cuGraphDestroy(graph));
+    case_runner_release(&runner);
+    decode_case_destroy(c);
+    udm_destroy(late);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(direct_launch_replays_with_changing_lengths),
       cmocka_unit_test(table_launch_replays_with_changing_lengths),
       cmocka_unit_test(several_graphs_live_side_by_side),
+      cmocka_unit_test(a_handle_is_made_during_the_capture),
   };
   gpu_fixture_skip_if_impossible();
   return cmocka_run_group_tests_name("capture and replay", tests, gpu_fixture_open,

@@ -16,12 +16,13 @@
 #include "devices.h"
 #include "faults.h"
 #include "graphs.h"
+#include "handles.h"
 #include "stand_in_driver.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static const char *const names[] = {
-#define UDM_DRIVER_SYMBOL(requirement, name, parameters) #name,
+#define UDM_DRIVER_SYMBOL(requirement, name, version, parameters) #name,
 #include "driver_symbols.h"
 #define UDM_TOOL_DRIVER_SYMBOL(name, parameters) #name,
 #include "cuda_driver_symbols.h"
@@ -50,6 +51,15 @@ int64_t stand_in_driver_calls(const char *name) {
   }
   pthread_mutex_unlock(&lock);
   return calls;
+}
+
+int stand_in_driver_live_code(void) {
+  pthread_mutex_lock(&lock);
+  const int count = handle_count(HANDLE_MODULE) + handle_count(HANDLE_LIBRARY) +
+                    handle_count(HANDLE_KERNEL) + handle_count(HANDLE_FUNCTION) +
+                    handle_count(HANDLE_LINK);
+  pthread_mutex_unlock(&lock);
+  return count;
 }
 
 void stand_in_driver_reset_calls(void) {

@@ -30,10 +30,13 @@ bool cubin_file_is_valid(const unsigned char *image) {
   return header.e_machine == CUDA_MACHINE && header.e_shentsize == sizeof(Elf64_Shdr);
 }
 
+bool cubin_file_is_of_cuda_13(const unsigned char *image) {
+  return header_of(image).e_ident[EI_ABIVERSION] >= ABI_OF_CUDA_13;
+}
+
 int cubin_file_arch(const unsigned char *image) {
-  const Elf64_Ehdr header = header_of(image);
-  const unsigned int flags = header.e_flags;
-  return (int)(header.e_ident[EI_ABIVERSION] >= ABI_OF_CUDA_13 ? flags >> 8 & 0xff : flags & 0xff);
+  const unsigned int flags = header_of(image).e_flags;
+  return (int)(cubin_file_is_of_cuda_13(image) ? flags >> 8 & 0xff : flags & 0xff);
 }
 
 size_t cubin_file_size(const unsigned char *image) {

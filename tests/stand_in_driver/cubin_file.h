@@ -13,6 +13,8 @@
 /* Whether the bytes begin as a 64-bit ELF file for CUDA. */
 bool cubin_file_is_valid(const unsigned char *image);
 
+bool cubin_file_is_of_cuda_13(const unsigned char *image);
+
 /* 10 * major + minor */
 int cubin_file_arch(const unsigned char *image);
 

@@ -12,6 +12,10 @@
 
 #include "calls.h"
 
+#ifndef STAND_IN_DRIVER_VERSION
+#define STAND_IN_DRIVER_VERSION 13000
+#endif
+
 static device devices[MAX_DEVICES];
 static int device_count;
 static bool initialised;
@@ -20,6 +24,11 @@ bool devices_are_initialised(void) { return initialised; }
 
 device *device_get(CUdevice ordinal) {
   return ordinal >= 0 && ordinal < device_count ? &devices[ordinal] : NULL;
+}
+
+int devices_driver_version(void) {
+  const char *text = getenv("UDM_STAND_IN_DRIVER_VERSION");
+  return text ? atoi(text) : STAND_IN_DRIVER_VERSION;
 }
 
 static void read_devices(void) {
@@ -50,10 +59,7 @@ CUresult cuInit(unsigned int flags) {
 
 CUresult cuDriverGetVersion(int *version) {
   const CUresult result = stand_in_enter(__func__, NEEDS_NOTHING);
-  if (result == CUDA_SUCCESS) {
-    const char *text = getenv("UDM_STAND_IN_DRIVER_VERSION");
-    *version = text ? atoi(text) : 13000;
-  }
+  if (result == CUDA_SUCCESS) *version = devices_driver_version();
   return stand_in_leave(result);
 }
 

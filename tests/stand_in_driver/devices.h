@@ -25,6 +25,9 @@ enum { MULTIPROCESSORS = 4, L2_CACHE_BYTES = 1 << 14 };
 
 bool devices_are_initialised(void);
 
+/* What cuDriverGetVersion says: 12040 for CUDA 12.4. */
+int devices_driver_version(void);
+
 /* NULL when there is no such device. */
 device *device_get(CUdevice ordinal);
 

@@ -24,11 +24,29 @@
 
 #include "cuda_driver_symbols.h"
 
+typedef struct CUmod_st *CUmodule;
+typedef struct CUfunc_st *CUfunction;
+typedef struct CUlib_st *CUlibrary;
+typedef struct CUkern_st *CUkernel;
+typedef struct CUlinkState_st *CUlinkState;
+typedef uint64_t cuuint64_t;
+typedef unsigned int CUdevice_attribute;
+typedef unsigned int CUjit_option;
+typedef unsigned int CUjitInputType;
+typedef unsigned int CUlibraryOption;
+typedef unsigned int CUdriverProcAddressQueryResult;
+
 enum {
   CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK = 1,
   CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT = 16,
   CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR = 75,
-  CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR = 76
+  CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR = 76,
+  CU_JIT_ERROR_LOG_BUFFER = 5,
+  CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES = 6,
+  CU_JIT_INPUT_PTX = 1,
+  CU_GET_PROC_ADDRESS_SUCCESS = 0,
+  CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND = 1,
+  CU_GET_PROC_ADDRESS_VERSION_NOT_SUFFICIENT = 2
 };
 
 enum {
@@ -38,7 +56,7 @@ enum {
 };
 
 #pragma GCC visibility push(default)
-#define UDM_DRIVER_SYMBOL(requirement, name, parameters) CUresult name parameters;
+#define UDM_DRIVER_SYMBOL(requirement, name, version, parameters) CUresult name parameters;
 #include "driver_symbols.h"
 #define UDM_TOOL_DRIVER_SYMBOL(name, parameters) CUresult name parameters;
 #include "cuda_driver_symbols.h"

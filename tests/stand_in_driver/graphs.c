@@ -45,12 +45,30 @@ static capture *captures;
 
 void capture_invalidate(capture *c) { c->invalid = true; }
 
+/* How this thread meets the captures of others, and its own. */
+static _Thread_local CUstreamCaptureMode thread_mode = CU_STREAM_CAPTURE_MODE_GLOBAL;
+
+CUresult cuThreadExchangeStreamCaptureMode(CUstreamCaptureMode *mode) {
+  CUresult result = stand_in_enter(__func__, NEEDS_INIT);
+  if (result == CUDA_SUCCESS && (!mode || *mode > CU_STREAM_CAPTURE_MODE_RELAXED)) {
+    result = CUDA_ERROR_INVALID_VALUE;
+  }
+  if (result == CUDA_SUCCESS) {
+    const CUstreamCaptureMode previous = thread_mode;
+    thread_mode = *mode;
+    *mode = previous;
+  }
+  return stand_in_leave(result);
+}
+
 CUresult capture_refuse_unsafe_call(void) {
   CUresult result = CUDA_SUCCESS;
+  if (thread_mode == CU_STREAM_CAPTURE_MODE_RELAXED) return CUDA_SUCCESS;
   for (capture *c = captures; c; c = c->next) {
     const bool mine = pthread_equal(c->thread, pthread_self()) != 0;
-    if (c->mode == CU_STREAM_CAPTURE_MODE_RELAXED) continue;
-    if (c->mode == CU_STREAM_CAPTURE_MODE_THREAD_LOCAL && !mine) continue;
+    const bool seen =
+        c->mode == CU_STREAM_CAPTURE_MODE_GLOBAL && thread_mode == CU_STREAM_CAPTURE_MODE_GLOBAL;
+    if (c->mode == CU_STREAM_CAPTURE_MODE_RELAXED || (!mine && !seen)) continue;
     c->invalid = true;
     result = CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
   }

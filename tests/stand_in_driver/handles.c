@@ -46,3 +46,9 @@ handle *handle_next(handle_kind kind, const handle *after) {
   while (h && h->kind != kind) h = h->next;
   return h;
 }
+
+int handle_count(handle_kind kind) {
+  int count = 0;
+  for (handle *h = handle_next(kind, NULL); h; h = handle_next(kind, h)) ++count;
+  return count;
+}

@@ -13,6 +13,9 @@
 typedef enum handle_kind {
   HANDLE_CONTEXT,
   HANDLE_MODULE,
+  HANDLE_LIBRARY,
+  HANDLE_KERNEL,
+  HANDLE_LINK,
   HANDLE_FUNCTION,
   HANDLE_STREAM,
   HANDLE_EVENT,
@@ -38,6 +41,9 @@ bool handle_is_live(const void *object, handle_kind kind);
 
 void handle_destroy(handle *object);
 void handle_destroy_all_of(CUcontext owner);
+
+/* How many objects of that kind there are. */
+int handle_count(handle_kind kind);
 
 /* The first object of that kind after `after`, or from the start when it is NULL. */
 handle *handle_next(handle_kind kind, const handle *after);

@@ -1,6 +1,6 @@
 /*
- * Modules: a cubin is taken when the current device can run it; its functions
- * are the host kernels of the same names.
+ * Modules: a cubin is taken when the driver knows its layout and the current
+ * device can run it; its functions are the host kernels of the same names.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -13,11 +13,7 @@
 #include "contexts.h"
 #include "cubin_file.h"
 #include "devices.h"
-
-struct CUmod_st {
-  handle handle;
-  unsigned char *image;
-};
+#include "ptx.h"
 
 /* Until the next one is found, as destroying one changes the list. */
 static handle *find_function_of(CUmodule module) {
@@ -36,17 +32,25 @@ static void destroy_module(handle *object) {
   free(module);
 }
 
+/* From CUDA 13 on, cubins have a layout that older drivers do not know. */
+CUresult module_check_format(const unsigned char *image) {
+  if (!image) return CUDA_ERROR_INVALID_VALUE;
+  if (!cubin_file_is_valid(image)) return CUDA_ERROR_INVALID_IMAGE;
+  const bool known = !cubin_file_is_of_cuda_13(image) || devices_driver_version() >= 13000;
+  return known ? CUDA_SUCCESS : CUDA_ERROR_INVALID_IMAGE;
+}
+
 /* A cubin runs on its own major version, from its own minor version up. */
 static CUresult check_image(const unsigned char *image) {
   const device *d = device_get(context_current()->device);
-  if (!image) return CUDA_ERROR_INVALID_VALUE;
-  if (!cubin_file_is_valid(image)) return CUDA_ERROR_INVALID_IMAGE;
+  const CUresult result = module_check_format(image);
+  if (result != CUDA_SUCCESS) return result;
   const int arch = cubin_file_arch(image);
   const bool runs = arch / 10 == d->major && arch % 10 <= d->minor;
   return runs ? CUDA_SUCCESS : CUDA_ERROR_NO_BINARY_FOR_GPU;
 }
 
-static CUresult load(CUmodule *module, const unsigned char *image) {
+CUresult module_load(CUmodule *module, CUlibrary library, const unsigned char *image) {
   const CUresult result = check_image(image);
   if (result != CUDA_SUCCESS) return result;
   const size_t size = cubin_file_size(image);
@@ -60,8 +64,18 @@ static CUresult load(CUmodule *module, const unsigned char *image) {
   memcpy(copy, image, size);
   handle_register(&created->handle, HANDLE_MODULE, context_current(), destroy_module);
   created->image = copy;
+  created->library = library;
   *module = created;
   return CUDA_SUCCESS;
+}
+
+/* PTX is assembled first; the buffer for the log is the caller's. */
+static CUresult load_data(CUmodule *module, const unsigned char *image, const jit_log *log) {
+  tiny_cubin cubin;
+  if (!image || !ptx_is_ptx((const char *)image)) return module_load(module, NULL, image);
+  const CUresult result = ptx_assemble((const char *)image, &cubin, log);
+  if (result != CUDA_SUCCESS) return result;
+  return module_load(module, NULL, (const unsigned char *)&cubin);
 }
 
 CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned int option_count,
@@ -71,7 +85,10 @@ CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned int op
   if (result == CUDA_SUCCESS && option_count > 0 && !options_given) {
     result = CUDA_ERROR_INVALID_VALUE;
   }
-  if (result == CUDA_SUCCESS) result = load(module, image);
+  if (result == CUDA_SUCCESS) {
+    const jit_log log = jit_log_of(option_count, options, option_values);
+    result = load_data(module, image, &log);
+  }
   return stand_in_leave(result);
 }
 
@@ -90,7 +107,7 @@ CUresult cuModuleUnload(CUmodule module) {
   return stand_in_leave(result);
 }
 
-static CUresult get_function(CUfunction *function, CUmodule module, const char *name) {
+CUresult module_get_function(CUfunction *function, CUmodule module, const char *name) {
   if (!handle_is_live(module, HANDLE_MODULE)) return CUDA_ERROR_INVALID_HANDLE;
   if (!name) return CUDA_ERROR_INVALID_VALUE;
   const host_kernel *kernel = host_kernel_find(name);
@@ -106,6 +123,6 @@ static CUresult get_function(CUfunction *function, CUmodule module, const char *
 
 CUresult cuModuleGetFunction(CUfunction *function, CUmodule module, const char *name) {
   CUresult result = stand_in_enter(__func__, NEEDS_CONTEXT);
-  if (result == CUDA_SUCCESS) result = get_function(function, module, name);
+  if (result == CUDA_SUCCESS) result = module_get_function(function, module, name);
   return stand_in_leave(result);
 }

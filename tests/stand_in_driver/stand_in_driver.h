@@ -24,6 +24,12 @@ int64_t stand_in_driver_calls(const char *name);
 /* Sets all counts to 0. The counts are also what a fault's "Nth call" goes by. */
 void stand_in_driver_reset_calls(void);
 
+/*
+ * How many modules, libraries, kernels, functions and links are alive: a program
+ * that is done should have left none.
+ */
+int stand_in_driver_live_code(void);
+
 #pragma GCC visibility pop
 
 #ifdef __cplusplus

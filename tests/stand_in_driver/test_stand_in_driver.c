@@ -13,6 +13,7 @@
 
 #include "driver_functions.h"
 #include "stand_in_driver.h"
+#include "test_image_calls.h"
 #include "tiny_cubin.h"
 
 static const char kernel_name[] = "udm_decode_metadata_table";
@@ -50,6 +51,8 @@ static void contexts_are_a_stack_per_thread(void **state) {
   CUcontext second = NULL;
   CUcontext current = NULL;
   CUdevice device = -1;
+  unsigned long long ids[2] = {0, 0};
+  unsigned int version = 0;
   assert_int_equal(cuCtxCreate_v2(&second, 0, 1), CUDA_SUCCESS);
   assert_int_equal(cuCtxGetDevice(&device), CUDA_SUCCESS);
   assert_int_equal(device, 1);
@@ -58,8 +61,13 @@ static void contexts_are_a_stack_per_thread(void **state) {
   assert_int_equal(cuCtxGetCurrent(&current), CUDA_SUCCESS);
   assert_ptr_equal(current, first);
   assert_int_equal(cuCtxPushCurrent_v2(second), CUDA_SUCCESS);
+  assert_int_equal(cuCtxGetId(first, &ids[0]), CUDA_SUCCESS);
+  assert_int_equal(cuCtxGetId(second, &ids[1]), CUDA_SUCCESS);
+  assert_true(ids[0] != ids[1]);
+  assert_int_equal(cuCtxGetApiVersion(second, &version), CUDA_SUCCESS);
   assert_int_equal(cuCtxDestroy_v2(second), CUDA_SUCCESS);
-  assert_int_equal(cuCtxPushCurrent_v2(second), CUDA_ERROR_INVALID_CONTEXT);
+  assert_int_equal(cuCtxGetId(second, &ids[1]), CUDA_ERROR_CONTEXT_IS_DESTROYED);
+  assert_int_equal(cuCtxGetApiVersion(second, &version), CUDA_ERROR_INVALID_CONTEXT);
   assert_int_equal(cuCtxSetCurrent(NULL), CUDA_SUCCESS);
   assert_int_equal(cuCtxGetDevice(&device), CUDA_ERROR_INVALID_CONTEXT);
   assert_int_equal(cuCtxSetCurrent(first), CUDA_SUCCESS);
@@ -90,7 +98,7 @@ static void images_must_suit_the_device(void **state) {
   (void)state;
   CUmodule module = NULL;
   CUfunction function = NULL;
-  static const char text[64] = ".version 8.0";
+  static const char text[64] = "no image";
   assert_int_equal(load(&module, 8, 86), CUDA_ERROR_NO_BINARY_FOR_GPU);
   assert_int_equal(load(&module, 7, 80), CUDA_ERROR_NO_BINARY_FOR_GPU);
   assert_int_equal(load(&module, 8, 103), CUDA_ERROR_NO_BINARY_FOR_GPU);
@@ -368,6 +376,11 @@ int main(void) {
       TEST(what_is_illegal_in_capture_invalidates_it),
       TEST(events_measure_and_are_checked),
       TEST(faults_and_counts),
+      TEST(libraries_become_modules_of_each_context),
+      TEST(links_assemble_ptx),
+      TEST(an_old_driver_refuses_what_is_newer),
+      TEST(functions_are_found_by_name_and_version),
+      TEST(a_relaxed_thread_disturbs_no_capture),
   };
   return cmocka_run_group_tests_name("stand-in driver", tests, NULL, NULL);
 }

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "nvrtc_functions.h"
+#include "stand_in_nvrtc.h"
 
 static const char default_archs[] = "75,80,86,87,88,89,90,100,103,110,120,121";
 
@@ -65,20 +66,31 @@ static const char *const names[] = {
 #include "nvrtc_symbols.h"
 };
 
-static long counts[sizeof names / sizeof names[0]];
+enum { NAMES = sizeof names / sizeof names[0] };
 
-static long count_call(const char *function) {
-  long call = 0;
+static long counts[NAMES];
+
+/* Adds to the count of the function; -1 for one that there is not. */
+static long add_to_count(const char *function, long number) {
+  long count = -1;
   pthread_mutex_lock(&lock);
-  for (size_t n = 0; n < sizeof names / sizeof names[0]; ++n) {
-    if (strcmp(names[n], function) == 0) call = ++counts[n];
+  for (int n = 0; n < NAMES; ++n) {
+    if (strcmp(names[n], function) == 0) count = counts[n] += number;
   }
   pthread_mutex_unlock(&lock);
-  return call;
+  return count;
+}
+
+long stand_in_nvrtc_calls(const char *name) { return add_to_count(name, 0); }
+
+void stand_in_nvrtc_reset_calls(void) {
+  pthread_mutex_lock(&lock);
+  memset(counts, 0, sizeof counts);
+  pthread_mutex_unlock(&lock);
 }
 
 nvrtcResult stand_in_fault(const char *function) {
-  const long call = count_call(function);
+  const long call = add_to_count(function, 1);
   const char *rest = getenv("UDM_STAND_IN_NVRTC_FAIL");
   const size_t length = strlen(function);
   while (rest && *rest) {

@@ -42,7 +42,8 @@ static udm_status compile(const struct nvrtc *nvrtc, const char *text, const cha
   char option[64];
   const char *const options[] = {option};
   snprintf(option, sizeof option, "--gpu-architecture=%s", target);
-  return udm_nvrtc_compile(nvrtc, text, "source.cu", 1, options, cubin, size, NULL);
+  struct nvrtc_job job = {text, "source.cu", 1, options, strncmp(target, "sm_", 3) != 0, false};
+  return udm_nvrtc_compile(nvrtc, &job, cubin, size);
 }
 
 static void it_is_what_the_environment_says(void **state) {
@@ -76,11 +77,11 @@ static void cubins_are_for_their_target_and_always_the_same(void **state) {
     assert_int_equal(udm_cubin_arch(cubin[0], size[0]), 90);
     assert_non_null(memmem(cubin[0], size[0], "first_kernel", 13));
     assert_non_null(memmem(cubin[0], size[0], "second_kernel", 14));
-    free(cubin[1]);
+    udm_free(cubin[1]);
     assert_int_equal(compile(&nvrtc, "int y;\n", "sm_90", &cubin[1], &size[1]), UDM_OK);
     assert_memory_not_equal(cubin[0], cubin[1], size[0]); /* of another source */
-    free(cubin[0]);
-    free(cubin[1]);
+    udm_free(cubin[0]);
+    udm_free(cubin[1]);
     udm_nvrtc_close(&nvrtc);
   }
 }
@@ -103,24 +104,16 @@ static void what_cannot_be_compiled_is_told(void **state) {
 static void ptx_has_version_and_target(void **state) {
   (void)state;
   static struct nvrtc nvrtc;
-  static const char *const options[] = {"--gpu-architecture=compute_70"};
-  nvrtcProgram program = NULL;
-  char ptx[4096];
+  unsigned char *ptx = NULL;
   size_t size = 0;
   setenv("UDM_STAND_IN_NVRTC_VERSION", "11.8", 1);
   setenv("UDM_STAND_IN_NVRTC_ARCHS", "70", 1);
   open_nvrtc(&nvrtc);
-  assert_int_equal(nvrtc.nvrtcCreateProgram(&program, source, "source.cu", 0, NULL, NULL), 0);
-  assert_int_equal(nvrtc.nvrtcCompileProgram(program, 1, options), 0);
-  assert_int_equal(nvrtc.nvrtcGetCUBINSize(program, &size), 0);
-  assert_int_equal(size, 0);
-  assert_int_equal(nvrtc.nvrtcGetPTXSize(program, &size), 0);
-  assert_true(size > 1 && size <= sizeof ptx);
-  assert_int_equal(nvrtc.nvrtcGetPTX(program, ptx), 0);
+  assert_int_equal(compile(&nvrtc, source, "compute_70", &ptx, &size), UDM_OK);
   assert_int_equal(ptx[size - 1], 0);
-  assert_non_null(strstr(ptx, "\n.version 7.8\n.target sm_70\n"));
-  assert_non_null(strstr(ptx, ".entry second_kernel("));
-  assert_int_equal(nvrtc.nvrtcDestroyProgram(&program), 0);
+  assert_non_null(strstr((const char *)ptx, "\n.version 7.8\n.target sm_70\n"));
+  assert_non_null(strstr((const char *)ptx, ".entry second_kernel("));
+  udm_free(ptx);
   udm_nvrtc_close(&nvrtc);
 }
 
@@ -139,7 +132,7 @@ static void faults_are_always_or_once(void **state) {
   assert_non_null(strstr(udm_last_error(), "nvrtcGetCUBIN: NVRTC_ERROR_OUT_OF_MEMORY"));
   unsetenv("UDM_STAND_IN_NVRTC_FAIL");
   assert_int_equal(compile(&nvrtc, source, "sm_90", &cubin, &size), UDM_OK);
-  free(cubin);
+  udm_free(cubin);
   udm_nvrtc_close(&nvrtc);
 }
 
@@ -170,7 +163,7 @@ static void compiles_are_counted_across_processes(void **state) {
       size_t size = 0;
       for (int i = 0; i < COMPILES; ++i) {
         if (compile(&nvrtc, source, "sm_80", &cubin, &size) != UDM_OK) _exit(1);
-        free(cubin);
+        udm_free(cubin);
       }
       _exit(0);
     }

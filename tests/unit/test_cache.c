@@ -8,7 +8,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -326,18 +325,6 @@ static void test_many_processes_publish_into_one_folder(void **state) {
   assert_int_equal(count_files(*state), 4); /* no temporary file stays */
 }
 
-static void test_a_path_that_is_too_long(void **state) {
-  (void)state;
-  char path[UDM_PATH_SIZE];
-  static char folder[2 * UDM_PATH_SIZE];
-  memset(folder, 'a', sizeof folder - 1);
-  folder[0] = '/';
-  const struct settings settings = settings_for(folder);
-  assert_miss(&settings, &key);
-  assert_int_equal(udm_cache_publish(&settings, &key, image, sizeof image, path), UDM_ERROR_CACHE);
-  assert_non_null(strstr(udm_last_error(), "too long"));
-}
-
 /* The folder's path just fits, an entry's path does not: work goes by the folder's descriptor. */
 static void test_an_entry_whose_path_is_too_long_works_all_the_same(void **state) {
   char path[UDM_PATH_SIZE];
@@ -378,27 +365,6 @@ static void test_a_folder_in_an_entrys_place_gives_way(void **state) {
   assert_int_equal(access(aside, F_OK), 0); /* nothing is lost */
 }
 
-static void test_places(void **state) {
-  (void)state;
-  struct cache_layer layer;
-  const struct settings settings = settings_for(NULL);
-  setenv("XDG_CACHE_HOME", "/xdg", 1);
-  setenv("HOME", "/home/someone", 1);
-  assert_true(udm_cache_layer_at(&settings, 0, &layer));
-  assert_string_equal(layer.path, "/xdg/udm");
-  setenv("XDG_CACHE_HOME", "relative", 1); /* the XDG rules: ignored */
-  assert_true(udm_cache_layer_at(&settings, 0, &layer));
-  assert_string_equal(layer.path, "/home/someone/.cache/udm");
-  unsetenv("XDG_CACHE_HOME");
-  unsetenv("HOME");
-  assert_true(udm_cache_layer_at(&settings, 0, &layer)); /* the user database, where there is one */
-  const struct passwd *user = getpwuid(geteuid());
-  char expected[UDM_PATH_SIZE] = "";
-  if (user) snprintf(expected, sizeof expected, "%s/.cache/udm", user->pw_dir);
-  assert_string_equal(layer.path, expected);
-  assert_false(udm_cache_layer_at(&settings, 1, &layer));
-}
-
 int main(void) {
 #define IN_FOLDER(test) \
   cmocka_unit_test_setup_teardown(test, make_temporary_folder, remove_temporary_folder)
@@ -415,11 +381,9 @@ int main(void) {
       IN_FOLDER(test_a_file_others_may_write_to_is_not_used),
       IN_FOLDER(test_what_belongs_to_somebody_else_is_not_used),
       IN_FOLDER(test_many_processes_publish_into_one_folder),
-      cmocka_unit_test(test_a_path_that_is_too_long),
       IN_FOLDER(test_an_entry_whose_path_is_too_long_works_all_the_same),
       IN_FOLDER(test_a_folder_that_cannot_be_made_is_an_error_of_publish_only),
       IN_FOLDER(test_a_folder_in_an_entrys_place_gives_way),
-      cmocka_unit_test(test_places),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

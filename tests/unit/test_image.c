@@ -31,11 +31,19 @@ static udm_status load(void *user_data, const struct image *image) {
   return status == UDM_OK ? UDM_OK : udm_fail(status, "the loader's reason");
 }
 
+static udm_status serve(const struct settings *settings, int32_t arch, struct loader *loader,
+                        struct image *taken) {
+  const struct image_driver driver = {load, NULL, 13000, loader};
+  return udm_image_serve(settings, arch, &driver, taken, NULL);
+}
+
 static struct settings settings_for(const char *folder) {
   struct settings settings;
   memset(&settings, 0, sizeof settings);
   settings.cache_dir = folder;
   settings.nvrtc_library = "/nonexistent/libnvrtc.so";
+  settings.no_compile = true;
+  settings.cached_only = true;
   return settings;
 }
 
@@ -46,7 +54,7 @@ static void test_the_exact_one_is_taken(void **state) {
   const struct settings settings = settings_for(*state);
   publish_cubin(&settings, 86, 86, "a test\n", path);
   publish_cubin(&settings, 80, 80, "a test\n", path);
-  assert_int_equal(udm_image_serve(&settings, 86, load, &loader, &taken), UDM_OK);
+  assert_int_equal(serve(&settings, 86, &loader, &taken), UDM_OK);
   assert_int_equal(loader.offered, 1);
   assert_int_equal(taken.arch, 86);
   assert_int_equal(taken.source, UDM_IMAGE_CACHE);
@@ -63,7 +71,7 @@ static void test_a_refused_image_is_evicted_and_the_next_offered(void **state) {
   publish_cubin(&settings, 89, 89, "a test\n", exact);
   publish_cubin(&settings, 86, 86, "a test\n", lower);
   publish_cubin(&settings, 80, 80, "a test\n", lowest);
-  assert_int_equal(udm_image_serve(&settings, 89, load, &loader, &taken), UDM_OK);
+  assert_int_equal(serve(&settings, 89, &loader, &taken), UDM_OK);
   assert_int_equal(loader.offered, 3);
   assert_int_equal(loader.archs[0], 89);
   assert_int_equal(loader.archs[1], 86);
@@ -82,7 +90,7 @@ static void test_an_error_that_is_not_the_images_ends_the_climb(void **state) {
   const struct settings settings = settings_for(*state);
   publish_cubin(&settings, 89, 89, "a test\n", exact);
   publish_cubin(&settings, 80, 80, "a test\n", lower);
-  assert_int_equal(udm_image_serve(&settings, 89, load, &loader, &taken), UDM_ERROR_DRIVER);
+  assert_int_equal(serve(&settings, 89, &loader, &taken), UDM_ERROR_DRIVER);
   assert_string_equal(udm_last_error(), "the loader's reason");
   assert_int_equal(loader.offered, 1);
   assert_int_equal(access(exact, F_OK), 0); /* a good entry stays */
@@ -101,7 +109,7 @@ static void test_layers_are_tried_one_after_the_other(void **state) {
   snprintf(layers, sizeof layers, "%s/one:%s/two", (const char *)*state, (const char *)*state);
   settings.cache_dir = path_in(*state, "empty");
   settings.cache_path = layers;
-  assert_int_equal(udm_image_serve(&settings, 90, load, &loader, &taken), UDM_OK);
+  assert_int_equal(serve(&settings, 90, &loader, &taken), UDM_OK);
   assert_int_equal(loader.offered, 2);
   assert_int_equal(taken.source, UDM_IMAGE_READ_ONLY_LAYER);
   assert_string_equal(taken.origin, path);
@@ -114,23 +122,50 @@ static void test_a_wrong_architecture_is_never_offered(void **state) {
   struct loader loader = {{UDM_OK}, 0, {0}};
   const struct settings settings = settings_for(*state);
   publish_cubin(&settings, 90, 80, "a test\n", path);
-  assert_int_equal(udm_image_serve(&settings, 90, load, &loader, &taken), UDM_ERROR_NO_IMAGE);
+  assert_int_equal(serve(&settings, 90, &loader, &taken), UDM_ERROR_NO_IMAGE);
   assert_int_equal(loader.offered, 0);
   assert_non_null(strstr(udm_last_error(), "sm_80, not sm_90"));
 }
 
 static void test_the_error_has_the_reason_of_every_rung(void **state) {
   struct image taken;
+  struct loader loader = {{UDM_ERROR_NO_IMAGE}, 0, {0}};
+  struct settings settings = settings_for(*state);
+  settings.no_compile = false;
+  settings.cached_only = false;
+  assert_int_equal(serve(&settings, 90, &loader, &taken), UDM_ERROR_NO_IMAGE);
+  assert_int_equal(loader.offered, 1); /* the shipped PTX, for a driver that does not link */
+  assert_int_equal(loader.archs[0], 90);
+  assert_non_null(strstr(udm_last_error(), *state));
+  assert_non_null(strstr(udm_last_error(), "\n- NVRTC: "));
+  assert_non_null(strstr(udm_last_error(), "/nonexistent/libnvrtc.so"));
+  assert_non_null(strstr(udm_last_error(), "\n- cache, same major: "));
+  assert_non_null(strstr(udm_last_error(), "\n- PTX of NVRTC: "));
+  assert_non_null(strstr(udm_last_error(), "\n- shipped PTX: the loader's reason"));
+}
+
+static void test_forbidden_rungs_say_so(void **state) {
+  struct image taken;
   struct loader loader = {{UDM_OK}, 0, {0}};
   struct settings settings = settings_for(*state);
-  assert_int_equal(udm_image_serve(&settings, 90, load, &loader, &taken), UDM_ERROR_NO_IMAGE);
-  assert_non_null(strstr(udm_last_error(), *state));
-  assert_non_null(strstr(udm_last_error(), "/nonexistent/libnvrtc.so"));
-  assert_non_null(strstr(udm_last_error(), "same major"));
-  settings.no_compile = true;
-  assert_int_equal(udm_image_serve(&settings, 90, load, &loader, &taken), UDM_ERROR_NO_IMAGE);
+  assert_int_equal(serve(&settings, 90, &loader, &taken), UDM_ERROR_NO_IMAGE);
+  assert_int_equal(loader.offered, 0);
   assert_non_null(strstr(udm_last_error(), "UDM_NO_COMPILE"));
+  assert_non_null(strstr(udm_last_error(), "UDM_NO_COMPILE=strict"));
   assert_null(strstr(udm_last_error(), "/nonexistent/libnvrtc.so"));
+  settings.cached_only = false;
+  assert_int_equal(serve(&settings, 90, &loader, &taken), UDM_OK);
+  assert_int_equal(taken.source, UDM_IMAGE_SHIPPED_PTX);
+}
+
+static void test_too_old_a_device(void **state) {
+  struct image taken;
+  struct loader loader = {{UDM_OK}, 0, {0}};
+  const struct settings settings = settings_for(*state);
+  assert_int_equal(serve(&settings, 62, &loader, &taken), UDM_ERROR_NO_IMAGE);
+  assert_int_equal(loader.offered, 0);
+  assert_non_null(strstr(udm_last_error(), "6.2"));
+  assert_non_null(strstr(udm_last_error(), "7.0"));
 }
 
 static void test_a_plan_offers_nothing(void **state) {
@@ -138,7 +173,7 @@ static void test_a_plan_offers_nothing(void **state) {
   struct image taken;
   const struct settings settings = settings_for(*state);
   publish_cubin(&settings, 80, 80, "a test\n", path);
-  assert_int_equal(udm_image_serve(&settings, 86, NULL, NULL, &taken), UDM_OK);
+  assert_int_equal(udm_image_serve(&settings, 86, NULL, &taken, NULL), UDM_OK);
   assert_int_equal(taken.arch, 80);
   assert_string_equal(taken.origin, path);
 }
@@ -153,6 +188,8 @@ int main(void) {
       IN_FOLDER(test_layers_are_tried_one_after_the_other),
       IN_FOLDER(test_a_wrong_architecture_is_never_offered),
       IN_FOLDER(test_the_error_has_the_reason_of_every_rung),
+      IN_FOLDER(test_forbidden_rungs_say_so),
+      IN_FOLDER(test_too_old_a_device),
       IN_FOLDER(test_a_plan_offers_nothing),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

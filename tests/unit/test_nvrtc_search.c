@@ -150,19 +150,20 @@ static void test_what_is_no_nvrtc_is_told(void **state) {
   assert_non_null(strstr(udm_last_error(), "nvrtcVersion"));
 }
 
-static void test_target_arch(void **state) {
+static void test_the_highest_arch_of_a_range(void **state) {
   (void)state;
   static struct nvrtc nvrtc;
   const int archs[] = {75, 80, 86, 90, 100, 120};
   nvrtc.arch_count = 6;
   memcpy(nvrtc.archs, archs, sizeof archs);
-  assert_int_equal(udm_nvrtc_target_arch(&nvrtc, 86), 86);
-  assert_int_equal(udm_nvrtc_target_arch(&nvrtc, 89), 86);
-  assert_int_equal(udm_nvrtc_target_arch(&nvrtc, 85), 80);
-  assert_int_equal(udm_nvrtc_target_arch(&nvrtc, 103), 100);
-  assert_int_equal(udm_nvrtc_target_arch(&nvrtc, 70), 0); /* sm_75 does not run on it */
-  assert_int_equal(udm_nvrtc_target_arch(&nvrtc, 110), 0);
-  assert_int_equal(udm_nvrtc_target_arch(&nvrtc, 130), 0);
+  assert_int_equal(udm_nvrtc_arch_below(&nvrtc, 80, 86), 86);
+  assert_int_equal(udm_nvrtc_arch_below(&nvrtc, 80, 89), 86);
+  assert_int_equal(udm_nvrtc_arch_below(&nvrtc, 80, 85), 80);
+  assert_int_equal(udm_nvrtc_arch_below(&nvrtc, 100, 103), 100);
+  assert_int_equal(udm_nvrtc_arch_below(&nvrtc, 70, 70), 0); /* sm_75 does not run on it */
+  assert_int_equal(udm_nvrtc_arch_below(&nvrtc, 110, 110), 0);
+  assert_int_equal(udm_nvrtc_arch_below(&nvrtc, 70, 130), 120);
+  assert_int_equal(udm_nvrtc_arch_below(&nvrtc, 80, 79), 0);
 }
 
 int main(void) {
@@ -173,7 +174,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_a_folder_with_a_pattern_for_a_name, setup, teardown),
       cmocka_unit_test_setup_teardown(test_the_search_stops_when_told, setup, teardown),
       cmocka_unit_test_setup_teardown(test_what_is_no_nvrtc_is_told, setup, teardown),
-      cmocka_unit_test(test_target_arch),
+      cmocka_unit_test(test_the_highest_arch_of_a_range),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -108,10 +108,20 @@ static void test_no_compile(void **state) {
   setenv("UDM_NO_COMPILE", "1", 1);
   assert_int_equal(udm_settings_resolve(&options, &settings), UDM_OK);
   assert_true(settings.no_compile);
+  assert_false(settings.cached_only);
+  setenv("UDM_NO_COMPILE", "strict", 1);
+  assert_int_equal(udm_settings_resolve(&options, &settings), UDM_OK);
+  assert_true(settings.no_compile);
+  assert_true(settings.cached_only);
   unsetenv("UDM_NO_COMPILE");
   options.flags = UDM_OPTION_NO_COMPILE;
   assert_int_equal(udm_settings_resolve(&options, &settings), UDM_OK);
   assert_true(settings.no_compile);
+  assert_false(settings.cached_only);
+  options.flags = UDM_OPTION_CACHED_ONLY;
+  assert_int_equal(udm_settings_resolve(&options, &settings), UDM_OK);
+  assert_true(settings.no_compile);
+  assert_true(settings.cached_only);
 }
 
 static void test_an_older_caller_has_fewer_fields(void **state) {

@@ -1,6 +1,7 @@
-# What a machine has of CUDA: where cuda.h and nvrtc.h are, and NVRTC from the pinned wheels of
-# dependencies/cuda-wheels.txt where no toolkit brings it. Sourced by tools/quickstart, tools/check
-# and tests/declarations.
+# What a machine has of CUDA: where cuda.h and nvrtc.h are, NVRTC from the pinned wheels of
+# dependencies/cuda-wheels.txt where no toolkit brings it, and the other versions of NVRTC that the
+# tests and ptx/generate want. Sourced by tools/quickstart, tools/check, ptx/generate and
+# tests/declarations.
 #
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
@@ -57,4 +58,28 @@ install_cuda_wheels() {
   logged nvrtc "$venv/bin/python" -m pip install --disable-pip-version-check --no-deps \
     --only-binary :all: --require-hashes -r "$cuda_wheels" || return
   cp "$cuda_wheels" "$venv/cuda-wheels.txt" # last: says that the rest is whole
+}
+
+# The versions of NVRTC beside that of cuda-wheels.txt, each pinned in dependencies/nvrtc-VERSION.txt
+# and kept in a folder of its own: their wheels would overwrite each other's files.
+# shellcheck disable=SC2034 # of those who source this file
+nvrtc_wheel_versions=(11.8 12.9)
+
+# nvrtc_wheel_library FOLDER VERSION: prints the path of the library, fails where it is not whole.
+nvrtc_wheel_library() {
+  cmp -s "$root/dependencies/nvrtc-$2.txt" "$1/$2/list.txt" || return
+  find "$1/$2" -name 'libnvrtc.so.*' | grep .
+}
+
+# install_nvrtc_wheel FOLDER VERSION: fails, with the reason in the log nvrtc-VERSION.
+install_nvrtc_wheel() {
+  local folder=$1 list=$root/dependencies/nvrtc-$2.txt log=nvrtc-$2
+  nvrtc_wheel_library "$1" "$2" >/dev/null && return
+  say "getting NVRTC $2 from the pinned Python wheel"
+  new_log "$log"
+  rm -rf "${folder:?}/$2"
+  [[ -x $folder/pip/bin/python ]] || logged "$log" python3 -m venv "$folder/pip" || return
+  logged "$log" "$folder/pip/bin/python" -m pip install --disable-pip-version-check --no-deps \
+    --only-binary :all: --require-hashes --target "$folder/$2" -r "$list" || return
+  cp "$list" "$folder/$2/list.txt" # last: says that the rest is whole
 }

@@ -27,6 +27,7 @@ is_present() {
       version_at_least "${found:-0}" "$3"
       ;;
     header) echo "#include <$2>" | cc -E -x c - >/dev/null 2>&1 ;;
+    clang-header) echo "#include <$2>" | clang -E -x c - >/dev/null 2>&1 ;;
     pkg-config) pkg-config --exists "$2" 2>/dev/null ;;
     python-module) python3 -c "import $2" >/dev/null 2>&1 ;;
     *) fail "$debian_packages: unknown kind '$1'" ;;

@@ -1,0 +1,80 @@
+/*
+ * fuzz_entry.c: the parser of cache entries. Whatever the bytes are, the answer
+ * is an entry or a reason. A checksum stops nearly every mutation at the door, so
+ * the bytes are also tried with their checksum, and their sizes, put right.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <string.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "fuzz_target.h"
+#include "kernel_entry.h"
+
+/* The footer as docs/CACHE.md states it. */
+enum { IMAGE_SIZE = 0, MATERIAL_SIZE = 8, PRODUCER_SIZE = 16, FORMAT = 24, CHECKSUM = 28 };
+enum { MAGIC = 44, FOOTER_SIZE = 52 };
+
+static void check_entry(const uint8_t *bytes, size_t size) {
+  struct kernel_entry entry;
+  struct kernel_entry again;
+  char prefix[16];
+  if (udm_kernel_entry_check(bytes, size, &entry)) return;
+  const int length = snprintf(prefix, sizeof prefix, "sm_%d-", (int)entry.arch);
+  FUZZ_CHECK(entry.arch > 0);
+  FUZZ_CHECK(strncmp(entry.name, prefix, (size_t)length) == 0);
+  FUZZ_CHECK(!strchr(entry.name, '/') && strstr(entry.name, ".cubin"));
+  FUZZ_CHECK(entry.producer[0]);
+
+  uint8_t *flipped = malloc(size);
+  FUZZ_CHECK(flipped);
+  memcpy(flipped, bytes, size);
+  flipped[XXH3_64bits(bytes, size) % size] ^= 1;
+  FUZZ_CHECK(udm_kernel_entry_check(flipped, size, &again));
+  free(flipped);
+}
+
+static void put(uint8_t *bytes, uint64_t value, int width) {
+  for (int i = 0; i < width; ++i) bytes[i] = (uint8_t)(value >> (8 * i));
+}
+
+static uint64_t get(const uint8_t *bytes) {
+  uint64_t value = 0;
+  for (int i = 8; i-- > 0;) value = value << 8 | bytes[i];
+  return value;
+}
+
+static void put_sizes_right(uint8_t *footer, uint64_t body) {
+  const uint64_t producer = get(footer + PRODUCER_SIZE) % (body + 1);
+  const uint64_t material = get(footer + MATERIAL_SIZE) % (body - producer + 1);
+  put(footer + PRODUCER_SIZE, producer, 8);
+  put(footer + MATERIAL_SIZE, material, 8);
+  put(footer + IMAGE_SIZE, body - producer - material, 8);
+}
+
+static void put_checksum_right(uint8_t *bytes, uint8_t *footer) {
+  static const uint8_t magic[8] = {'u', 'd', 'm', 'c', 'u', 'b', 'i', 'n'};
+  XXH128_canonical_t checksum;
+  put(footer + FORMAT, UDM_CACHE_FORMAT, 4);
+  XXH128_canonicalFromHash(&checksum, XXH3_128bits(bytes, (size_t)(footer - bytes) + CHECKSUM));
+  memcpy(footer + CHECKSUM, &checksum, sizeof checksum);
+  memcpy(footer + MAGIC, magic, sizeof magic);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  check_entry(data, size);
+  if (size < FOOTER_SIZE) return 0;
+  uint8_t *bytes = malloc(size);
+  FUZZ_CHECK(bytes);
+  memcpy(bytes, data, size);
+  uint8_t *footer = bytes + size - FOOTER_SIZE;
+  put_checksum_right(bytes, footer);
+  check_entry(bytes, size);
+  put_sizes_right(footer, size - FOOTER_SIZE);
+  put_checksum_right(bytes, footer);
+  check_entry(bytes, size);
+  free(bytes);
+  return 0;
+}

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# The head of ptx/decode_metadata.ptx: the hash of the kernel's source, and what drivers it is for.
+#
+# SPDX-License-Identifier: Apache-2.0
+set -uo pipefail
+
+root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd -P) || exit
+ptx=$root/ptx/decode_metadata.ptx
+hash=$(sha256sum <"$root/nvrtc_src/decode_metadata.cu" | cut -d ' ' -f 1)
+
+failures=0
+has_line() {
+  grep -qxF -- "$1" "$ptx" && return
+  echo "no line '$1' in ptx/decode_metadata.ptx: run ptx/generate and commit what it makes"
+  failures=$((failures + 1))
+}
+
+has_line "// source sha256 $hash"
+has_line '.version 7.8'
+has_line '.target sm_70'
+has_line '.visible .entry udm_decode_metadata_direct('
+has_line '.visible .entry udm_decode_metadata_table('
+[[ $failures -eq 0 ]]

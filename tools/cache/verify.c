@@ -1,0 +1,90 @@
+/*
+ * udm cache verify: every entry of every layer, read and checked.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "action.h"
+#include "command.h"
+#include "output.h"
+#include "places.h"
+#include "progress.h"
+
+typedef struct verification {
+  json_t *damaged;
+  json_int_t ok;
+  json_int_t stale;
+  json_int_t bad;
+  progress_bar bar;
+} verification;
+
+static void add_damage(verification *found, const udm_cache_entry_info *entry) {
+  char arch[kArchTextSize];
+  progress_finish(&found->bar);
+  output_error("%s: %s", entry->path, entry->reason);
+  json_array_append_new(
+      found->damaged,
+      json_pack("{s:o, s:o, s:o}", "arch",
+                entry->arch ? json_string(cache_arch_text(arch, entry->arch)) : json_null(), "path",
+                output_text(entry->path), "reason", output_text(entry->reason)));
+}
+
+static int check_entry(void *user_data, const udm_cache_entry_info *entry) {
+  verification *found = user_data;
+  switch (entry->state) {
+    case UDM_CACHE_ENTRY_OK:
+      ++found->ok;
+      break;
+    case UDM_CACHE_ENTRY_STALE:
+      ++found->stale;
+      break;
+    case UDM_CACHE_ENTRY_BAD:
+      ++found->bad;
+      add_damage(found, entry);
+      break;
+  }
+  progress_update(&found->bar, found->ok + found->stale + found->bad);
+  return 0;
+}
+
+static int report(const verification *found, const cache_places *places, const char *error,
+                  bool json) {
+  const int code = found->bad == 0 && !error ? kExitDone : kExitCouldNot;
+  if (found->bad > 0) {
+    output_error(
+        "none of these is ever loaded; 'udm cache prune' removes them, 'udm prewarm' makes them "
+        "anew");
+  }
+  if (json) {
+    json_t *object = json_pack("{s:I, s:I, s:I, s:O}", "ok", found->ok, "bad", found->bad, "stale",
+                               found->stale, "damaged", found->damaged);
+    if (error) json_object_set_new(object, "error", output_text(error));
+    return output_json(object, code);
+  }
+  printf("%" JSON_INTEGER_FORMAT " ok, %" JSON_INTEGER_FORMAT " stale, %" JSON_INTEGER_FORMAT
+         " bad in %s\n",
+         found->ok, found->stale, found->bad, places->text);
+  return code;
+}
+
+int cache_verify(const cache_command *command) {
+  cache_places places;
+  verification found = {.damaged = json_array()};
+  const char *error = NULL;
+  if (!cache_places_find(&command->options, &places)) {
+    json_decref(found.damaged);
+    return output_fail(command->json, "%s", udm_last_error());
+  }
+  progress_start(&found.bar, "verify", 0);
+  const udm_status status = udm_cache_enumerate(&command->options, check_entry, &found);
+  progress_finish(&found.bar);
+  if (status != UDM_OK) {
+    error = udm_last_error();
+    output_error("%s", error);
+  }
+  const int code = report(&found, &places, error, command->json);
+  json_decref(found.damaged);
+  return code;
+}

@@ -1,0 +1,118 @@
+/*
+ * udm doctor on one GPU: which image, why no better one, what to do.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "doctor.h"
+
+enum { kAdviceSize = 512 };
+
+void doctor_problem(findings *found, const char *text) {
+  json_array_append_new(found->problems, output_text(text));
+}
+
+/* NVRTC may make what an older driver does not know. */
+static bool is_newer_than_driver(const findings *found) {
+  const nvrtc_found *nvrtc = nvrtc_list_first(&found->nvrtcs);
+  return nvrtc && nvrtc->info.version_major > found->driver_version / 1000;
+}
+
+/* The one thing to do; "" when the image is as good as can be. */
+static void advise(const findings *found, int32_t arch, const udm_image_plan *plan,
+                   char text[kAdviceSize]) {
+  const bool lower = plan->image_arch != arch;
+  text[0] = '\0';
+  switch (plan->source) {
+    case UDM_IMAGE_NVRTC:
+      snprintf(text, kAdviceSize,
+               "the first start compiles it, in under a second; to do that now: udm prewarm%s%s",
+               lower ? "; for an image of its own, install an NVRTC that knows this GPU" : "",
+               is_newer_than_driver(found)
+                   ? "; this NVRTC is of a newer CUDA than the driver, which may refuse what it "
+                     "makes (then the PTX that udm carries serves): install an NVRTC of the "
+                     "driver's CUDA, or name one in UDM_NVRTC_LIBRARY"
+                   : "");
+      break;
+    case UDM_IMAGE_NVRTC_PTX:
+      snprintf(text, kAdviceSize,
+               "the first start compiles to PTX, and the driver assembles it; for an image of its "
+               "own, install an NVRTC that knows sm_%d",
+               arch);
+      break;
+    case UDM_IMAGE_SHIPPED_PTX:
+      snprintf(text, kAdviceSize,
+               "the first start has the driver assemble it; for an image of its own, fill the "
+               "cache with 'udm prewarm --arch sm_%d' where an NVRTC knows it (pip install "
+               "nvidia-cuda-nvrtc)",
+               arch);
+      break;
+    default:
+      if (lower) {
+        snprintf(text, kAdviceSize,
+                 "for an image of its own: udm prewarm --arch sm_%d, where an NVRTC knows it",
+                 arch);
+      }
+  }
+}
+
+/* The reason on one line, and no longer than a person wants to read. */
+static void shorten(const char *reason, size_t length, char *text, size_t size) {
+  static const char more[] = " ...";
+  size_t used = 0;
+  for (size_t i = 0; i < length && used + sizeof(more) < size; ++i) {
+    const bool space = reason[i] == '\n' || reason[i] == ' ';
+    if (space && (used == 0 || text[used - 1] == ' ')) continue;
+    text[used++] = reason[i];
+    if (space) text[used - 1] = ' ';
+  }
+  text[used] = '\0';
+  if (used + sizeof(more) >= size) memcpy(text + used, more, sizeof(more));
+}
+
+/* "- name: reason" each, from plan->skipped; programs get all of it. */
+static void add_skipped(findings *found, const char *skipped, json_t *list) {
+  const char *rest = skipped;
+  while (*rest) {
+    const char *next = strstr(rest, "\n- ");
+    const size_t length = next ? (size_t)(next - rest) : strlen(rest);
+    if (length > 2) {
+      char text[sizeof(((udm_image_plan *)NULL)->skipped)];
+      char line[240];
+      shorten(rest + 2, length - 2, line, sizeof(line));
+      table_add(&found->table, "\tnot from %s", line);
+      snprintf(text, sizeof(text), "%.*s", (int)length - 2, rest + 2);
+      json_array_append_new(list, output_text(text));
+    }
+    rest += next ? length + 1 : length;
+  }
+}
+
+static void add_no_image(findings *found, int32_t ordinal, int32_t arch) {
+  char text[9216];
+  snprintf(text, sizeof(text), "GPU %d (sm_%d) cannot be served: %s", ordinal, arch,
+           udm_last_error());
+  doctor_problem(found, text);
+  table_add(&found->table, "\tno image: see below");
+}
+
+json_t *doctor_image(findings *found, int32_t ordinal, int32_t arch) {
+  udm_image_plan plan = {.struct_size = sizeof(plan)};
+  char advice[kAdviceSize];
+  char image_arch[16];
+  if (udm_plan_image(found->options, arch, &plan) != UDM_OK) {
+    add_no_image(found, ordinal, arch);
+    return json_null();
+  }
+  json_t *skipped = json_array();
+  const char *source = udm_image_source_name(plan.source);
+  advise(found, arch, &plan, advice);
+  snprintf(image_arch, sizeof(image_arch), "sm_%d", plan.image_arch);
+  table_add(&found->table, "\timage: sm_%d from %s, %s", plan.image_arch, source, plan.detail);
+  add_skipped(found, plan.skipped, skipped);
+  if (advice[0]) table_add(&found->table, "\tto do: %s", advice);
+  return json_pack("{s:s, s:s, s:o, s:o, s:s}", "source", source, "arch", image_arch, "detail",
+                   output_text(plan.detail), "skipped", skipped, "advice", advice);
+}

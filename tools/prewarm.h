@@ -1,0 +1,44 @@
+/*
+ * udm prewarm: its jobs, and how their results are reported.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef UDM_TOOLS_PREWARM_H
+#define UDM_TOOLS_PREWARM_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "nvrtc_list.h"
+#include "progress.h"
+#include "udm.h"
+
+typedef struct prewarm_job {
+  int32_t arch;
+  udm_status status;
+  const nvrtc_found *nvrtc; /* NULL: none knows the architecture */
+  udm_prewarm_result result;
+  char *error; /* NULL: none */
+} prewarm_job;
+
+typedef struct prewarm {
+  udm_options options;
+  const char *arch_list; /* NULL: native, without a GPU all */
+  int64_t thread_count;  /* 0: as many as there are processors */
+  uint32_t flags;
+  bool json;
+  nvrtc_list nvrtcs;
+  int32_t newest_major; /* of CUDA, of the NVRTCs that are preferred; 0: any */
+  prewarm_job jobs[UDM_MAX_ARCHS];
+  int32_t job_count;
+  pthread_mutex_t lock; /* of the next three */
+  int32_t next;
+  int32_t done;
+  progress_bar bar;
+} prewarm;
+
+/* Prints what became of the jobs; returns the exit code. */
+int prewarm_report(const prewarm *work);
+
+#endif /* UDM_TOOLS_PREWARM_H */
