@@ -135,12 +135,13 @@ UDM_API const char *udm_status_name(udm_status status);
 UDM_API const char *udm_status_text(udm_status status);
 
 /*
- * What went wrong in this thread's most recent udm call that did not return
+ * What went wrong in this thread's most recent udm call, when it did not return
  * UDM_OK: the argument or call that failed, the reason as its origin gives it
  * (errno, dlerror, the driver, NVRTC with its compile log) and the cure. Never
- * NULL; "" before the first failure. A later successful call does not clear
- * it. The text is the calling thread's own, valid until that thread's next udm
- * call that fails; long texts are cut at 8 KiB.
+ * NULL; "" before the first failure. Ask before the thread's next udm call:
+ * that one may overwrite the text even when it succeeds (a create that got over
+ * some trouble). The text is the calling thread's own; long texts are cut at
+ * 8 KiB.
  */
 UDM_API const char *udm_last_error(void);
 

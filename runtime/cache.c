@@ -57,6 +57,7 @@ static void add_candidate(struct candidates *candidates, int folder, const char 
   if (strlen(name) >= sizeof candidate.name) return;
   if (fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) != 0) return;
   candidate.modified = status.st_mtim;
+  candidate.modified.tv_sec = udm_cache_believable_date(status.st_mtim.tv_sec);
   snprintf(candidate.name, sizeof candidate.name, "%s", name);
   if (candidates->count < MOST_CANDIDATES) {
     candidates->items[candidates->count++] = candidate;

@@ -108,9 +108,15 @@ void udm_cache_file_touch(int folder, const char *name, const struct stat *statu
   utimensat(folder, name, now_and_kept, AT_SYMLINK_NOFOLLOW);
 }
 
+enum { CLOCK_SKEW_SECONDS = 24 * 60 * 60 };
+
+int64_t udm_cache_believable_date(int64_t date) {
+  return date <= (int64_t)time(NULL) + CLOCK_SKEW_SECONDS ? date : 0;
+}
+
 int64_t udm_cache_file_last_used(const struct stat *status) {
-  const int64_t used = status->st_atim.tv_sec;
-  const int64_t made = status->st_mtim.tv_sec;
+  const int64_t used = udm_cache_believable_date(status->st_atim.tv_sec);
+  const int64_t made = udm_cache_believable_date(status->st_mtim.tv_sec);
   return used > made ? used : made;
 }
 

@@ -35,7 +35,13 @@ bool udm_cache_file_is_no_entry(const struct stat *status);
 /* Notes that an entry was used: its access time, to about a minute. */
 void udm_cache_file_touch(int folder, const char *name, const struct stat *status);
 
-/* When an entry was last used, or made. */
+/*
+ * 0 for a date that is more than a day ahead, of a clock that was wrong: such a file would be the
+ * newest and the last one used until then.
+ */
+int64_t udm_cache_believable_date(int64_t date);
+
+/* When an entry was last used, or made; 0: not known. */
 int64_t udm_cache_file_last_used(const struct stat *status);
 
 /*

@@ -63,6 +63,9 @@ UDM_DRIVER_SYMBOL(OPTIONAL, cuLibraryGetKernel, 12000,
                   (CUkernel * kernel, CUlibrary library, const char *name))
 UDM_DRIVER_SYMBOL(OPTIONAL, cuKernelGetFunction, 12000, (CUfunction * function, CUkernel kernel))
 
+/* Lazy loading would otherwise leave work to the first launch, which may be in a capture. */
+UDM_DRIVER_SYMBOL(OPTIONAL, cuFuncLoad, 12040, (CUfunction function))
+
 /* From PTX to a cubin. */
 UDM_DRIVER_SYMBOL(OPTIONAL, cuLinkCreate_v2, 6050,
                   (unsigned int option_count, CUjit_option *options, void **option_values,

@@ -89,6 +89,10 @@ udm_status udm_code_function(const struct driver *driver, const struct loaded_co
   } else {
     result = driver->cuModuleGetFunction(function, code->module, name);
   }
+  if (result == CUDA_SUCCESS && driver->cuFuncLoad) {
+    call = "cuFuncLoad";
+    result = driver->cuFuncLoad(*function);
+  }
   if (result == CUDA_SUCCESS) return UDM_OK;
   return udm_fail_driver(driver, udm_status_of_loading(result), call, name, result);
 }

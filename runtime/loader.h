@@ -22,7 +22,7 @@ struct loaded_code {
 udm_status udm_code_load(const struct driver *driver, const struct image *image,
                          struct loaded_code *code);
 
-/* A function of the code, in the current context. The statuses are those of loading. */
+/* A function of the code, in the current context, ready to launch. Statuses: those of loading. */
 udm_status udm_code_function(const struct driver *driver, const struct loaded_code *code,
                              const char *name, CUfunction *function);
 

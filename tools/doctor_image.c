@@ -14,47 +14,56 @@ void doctor_problem(findings *found, const char *text) {
   json_array_append_new(found->problems, output_text(text));
 }
 
-/* NVRTC may make what an older driver does not know. */
-static bool is_newer_than_driver(const findings *found) {
+/* What NVRTC makes may be unknown to a driver of an older CUDA. */
+static bool is_newer_than_driver(const findings *found, bool minor_counts) {
   const nvrtc_found *nvrtc = nvrtc_list_first(&found->nvrtcs);
-  return nvrtc && nvrtc->info.version_major > found->driver_version / 1000;
+  if (!nvrtc) return false;
+  const int32_t version = 1000 * nvrtc->info.version_major + 10 * nvrtc->info.version_minor;
+  return minor_counts ? version > found->driver_version
+                      : version / 1000 > found->driver_version / 1000;
+}
+
+static void advise_on_nvrtc(const findings *found, int32_t arch, const udm_image_plan *plan,
+                            char text[kAdviceSize]) {
+  const bool ptx = plan->source == UDM_IMAGE_NVRTC_PTX;
+  const char *refusal =
+      "; this NVRTC is of a newer CUDA than the driver, which may refuse what it makes (then the "
+      "PTX that udm carries serves): install an NVRTC of the driver's CUDA, or name one in "
+      "UDM_NVRTC_LIBRARY";
+  char better[96] = "";
+  if (plan->image_arch != arch || ptx) {
+    snprintf(better, sizeof(better), "; for an image of its own, install an NVRTC that knows sm_%d",
+             arch);
+  }
+  snprintf(text, kAdviceSize, "%s%s%s",
+           ptx ? "the first start compiles to PTX, and the driver assembles it"
+               : "the first start compiles it, in about a second; to do that now: udm prewarm",
+           better, is_newer_than_driver(found, ptx) ? refusal : "");
+}
+
+static void advise_on_shipped_ptx(const findings *found, int32_t arch, char text[kAdviceSize]) {
+  enum { kCudaOfShippedPtx = 11080 }; /* ptx/README.md */
+  snprintf(text, kAdviceSize,
+           "the first start has the driver assemble it%s; for an image of its own, fill the cache "
+           "with 'udm prewarm --arch sm_%d' where an NVRTC knows it (pip install "
+           "nvidia-cuda-nvrtc)",
+           found->driver_version < kCudaOfShippedPtx
+               ? ", which this driver, of before CUDA 11.8, will refuse: update it"
+               : "",
+           arch);
 }
 
 /* The one thing to do; "" when the image is as good as can be. */
 static void advise(const findings *found, int32_t arch, const udm_image_plan *plan,
                    char text[kAdviceSize]) {
-  const bool lower = plan->image_arch != arch;
   text[0] = '\0';
-  switch (plan->source) {
-    case UDM_IMAGE_NVRTC:
-      snprintf(text, kAdviceSize,
-               "the first start compiles it, in under a second; to do that now: udm prewarm%s%s",
-               lower ? "; for an image of its own, install an NVRTC that knows this GPU" : "",
-               is_newer_than_driver(found)
-                   ? "; this NVRTC is of a newer CUDA than the driver, which may refuse what it "
-                     "makes (then the PTX that udm carries serves): install an NVRTC of the "
-                     "driver's CUDA, or name one in UDM_NVRTC_LIBRARY"
-                   : "");
-      break;
-    case UDM_IMAGE_NVRTC_PTX:
-      snprintf(text, kAdviceSize,
-               "the first start compiles to PTX, and the driver assembles it; for an image of its "
-               "own, install an NVRTC that knows sm_%d",
-               arch);
-      break;
-    case UDM_IMAGE_SHIPPED_PTX:
-      snprintf(text, kAdviceSize,
-               "the first start has the driver assemble it; for an image of its own, fill the "
-               "cache with 'udm prewarm --arch sm_%d' where an NVRTC knows it (pip install "
-               "nvidia-cuda-nvrtc)",
-               arch);
-      break;
-    default:
-      if (lower) {
-        snprintf(text, kAdviceSize,
-                 "for an image of its own: udm prewarm --arch sm_%d, where an NVRTC knows it",
-                 arch);
-      }
+  if (plan->source == UDM_IMAGE_NVRTC || plan->source == UDM_IMAGE_NVRTC_PTX) {
+    advise_on_nvrtc(found, arch, plan, text);
+  } else if (plan->source == UDM_IMAGE_SHIPPED_PTX) {
+    advise_on_shipped_ptx(found, arch, text);
+  } else if (plan->image_arch != arch) {
+    snprintf(text, kAdviceSize,
+             "for an image of its own: udm prewarm --arch sm_%d, where an NVRTC knows it", arch);
   }
 }
 

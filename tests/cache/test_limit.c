@@ -151,6 +151,38 @@ static void test_a_giant_goes_first(void **state) {
   assert_true(is_there(good));
 }
 
+static void assert_served_by(const char *path) {
+  create_once(&result);
+  assert_created(&result, UDM_IMAGE_CACHE);
+  assert_int_equal(result.counted.compiles, 0);
+  if (!strstr(result.log, path)) fail_msg("not served by %s:\n%s", path, result.log);
+}
+
+/* Made while the clock was wrong: not the newest for years, nor the last to go. */
+static void test_dates_in_the_future(void **state) {
+  char future[UDM_PATH_SIZE];
+  char good[UDM_PATH_SIZE];
+  char other[UDM_PATH_SIZE];
+  struct stat status;
+  (void)state;
+  setenv("UDM_STAND_IN_NVRTC_VERSION", "12.9", 1);
+  prewarm_arch(FIXTURE_ARCH, future);
+  set_last_used(future, -1000000);
+  create_once(&result);
+  assert_created(&result, UDM_IMAGE_CACHE);
+  assert_int_equal(stat(future, &status), 0);
+  assert_true(status.st_atim.tv_sec <= time(NULL) + 60); /* its use is noted all the same */
+  set_last_used(future, -1000000);
+  setenv("UDM_STAND_IN_NVRTC_VERSION", "13.0", 1);
+  prewarm_arch(FIXTURE_ARCH, good);
+  assert_served_by(good);
+  set_last_used(good, 10000);
+  set_limit(good, 2);
+  prewarm_arch(80, other);
+  assert_false(is_there(future));
+  assert_true(is_there(good) && is_there(other));
+}
+
 /* Only what has an entry's name is the cache's, bad as it may be. */
 static void test_a_cubin_of_somebody_else_stays(void **state) {
   char theirs[UDM_PATH_SIZE];
@@ -220,13 +252,6 @@ static void test_a_plan_is_no_use(void **state) {
   assert_int_equal(status_before.st_atim.tv_sec, status_after.st_atim.tv_sec);
 }
 
-static void assert_served_by(const char *path) {
-  create_once(&result);
-  assert_created(&result, UDM_IMAGE_CACHE);
-  assert_int_equal(result.counted.compiles, 0);
-  if (!strstr(result.log, path)) fail_msg("not served by %s:\n%s", path, result.log);
-}
-
 static void test_a_toolkit_upgrade(void **state) {
   char old[UDM_PATH_SIZE];
   char new[UDM_PATH_SIZE];
@@ -255,6 +280,7 @@ int main(void) {
       CACHE_TEST(test_an_entry_being_read_stays),
       CACHE_TEST(test_an_entry_larger_than_the_limit),
       CACHE_TEST(test_a_giant_goes_first),
+      CACHE_TEST(test_dates_in_the_future),
       CACHE_TEST(test_a_cubin_of_somebody_else_stays),
       CACHE_TEST(test_a_file_that_took_the_place_of_another_stays),
       CACHE_TEST(test_a_plan_is_no_use),

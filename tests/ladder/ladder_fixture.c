@@ -132,6 +132,7 @@ udm_status create_once(ladder *l, int arch, udm_context_info *info) {
     assert_null(udm);
   }
   udm_destroy(udm);
+  l->left_behind = l->live_code();
   context_close(l, context);
   return status;
 }

@@ -34,6 +34,7 @@ typedef struct ladder {
   int64_t (*calls)(const char *name);
   void (*reset_calls)(void);
   int (*live_code)(void);
+  int left_behind; /* live code after the last handle was destroyed, its context still there */
   long (*nvrtc_calls)(const char *name);
   void (*reset_nvrtc_calls)(void);
 } ladder;

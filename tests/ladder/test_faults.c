@@ -5,13 +5,11 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "ladder_fixture.h"
+#include "expectation.h"
 
 /* An error that has nothing to do with an image, one that has, and NVRTC's out of memory. */
 enum { LAUNCH_FAILED = 719, INVALID_IMAGE = 200, NVRTC_OUT_OF_MEMORY = 1 };
@@ -30,15 +28,6 @@ enum {
   NVRTC_NAMES = sizeof nvrtc_names / sizeof nvrtc_names[0],
   MOST_CALLS = 64
 };
-
-static void empty_cache(ladder *l) {
-  DIR *listing = opendir(l->folder);
-  assert_non_null(listing);
-  for (struct dirent *entry = readdir(listing); entry; entry = readdir(listing)) {
-    if (strstr(entry->d_name, ".cubin")) unlinkat(dirfd(listing), entry->d_name, 0);
-  }
-  closedir(listing);
-}
 
 /* A way through udm_create. */
 typedef struct path {
@@ -65,7 +54,7 @@ static const path paths[] = {
 
 static void prepare(ladder *l, const path *p) {
   udm_context_info info;
-  empty_cache(l);
+  cache_empty(l);
   machine_set(l, &p->machine);
   if (p->warm && create_once(l, 90, &info) != UDM_OK) fail_msg("%s", udm_last_error());
   machine_set(l, &p->machine);
@@ -93,6 +82,7 @@ static udm_status create_alone(ladder *l, udm_context_info *info, call_counts *c
   unsetenv("UDM_STAND_IN_FAIL");
   if (status == UDM_OK) assert_int_equal(udm_get_context_info(udm, info), UDM_OK);
   udm_destroy(udm);
+  l->left_behind = l->live_code();
   context_close(l, context);
   return status;
 }
@@ -104,7 +94,7 @@ static void walk(ladder *l, const path *p, call_counts *counts) {
   if (info.image_source != p->source) {
     fail_msg("%s: served by %s", p->title, udm_image_source_name(info.image_source));
   }
-  assert_int_equal(l->live_code(), 0);
+  assert_int_equal(l->left_behind, 0);
 }
 
 /* The message has the names by which people know the functions: no "_v2". */
@@ -150,7 +140,7 @@ static void try_with_fault(ladder *l, const path *p, const char *function, int n
     fail_msg("%s, %s: %s: is not told: %s\n%s", p->title, plan, udm_status_name(status),
              udm_last_error(), l->log);
   }
-  if (!ends_something(function)) assert_int_equal(l->live_code(), 0);
+  if (!ends_something(function)) assert_int_equal(l->left_behind, 0);
   machine_set(l, &p->machine);
   if (create_once(l, 90, &info) != UDM_OK) {
     fail_msg("%s, after %s: %s", p->title, plan, udm_last_error());

@@ -126,3 +126,11 @@ CUresult cuModuleGetFunction(CUfunction *function, CUmodule module, const char *
   if (result == CUDA_SUCCESS) result = module_get_function(function, module, name);
   return stand_in_leave(result);
 }
+
+CUresult cuFuncLoad(CUfunction function) {
+  CUresult result = stand_in_enter(__func__, NEEDS_CONTEXT | UNSAFE_IN_CAPTURE);
+  if (result == CUDA_SUCCESS && !handle_is_live(function, HANDLE_FUNCTION)) {
+    result = CUDA_ERROR_INVALID_HANDLE;
+  }
+  return stand_in_leave(result);
+}
