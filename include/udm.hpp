@@ -73,6 +73,16 @@ class context {
                                     stream));
   }
 
+  /* For an explicit graph node; launch points into itself, so it stays where it is until then. */
+  void prepare_direct(const udm_decode_args &args, udm_kernel_launch &launch) {
+    check(udm_prepare_direct(handle_, &args, &launch));
+  }
+
+  void prepare_table(const udm_decode_args &args, CUdeviceptr backend_pointers,
+                     int64_t backend_pointers_stride, udm_kernel_launch &launch) {
+    check(udm_prepare_table(handle_, &args, backend_pointers, backend_pointers_stride, &launch));
+  }
+
   udm_context_info info() const {
     udm_context_info info = UDM_CONTEXT_INFO_INIT;
     check(udm_get_context_info(handle_, &info));

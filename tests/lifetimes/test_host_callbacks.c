@@ -5,8 +5,10 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <dlfcn.h>
+#include <pthread.h>
 
 #include "gpu_fixture.h"
+#include "temporary_folder.h"
 
 /* An allocator that counts, and has nothing from the failing-th block on. */
 struct arena {
@@ -231,6 +233,67 @@ static void a_host_with_too_little_is_told_what_is_missing(void **state) {
   assert_non_null(strstr(udm_last_error(), "has no nvrtc"));
 }
 
+/* What a log sink received. */
+struct sink {
+  pthread_t thread;
+  long lines[3]; /* by level */
+  long wrong;    /* another thread, another level, a newline, nothing */
+};
+
+static void receive(void *user_data, udm_log_level level, const char *message) {
+  struct sink *sink = user_data;
+  const bool good = pthread_equal(sink->thread, pthread_self()) && level <= UDM_LOG_DEBUG &&
+                    *message && !strchr(message, '\n');
+  if (good) {
+    ++sink->lines[level];
+  } else {
+    ++sink->wrong;
+  }
+}
+
+/* Two instances, each with a cache and a sink of its own: what the one does the other does not see.
+ */
+static void each_instance_has_its_cache_and_its_log(void **state) {
+  const gpu_session *session = *state;
+  enum { INSTANCES = 2 };
+  void *folders[INSTANCES] = {NULL, NULL};
+  struct sink sinks[INSTANCES];
+  udm_context *contexts[INSTANCES] = {NULL, NULL};
+  memset(sinks, 0, sizeof sinks);
+  for (int i = 0; i < INSTANCES; ++i) {
+    udm_options options = UDM_OPTIONS_INIT;
+    udm_context_info info = UDM_CONTEXT_INFO_INIT;
+    assert_int_equal(make_temporary_folder(&folders[i]), 0);
+    sinks[i].thread = pthread_self();
+    options.cache_dir = folders[i];
+    options.log = receive;
+    options.log_user_data = &sinks[i];
+    if (udm_create(&options, &contexts[i]) != UDM_OK) fail_msg("%s", udm_last_error());
+    assert_int_equal(udm_get_context_info(contexts[i], &info), UDM_OK);
+    assert_int_equal(info.image_source, UDM_IMAGE_NVRTC); /* not from the other one's cache */
+    assert_true(sinks[i].lines[UDM_LOG_INFO] > 0);
+    assert_true(sinks[i].lines[UDM_LOG_DEBUG] > 0);
+  }
+  const struct sink before[INSTANCES] = {sinks[0], sinks[1]};
+  udm_decode_args args =
+      UDM_DECODE_ARGS_INIT; /* names no output: refused, and told by the status */
+  for (int i = 0; i < INSTANCES; ++i) {
+    assert_int_equal(udm_decode_metadata_direct(contexts[i], &args, session->stream),
+                     UDM_ERROR_INVALID_ARGUMENT);
+    udm_destroy(contexts[i]);
+    assert_memory_equal(&sinks[i], &before[i], sizeof sinks[i]); /* a launch logs nothing */
+    assert_int_equal(sinks[i].wrong, 0);
+    udm_options options = UDM_OPTIONS_INIT;
+    udm_cache_prune_options rules = UDM_CACHE_PRUNE_OPTIONS_INIT;
+    udm_cache_prune_result result = {.struct_size = sizeof result};
+    options.cache_dir = folders[i];
+    rules.flags = UDM_CACHE_PRUNE_ALL;
+    assert_int_equal(udm_cache_prune(&options, &rules, NULL, NULL, &result), UDM_OK);
+    assert_int_equal(result.removed, 1);
+    assert_int_equal(remove_temporary_folder(&folders[i]), 0);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_allocator_gives_what_a_context_is_made_of),
@@ -240,6 +303,7 @@ int main(void) {
       cmocka_unit_test(the_hosts_driver_is_the_only_one),
       cmocka_unit_test(the_hosts_nvrtc_is_the_only_one),
       cmocka_unit_test(a_host_with_too_little_is_told_what_is_missing),
+      cmocka_unit_test(each_instance_has_its_cache_and_its_log),
   };
   gpu_fixture_skip_if_impossible();
   return cmocka_run_group_tests_name("host callbacks", tests, gpu_fixture_open, gpu_fixture_close);
