@@ -101,7 +101,7 @@ static udm_status prewarm_arch(const struct settings *settings, int32_t arch, ui
   if (settings->no_compile) {
     return udm_fail(UDM_ERROR_INVALID_ARGUMENT,
                     "prewarm compiles, and compiling is forbidden: unset UDM_NO_COMPILE, and "
-                    "UDM_OPTION_NO_COMPILE in options->flags");
+                    "UDM_OPTION_NO_COMPILE and _CACHED_ONLY in options->flags");
   }
   udm_status status = udm_nvrtc_open(settings, &nvrtc);
   if (status != UDM_OK) return status;

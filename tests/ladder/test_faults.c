@@ -127,7 +127,7 @@ static void try_with_fault(ladder *l, const path *p, const char *function, int n
   const bool looked_up = strncmp(function, "cuGetProcAddress", 16) == 0;
   const bool of_driver = status == UDM_ERROR_DRIVER && !looked_up && error == LAUNCH_FAILED;
   const bool absent = status == UDM_ERROR_NO_DRIVER && looked_up;
-  /* a driver of CUDA 11.0 does not take the shipped PTX, which saves the others */
+  /* a driver of before CUDA 11.8 does not take the shipped PTX, which saves the others */
   const bool of_nvrtc = status == UDM_ERROR_NO_IMAGE && strncmp(function, "nvrtc", 5) == 0 &&
                         l->calls("cuGetProcAddress_v2") == 0 && !p->machine.driver_version;
   if (status != UDM_OK && !of_driver && !absent && !of_nvrtc) {

@@ -51,6 +51,7 @@ static void each_refusal_leads_to_the_next_rung(void **state) {
   CHECK_ALL(list);
 }
 
+/* A fault that may pass: one that will not is a fault of the source. */
 static void a_compile_that_fails_leads_to_the_next_rung(void **state) {
   static const expectation list[] = {
       {"does not compile",
