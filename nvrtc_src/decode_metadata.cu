@@ -19,7 +19,7 @@ typedef long long int64;
 
 constexpr int kThreads = 256;         // and in runtime/kernel_interface.h
 constexpr int kMaxLengthBlocks = 32;  // and in runtime/kernel_interface.h
-constexpr int kBlocks = 3;            // of a multiprocessor: two that copy and room for another
+constexpr int kBlocks = 2;            // of a multiprocessor at a time
 constexpr int kUnits = 4;             // a warp has at most so many units in flight
 constexpr int kWarps = kThreads / 32;
 constexpr unsigned kInt32Max = 0x7fffffff;
@@ -72,8 +72,9 @@ __device__ int first_lane(bool yes) { return __ffs(__ballot_sync(kWholeWarp, yes
 
 // The direct entry's pointers: kernel arguments, indexed by constants only, so
 // that they stay in the constant bank. Those past num_backends are null.
-template <int kMax>
+template <int kBackends>
 struct DirectOutputs {
+  static constexpr int kMax = kBackends;
   int *pointers[kMax][kOutputs];
 
   __device__ void stage() const {}
@@ -83,6 +84,11 @@ struct DirectOutputs {
   __device__ void for_each(Body body) const {
 #pragma unroll
     for (int b = 0; b < kMax; ++b) body(b);
+  }
+  // the warps share the backends out: here the first warp takes all, so that indices are constant
+  template <class Body>
+  __device__ void for_each_of_warp(unsigned warp, Body body) const {
+    if (warp == 0) for_each(body);
   }
   __device__ const int *first_page_table_1() const {
     const int *first = nullptr;
@@ -122,6 +128,10 @@ struct TableOutputs {
   __device__ void for_each(Body body) const {
 #pragma unroll 1
     for (int b = 0; b < count; ++b) body(b);
+  }
+  template <class Body>
+  __device__ void for_each_of_warp(unsigned warp, Body body) const {
+    if (static_cast<int>(warp) < count) body(static_cast<int>(warp));
   }
   // these two with a lane for each backend
   __device__ const int *first_page_table_1() const {
@@ -235,17 +245,21 @@ __device__ Sums block_inclusive_scan(Sums value, Sums *total) {
 }
 
 template <class Outputs>
-__device__ void store_lengths(const Arguments &args, const Outputs &outputs, unsigned i, int length,
-                              Sums sums) {
-  const int nsa_length = min_int(length, args.nsa_index_topk);
-  outputs.for_each([&](int b) {
-    if (!outputs.get(b, kCuSeqlensK)) return;
-    outputs.get(b, kCacheSeqlens)[i] = length;
-    outputs.get(b, kSeqlensExpanded)[i] = length;
-    outputs.get(b, kNsaCacheSeqlens)[i] = nsa_length;
-    outputs.get(b, kCuSeqlensK)[i + 1] = static_cast<int>(sums.k);
-    outputs.get(b, kNsaCuSeqlensK)[i + 1] = static_cast<int>(sums.nsa);
-  });
+__device__ void store_lengths(const Arguments &args, const Outputs &outputs, int b, unsigned i,
+                              int length, Sums sums) {
+  if (!outputs.get(b, kCuSeqlensK)) return;
+  outputs.get(b, kCacheSeqlens)[i] = length;
+  outputs.get(b, kSeqlensExpanded)[i] = length;
+  outputs.get(b, kNsaCacheSeqlens)[i] = min_int(length, args.nsa_index_topk);
+  outputs.get(b, kCuSeqlensK)[i + 1] = static_cast<int>(sums.k);
+  outputs.get(b, kNsaCuSeqlensK)[i + 1] = static_cast<int>(sums.nsa);
+}
+
+template <class Outputs>
+__device__ void store_zeros(const Outputs &outputs, int b) {
+  if (!outputs.get(b, kCuSeqlensK)) return;
+  outputs.get(b, kCuSeqlensK)[0] = 0;
+  outputs.get(b, kNsaCuSeqlensK)[0] = 0;
 }
 
 __device__ Sums length_sums(const Arguments &args, int length) {
@@ -253,22 +267,34 @@ __device__ Sums length_sums(const Arguments &args, int length) {
           static_cast<unsigned>(min_int(length, args.nsa_index_topk))};
 }
 
+// Up to 32 rows, all in one warp: no barrier.
+template <class Outputs>
+__device__ void write_few_lengths(const Arguments &args, const Outputs &outputs) {
+  static_assert(kWarps >= Outputs::kMax, "a warp for each backend");
+  const bool wide = has_wide_lengths(args);
+  const unsigned i = lane_index();
+  const bool has_row = i < static_cast<unsigned>(args.batch_size);
+  Words words = {0, 0};
+  if (has_row) words.load(args.seq_lens, wide, i);
+  outputs.stage();
+  const int length = words.clamped(wide);
+  Sums sums = length_sums(args, length);
+  sums = {warp_inclusive_scan(sums.k), warp_inclusive_scan(sums.nsa)};
+  outputs.for_each_of_warp(threadIdx.x / 32, [&](int b) {
+    if (i == 0) store_zeros(outputs, b);
+    if (has_row) store_lengths(args, outputs, b, i, length, sums);
+  });
+}
+
 // Rows [first, last) of the batch. What lies before them is summed again, not waited for.
 template <class Outputs>
 __device__ void write_lengths(const Arguments &args, const Outputs &outputs, unsigned first,
                               unsigned last) {
-  const bool wide = has_wide_lengths(args);
-  Words words = {0, 0};
-  if (first + threadIdx.x < last) words.load(args.seq_lens, wide, first + threadIdx.x);
-  outputs.stage();
-  if (first == 0 && threadIdx.x == 0) {
-    outputs.for_each([&](int b) {
-      if (!outputs.get(b, kCuSeqlensK)) return;
-      outputs.get(b, kCuSeqlensK)[0] = 0;
-      outputs.get(b, kNsaCuSeqlensK)[0] = 0;
-    });
-  }
   Sums before = {0, 0};
+  outputs.stage();
+  if (first == 0 && threadIdx.x == kThreads - 1) {
+    outputs.for_each([&](int b) { store_zeros(outputs, b); });
+  }
   if (first > 0) {
     Sums mine = {0, 0};
 #pragma unroll 8
@@ -280,19 +306,18 @@ __device__ void write_lengths(const Arguments &args, const Outputs &outputs, uns
     block_inclusive_scan(mine, &before);
   }
 #pragma unroll 1
-  while (first < last) {
+  for (; first < last; first += kThreads) {
     const unsigned i = first + threadIdx.x;
-    const int length = words.clamped(wide);
+    const int length = i < last ? load_length(args, i) : 0;
     Sums total;
     Sums sums = block_inclusive_scan(length_sums(args, length), &total);
     sums.k += before.k;
     sums.nsa += before.nsa;
     before.k += total.k;
     before.nsa += total.nsa;
-    if (i < last) store_lengths(args, outputs, i, length, sums);
-    first += kThreads;
-    words = {0, 0};
-    if (first + threadIdx.x < last) words.load(args.seq_lens, wide, first + threadIdx.x);
+    if (i < last) {
+      outputs.for_each([&](int b) { store_lengths(args, outputs, b, i, length, sums); });
+    }
   }
 }
 
@@ -445,11 +470,11 @@ __device__ void copy_piece(const Arguments &args, const Outputs &outputs, const 
   for (unsigned v = 0; v < kCount; ++v) {
     if (is_whole(v)) slots[v] = __ldg(source + v * 32);
   }
-  const unsigned edge = lane < 4 ? piece.first / kWidth * kWidth + lane
-                                 : piece.end / kWidth * kWidth + lane - 4;
-  const bool has_edge = kWidth > 1 && lane < 8 && edge < piece.end &&
-                        (lane < 4 ? piece.begin == 0 && edge >= piece.first && edge < inside
-                                  : edge >= inside);
+  const unsigned edge =
+      lane < 4 ? piece.first / kWidth * kWidth + lane : piece.end / kWidth * kWidth + lane - 4;
+  const bool has_edge =
+      kWidth > 1 && lane < 8 && edge < piece.end &&
+      (lane < 4 ? piece.begin == 0 && edge >= piece.first && edge < inside : edge >= inside);
   const int edge_slot = has_edge ? piece.source[edge] : 0;
   // the pages whose first slot is in the piece; columns where they begin
   const int *columns = piece.source + piece.first;
@@ -457,7 +482,9 @@ __device__ void copy_piece(const Arguments &args, const Outputs &outputs, const 
   const unsigned end_column = layout.pages ? piece.end - piece.first : 0;
   unsigned page =
       lane + layout.page_size.divide_up(piece.begin > piece.first ? piece.begin - piece.first : 0);
-  const auto is_inside = [&] { return static_cast<unsigned long long>(page) * page_size < end_column; };
+  const auto is_inside = [&] {
+    return static_cast<unsigned long long>(page) * page_size < end_column;
+  };
   int page_slot[1] = {0};
   if (is_inside()) page_slot[0] = __ldg(columns + page * page_size);
 
@@ -505,8 +532,7 @@ __device__ void copy_units(const Arguments &args, const Outputs &outputs, const 
   const int *columns = args.req_to_token + row.req_pool_index * args.req_to_token_stride;
   const unsigned first = first_position(args, layout, row.number);
   const unsigned row_end = end_position(layout, first, row.extent);
-  const unsigned stop =
-      end > row_end >> layout.log2_unit ? row_end : end << layout.log2_unit;
+  const unsigned stop = end > row_end >> layout.log2_unit ? row_end : end << layout.log2_unit;
   const Piece piece = {row.number, columns - first, first, begin << layout.log2_unit, stop};
   if (!layout.slots) {
     copy_pages(args, outputs, layout, row.number, columns, piece.begin, stop);
@@ -531,7 +557,7 @@ struct Chunk {
 struct Directory {
   int longest;
   unsigned list_rows;
-  unsigned units;             // of the lists of the warp whose number is the lane's
+  unsigned units;  // of the lists of the warp whose number is the lane's
   unsigned ends;
   const unsigned *list_ends;  // shared memory: counted from the first list of its warp
   const Row *rows;            // shared memory: the first of each list
@@ -689,6 +715,10 @@ __device__ void decode_metadata(const Arguments &args, const Outputs &outputs) {
   if (blockIdx.x >= writers) {
     if (args.batch_size == 0) return;
     write_page_tables(args, outputs, blockIdx.x - writers, gridDim.x - writers);
+    return;
+  }
+  if (args.batch_size <= 32) {
+    write_few_lengths(args, outputs);
     return;
   }
   // whole chunks of kThreads rows for each block

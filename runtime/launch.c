@@ -15,9 +15,13 @@
 #include "status.h"
 #include "struct_size.h"
 
-/* Blocks that copy on a multiprocessor: fewer leave memory idle, more start and leave for nothing.
+/*
+ * Blocks that copy on a multiprocessor. One keeps the memory busy, and each more would count the
+ * batch once more; where rows are more than threads, two hide better that rows are looked up.
  */
-enum { BLOCKS_PER_MULTIPROCESSOR = 2 };
+static unsigned int blocks_per_multiprocessor(const udm_decode_args *args) {
+  return args->batch_size > UDM_KERNEL_THREADS_PER_BLOCK ? 2 : 1;
+}
 
 /* What is worth a block: a line of 32 columns for each of its warps. */
 enum { COLUMNS_OF_BLOCK = UDM_KERNEL_THREADS_PER_BLOCK };
@@ -34,17 +38,22 @@ static unsigned int length_blocks(const udm_decode_args *args) {
 static unsigned int grid_for(const udm_context *ctx, const udm_decode_args *args) {
   const unsigned int blocks = length_blocks(args);
   if (!udm_has_page_columns(args)) return blocks;
-  const unsigned int most = (unsigned)ctx->info.multiprocessor_count * BLOCKS_PER_MULTIPROCESSOR;
+  const unsigned int most =
+      (unsigned)ctx->info.multiprocessor_count * blocks_per_multiprocessor(args);
   const uint64_t columns = (uint64_t)args->batch_size * (unsigned)args->max_len;
   const uint64_t copiers = columns / COLUMNS_OF_BLOCK + 1;
   return blocks + (copiers < most ? (unsigned)copiers : most);
 }
 
-/* By how much the kernel's units must be larger for their number to have 31 bits. */
+/*
+ * By how much the kernel's units must be larger for their number to have 31 bits. A unit is 128
+ * columns, or 32 pages of at least 2; a row that lies askew has one more. At the end of the loop a
+ * row is one unit.
+ */
 static unsigned int unit_shift(const udm_decode_args *args) {
+  const uint64_t columns = (uint64_t)args->max_len + 62;
   unsigned int shift = 0;
-  /* a unit is 128 columns, or 32 pages of at least 2, and each row may begin one more */
-  while ((uint64_t)args->batch_size * (((unsigned)args->max_len >> (6 + shift)) + 2) >> 31) ++shift;
+  while ((uint64_t)(unsigned)args->batch_size * ((columns >> (6 + shift)) + 1) >> 31) ++shift;
   return shift;
 }
 

@@ -54,7 +54,7 @@ static void draw_sizes(decode_case *c, const decode_case_request *request) {
 }
 
 static void draw_scalars(decode_case *c, const decode_case_request *request) {
-  static const int32_t page_sizes[] = {1, 2, 3, 5, 16, 64, 64, 100, 128, 256};
+  static const int32_t page_sizes[] = {1, 2, 3, 5, 16, 64, 64, 100, 128, 256, 1 << 27, INT32_MAX};
   udm_decode_args *args = &c->args;
   draw_sizes(c, request);
   args->num_backends = request->num_backends;
@@ -63,7 +63,7 @@ static void draw_scalars(decode_case *c, const decode_case_request *request) {
         (int32_t)draw_between(c, 1, c->table ? UDM_MAX_BACKENDS : UDM_MAX_DIRECT_BACKENDS);
   }
   args->real_page_size = request->real_page_size;
-  if (request->real_page_size < 0) args->real_page_size = page_sizes[draw_between(c, 0, 9)];
+  if (request->real_page_size < 0) args->real_page_size = page_sizes[draw_between(c, 0, 11)];
   args->nsa_index_topk = request->nsa_index_topk;
   if (request->nsa_index_topk < 0) {
     const int64_t topk[] = {0, 1, draw_between(c, 0, (int64_t)args->max_len), 2048, INT32_MAX};
@@ -220,6 +220,7 @@ udm_status decode_case_create(const decode_case_request *request, decode_case **
   c->seed = c->random = request->seed;
   c->table = request->table;
   c->last_row_longest = request->last_row_longest;
+  c->aligned_percent = request->aligned_percent;
   c->args = init;
   memset(c->output_offsets, 0xff, sizeof c->output_offsets); /* DECODE_CASE_NULL */
   draw_scalars(c, request);

@@ -61,12 +61,13 @@ typedef struct decode_case_request {
   int32_t max_len_bound;
   int64_t table_elements_bound; /* batch_size * max_len stays below, unless both are given */
   bool last_row_longest;        /* the last row is max_len long, all others next to nothing */
+  int32_t aligned_percent;      /* of the tensors and strides: on 16-byte boundaries */
 } decode_case_request;
 
 #define DECODE_CASE_REQUEST_INIT                                                                   \
   {                                                                                                \
     0, false, DECODE_CASE_ANY, DECODE_CASE_ANY, DECODE_CASE_ANY, DECODE_CASE_ANY, DECODE_CASE_ANY, \
-        DECODE_CASE_ANY, 320, 9000, 100000, false                                                  \
+        DECODE_CASE_ANY, 320, 9000, 100000, false, DECODE_CASE_ANY                                 \
   }
 
 typedef struct decode_case {
@@ -74,6 +75,7 @@ typedef struct decode_case {
   uint64_t random; /* the generator's state */
   bool table;
   bool last_row_longest;
+  int32_t aligned_percent;
   udm_decode_args args; /* the scalars; its pointers are null until decode_case_bind() */
   int64_t num_reqs;     /* rows of req_to_token */
 

@@ -141,6 +141,7 @@ static void draw_unneeded_strides(decode_case *c) {
 void decode_case_place_tensors(decode_case *c) {
   placing d = {.c = c, .aligned_percent = 100, .layout = TABLES_APART};
   if (draw_chance(c, 60)) d.aligned_percent = draw_chance(c, 50) ? 0 : 80;
+  if (c->aligned_percent >= 0) d.aligned_percent = c->aligned_percent;
   if (draw_chance(c, 40)) d.layout = (table_layout)draw_between(c, 1, 2);
   d.page_columns = c->args.max_len;
   d.real_page_columns =

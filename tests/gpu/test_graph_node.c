@@ -112,11 +112,27 @@ static void wrong_arguments_are_named(void **state) {
   assert_non_null(strstr(udm_last_error(), "struct_size"));
 }
 
+/* Nothing is launched, so nothing needs to lie behind the pointers. */
+static void the_largest_batch_can_be_described(void **state) {
+  const gpu_session *session = *state;
+  udm_decode_args args = UDM_DECODE_ARGS_INIT;
+  udm_kernel_launch launch = UDM_KERNEL_LAUNCH_INIT;
+  args.seq_lens = args.req_pool_indices = args.req_to_token = 4096;
+  args.req_to_token_stride = args.page_table_stride = args.real_page_table_stride = INT32_MAX;
+  args.batch_size = args.max_len = INT32_MAX;
+  args.num_backends = 1;
+  args.real_page_size = 2;
+  for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND; ++o) (&args.backends[0].cache_seqlens)[o] = 4096;
+  assert_int_equal(udm_prepare_direct(session->udm, &args, &launch), UDM_OK);
+  assert_in_range(launch.grid_x, 2, 1 << 20);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(direct_node_replays_and_is_updated),
       cmocka_unit_test(table_node_replays_and_is_updated),
       cmocka_unit_test(wrong_arguments_are_named),
+      cmocka_unit_test(the_largest_batch_can_be_described),
   };
   gpu_fixture_skip_if_impossible();
   return cmocka_run_group_tests_name("kernel nodes of a graph", tests, gpu_fixture_open,

@@ -113,6 +113,68 @@ static void the_longest_row_is_found_wherever_it_is(void **state) {
   }
 }
 
+/* Every page size with every kind of alignment; INT32_MAX and 2^27 times a lane pass 32 bits. */
+static void page_sizes_and_alignments(void **state) {
+  (void)state;
+  static const int32_t page_sizes[] = {1,  2,   3,   4,    5,       16,       63,
+                                       64, 128, 256, 1000, 1 << 27, INT32_MAX};
+  static const int32_t aligned[] = {0, 50, 100};
+  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  request.seed = 2200;
+  for (size_t p = 0; p < sizeof page_sizes / sizeof page_sizes[0]; ++p) {
+    for (size_t a = 0; a < sizeof aligned / sizeof aligned[0]; ++a) {
+      for (int32_t batch_size = 1; batch_size <= 33; batch_size += 16) {
+        ++request.seed;
+        request.table = request.seed % 2 == 0;
+        request.real_page_size = page_sizes[p];
+        request.aligned_percent = aligned[a];
+        request.batch_size = batch_size;
+        check_request(&request);
+      }
+    }
+  }
+}
+
+/*
+ * One huge row among many small, wherever the kernel looks rows up in another way: as lanes,
+ * threads, lists of a chunk, lists of several.
+ */
+static void one_huge_row_among_many_small(void **state) {
+  (void)state;
+  static const int32_t sizes[] = {31, 32, 33, 255, 256, 257, 1000, 5000, 8192, 8193, 20000};
+  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  request.last_row_longest = true;
+  request.extent = UDM_EXTENT_ROW;
+  for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; ++s) {
+    request.batch_size = sizes[s];
+    request.max_len = sizes[s] <= 1000 ? 5000 : 700;
+    request.num_backends = sizes[s] <= 1000 ? 2 : 1;
+    request.seed = 2300 + s;
+    request.table = s % 2 == 1;
+    request.aligned_percent = s % 3 == 0 ? 0 : DECODE_CASE_ANY;
+    check_request(&request);
+  }
+}
+
+/* The units of a row, and of the whole batch, in every regime of the kernel. */
+static void ragged_batches_to_5000(void **state) {
+  (void)state;
+  static const int32_t sizes[] = {2,   8,   31,  32,   33,   64,   100,  255, 256,
+                                  257, 300, 511, 1023, 1025, 2049, 4097, 5000};
+  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  request.max_len_bound = 900;
+  request.table_elements_bound = 600000;
+  for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; ++s) {
+    for (int32_t extent = 0; extent <= 1; ++extent) {
+      request.batch_size = sizes[s];
+      request.extent = extent;
+      request.seed = 2400 + 2 * s + (uint64_t)extent;
+      request.table = s % 2 == 0;
+      check_request(&request);
+    }
+  }
+}
+
 static void large_context(void **state) {
   (void)state;
   decode_case_request request = DECODE_CASE_REQUEST_INIT;
@@ -207,6 +269,9 @@ int main(void) {
       cmocka_unit_test(every_batch_size_to_300),
       cmocka_unit_test(large_batches),
       cmocka_unit_test(the_longest_row_is_found_wherever_it_is),
+      cmocka_unit_test(page_sizes_and_alignments),
+      cmocka_unit_test(one_huge_row_among_many_small),
+      cmocka_unit_test(ragged_batches_to_5000),
       cmocka_unit_test(large_context),
       cmocka_unit_test(the_order_of_execution_does_not_matter),
       cmocka_unit_test(the_grid_does_not_matter),

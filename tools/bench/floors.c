@@ -13,7 +13,13 @@
 /* Made by cmake/embed.cmake from floor_kernels.cu. */
 extern const unsigned char udm_bench_source[];
 
-enum { kThreads = 512, kVectorsInFlight = 4, kBlocksPerMultiprocessor = 4, kParameters = 34 };
+enum {
+  kThreads = 512,
+  kVectorsInFlight = 4,
+  kTile = kThreads * kVectorsInFlight,
+  kBlocksPerMultiprocessor = 4,
+  kParameters = 34
+};
 
 static CUresult load(bench_floors *floors, const cuda_driver *driver, const unsigned char *cubin) {
   CUresult result = driver->cuModuleLoadDataEx(&floors->module, cubin, 0, NULL, NULL);
@@ -92,7 +98,7 @@ CUresult bench_launch_copy(const bench_floors *floors, const gpu_session *sessio
   CUdeviceptr target[3] = {to[0], to[1], to[2]};
   int64_t vectors = (elements + 3) / 4;
   void *parameters[] = {&from, &target[0], &target[1], &target[2], &vectors};
-  const int64_t tiles = (vectors - 1) / (kThreads * kVectorsInFlight) + 1;
+  const int64_t tiles = (vectors - 1) / kTile + 1;
   const int64_t most = (int64_t)floors->multiprocessors * kBlocksPerMultiprocessor;
   return session->driver.cuLaunchKernel(floors->copy, (unsigned)(tiles < most ? tiles : most), 1, 1,
                                         kThreads, 1, 1, 0, session->stream, parameters, NULL);

@@ -102,12 +102,13 @@ static void put_series(FILE *file, const bench_series *series) {
   const axes a = axes_of(series);
   fprintf(file, "<h2>%s</h2>\n<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"%s\">\n",
           series->title, kWidth, kHeight, series->title);
-  for (double decade = a.low; decade <= a.high; ++decade) {
-    const double y = place_y(&a, pow(10, decade));
+  for (int decade = (int)a.low; decade <= (int)a.high; ++decade) {
+    const double value = pow(10, decade);
+    const double y = place_y(&a, value);
     fprintf(file,
             "<line class=\"grid\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/>"
             "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%g us</text>\n",
-            kLeft, kWidth - kRight, y, y, kLeft - 6, y + 4, pow(10, decade));
+            kLeft, kWidth - kRight, y, y, kLeft - 6, y + 4, value);
   }
   for (size_t i = 0; i < series->count; ++i) {
     put_x_label(file, place_x(&a, series->x[i]), series->x[i]);

@@ -27,11 +27,7 @@ static const char *ratio(char *text, double value, double of) {
 static void add_row(text_table *table, const bench_row *row) {
   char cells[8][kCell];
   const bench_times *times = &row->times;
-  if (row->skipped) {
-    table_add(table, "%s\t%" PRId32 "\tskipped: %s", row->shape.name, row->shape.width,
-              row->reason);
-    return;
-  }
+  if (row->skipped) return;
   table_add(table, "%s\t%" PRId32 "\t%s\t%s\t%s\t%s\t%s\t%s", row->shape.name, row->shape.width,
             number(cells[0], times->direct), number(cells[1], times->direct_flushed),
             number(cells[2], times->copy), number(cells[3], times->copy_flushed),
@@ -46,6 +42,12 @@ static void print_works(const bench_report *report, FILE *file) {
   for (size_t i = 0; i < report->row_count; ++i) add_row(&table, &report->rows[i]);
   table_print(&table, file, 2, "lrrrrrrr");
   table_free(&table);
+  for (size_t i = 0; i < report->row_count; ++i) {
+    const bench_row *row = &report->rows[i];
+    if (!row->skipped) continue;
+    fprintf(file, "  skipped: %s, width %" PRId32 ": %s\n", row->shape.name, row->shape.width,
+            row->reason);
+  }
 }
 
 static void print_alternatives(const bench_report *report, FILE *file) {
@@ -88,7 +90,8 @@ static void print_host(const bench_report *report, FILE *file) {
 static void print_create(const bench_report *report, FILE *file) {
   char cells[2][kCell];
   fprintf(file, "\nudm_create, ms\n");
-  fprintf(file, "  cold: NVRTC compiles     %s\n", number(cells[0], report->create_cold_ms));
+  fprintf(file, "  cold: NVRTC compiles     %s%s\n", number(cells[0], report->create_cold_ms),
+          report->create_cold_ms < 0 ? "" : " (NVRTC was loaded already)");
   fprintf(file, "  warm: from the cache     %s\n", number(cells[1], report->create_warm_ms));
   fprintf(file, "  from the shipped PTX     not in this build\n");
   if (report->create_note[0]) fprintf(file, "  not measured: %s\n", report->create_note);
