@@ -57,7 +57,8 @@ static udm_status find_device(udm_context *ctx) {
   }
   result = ask_id(driver, ctx->cuda_context, &ctx->cuda_context_id);
   if (result != CUDA_SUCCESS) {
-    return udm_fail_driver(driver, UDM_ERROR_DRIVER, "cuCtxGetId", NULL, result);
+    const char *call = driver->cuCtxGetId ? "cuCtxGetId" : "cuCtxGetApiVersion";
+    return udm_fail_driver(driver, UDM_ERROR_DRIVER, call, NULL, result);
   }
   ctx->info.device = device;
   ctx->info.multiprocessor_count = multiprocessors;
