@@ -8,8 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "arguments.h"
 #include "bench/report.h"
@@ -160,53 +158,6 @@ static bool measure_all(bench_command *command) {
   return good;
 }
 
-static double milliseconds_of_create(const udm_options *options, udm_image_source *source) {
-  struct timespec start;
-  struct timespec end;
-  udm_context *context = NULL;
-  udm_context_info info = UDM_CONTEXT_INFO_INIT;
-  clock_gettime(CLOCK_MONOTONIC, &start);
-  if (udm_create(options, &context) != UDM_OK) return -1;
-  clock_gettime(CLOCK_MONOTONIC, &end);
-  udm_get_context_info(context, &info);
-  udm_destroy(context);
-  *source = info.image_source;
-  return (double)(end.tv_sec - start.tv_sec) * 1e3 + (double)(end.tv_nsec - start.tv_nsec) / 1e6;
-}
-
-/* In a cache folder of its own, which is removed again with the one entry in it. */
-static int remove_entry(void *user_data, const udm_cache_entry_info *entry) {
-  (void)user_data;
-  if (entry->layer == 0) unlink(entry->path);
-  return 0;
-}
-
-static void measure_create(bench_command *command) {
-  bench_report *report = &command->report;
-  const char *parent = getenv("TMPDIR");
-  char folder[4096];
-  udm_options options = command->options;
-  udm_image_source source = UDM_IMAGE_NONE;
-  report->create_cold_ms = report->create_warm_ms = -1;
-  snprintf(folder, sizeof(folder), "%s/udm-bench-XXXXXX", parent && *parent ? parent : "/tmp");
-  if (!mkdtemp(folder)) {
-    snprintf(report->create_note, sizeof(report->create_note), "%.400s: %s", folder,
-             strerror(errno));
-    return;
-  }
-  options.cache_dir = folder;
-  options.cache_path = folder; /* not the machine's read-only layers */
-  options.log = NULL;
-  report->create_cold_ms = milliseconds_of_create(&options, &source);
-  if (report->create_cold_ms < 0) {
-    snprintf(report->create_note, sizeof(report->create_note), "%.500s", udm_last_error());
-  } else {
-    report->create_warm_ms = milliseconds_of_create(&options, &source);
-  }
-  udm_cache_enumerate(&options, remove_entry, NULL);
-  rmdir(folder);
-}
-
 static int report_result(bench_command *command) {
   if (command->html && !bench_write_page(&command->report, command->html)) {
     return output_fail(command->json, "%s cannot be written: %s", command->html, strerror(errno));
@@ -231,7 +182,8 @@ static int run(bench_command *command) {
   report->host = (bench_host_times){-1, -1, -1, -1, -1};
   if (!command->quick) make_series(report);
   const bool done = measure_all(command);
-  if (done) measure_create(command);
+  if (done)
+    bench_measure_create(&command->options, command->quick ? 1 : kBenchMaxCreates, &report->create);
   const int code = done ? report_result(command) : output_fail(command->json, "%s", bench->error);
   bench_floors_close(&bench->floors, &bench->session);
   gpu_session_close(&bench->session);

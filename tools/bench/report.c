@@ -88,13 +88,15 @@ static void print_host(const bench_report *report, FILE *file) {
 }
 
 static void print_create(const bench_report *report, FILE *file) {
-  char cells[2][kCell];
-  fprintf(file, "\nudm_create, ms\n");
-  fprintf(file, "  cold: NVRTC compiles     %s%s\n", number(cells[0], report->create_cold_ms),
-          report->create_cold_ms < 0 ? "" : " (NVRTC was loaded already)");
-  fprintf(file, "  warm: from the cache     %s\n", number(cells[1], report->create_warm_ms));
-  fprintf(file, "  from the shipped PTX     not in this build\n");
-  if (report->create_note[0]) fprintf(file, "  not measured: %s\n", report->create_note);
+  const bench_create_times *create = &report->create;
+  char cells[3][kCell];
+  fprintf(file,
+          "\nudm_create, ms (median of %d in this process, in which NVRTC is loaded already)\n",
+          create->repetitions);
+  fprintf(file, "  cold: NVRTC compiles      %s\n", number(cells[0], create->cold));
+  fprintf(file, "  warm: from the cache      %s\n", number(cells[1], create->warm));
+  fprintf(file, "  cold: the shipped PTX     %s\n", number(cells[2], create->ptx));
+  if (create->note[0]) fprintf(file, "  not measured: %s\n", create->note);
 }
 
 void bench_print_text(const bench_report *report, FILE *file) {
@@ -169,8 +171,9 @@ json_t *bench_to_json(const bench_report *report) {
       json_pack("{s:o, s:o, s:o, s:o, s:o}", "empty_us", json_time(host->empty), "direct_us",
                 json_time(host->direct), "table_us", json_time(host->table), "table_with_copy_us",
                 json_time(host->table_with_copy), "each_backend_us", json_time(host->each_backend));
-  json_t *create = json_pack("{s:o, s:o, s:n}", "cold_ms", json_time(report->create_cold_ms),
-                             "warm_ms", json_time(report->create_warm_ms), "ptx_ms");
+  json_t *create =
+      json_pack("{s:o, s:o, s:o}", "cold_ms", json_time(report->create.cold), "warm_ms",
+                json_time(report->create.warm), "ptx_ms", json_time(report->create.ptx));
   return json_pack("{s:s, s:i, s:i, s:s, s:I, s:i, s:i, s:i, s:i, s:s, s:o, s:o, s:o, s:o, s:o}",
                    "device", bench->session.name, "arch", bench->session.info.device_arch,
                    "multiprocessors", bench->session.info.multiprocessor_count, "udm",

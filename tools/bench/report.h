@@ -10,6 +10,7 @@
 #include <jansson.h>
 #include <stdio.h>
 
+#include "create.h"
 #include "measure.h"
 
 typedef struct bench_row {
@@ -38,9 +39,7 @@ typedef struct bench_report {
   bench_host_times host;
   bench_series series[kBenchSeries];
   size_t series_count;
-  double create_cold_ms; /* negative: not measured */
-  double create_warm_ms;
-  char create_note[512]; /* why not */
+  bench_create_times create;
 } bench_report;
 
 void bench_print_text(const bench_report *report, FILE *file);
