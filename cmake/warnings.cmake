@@ -5,6 +5,10 @@ target_compile_options(
   udm_warnings
   INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion $<$<BOOL:${UDM_WERROR}>:-Werror>
             $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes -Wmissing-prototypes>)
+if(NOT udm_top_level AND NOT UDM_WERROR)
+  # A parent's own warning flags, -Werror among them, reach this folder: not its sources.
+  target_compile_options(udm_warnings INTERFACE -w)
+endif()
 if(UDM_SANITIZE)
   target_compile_options(udm_warnings INTERFACE -fsanitize=${UDM_SANITIZE} -fno-omit-frame-pointer
                                                 -fno-sanitize-recover=all -g)

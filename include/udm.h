@@ -170,6 +170,31 @@ typedef enum udm_log_level {
 typedef void (*udm_log_callback)(void *user_data, udm_log_level level, const char *message);
 
 /*
+ * Gives the library `bytes` of host memory, aligned for any type, or NULL; takes
+ * them back. Called on the thread that called a udm function: allocate during
+ * functions that were given the options it stands in, deallocate also during
+ * udm_destroy() of a context that they created; never from a launch. They must
+ * not call udm functions, and must work for as long as such a context lives.
+ */
+typedef void *(*udm_allocate_callback)(void *user_data, size_t bytes);
+typedef void (*udm_deallocate_callback)(void *user_data, void *memory);
+
+/* Values are pinned. */
+typedef enum udm_library { UDM_LIBRARY_DRIVER = 0, UDM_LIBRARY_NVRTC = 1 } udm_library;
+
+/*
+ * For a host that holds libcuda or NVRTC already: the address of the entry point
+ * of that exported name ("cuLaunchKernel", "cuMemAlloc_v2", "nvrtcVersion"), or
+ * NULL where the host has none. A host that has "cuInit" is taken to have the
+ * driver, one that has "nvrtcVersion" to have NVRTC: that library is then not
+ * looked for or opened, whatever the options and the environment name. The
+ * addresses must stay valid for as long as a context that was created with them.
+ * Called during functions that were given the options it stands in, on the
+ * thread that called them, never from a launch. It must not call udm functions.
+ */
+typedef void *(*udm_find_symbol_callback)(void *user_data, udm_library library, const char *name);
+
+/*
  * Never compile: use what the caches and the library hold, or fail. NVRTC is
  * not even looked for. The PTX that the library carries may still serve: the
  * driver assembles it, in a fraction of a compile's time.
@@ -197,11 +222,16 @@ typedef struct udm_options {
   const char *cache_path;     /* UDM_CACHE_PATH, then no read-only layers */
   udm_log_callback log;       /* NULL: no log */
   void *log_user_data;
-  uint64_t cache_max_bytes; /* of the writable cache; 0: UDM_CACHE_MAX_BYTES, then 256 MiB */
+  uint64_t cache_max_bytes;       /* of the writable cache; 0: UDM_CACHE_MAX_BYTES, then 256 MiB */
+  udm_allocate_callback allocate; /* host memory; NULL: malloc and free, and deallocate is NULL */
+  udm_deallocate_callback deallocate;
+  void *allocator_user_data;
+  udm_find_symbol_callback find_symbol; /* NULL: the libraries are opened */
+  void *find_symbol_user_data;
 } udm_options;
 
 #define UDM_OPTIONS_INIT \
-  { sizeof(udm_options), 0, NULL, NULL, NULL, NULL, NULL, NULL, 0 }
+  { sizeof(udm_options), 0, NULL, NULL, NULL, NULL, NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL }
 
 /* ------------------------------------------------------------------------
  * Context
@@ -227,11 +257,13 @@ typedef struct udm_context udm_context;
  * out       receives the handle; NULL on failure. The caller owns it and
  *           passes it to udm_destroy().
  *
- * The current CUDA context must outlive the handle. No primary context is
- * retained. Any thread; concurrent calls are allowed, for any number of devices
- * and contexts. Allowed while a stream is being captured, by this thread or
- * another: nothing of it becomes part of the capture. Slow work in the middle
- * of a capture is better avoided all the same.
+ * The current CUDA context should outlive the handle; see udm_destroy(). No
+ * primary context is retained. Any thread; concurrent calls are allowed, for any
+ * number of devices and contexts. Allowed while a stream is being captured, by
+ * this thread or another: nothing of it becomes part of the capture. Slow work in
+ * the middle of a capture is better avoided all the same. No thread, no signal
+ * handler and no exit handler is left behind. In a child made by fork(), the
+ * handles of the parent are refused: CUDA does not work there.
  *
  * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, NO_DRIVER, NO_DEVICE,
  * NO_CURRENT_CONTEXT, DRIVER (a driver call failed for a reason that is not the
@@ -249,8 +281,10 @@ UDM_API udm_status udm_create(const udm_options *options, udm_context **out);
  * Unloads the kernel and frees the handle. NULL is allowed. No launch of this
  * handle may be running on the host, pending on a stream, or recorded in a
  * graph that will be launched again. Any thread; the CUDA context of the
- * handle need not be current and must still exist. Allowed during a stream
- * capture that has no launch of this handle.
+ * handle need not be current. Allowed during a stream capture that has no launch
+ * of this handle. Where the CUDA context was destroyed first, the kernel went
+ * with it, and only the handle is freed; in a child made by fork(), too. A launch
+ * with such a handle is an error.
  */
 UDM_API void udm_destroy(udm_context *ctx);
 
@@ -446,8 +480,6 @@ UDM_API udm_status udm_decode_metadata_table(udm_context *ctx, const udm_decode_
  * during its call; the structure may be reused or discarded afterwards. The
  * other way to record a launch is stream capture, with nothing to prepare.
  */
-#define UDM_MAX_KERNEL_PARAMETERS 72
-
 typedef struct udm_kernel_launch {
   size_t struct_size;
   void *function; /* a CUfunction, valid until udm_destroy() */
@@ -456,20 +488,13 @@ typedef struct udm_kernel_launch {
   uint32_t shared_bytes;
   void **parameters; /* for kernelParams */
 
-  /* what parameters points to: not for the caller */
-  uint32_t derived[2];
-  CUdeviceptr backend_pointers;
-  int64_t backend_pointers_stride;
-  udm_decode_args args;
-  void *pointers[UDM_MAX_KERNEL_PARAMETERS];
+  /* what parameters points to: not for the caller; aligned like the pointer before it */
+  unsigned char storage[2048];
 } udm_kernel_launch;
 
-#define UDM_KERNEL_LAUNCH_INIT                                                \
-  {                                                                           \
-    sizeof(udm_kernel_launch), NULL, 0, 0, 0, 0, 0, 0, 0, NULL, {0, 0}, 0, 0, \
-        UDM_DECODE_ARGS_INIT, {                                               \
-      NULL                                                                    \
-    }                                                                         \
+#define UDM_KERNEL_LAUNCH_INIT                                        \
+  {                                                                   \
+    sizeof(udm_kernel_launch), NULL, 0, 0, 0, 0, 0, 0, 0, NULL, { 0 } \
   }
 
 /*

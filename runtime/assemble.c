@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host_memory.h"
 #include "jit_log.h"
 #include "status.h"
 
@@ -33,7 +34,7 @@ static udm_status link_ptx(const struct driver *driver, CUlinkState link, struct
   if (result != CUDA_SUCCESS) {
     return udm_jit_log_fail(driver, log, "cuLinkComplete", origin, result);
   }
-  *cubin = malloc(made_size);
+  *cubin = udm_malloc(made_size);
   if (!*cubin) return udm_fail_memory("the assembled cubin", made_size);
   memcpy(*cubin, made, made_size);
   *size = made_size;

@@ -16,6 +16,7 @@
 
 #include "cache_counters.h"
 #include "cache_file.h"
+#include "host_memory.h"
 #include "log.h"
 #include "status.h"
 
@@ -224,7 +225,7 @@ static bool offer_entry(struct lookup *lookup, const struct cache_layer *layer, 
     const struct cache_hit hit = {view.image, view.image_size, layer->writable, path};
     over = offer_whole_entry(lookup, layer, folder, name, &file, &hit);
   }
-  free(file.bytes);
+  udm_free(file.bytes);
   return over;
 }
 

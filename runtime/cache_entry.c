@@ -13,6 +13,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "host_memory.h"
 #include "status.h"
 
 /* Little-endian, whatever the machine. */
@@ -48,7 +49,7 @@ udm_status udm_cache_entry_encode(const struct cache_key *key, const void *image
   const size_t material_size = strlen(key->material);
   const size_t producer_size = strlen(key->producer);
   *size = image_size + material_size + producer_size + FOOTER_SIZE;
-  unsigned char *out = malloc(*size);
+  unsigned char *out = udm_malloc(*size);
   if (!out) return udm_fail_memory("a cache entry", *size);
 
   memcpy(out, image, image_size);

@@ -17,6 +17,7 @@
 
 #include "cache_entry.h"
 #include "cache_lock.h"
+#include "host_memory.h"
 #include "status.h"
 
 /* ".udm-", 24 hexadecimal digits, ".tmp" and the 0. */
@@ -82,7 +83,7 @@ const char *udm_cache_file_read(const struct cache_layer *layer, int folder, con
   if (problem) goto done;
 
   file->size = (size_t)file->status.st_size;
-  buffer = malloc(file->size + 1); /* an empty file is a case for the decoder */
+  buffer = udm_malloc(file->size + 1); /* an empty file is a case for the decoder */
   problem = buffer ? read_all(descriptor, buffer, file->size, text) : "out of host memory";
   if (problem) goto done;
   file->bytes = buffer;
@@ -93,7 +94,7 @@ done:
     snprintf(reason, UDM_REASON_SIZE, "%s", problem);
     problem = reason;
   }
-  free(buffer);
+  udm_free(buffer);
   if (descriptor >= 0) close(descriptor);
   return problem;
 }

@@ -16,6 +16,7 @@
 #include "cache.h"
 #include "cache_file.h"
 #include "cache_lock.h"
+#include "host_memory.h"
 #include "status.h"
 
 static udm_status add_item(int folder, const char *name, struct cache_listing *listing) {
@@ -24,12 +25,12 @@ static udm_status add_item(int folder, const char *name, struct cache_listing *l
   if (fstatat(folder, name, &item.status, AT_SYMLINK_NOFOLLOW) != 0) return UDM_OK; /* gone */
   if (listing->count == listing->capacity) {
     const size_t capacity = listing->capacity ? 2 * listing->capacity : 32;
-    void *items = realloc(listing->items, capacity * sizeof *listing->items);
+    void *items = udm_realloc(listing->items, capacity * sizeof *listing->items);
     if (!items) return udm_fail_memory("a list of cache files", capacity * sizeof *listing->items);
     listing->items = items;
     listing->capacity = capacity;
   }
-  item.name = strdup(name);
+  item.name = udm_strdup(name);
   if (!item.name) return udm_fail_memory("the name of a cache file", strlen(name) + 1);
   listing->items[listing->count++] = item;
   return UDM_OK;
@@ -67,8 +68,8 @@ udm_status udm_cache_list(int folder, struct cache_listing *listing) {
 }
 
 void udm_cache_listing_free(struct cache_listing *listing) {
-  for (size_t i = 0; i < listing->count; ++i) free(listing->items[i].name);
-  free(listing->items);
+  for (size_t i = 0; i < listing->count; ++i) udm_free(listing->items[i].name);
+  udm_free(listing->items);
   memset(listing, 0, sizeof *listing);
 }
 

@@ -11,6 +11,7 @@
 #include "cache_counters.h"
 #include "cache_file.h"
 #include "cache_limit.h"
+#include "host_memory.h"
 #include "status.h"
 
 /* Whether something has the name that no look-up can use. */
@@ -20,7 +21,7 @@ static bool stands_in_the_way(const struct cache_layer *layer, int folder, const
   char reason[UDM_REASON_SIZE];
   const bool whole = !udm_cache_file_read(layer, folder, name, &file, reason) &&
                      !udm_cache_entry_decode(file.bytes, file.size, &view);
-  free(file.bytes);
+  udm_free(file.bytes);
   return !whole && file.status.st_mode != 0;
 }
 
@@ -72,6 +73,6 @@ udm_status udm_cache_publish(const struct settings *settings, const struct cache
   if (status != UDM_OK) return status;
   udm_cache_entry_name(key, name);
   status = udm_cache_publish_entry(settings, name, bytes, size, path);
-  free(bytes);
+  udm_free(bytes);
   return status;
 }

@@ -16,6 +16,7 @@
 #include "cache_counters.h"
 #include "cubin.h"
 #include "failed_compiles.h"
+#include "host_memory.h"
 #include "log.h"
 #include "status.h"
 
@@ -135,7 +136,7 @@ udm_status udm_kernel_compile(const struct settings *settings, const struct nvrt
   *milliseconds = milliseconds_now() - start;
   const int32_t made_for = udm_cubin_arch(*cubin, *size);
   if (made_for != arch) {
-    free(*cubin);
+    udm_free(*cubin);
     *cubin = NULL;
     return udm_fail(UDM_ERROR_COMPILE, "NVRTC %d.%d was asked for sm_%d and made sm_%d (%s)",
                     nvrtc->version_major, nvrtc->version_minor, (int)arch, (int)made_for,

@@ -9,8 +9,22 @@
 #include <string.h>
 
 #include "assemble.h"
+#include "fork_guard.h"
+#include "host_memory.h"
 #include "image.h"
 #include "status.h"
+#include "struct_size.h"
+
+/*
+ * cuCtxGetId (CUDA 12) tells a destroyed context from a later one at its address;
+ * cuCtxGetApiVersion whether there is one at all.
+ */
+static CUresult ask_id(const struct driver *driver, CUcontext context, unsigned long long *id) {
+  unsigned int version = 0;
+  *id = 0;
+  if (driver->cuCtxGetId) return driver->cuCtxGetId(context, id);
+  return driver->cuCtxGetApiVersion ? driver->cuCtxGetApiVersion(context, &version) : CUDA_SUCCESS;
+}
 
 static udm_status find_device(udm_context *ctx) {
   const struct driver *driver = &ctx->driver;
@@ -40,6 +54,11 @@ static udm_status find_device(udm_context *ctx) {
   if (result != CUDA_SUCCESS) {
     return udm_fail_driver(driver, UDM_ERROR_DRIVER, "cuDeviceGetAttribute",
                            "number of multiprocessors", result);
+  }
+  result = ask_id(driver, ctx->cuda_context, &ctx->cuda_context_id);
+  if (result != CUDA_SUCCESS) {
+    const char *call = driver->cuCtxGetId ? "cuCtxGetId" : "cuCtxGetApiVersion";
+    return udm_fail_driver(driver, UDM_ERROR_DRIVER, call, NULL, result);
   }
   ctx->info.device = device;
   ctx->info.multiprocessor_count = multiprocessors;
@@ -114,19 +133,29 @@ udm_status udm_create(const udm_options *options, udm_context **out) {
   *out = NULL;
   udm_status status = udm_settings_resolve(options, &settings);
   if (status != UDM_OK) return status;
-  ctx = calloc(1, sizeof *ctx);
+  ctx = udm_calloc(1, sizeof *ctx);
   if (!ctx) return udm_fail_memory("the udm context", sizeof *ctx);
 
-  status = udm_driver_open(&settings, &ctx->driver);
+  ctx->process_number = udm_process_number;
+  status = udm_fork_guard_install();
+  if (status == UDM_OK) status = udm_driver_open(&settings, &ctx->driver);
   if (status == UDM_OK) status = find_device(ctx);
   if (status == UDM_OK) status = climb_during_capture(&settings, ctx);
   if (status != UDM_OK) {
     udm_driver_close(&ctx->driver);
-    free(ctx);
+    udm_free(ctx);
     return status;
   }
   *out = ctx;
   return UDM_OK;
+}
+
+/* A real driver lets a destroyed context be made current, and crashes later: so it is asked first.
+ */
+static bool is_alive(const udm_context *ctx) {
+  unsigned long long id = 0;
+  return !udm_is_of_parent(ctx) && ask_id(&ctx->driver, ctx->cuda_context, &id) == CUDA_SUCCESS &&
+         id == ctx->cuda_context_id;
 }
 
 /* A library needs no current context to be unloaded; a module does. */
@@ -135,24 +164,22 @@ void udm_destroy(udm_context *ctx) {
   CUstreamCaptureMode mode = CU_STREAM_CAPTURE_MODE_RELAXED;
   if (!ctx) return;
   const struct driver *driver = &ctx->driver;
-  const bool pushed = driver->cuCtxPushCurrent_v2(ctx->cuda_context) == CUDA_SUCCESS;
-  if (pushed || ctx->code.library) {
+  const bool pushed =
+      is_alive(ctx) && driver->cuCtxPushCurrent_v2(ctx->cuda_context) == CUDA_SUCCESS;
+  if (pushed || (ctx->code.library && !udm_is_of_parent(ctx))) {
     const bool relaxed = exchange_capture_mode(driver, &mode) == CUDA_SUCCESS;
     udm_code_unload(driver, &ctx->code);
     if (relaxed) exchange_capture_mode(driver, &mode);
   }
   if (pushed) driver->cuCtxPopCurrent_v2(&previous);
   udm_driver_close(&ctx->driver);
-  free(ctx);
+  udm_free(ctx);
 }
 
 udm_status udm_get_context_info(const udm_context *ctx, udm_context_info *info) {
   if (!ctx) return udm_fail(UDM_ERROR_INVALID_ARGUMENT, "ctx is null");
   const udm_status status =
-      udm_check_struct_size("info", info, info ? info->struct_size : 0, sizeof *info);
-  if (status != UDM_OK) return status;
-  const size_t struct_size = info->struct_size;
-  *info = ctx->info;
-  info->struct_size = struct_size;
-  return UDM_OK;
+      udm_check_struct("info", info, UDM_SIZE_UP_TO(udm_context_info, multiprocessor_count));
+  if (status == UDM_OK) udm_fill_struct(info, &ctx->info, sizeof ctx->info);
+  return status;
 }

@@ -7,7 +7,7 @@
 
 #include <inttypes.h>
 
-#include "status.h"
+#include "struct_size.h"
 
 static udm_status invalid_number(const char *name, int64_t value, const char *rule) {
   return udm_fail(UDM_ERROR_INVALID_ARGUMENT, "args->%s is %" PRId64 ": it must be %s", name, value,
@@ -151,7 +151,8 @@ static bool uses_unknown_fields(const udm_decode_args *args) {
 
 static udm_status check_structure(const udm_decode_args *args) {
   if (!args) return udm_fail(UDM_ERROR_INVALID_ARGUMENT, "args is null");
-  if (args->struct_size < sizeof *args || args->struct_size > 65536) {
+  if (args->struct_size < UDM_SIZE_UP_TO(udm_decode_args, backends) ||
+      args->struct_size > UDM_LARGEST_STRUCT) {
     return udm_fail(UDM_ERROR_INVALID_ARGUMENT,
                     "args->struct_size is %zu: start from UDM_DECODE_ARGS_INIT", args->struct_size);
   }

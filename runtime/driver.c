@@ -39,12 +39,18 @@ static void base_name(const char *exported, char base[64]) {
   snprintf(base, 64, "%.*s", suffix ? (int)(suffix - exported) : 63, exported);
 }
 
+/* The host knows the exported names alone. */
+static void *find_exported(const struct driver *driver, const char *name) {
+  return udm_symbol(driver->library, &driver->host, UDM_LIBRARY_DRIVER, name);
+}
+
 /* What the driver's own look-up does not have is not looked for elsewhere. */
 static void *find_symbol(const struct driver *driver, const struct symbol *symbol) {
   char base[64];
   void *address = NULL;
   CUresult result = CUDA_SUCCESS;
   CUdriverProcAddressQueryResult found = 0;
+  if (!driver->library) return find_exported(driver, symbol->name);
   base_name(symbol->name, base);
   if (driver->cuGetProcAddress_v2) {
     result = driver->cuGetProcAddress_v2(base, &address, symbol->version,
@@ -52,7 +58,7 @@ static void *find_symbol(const struct driver *driver, const struct symbol *symbo
   } else if (driver->cuGetProcAddress) {
     result = driver->cuGetProcAddress(base, &address, symbol->version, CU_GET_PROC_ADDRESS_DEFAULT);
   } else {
-    address = dlsym(driver->library, symbol->name);
+    address = find_exported(driver, symbol->name);
   }
   return result == CUDA_SUCCESS ? address : NULL;
 }
@@ -63,8 +69,8 @@ static void set_symbol(struct driver *driver, size_t offset, void *address) {
 }
 
 static udm_status resolve_symbols(const struct settings *settings, struct driver *driver) {
-  void *const newest = dlsym(driver->library, "cuGetProcAddress_v2");
-  void *const first = dlsym(driver->library, "cuGetProcAddress");
+  void *const newest = find_exported(driver, "cuGetProcAddress_v2");
+  void *const first = find_exported(driver, "cuGetProcAddress");
   set_symbol(driver, offsetof(struct driver, cuGetProcAddress_v2), newest);
   set_symbol(driver, offsetof(struct driver, cuGetProcAddress), first);
   enum { LOOKUPS = 2 }; /* the two above */
@@ -83,6 +89,10 @@ static udm_status resolve_symbols(const struct settings *settings, struct driver
 udm_status udm_driver_open(const struct settings *settings, struct driver *driver) {
   memset(driver, 0, sizeof *driver);
   const char *name = udm_driver_library_name(settings);
+  if (udm_host_has(&settings->host, UDM_LIBRARY_DRIVER, "cuInit")) {
+    driver->host = settings->host;
+    return resolve_symbols(settings, driver);
+  }
   driver->library = dlopen(name, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
   if (!driver->library) {
     const char *reason = dlerror();

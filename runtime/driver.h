@@ -10,7 +10,8 @@
 #include "options.h"
 
 struct driver {
-  void *library;
+  void *library;            /* NULL: its functions are the host's */
+  struct host_symbols host; /* asked in that case */
 #define UDM_DRIVER_SYMBOL(requirement, name, version, parameters) CUresult(*name) parameters;
 #include "driver_symbols.h"
 };

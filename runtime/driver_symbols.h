@@ -40,6 +40,8 @@ UDM_DRIVER_SYMBOL(REQUIRED, cuDeviceGetAttribute, 2000,
 
 UDM_DRIVER_SYMBOL(REQUIRED, cuCtxGetCurrent, 4000, (CUcontext * context))
 UDM_DRIVER_SYMBOL(REQUIRED, cuCtxGetDevice, 2000, (CUdevice * device))
+UDM_DRIVER_SYMBOL(OPTIONAL, cuCtxGetApiVersion, 3020, (CUcontext context, unsigned int *version))
+UDM_DRIVER_SYMBOL(OPTIONAL, cuCtxGetId, 12000, (CUcontext context, unsigned long long *id))
 UDM_DRIVER_SYMBOL(REQUIRED, cuCtxPushCurrent_v2, 4000, (CUcontext context))
 UDM_DRIVER_SYMBOL(REQUIRED, cuCtxPopCurrent_v2, 4000, (CUcontext * context))
 UDM_DRIVER_SYMBOL(OPTIONAL, cuThreadExchangeStreamCaptureMode, 10010, (CUstreamCaptureMode * mode))

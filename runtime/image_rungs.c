@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cubin.h"
+#include "host_memory.h"
 #include "ladder.h"
 #include "log.h"
 #include "make_image.h"
@@ -175,7 +176,7 @@ static udm_status assemble(const struct recipe *recipe, unsigned char **ptx, siz
     if (status != UDM_OK && status != UDM_ERROR_NO_IMAGE) climb->broken = status;
     made->not_to_keep =
         status == UDM_OK && udm_cubin_arch(made->bytes, made->size) != climb->device_arch;
-    free(*ptx);
+    udm_free(*ptx);
   } else {
     made->bytes = *ptx;
     made->size = size;
@@ -199,7 +200,7 @@ static udm_status make_of_nvrtc_ptx(void *user_data, struct made_image *made) {
 static udm_status make_of_shipped_ptx(void *user_data, struct made_image *made) {
   const char *shipped = udm_shipped_ptx();
   const size_t size = strlen(shipped) + 1;
-  unsigned char *ptx = malloc(size);
+  unsigned char *ptx = udm_malloc(size);
   if (!ptx) return udm_fail_memory("the shipped PTX", size);
   memcpy(ptx, shipped, size);
   return assemble(user_data, &ptx, size, made);

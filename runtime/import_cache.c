@@ -8,8 +8,10 @@
 #include <unistd.h>
 
 #include "cache.h"
+#include "host_memory.h"
 #include "kernel_entry.h"
 #include "status.h"
+#include "struct_size.h"
 
 /* Whether the writable layer has the very same entry; path receives where. */
 static bool is_there(const struct settings *settings, const char *name, const void *contents,
@@ -23,7 +25,7 @@ static bool is_there(const struct settings *settings, const char *name, const vo
   if (folder < 0) return false;
   const bool same = !udm_cache_file_read(&layer, folder, name, &file, reason) &&
                     file.size == size && memcmp(file.bytes, contents, size) == 0;
-  free(file.bytes);
+  udm_free(file.bytes);
   close(folder);
   udm_cache_entry_path(&layer, name, path);
   return same;
@@ -37,7 +39,7 @@ udm_status udm_cache_import(const udm_options *options, const void *contents, si
   if (!contents) return udm_fail(UDM_ERROR_INVALID_ARGUMENT, "contents is null");
   udm_status status = UDM_OK;
   if (result) {
-    status = udm_check_struct_size("result", result, result->struct_size, sizeof *result);
+    status = udm_check_struct("result", result, UDM_SIZE_UP_TO(udm_cache_import_result, path));
   }
   if (status == UDM_OK) status = udm_settings_resolve(options, &settings);
   if (status != UDM_OK) return status;
@@ -48,8 +50,8 @@ udm_status udm_cache_import(const udm_options *options, const void *contents, si
   const bool there = is_there(&settings, entry.name, contents, size, path);
   if (!there) status = udm_cache_publish_entry(&settings, entry.name, contents, size, path);
   if (status != UDM_OK || !result) return status;
-  result->imported = !there;
-  result->arch = entry.arch;
-  memcpy(result->path, path, sizeof result->path);
+  udm_cache_import_result full = {.imported = !there, .arch = entry.arch};
+  memcpy(full.path, path, sizeof full.path);
+  udm_fill_struct(result, &full, sizeof full);
   return UDM_OK;
 }

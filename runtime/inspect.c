@@ -12,6 +12,7 @@
 #include "driver.h"
 #include "image.h"
 #include "status.h"
+#include "struct_size.h"
 
 static udm_status start_driver(const udm_options *options, struct driver *driver) {
   struct settings settings;
@@ -26,14 +27,12 @@ static void library_path(void *library, const char *name, char path[UDM_PATH_SIZ
   snprintf(path, UDM_PATH_SIZE, "%s", known ? map->l_name : name);
 }
 
-udm_status udm_query_driver(const udm_options *options, udm_driver_info *info) {
+static udm_status query_driver(const udm_options *options, udm_driver_info *info) {
   struct driver driver;
   struct settings settings;
   int version = 0;
   int count = 0;
-  udm_status status =
-      udm_check_struct_size("info", info, info ? info->struct_size : 0, sizeof *info);
-  if (status == UDM_OK) status = udm_settings_resolve(options, &settings);
+  udm_status status = udm_settings_resolve(options, &settings);
   if (status == UDM_OK) status = udm_driver_open(&settings, &driver);
   if (status != UDM_OK) return status;
 
@@ -54,10 +53,23 @@ udm_status udm_query_driver(const udm_options *options, udm_driver_info *info) {
   }
   info->version = version;
   info->device_count = count;
-  library_path(driver.library, udm_driver_library_name(&settings), info->path);
+  if (driver.library) {
+    library_path(driver.library, udm_driver_library_name(&settings), info->path);
+  } else {
+    udm_symbol_path(driver.host.find(driver.host.user_data, UDM_LIBRARY_DRIVER, "cuInit"),
+                    info->path);
+  }
 
 done:
   udm_driver_close(&driver);
+  return status;
+}
+
+udm_status udm_query_driver(const udm_options *options, udm_driver_info *info) {
+  udm_driver_info full = {.struct_size = sizeof full};
+  udm_status status = udm_check_struct("info", info, UDM_SIZE_UP_TO(udm_driver_info, path));
+  if (status == UDM_OK) status = query_driver(options, &full);
+  if (status == UDM_OK) udm_fill_struct(info, &full, sizeof full);
   return status;
 }
 
@@ -88,12 +100,10 @@ static udm_status describe_device(const struct driver *driver, CUdevice device,
   return UDM_OK;
 }
 
-udm_status udm_query_device(const udm_options *options, int32_t ordinal, udm_device_info *info) {
+static udm_status query_device(const udm_options *options, int32_t ordinal, udm_device_info *info) {
   struct driver driver;
   CUdevice device = 0;
-  udm_status status =
-      udm_check_struct_size("info", info, info ? info->struct_size : 0, sizeof *info);
-  if (status == UDM_OK) status = start_driver(options, &driver);
+  udm_status status = start_driver(options, &driver);
   if (status != UDM_OK) return status;
 
   const char *call = "cuInit";
@@ -115,6 +125,14 @@ udm_status udm_query_device(const udm_options *options, int32_t ordinal, udm_dev
   return status;
 }
 
+udm_status udm_query_device(const udm_options *options, int32_t ordinal, udm_device_info *info) {
+  udm_device_info full = {.struct_size = sizeof full};
+  udm_status status = udm_check_struct("info", info, UDM_SIZE_UP_TO(udm_device_info, name));
+  if (status == UDM_OK) status = query_device(options, ordinal, &full);
+  if (status == UDM_OK) udm_fill_struct(info, &full, sizeof full);
+  return status;
+}
+
 static bool is_of_library(void *address, void *library) {
   struct link_map *map = NULL;
   struct link_map *owner = NULL;
@@ -129,9 +147,9 @@ udm_status udm_driver_symbol(const udm_options *options, const char *name, void 
   if (!symbol) return udm_fail(UDM_ERROR_INVALID_ARGUMENT, "symbol is null");
   udm_status status = start_driver(options, &driver);
   if (status != UDM_OK) return status;
+  void *address = udm_symbol(driver.library, &driver.host, UDM_LIBRARY_DRIVER, name);
   /* dlsym also looks into what the driver itself is linked with */
-  void *address = dlsym(driver.library, name);
-  if (address && is_of_library(address, driver.library)) {
+  if (address && (!driver.library || is_of_library(address, driver.library))) {
     *symbol = address;
   } else {
     status = udm_fail(UDM_ERROR_NOT_FOUND, "the driver library has no %s", name);
@@ -140,12 +158,11 @@ udm_status udm_driver_symbol(const udm_options *options, const char *name, void 
   return status;
 }
 
-udm_status udm_plan_image(const udm_options *options, int32_t arch, udm_image_plan *plan) {
+static udm_status plan_image(const udm_options *options, int32_t arch, udm_image_plan *plan) {
   struct settings settings;
   struct image image;
   image_reasons reasons;
-  udm_status status =
-      udm_check_struct_size("plan", plan, plan ? plan->struct_size : 0, sizeof *plan);
+  udm_status status = UDM_OK;
   if (status == UDM_OK && arch < 10) {
     status = udm_fail(UDM_ERROR_INVALID_ARGUMENT,
                       "arch is %d: it is 10 * major + minor, such as 90 for compute capability 9.0",
@@ -159,4 +176,12 @@ udm_status udm_plan_image(const udm_options *options, int32_t arch, udm_image_pl
   memcpy(plan->detail, image.origin, sizeof plan->detail);
   snprintf(plan->skipped, sizeof plan->skipped, "%s", reasons + (reasons[0] == '\n'));
   return UDM_OK;
+}
+
+udm_status udm_plan_image(const udm_options *options, int32_t arch, udm_image_plan *plan) {
+  udm_image_plan full = {.struct_size = sizeof full};
+  udm_status status = udm_check_struct("plan", plan, UDM_SIZE_UP_TO(udm_image_plan, detail));
+  if (status == UDM_OK) status = plan_image(options, arch, &full);
+  if (status == UDM_OK) udm_fill_struct(plan, &full, sizeof full);
+  return status;
 }

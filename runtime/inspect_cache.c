@@ -15,8 +15,10 @@
 
 #include "cache.h"
 #include "cache_file.h"
+#include "host_memory.h"
 #include "kernel_entry.h"
 #include "status.h"
+#include "struct_size.h"
 
 /* Whether the folder could be made: its nearest existing ancestor can be written to. */
 static bool can_be_made(const char *path) {
@@ -31,14 +33,12 @@ static bool can_be_made(const char *path) {
   }
 }
 
-udm_status udm_query_cache_layer(const udm_options *options, int32_t layer,
-                                 udm_cache_layer_info *info) {
+static udm_status query_cache_layer(const udm_options *options, int32_t layer,
+                                    udm_cache_layer_info *info) {
   struct settings settings;
   struct cache_layer described;
   bool missing = false;
-  udm_status status =
-      udm_check_struct_size("info", info, info ? info->struct_size : 0, sizeof *info);
-  if (status == UDM_OK) status = udm_settings_resolve(options, &settings);
+  udm_status status = udm_settings_resolve(options, &settings);
   if (status != UDM_OK) return status;
   if (layer < 0 || !udm_cache_layer_at(&settings, layer, &described)) {
     return udm_fail(UDM_ERROR_NOT_FOUND, "there is no cache layer %d", (int)layer);
@@ -60,6 +60,15 @@ udm_status udm_query_cache_layer(const udm_options *options, int32_t layer,
     info->reason[0] = '\0';
   }
   return UDM_OK;
+}
+
+udm_status udm_query_cache_layer(const udm_options *options, int32_t layer,
+                                 udm_cache_layer_info *info) {
+  udm_cache_layer_info full = {.struct_size = sizeof full};
+  udm_status status = udm_check_struct("info", info, UDM_SIZE_UP_TO(udm_cache_layer_info, reason));
+  if (status == UDM_OK) status = query_cache_layer(options, layer, &full);
+  if (status == UDM_OK) udm_fill_struct(info, &full, sizeof full);
+  return status;
 }
 
 const char *udm_cache_entry_state_name(udm_cache_entry_state state) {
@@ -95,8 +104,10 @@ static int report_entry(int folder, const struct cache_layer *layer, int index, 
       .last_used = udm_cache_file_last_used(&judged.file.status),
       .contents = judged.file.bytes,
   };
+  const struct host_allocator ours = udm_host_memory_in_use();
   const int stop = callback(user_data, &info);
-  free(judged.file.bytes);
+  udm_host_memory_use(&ours); /* it may have called udm with other options */
+  udm_free(judged.file.bytes);
   return stop;
 }
 
@@ -121,7 +132,7 @@ static udm_status report_layer(const struct cache_layer *layer, int index, bool 
   const int error = errno;
   for (int i = 0; i < count; ++i) {
     *stop = *stop || report_entry(folder, layer, index, names[i]->d_name, callback, user_data);
-    free(names[i]);
+    free(names[i]); /* scandirat's */
   }
   free(names);
   close(folder);

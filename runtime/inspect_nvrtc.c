@@ -10,6 +10,7 @@
 #include "nvrtc.h"
 #include "nvrtc_search.h"
 #include "status.h"
+#include "struct_size.h"
 
 static void describe(const struct nvrtc *nvrtc, udm_nvrtc_info *info) {
   info->version_major = nvrtc->version_major;
@@ -22,13 +23,14 @@ static void describe(const struct nvrtc *nvrtc, udm_nvrtc_info *info) {
 udm_status udm_query_nvrtc(const udm_options *options, udm_nvrtc_info *info) {
   struct settings settings;
   struct nvrtc nvrtc;
-  udm_status status =
-      udm_check_struct_size("info", info, info ? info->struct_size : 0, sizeof *info);
+  udm_nvrtc_info full = {.struct_size = sizeof full};
+  udm_status status = udm_check_struct("info", info, UDM_SIZE_UP_TO(udm_nvrtc_info, path));
   if (status == UDM_OK) status = udm_settings_resolve(options, &settings);
   if (status == UDM_OK) status = udm_nvrtc_open(&settings, &nvrtc);
   if (status != UDM_OK) return status;
-  describe(&nvrtc, info);
+  describe(&nvrtc, &full);
   udm_nvrtc_close(&nvrtc);
+  udm_fill_struct(info, &full, sizeof full);
   return UDM_OK;
 }
 
@@ -63,6 +65,30 @@ static bool is_news(struct enumeration *all, const char *path) {
   return true;
 }
 
+static bool report(const struct enumeration *all, const udm_nvrtc_candidate *candidate) {
+  const struct host_allocator ours = udm_host_memory_in_use();
+  const bool stop = all->callback(all->user_data, candidate) != 0;
+  udm_host_memory_use(&ours); /* it may have called udm with other options */
+  return stop;
+}
+
+/* The host's own is the only one: no other would be used. */
+static udm_status report_host(const struct enumeration *all) {
+  struct nvrtc nvrtc;
+  udm_nvrtc_info info = {.struct_size = sizeof info};
+  udm_nvrtc_candidate candidate = {sizeof candidate, "", "", NULL};
+  if (udm_nvrtc_open(all->settings, &nvrtc) == UDM_OK) {
+    describe(&nvrtc, &info);
+    candidate.library = info.path;
+    candidate.nvrtc = &info;
+  } else {
+    candidate.reason = udm_last_error();
+  }
+  report(all, &candidate);
+  udm_nvrtc_close(&nvrtc);
+  return UDM_OK;
+}
+
 static bool report_candidate(void *user_data, const char *library, bool already_loaded) {
   struct enumeration *all = user_data;
   struct nvrtc nvrtc;
@@ -82,7 +108,7 @@ static bool report_candidate(void *user_data, const char *library, bool already_
   } else {
     candidate.reason = udm_last_error();
   }
-  const bool stop = all->callback(all->user_data, &candidate) != 0;
+  const bool stop = report(all, &candidate);
   udm_nvrtc_close(&nvrtc);
   return stop;
 }
@@ -98,6 +124,7 @@ udm_status udm_nvrtc_enumerate(const udm_options *options, udm_nvrtc_callback ca
   all.settings = &settings;
   all.callback = callback;
   all.user_data = user_data;
+  if (udm_host_has(&settings.host, UDM_LIBRARY_NVRTC, "nvrtcVersion")) return report_host(&all);
   udm_nvrtc_search(&settings, report_candidate, &all);
   return UDM_OK;
 }

@@ -7,11 +7,14 @@
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "context.h"
 #include "decode_args.h"
+#include "fork_guard.h"
 #include "kernel_interface.h"
 #include "status.h"
+#include "struct_size.h"
 
 /*
  * Blocks that copy on a multiprocessor. One keeps the memory busy, and each more would count the
@@ -79,9 +82,6 @@ enum {
   MOST_DIRECT_PARAMETERS = INPUTS + UDM_MAX_DIRECT_BACKENDS * UDM_OUTPUTS_PER_BACKEND + SCALARS
 };
 
-_Static_assert(MOST_DIRECT_PARAMETERS <= sizeof((udm_kernel_launch *)0)->pointers / sizeof(void *),
-               "udm_kernel_launch has room for all parameters");
-
 /* The driver only reads the parameters, but takes pointers to non-const. */
 static void *parameter(const void *value) { return (void *)(uintptr_t)value; }
 
@@ -147,8 +147,8 @@ static udm_status launch(const udm_context *ctx, CUfunction function, const udm_
 }
 
 static udm_status check_direct(const udm_context *ctx, const udm_decode_args *args) {
-  if (!ctx) return udm_fail(UDM_ERROR_INVALID_ARGUMENT, "ctx is null");
-  return udm_check_decode_args(args, UDM_MAX_DIRECT_BACKENDS);
+  const udm_status status = udm_check_context(ctx);
+  return status == UDM_OK ? udm_check_decode_args(args, UDM_MAX_DIRECT_BACKENDS) : status;
 }
 
 static udm_status check_backend_pointers(CUdeviceptr backend_pointers, int64_t stride,
@@ -172,8 +172,8 @@ static udm_status check_backend_pointers(CUdeviceptr backend_pointers, int64_t s
 
 static udm_status check_table(const udm_context *ctx, const udm_decode_args *args,
                               CUdeviceptr backend_pointers, int64_t stride) {
-  if (!ctx) return udm_fail(UDM_ERROR_INVALID_ARGUMENT, "ctx is null");
-  const udm_status status = udm_check_decode_args_for_table(args);
+  udm_status status = udm_check_context(ctx);
+  if (status == UDM_OK) status = udm_check_decode_args_for_table(args);
   if (status != UDM_OK) return status;
   return check_backend_pointers(backend_pointers, stride, args->num_backends);
 }
@@ -201,23 +201,38 @@ udm_status udm_decode_metadata_table(udm_context *ctx, const udm_decode_args *ar
   return launch(ctx, ctx->table, args, stream, parameters);
 }
 
+/* What `parameters` of a prepared launch points to: udm_kernel_launch's storage. */
+struct prepared {
+  CUdeviceptr backend_pointers;
+  int64_t backend_pointers_stride;
+  uint32_t derived[DERIVED];
+  udm_decode_args args;
+  void *pointers[MOST_DIRECT_PARAMETERS]; /* more than those of the table entry */
+};
+
+_Static_assert(sizeof(struct prepared) <= sizeof(((udm_kernel_launch *)0)->storage),
+               "storage has its size for good: it is a part of the interface");
+_Static_assert(offsetof(udm_kernel_launch, storage) % _Alignof(struct prepared) == 0, "alignment");
+
 static udm_status check_kernel_launch(const udm_kernel_launch *kernel_launch) {
-  return udm_check_struct_size("kernel_launch", kernel_launch,
-                               kernel_launch ? kernel_launch->struct_size : 0,
-                               sizeof *kernel_launch);
+  return udm_check_struct("kernel_launch", kernel_launch,
+                          UDM_SIZE_UP_TO(udm_kernel_launch, storage));
 }
 
 /* All but the parameters, and the copy of what they point to. */
-static void fill_kernel_launch(const udm_context *ctx, CUfunction function,
-                               const udm_decode_args *args, udm_kernel_launch *out) {
+static struct prepared *fill_kernel_launch(const udm_context *ctx, CUfunction function,
+                                           const udm_decode_args *args, udm_kernel_launch *out) {
+  struct prepared *prepared = (struct prepared *)(void *)out->storage;
+  const size_t known = args->struct_size < sizeof *args ? args->struct_size : sizeof *args;
   out->function = function;
   out->grid_x = grid_for(ctx, args);
   out->block_x = UDM_KERNEL_THREADS_PER_BLOCK;
   out->grid_y = out->grid_z = out->block_y = out->block_z = 1;
   out->shared_bytes = 0;
-  out->parameters = out->pointers;
-  out->args = *args;
-  derive(args, out->derived);
+  out->parameters = prepared->pointers;
+  memcpy(&prepared->args, args, known);
+  derive(args, prepared->derived);
+  return prepared;
 }
 
 udm_status udm_prepare_direct(udm_context *ctx, const udm_decode_args *args,
@@ -225,8 +240,9 @@ udm_status udm_prepare_direct(udm_context *ctx, const udm_decode_args *args,
   udm_status status = check_kernel_launch(kernel_launch);
   if (status == UDM_OK) status = check_direct(ctx, args);
   if (status != UDM_OK) return status;
-  fill_kernel_launch(ctx, direct_function(ctx, args), args, kernel_launch);
-  pack_direct(&kernel_launch->args, kernel_launch->derived, kernel_launch->pointers);
+  struct prepared *prepared =
+      fill_kernel_launch(ctx, direct_function(ctx, args), args, kernel_launch);
+  pack_direct(&prepared->args, prepared->derived, prepared->pointers);
   return UDM_OK;
 }
 
@@ -238,10 +254,10 @@ udm_status udm_prepare_table(udm_context *ctx, const udm_decode_args *args,
     status = check_table(ctx, args, backend_pointers, backend_pointers_stride);
   }
   if (status != UDM_OK) return status;
-  fill_kernel_launch(ctx, ctx->table, args, kernel_launch);
-  kernel_launch->backend_pointers = backend_pointers;
-  kernel_launch->backend_pointers_stride = backend_pointers_stride;
-  pack_table(&kernel_launch->args, kernel_launch->derived, &kernel_launch->backend_pointers,
-             &kernel_launch->backend_pointers_stride, kernel_launch->pointers);
+  struct prepared *prepared = fill_kernel_launch(ctx, ctx->table, args, kernel_launch);
+  prepared->backend_pointers = backend_pointers;
+  prepared->backend_pointers_stride = backend_pointers_stride;
+  pack_table(&prepared->args, prepared->derived, &prepared->backend_pointers,
+             &prepared->backend_pointers_stride, prepared->pointers);
   return UDM_OK;
 }

@@ -10,6 +10,7 @@
 
 #include "cache_lock.h"
 #include "cubin.h"
+#include "host_memory.h"
 #include "status.h"
 
 /* Published only once it was found good, so that no bad image comes back. */
@@ -43,7 +44,7 @@ udm_status udm_make_image(struct image_making *making) {
   }
   const udm_status status = make_and_publish(making, &made);
   udm_cache_unlock(&lock);
-  free(made.bytes);
+  udm_free(made.bytes);
   return status;
 }
 

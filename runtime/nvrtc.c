@@ -27,12 +27,13 @@ struct symbol {
 static const struct symbol symbols[] = {
 #define UDM_NVRTC_SYMBOL(requirement, result, name, parameters) \
   {requirement, #name, offsetof(struct nvrtc, name)},
+#include "host_memory.h"
 #include "nvrtc_symbols.h"
 };
 
 static udm_status resolve_symbols(struct nvrtc *nvrtc) {
   for (size_t i = 0; i < sizeof symbols / sizeof symbols[0]; ++i) {
-    void *address = dlsym(nvrtc->library, symbols[i].name);
+    void *address = udm_symbol(nvrtc->library, &nvrtc->host, UDM_LIBRARY_NVRTC, symbols[i].name);
     if (!address && symbols[i].requirement == REQUIRED) {
       return udm_fail(UDM_ERROR_NO_NVRTC, "has no %s: NVRTC 11.2 or later is needed",
                       symbols[i].name);
@@ -62,7 +63,7 @@ static udm_status ask_archs(struct nvrtc *nvrtc) {
   if (result != NVRTC_SUCCESS || count <= 0) {
     return udm_fail_nvrtc(nvrtc, UDM_ERROR_NO_NVRTC, "nvrtcGetNumSupportedArchs", result);
   }
-  archs = calloc((size_t)count, sizeof *archs);
+  archs = udm_calloc((size_t)count, sizeof *archs);
   if (!archs) return udm_fail_memory("the architectures of NVRTC", (size_t)count * sizeof *archs);
   result = nvrtc->nvrtcGetSupportedArchs(archs);
   if (result != NVRTC_SUCCESS) {
@@ -74,7 +75,7 @@ static udm_status ask_archs(struct nvrtc *nvrtc) {
     nvrtc->arch_count = count - skipped;
     memcpy(nvrtc->archs, archs + skipped, (size_t)nvrtc->arch_count * sizeof *archs);
   }
-  free(archs);
+  udm_free(archs);
   return status;
 }
 
@@ -113,10 +114,12 @@ static udm_status identify(struct nvrtc *nvrtc) {
     return udm_fail_nvrtc(nvrtc, UDM_ERROR_NO_NVRTC, "nvrtcVersion", result);
   }
   struct link_map *map = NULL;
-  if (dlinfo(nvrtc->library, RTLD_DI_LINKMAP, &map) == 0 && map->l_name) {
+  if (!nvrtc->library) {
+    udm_symbol_path(udm_symbol(NULL, &nvrtc->host, UDM_LIBRARY_NVRTC, "nvrtcVersion"), nvrtc->path);
+  } else if (dlinfo(nvrtc->library, RTLD_DI_LINKMAP, &map) == 0 && map->l_name) {
     snprintf(nvrtc->path, sizeof nvrtc->path, "%s", map->l_name);
-    dl_iterate_phdr(find_build_id, nvrtc);
   }
+  if (nvrtc->path[0]) dl_iterate_phdr(find_build_id, nvrtc);
   return ask_archs(nvrtc);
 }
 
@@ -165,6 +168,11 @@ static bool try_candidate(void *user_data, const char *library, bool already_loa
 udm_status udm_nvrtc_open(const struct settings *settings, struct nvrtc *nvrtc) {
   struct opening opening = {settings, nvrtc, ""};
   memset(nvrtc, 0, sizeof *nvrtc);
+  if (udm_host_has(&settings->host, UDM_LIBRARY_NVRTC, "nvrtcVersion")) {
+    nvrtc->host = settings->host;
+    const udm_status status = resolve_symbols(nvrtc);
+    return status == UDM_OK ? identify(nvrtc) : status;
+  }
   udm_nvrtc_search(settings, try_candidate, &opening);
   if (!nvrtc->library) {
     return udm_fail(

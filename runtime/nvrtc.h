@@ -12,7 +12,8 @@
 #include "options.h"
 
 struct nvrtc {
-  void *library;
+  void *library;            /* NULL: its functions are the host's, or it is not open */
+  struct host_symbols host; /* asked in that case */
   int version_major;
   int version_minor;
   int arch_count;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host_memory.h"
 #include "locale_guard.h"
 #include "nvrtc.h"
 #include "status.h"
@@ -17,14 +18,14 @@ static udm_status fail_compile(const struct nvrtc *nvrtc, nvrtcProgram program,
   size_t size = 0;
   char *log = NULL;
   if (nvrtc->nvrtcGetProgramLogSize(program, &size) == NVRTC_SUCCESS && size > 1) {
-    log = calloc(size + 1, 1);
+    log = udm_calloc(size + 1, 1);
     if (log && nvrtc->nvrtcGetProgramLog(program, log) != NVRTC_SUCCESS) log[0] = '\0';
   }
   const udm_status status =
       udm_fail(UDM_ERROR_COMPILE, "nvrtcCompileProgram: %s (%u) (%s, NVRTC %d.%d)\n%s",
                nvrtc->nvrtcGetErrorString(result), (unsigned)result, nvrtc->path,
                nvrtc->version_major, nvrtc->version_minor, log ? log : "");
-  free(log);
+  udm_free(log);
   return status;
 }
 
@@ -57,11 +58,11 @@ static udm_status fetch_result(const struct nvrtc *nvrtc, nvrtcProgram program,
   if (result != NVRTC_SUCCESS || *size == 0) {
     return udm_fail_nvrtc(nvrtc, UDM_ERROR_COMPILE, functions->size_name, result);
   }
-  unsigned char *fetched = malloc(*size);
+  unsigned char *fetched = udm_malloc(*size);
   if (!fetched) return udm_fail_memory("what NVRTC made", *size);
   result = functions->fetch(program, (char *)fetched);
   if (result != NVRTC_SUCCESS) {
-    free(fetched);
+    udm_free(fetched);
     return udm_fail_nvrtc(nvrtc, UDM_ERROR_COMPILE, functions->name, result);
   }
   *bytes = fetched;

@@ -11,6 +11,7 @@
 
 #include "log.h"
 #include "status.h"
+#include "struct_size.h"
 
 #define DEFAULT_CACHE_MAX_BYTES ((uint64_t)256 << 20)
 enum { DEFAULT_CACHE_LOCK_SECONDS = 60 };
@@ -24,25 +25,10 @@ static const char *given_or_environment(const char *given, const char *name) {
   return given && *given ? given : udm_environment(name);
 }
 
-/*
- * An older caller has fewer fields: the rest keep their defaults. A newer one
- * has more: they must be unused (zero), since this library does not know them.
- */
 static udm_status copy_options(const udm_options *options, udm_options *copy) {
-  const size_t size = options->struct_size;
-  const size_t smallest = offsetof(udm_options, flags) + sizeof options->flags;
-  if (size < smallest || size > 65536 || size % sizeof(void *) != 0) {
-    return udm_fail(UDM_ERROR_INVALID_ARGUMENT,
-                    "options->struct_size is %zu: start from UDM_OPTIONS_INIT", size);
-  }
-  memcpy(copy, options, size < sizeof *copy ? size : sizeof *copy);
-  for (size_t i = sizeof *copy; i < size; ++i) {
-    if (((const unsigned char *)options)[i] != 0) {
-      return udm_fail(UDM_ERROR_INVALID_ARGUMENT,
-                      "options uses a field of a newer udm than this library, %s",
-                      udm_version_string());
-    }
-  }
+  const udm_status status =
+      udm_read_struct("options", options, UDM_SIZE_UP_TO(udm_options, flags), copy, sizeof *copy);
+  if (status != UDM_OK) return status;
   if (copy->flags & ~(UDM_OPTION_NO_COMPILE | UDM_OPTION_CACHED_ONLY)) {
     return udm_fail(UDM_ERROR_INVALID_ARGUMENT, "options->flags has unknown bits: 0x%x",
                     (unsigned)copy->flags);
@@ -95,12 +81,24 @@ static void resolve_cache_limits(const udm_options *options, struct settings *se
   }
 }
 
+static udm_status use_host_callbacks(const udm_options *options, struct settings *settings) {
+  const struct host_allocator allocator = {options->allocate, options->deallocate,
+                                           options->allocator_user_data};
+  if (!options->allocate != !options->deallocate) {
+    return udm_fail(UDM_ERROR_INVALID_ARGUMENT,
+                    "options->allocate and options->deallocate: both must be given, or none");
+  }
+  udm_host_memory_use(&allocator);
+  settings->host.find = options->find_symbol;
+  settings->host.user_data = options->find_symbol_user_data;
+  return UDM_OK;
+}
+
 udm_status udm_settings_resolve(const udm_options *options, struct settings *settings) {
   udm_options copy = UDM_OPTIONS_INIT;
-  if (options) {
-    const udm_status status = copy_options(options, &copy);
-    if (status != UDM_OK) return status;
-  }
+  udm_status status = options ? copy_options(options, &copy) : UDM_OK;
+  if (status == UDM_OK) status = use_host_callbacks(&copy, settings);
+  if (status != UDM_OK) return status;
   const char *no_compile = udm_environment("UDM_NO_COMPILE");
   settings->cached_only = (copy.flags & UDM_OPTION_CACHED_ONLY) != 0 ||
                           (no_compile && strcmp(no_compile, "strict") == 0);

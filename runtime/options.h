@@ -10,6 +10,8 @@
 
 #include <stdbool.h>
 
+#include "host_memory.h"
+#include "host_symbols.h"
 #include "status.h"
 #include "udm.h"
 
@@ -25,28 +27,10 @@ struct settings {
   void *log_user_data;
   uint64_t cache_max_bytes;    /* 0: no limit */
   unsigned cache_lock_seconds; /* how long to wait for another one's compile */
+  struct host_symbols host;
 };
 
 udm_status udm_settings_resolve(const udm_options *options, struct settings *settings);
-
-/*
- * Checks the struct_size of a structure that a caller wants filled: at least
- * this version's fields. Inline, so that analyzers see what it rules out.
- */
-static inline udm_status udm_check_struct_size(const char *what, const void *structure,
-                                               size_t struct_size, size_t needed) {
-  if (!structure) {
-    udm_fail(UDM_ERROR_INVALID_ARGUMENT, "%s is null", what);
-    return UDM_ERROR_INVALID_ARGUMENT;
-  }
-  if (struct_size < needed) {
-    udm_fail(UDM_ERROR_INVALID_ARGUMENT,
-             "%s->struct_size is %zu, not %zu: set it to the structure's sizeof", what, struct_size,
-             needed);
-    return UDM_ERROR_INVALID_ARGUMENT;
-  }
-  return UDM_OK;
-}
 
 /* secure_getenv, with "" counted as unset. */
 const char *udm_environment(const char *name);

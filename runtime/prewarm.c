@@ -9,9 +9,11 @@
 
 #include "cache.h"
 #include "compile.h"
+#include "host_memory.h"
 #include "image.h"
 #include "make_image.h"
 #include "status.h"
+#include "struct_size.h"
 
 struct prewarmed {
   const struct settings *settings;
@@ -118,7 +120,7 @@ udm_status udm_prewarm(const udm_options *options, int32_t arch, uint32_t flags,
   memset(&done, 0, sizeof done);
   udm_status status = UDM_OK;
   if (result) {
-    status = udm_check_struct_size("result", result, result->struct_size, sizeof *result);
+    status = udm_check_struct("result", result, UDM_SIZE_UP_TO(udm_prewarm_result, path));
   }
   if (status == UDM_OK && (flags & ~UDM_PREWARM_FORCE)) {
     status = udm_fail(UDM_ERROR_INVALID_ARGUMENT, "flags has unknown bits: 0x%x", (unsigned)flags);
@@ -126,9 +128,9 @@ udm_status udm_prewarm(const udm_options *options, int32_t arch, uint32_t flags,
   if (status == UDM_OK) status = udm_settings_resolve(options, &settings);
   if (status == UDM_OK) status = prewarm_arch(&settings, arch, flags, &done);
   if (status != UDM_OK || !result) return status;
-  result->compiled = done.compiled;
-  result->compile_ms = done.milliseconds;
-  result->bytes = done.bytes;
-  memcpy(result->path, done.path, sizeof result->path);
+  udm_prewarm_result full = {
+      .compiled = done.compiled, .compile_ms = done.milliseconds, .bytes = done.bytes};
+  memcpy(full.path, done.path, sizeof full.path);
+  udm_fill_struct(result, &full, sizeof full);
   return UDM_OK;
 }

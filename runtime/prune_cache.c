@@ -14,8 +14,10 @@
 #include "cache_counters.h"
 #include "cache_listing.h"
 #include "cache_lock.h"
+#include "host_memory.h"
 #include "kernel_entry.h"
 #include "status.h"
+#include "struct_size.h"
 
 struct pruning {
   const udm_cache_prune_options *rules;
@@ -49,7 +51,10 @@ static bool report(const struct pruning *pruning, size_t index, const char *reas
       .path = path,
       .reason = reason,
   };
-  return pruning->callback(pruning->user_data, &removal) != 0;
+  const struct host_allocator ours = udm_host_memory_in_use();
+  const bool stop = pruning->callback(pruning->user_data, &removal) != 0;
+  udm_host_memory_use(&ours); /* it may have called udm with other options */
+  return stop;
 }
 
 /* Whether the item is gone (or in a dry run would be). */
@@ -92,7 +97,7 @@ static const char *reason_to_remove(const struct pruning *pruning, size_t index)
     return udm_cache_is_leftover(pruning->folder, item) ? "left behind by a killed process" : NULL;
   }
   udm_judge_file(&pruning->layer, pruning->folder, item->name, &judged);
-  free(judged.file.bytes);
+  udm_free(judged.file.bytes);
   pruning->archs[index] = judged.arch;
   if (rules->flags & UDM_CACHE_PRUNE_ALL) return "all entries";
   if (judged.state == UDM_CACHE_ENTRY_BAD) return "damaged or foreign";
@@ -123,11 +128,11 @@ static void remove_over_limit(struct pruning *pruning) {
   }
 }
 
-static udm_status prune(struct pruning *pruning, udm_cache_prune_result *result) {
+static udm_status prune(struct pruning *pruning, udm_cache_prune_result *sums) {
   udm_status status = udm_cache_list(pruning->folder, &pruning->listing);
   if (status != UDM_OK) return status;
   const size_t count = pruning->listing.count;
-  pruning->archs = calloc(count + 1, sizeof *pruning->archs);
+  pruning->archs = udm_calloc(count + 1, sizeof *pruning->archs);
   if (pruning->archs) {
     remove_by_rules(pruning);
     remove_over_limit(pruning);
@@ -135,23 +140,23 @@ static udm_status prune(struct pruning *pruning, udm_cache_prune_result *result)
   } else {
     status = udm_fail_memory("a list of architectures", count * sizeof *pruning->archs);
   }
-  if (result) {
-    result->removed = pruning->removed;
-    result->removed_bytes = pruning->removed_bytes;
-    result->kept_bytes = udm_cache_listing_bytes(&pruning->listing);
-    result->kept = 0;
-    for (size_t i = 0; i < count; ++i) {
-      result->kept += pruning->listing.items[i].is_entry && !pruning->listing.items[i].gone;
-    }
+  sums->removed = pruning->removed;
+  sums->removed_bytes = pruning->removed_bytes;
+  sums->kept_bytes = udm_cache_listing_bytes(&pruning->listing);
+  for (size_t i = 0; i < count; ++i) {
+    sums->kept += pruning->listing.items[i].is_entry && !pruning->listing.items[i].gone;
   }
-  free(pruning->archs);
+  udm_free(pruning->archs);
   udm_cache_listing_free(&pruning->listing);
   return status;
 }
 
-static udm_status check_rules(const udm_cache_prune_options *rules) {
+/* *rules holds those of a caller that gives none. */
+static udm_status read_rules(const udm_cache_prune_options *given, udm_cache_prune_options *rules) {
   const uint32_t known = UDM_CACHE_PRUNE_DRY_RUN | UDM_CACHE_PRUNE_ALL;
-  udm_status status = udm_check_struct_size("rules", rules, rules->struct_size, sizeof *rules);
+  if (!given) return UDM_OK;
+  const udm_status status = udm_read_struct(
+      "rules", given, UDM_SIZE_UP_TO(udm_cache_prune_options, max_bytes), rules, sizeof *rules);
   if (status != UDM_OK) return status;
   if (rules->flags & ~known) {
     return udm_fail(UDM_ERROR_INVALID_ARGUMENT, "rules->flags has unknown bits: 0x%x",
@@ -164,46 +169,48 @@ static udm_status check_rules(const udm_cache_prune_options *rules) {
   return UDM_OK;
 }
 
-udm_status udm_cache_prune(const udm_options *options, const udm_cache_prune_options *rules,
-                           udm_cache_removal_callback callback, void *user_data,
-                           udm_cache_prune_result *result) {
-  static const udm_cache_prune_options only_the_limit = UDM_CACHE_PRUNE_OPTIONS_INIT;
-  struct settings settings;
-  struct pruning pruning = {.callback = callback, .user_data = user_data};
+static udm_status prune_folder(const struct settings *settings, struct pruning *pruning,
+                               udm_cache_prune_result *sums) {
   struct cache_lock lock = UDM_CACHE_LOCK_INIT;
   char reason[UDM_REASON_SIZE];
   bool missing = false;
-  pruning.rules = rules ? rules : &only_the_limit;
-  udm_status status = check_rules(pruning.rules);
-  if (status == UDM_OK && result) {
-    status = udm_check_struct_size("result", result, result->struct_size, sizeof *result);
-  }
-  if (status == UDM_OK) status = udm_settings_resolve(options, &settings);
-  if (status != UDM_OK) return status;
-  pruning.max_bytes =
-      pruning.rules->max_bytes == UINT64_MAX ? settings.cache_max_bytes : pruning.rules->max_bytes;
-  udm_cache_layer_at(&settings, 0, &pruning.layer);
-  pruning.folder = udm_cache_folder_open(&pruning.layer, false, reason, &missing);
-  if (pruning.folder < 0) {
-    if (missing && result) {
-      result->removed = result->kept = 0;
-      result->removed_bytes = result->kept_bytes = 0;
-    }
+  udm_cache_layer_at(settings, 0, &pruning->layer);
+  pruning->folder = udm_cache_folder_open(&pruning->layer, false, reason, &missing);
+  if (pruning->folder < 0) {
     if (missing) return UDM_OK;
     return udm_fail(UDM_ERROR_CACHE, "cache folder %s: %s",
-                    pruning.layer.path[0] ? pruning.layer.path : "(none)", reason);
+                    pruning->layer.path[0] ? pruning->layer.path : "(none)", reason);
   }
   /* before anything else, so that a dry run fails as the real one would */
-  if (faccessat(pruning.folder, ".", W_OK | X_OK, AT_EACCESS) != 0) {
-    status = udm_fail_errno(UDM_ERROR_CACHE, errno, "nothing can be removed from %s",
-                            pruning.layer.path);
-    close(pruning.folder);
+  if (faccessat(pruning->folder, ".", W_OK | X_OK, AT_EACCESS) != 0) {
+    const udm_status status = udm_fail_errno(UDM_ERROR_CACHE, errno,
+                                             "nothing can be removed from %s", pruning->layer.path);
+    close(pruning->folder);
     return status;
   }
   /* two at once would count the same files; removing them twice does no harm */
-  if (!is_dry_run(&pruning)) udm_cache_lock_removals(pruning.folder, &lock);
-  status = prune(&pruning, result);
+  if (!is_dry_run(pruning)) udm_cache_lock_removals(pruning->folder, &lock);
+  const udm_status status = prune(pruning, sums);
   udm_cache_unlock(&lock);
-  close(pruning.folder);
+  close(pruning->folder);
+  return status;
+}
+
+udm_status udm_cache_prune(const udm_options *options, const udm_cache_prune_options *rules,
+                           udm_cache_removal_callback callback, void *user_data,
+                           udm_cache_prune_result *result) {
+  udm_cache_prune_options asked = UDM_CACHE_PRUNE_OPTIONS_INIT;
+  udm_cache_prune_result sums = {.struct_size = sizeof sums};
+  struct settings settings;
+  struct pruning pruning = {.callback = callback, .user_data = user_data, .rules = &asked};
+  udm_status status = read_rules(rules, &asked);
+  if (status == UDM_OK && result) {
+    status = udm_check_struct("result", result, UDM_SIZE_UP_TO(udm_cache_prune_result, kept_bytes));
+  }
+  if (status == UDM_OK) status = udm_settings_resolve(options, &settings);
+  if (status != UDM_OK) return status;
+  pruning.max_bytes = asked.max_bytes == UINT64_MAX ? settings.cache_max_bytes : asked.max_bytes;
+  status = prune_folder(&settings, &pruning, &sums);
+  if (result) udm_fill_struct(result, &sums, sizeof sums);
   return status;
 }

@@ -17,6 +17,7 @@
 
 #include "cache_entry.h"
 #include "cache_fixture.h"
+#include "host_memory.h"
 #include "temporary_folder.h"
 
 enum { OTHER_ARCH = 80, BUFFER_SIZE = 1 << 16 };
@@ -237,7 +238,7 @@ static void replace_image(const struct entry *entry, const void *image, size_t s
   const struct cache_key key = {"sm_90", material, producer};
   assert_int_equal(udm_cache_entry_encode(&key, image, size, &bytes, &entry_size), UDM_OK);
   write_file(entry->path, bytes, entry_size);
-  free(bytes);
+  udm_free(bytes);
 }
 
 static size_t image_size_of(const struct entry *entry) {

@@ -10,7 +10,8 @@ source "$(dirname -- "${BASH_SOURCE[0]}")/compilers.sh"
 # Statements that are no typedef and have a name followed by a parenthesis.
 cc -E -P "$root/include/udm.h" | tr '\n;' ' \n' | grep -v typedef |
   sed -nE 's/^.*\b(udm_[a-z0-9_]+) ?\(.*/\1/p' | sort >"$work/declared"
-nm -D --defined-only --format=posix "$1" | cut -d ' ' -f 1 | sort >"$work/exported"
+# "udm_create@@UDM_0.1 T ..."; the version's own name is the one absolute symbol.
+nm -D --defined-only --format=posix "$1" | grep -v ' A ' | sed 's/[@ ].*//' | sort >"$work/exported"
 
 [[ $(wc -l <"$work/declared") -ge 10 ]] || {
   echo 'too few declarations were found in udm.h:'
@@ -18,7 +19,11 @@ nm -D --defined-only --format=posix "$1" | cut -d ' ' -f 1 | sort >"$work/export
   exit 1
 }
 if ! diff --label include/udm.h --label "$(basename "$1")" -u "$work/declared" "$work/exported"; then
-  echo 'the library exports something else than the public header declares'
+  echo 'the library exports something else than the public header declares: see runtime/udm.map'
+  exit 1
+fi
+if nm -D --defined-only --format=posix "$1" | grep -v ' A ' | grep -vF '@@UDM_'; then
+  echo 'exported without a version'
   exit 1
 fi
 echo "$(wc -l <"$work/declared") functions, declared and exported"

@@ -36,7 +36,21 @@ grep -E '\((RPATH|RUNPATH|TEXTREL)\)' "$work/dynamic" && wrong 'it carries a pat
 nm -D --undefined-only --format=posix "$1" >"$work/undefined" || exit 1
 while read -r symbol _; do
   [[ $symbol =~ ^(cu[A-Z]|cuda[A-Z]|nvrtc) ]] && wrong "it refers to $symbol"
+  # nothing of it runs at exit, on a signal or in a thread of its own, and nothing prints
+  case ${symbol%%@*} in
+    atexit | on_exit | __cxa_atexit | __cxa_thread_atexit* | at_quick_exit | pthread_create | \
+      thrd_create | signal | sigaction | pthread_key_create | stdout | stderr | printf | puts | \
+      __printf_chk | __fprintf_chk | fprintf | abort | exit | _exit | setenv | putenv)
+      wrong "it refers to $symbol"
+      ;;
+  esac
 done <"$work/undefined"
+
+# One initialiser and one finaliser, the compiler's own: no constructor, no destructor.
+for section in init_array fini_array; do
+  size=$(readelf -S --wide "$1" | sed -nE "s/.* \.$section +[A-Z_]+ +[0-9a-f]+ [0-9a-f]+ ([0-9a-f]+) .*/\1/p")
+  [[ $((16#${size:-0})) -le 8 ]] || wrong ".$section holds $((16#$size / 8)) functions"
+done
 
 echo "$needed libraries needed, $(wc -l <"$work/undefined") undefined symbols, $failures wrong"
 [[ $failures -eq 0 ]]

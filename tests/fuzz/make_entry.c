@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "cache_entry.h"
+#include "host_memory.h"
 
 /* An ELF file for CUDA with one section, so that there is something to check. */
 struct cubin {
@@ -54,6 +55,6 @@ int main(int argc, char **argv) {
   const struct cache_key key = {label, material, argv[3]};
   if (udm_cache_entry_encode(&key, &cubin, sizeof cubin, &bytes, &size) != UDM_OK) return 1;
   const bool written = fwrite(bytes, 1, size, stdout) == size && fflush(stdout) == 0;
-  free(bytes);
+  udm_free(bytes);
   return written ? 0 : 1;
 }

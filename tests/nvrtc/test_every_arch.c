@@ -126,7 +126,7 @@ static void test_ptx_for_every_arch(void **state) {
     }
     assert_int_equal(ptx[size - 1], '\0');
     check_ptx((const char *)ptx, nvrtc.archs[i]);
-    free(ptx);
+    udm_free(ptx);
   }
   udm_nvrtc_close(&library);
 }

@@ -5,6 +5,7 @@
  */
 #include "contexts.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "calls.h"
@@ -45,6 +46,8 @@ static CUcontext create_context(CUdevice ordinal, bool primary) {
   CUcontext context = calloc(1, sizeof *context);
   if (!context) return NULL;
   handle_register(&context->handle, HANDLE_CONTEXT, NULL, destroy_context);
+  static unsigned long long last_id;
+  context->id = ++last_id;
   context->device = ordinal;
   context->primary = primary;
   context->default_stream.handle.owner = context; /* not registered: it has no handle of its own */
@@ -126,8 +129,13 @@ CUresult cuCtxSetCurrent(CUcontext context) {
   return stand_in_leave(result);
 }
 
+/* Ends the process for a context that is no more: a real driver takes it and crashes later. */
 CUresult cuCtxPushCurrent_v2(CUcontext context) {
   CUresult result = stand_in_enter(__func__, NEEDS_INIT);
+  if (result == CUDA_SUCCESS && context && !is_live(context)) {
+    fprintf(stderr, "stand-in driver: cuCtxPushCurrent of a destroyed context\n");
+    abort();
+  }
   if (result == CUDA_SUCCESS) result = push(context);
   return stand_in_leave(result);
 }
@@ -139,6 +147,20 @@ CUresult cuCtxPopCurrent_v2(CUcontext *context) {
     --depth;
     if (context) *context = stack[depth];
   }
+  return stand_in_leave(result);
+}
+
+CUresult cuCtxGetId(CUcontext context, unsigned long long *id) {
+  CUresult result = stand_in_enter(__func__, NEEDS_INIT);
+  if (result == CUDA_SUCCESS && !is_live(context)) result = CUDA_ERROR_CONTEXT_IS_DESTROYED;
+  if (result == CUDA_SUCCESS) *id = context->id;
+  return stand_in_leave(result);
+}
+
+CUresult cuCtxGetApiVersion(CUcontext context, unsigned int *version) {
+  CUresult result = stand_in_enter(__func__, NEEDS_INIT);
+  if (result == CUDA_SUCCESS && !is_live(context)) result = CUDA_ERROR_INVALID_CONTEXT;
+  if (result == CUDA_SUCCESS) *version = 3020;
   return stand_in_leave(result);
 }
 

@@ -11,6 +11,7 @@
 
 struct CUctx_st {
   handle handle;
+  unsigned long long id; /* no other context ever has it */
   CUdevice device;
   bool primary;
   CUresult failure; /* of a kernel: every later call returns it */

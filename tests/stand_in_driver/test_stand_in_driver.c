@@ -51,6 +51,8 @@ static void contexts_are_a_stack_per_thread(void **state) {
   CUcontext second = NULL;
   CUcontext current = NULL;
   CUdevice device = -1;
+  unsigned long long ids[2] = {0, 0};
+  unsigned int version = 0;
   assert_int_equal(cuCtxCreate_v2(&second, 0, 1), CUDA_SUCCESS);
   assert_int_equal(cuCtxGetDevice(&device), CUDA_SUCCESS);
   assert_int_equal(device, 1);
@@ -59,8 +61,13 @@ static void contexts_are_a_stack_per_thread(void **state) {
   assert_int_equal(cuCtxGetCurrent(&current), CUDA_SUCCESS);
   assert_ptr_equal(current, first);
   assert_int_equal(cuCtxPushCurrent_v2(second), CUDA_SUCCESS);
+  assert_int_equal(cuCtxGetId(first, &ids[0]), CUDA_SUCCESS);
+  assert_int_equal(cuCtxGetId(second, &ids[1]), CUDA_SUCCESS);
+  assert_true(ids[0] != ids[1]);
+  assert_int_equal(cuCtxGetApiVersion(second, &version), CUDA_SUCCESS);
   assert_int_equal(cuCtxDestroy_v2(second), CUDA_SUCCESS);
-  assert_int_equal(cuCtxPushCurrent_v2(second), CUDA_ERROR_INVALID_CONTEXT);
+  assert_int_equal(cuCtxGetId(second, &ids[1]), CUDA_ERROR_CONTEXT_IS_DESTROYED);
+  assert_int_equal(cuCtxGetApiVersion(second, &version), CUDA_ERROR_INVALID_CONTEXT);
   assert_int_equal(cuCtxSetCurrent(NULL), CUDA_SUCCESS);
   assert_int_equal(cuCtxGetDevice(&device), CUDA_ERROR_INVALID_CONTEXT);
   assert_int_equal(cuCtxSetCurrent(first), CUDA_SUCCESS);

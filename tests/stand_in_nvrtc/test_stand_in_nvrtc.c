@@ -77,11 +77,11 @@ static void cubins_are_for_their_target_and_always_the_same(void **state) {
     assert_int_equal(udm_cubin_arch(cubin[0], size[0]), 90);
     assert_non_null(memmem(cubin[0], size[0], "first_kernel", 13));
     assert_non_null(memmem(cubin[0], size[0], "second_kernel", 14));
-    free(cubin[1]);
+    udm_free(cubin[1]);
     assert_int_equal(compile(&nvrtc, "int y;\n", "sm_90", &cubin[1], &size[1]), UDM_OK);
     assert_memory_not_equal(cubin[0], cubin[1], size[0]); /* of another source */
-    free(cubin[0]);
-    free(cubin[1]);
+    udm_free(cubin[0]);
+    udm_free(cubin[1]);
     udm_nvrtc_close(&nvrtc);
   }
 }
@@ -113,7 +113,7 @@ static void ptx_has_version_and_target(void **state) {
   assert_int_equal(ptx[size - 1], 0);
   assert_non_null(strstr((const char *)ptx, "\n.version 7.8\n.target sm_70\n"));
   assert_non_null(strstr((const char *)ptx, ".entry second_kernel("));
-  free(ptx);
+  udm_free(ptx);
   udm_nvrtc_close(&nvrtc);
 }
 
@@ -132,7 +132,7 @@ static void faults_are_always_or_once(void **state) {
   assert_non_null(strstr(udm_last_error(), "nvrtcGetCUBIN: NVRTC_ERROR_OUT_OF_MEMORY"));
   unsetenv("UDM_STAND_IN_NVRTC_FAIL");
   assert_int_equal(compile(&nvrtc, source, "sm_90", &cubin, &size), UDM_OK);
-  free(cubin);
+  udm_free(cubin);
   udm_nvrtc_close(&nvrtc);
 }
 
@@ -163,7 +163,7 @@ static void compiles_are_counted_across_processes(void **state) {
       size_t size = 0;
       for (int i = 0; i < COMPILES; ++i) {
         if (compile(&nvrtc, source, "sm_80", &cubin, &size) != UDM_OK) _exit(1);
-        free(cubin);
+        udm_free(cubin);
       }
       _exit(0);
     }

@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "cache_entry.h"
+#include "host_memory.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +27,7 @@ static int encode(void **state) {
 }
 
 static int release(void **state) {
-  free(((struct entry *)*state)->bytes);
+  udm_free(((struct entry *)*state)->bytes);
   return 0;
 }
 

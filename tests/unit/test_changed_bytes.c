@@ -62,7 +62,7 @@ static void test_a_whole_entry_is_good(void **state) {
   assert_int_equal(found.arch, 90);
   assert_true(found.current);
   assert_string_equal(found.producer, producer);
-  free(entry.bytes);
+  udm_free(entry.bytes);
 }
 
 static void test_every_changed_byte_is_told(void **state) {
@@ -79,7 +79,7 @@ static void test_every_changed_byte_is_told(void **state) {
     entry.bytes[i] ^= change;
   }
   assert_null(udm_kernel_entry_check(entry.bytes, entry.size, &found));
-  free(entry.bytes);
+  udm_free(entry.bytes);
 }
 
 static enum cache_verdict count_offer(void *user_data, const struct cache_hit *hit) {
@@ -142,7 +142,7 @@ static void test_every_changed_byte_of_a_file_is_a_miss_and_repaired(void **stat
   assert_int_equal(
       udm_cache_lookup(&settings, &entry.key, CACHE_LOOKUP_REPAIR, count_offer, &offers), UDM_OK);
   assert_int_equal(offers, 1);
-  free(entry.bytes);
+  udm_free(entry.bytes);
 }
 
 int main(void) {

@@ -12,6 +12,7 @@
 
 #include "cmocka_headers.h"
 #include "compile.h"
+#include "host_memory.h"
 #include "kernel_entries.h"
 
 /* An entry with a whole checksum, whatever it holds. */
@@ -35,7 +36,7 @@ static void assert_check(const char *material, const char *producer, const void 
   } else {
     assert_null(problem);
   }
-  free(bytes);
+  udm_free(bytes);
 }
 
 static void test_a_current_entry(void **state) {
@@ -54,7 +55,7 @@ static void test_a_current_entry(void **state) {
   key.key.producer = "NVRTC 13.0\n";
   udm_cache_entry_name(&key.key, name);
   assert_string_equal(entry.name, name);
-  free(bytes);
+  udm_free(bytes);
 }
 
 static void test_a_stale_entry_is_whole(void **state) {
@@ -67,7 +68,7 @@ static void test_a_stale_entry_is_whole(void **state) {
   assert_null(udm_kernel_entry_check(bytes, size, &entry));
   assert_false(entry.current);
   assert_non_null(strstr(entry.name, "sm_90-"));
-  free(bytes);
+  udm_free(bytes);
 }
 
 static void test_what_is_wrong_is_told(void **state) {

@@ -1,0 +1,110 @@
+/*
+ * What a C++ host has of its own: a context, a stream and device memory, each
+ * released by its destructor.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef EXAMPLE_DRIVER_HPP
+#define EXAMPLE_DRIVER_HPP
+
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include <udm.hpp>
+
+namespace host {
+
+/* The calls of the driver that udm uses. A host that includes cuda.h has them already. */
+struct driver {
+  template <typename... Parameters>
+  using call = int (*)(Parameters...);
+
+  call<unsigned> init = udm::driver_symbol<call<unsigned>>("cuInit");
+  call<CUcontext *, unsigned, int> ctx_create =
+      udm::driver_symbol<call<CUcontext *, unsigned, int>>("cuCtxCreate_v2");
+  call<CUcontext> ctx_destroy = udm::driver_symbol<call<CUcontext>>("cuCtxDestroy_v2");
+  call<CUstream *, unsigned> stream_create =
+      udm::driver_symbol<call<CUstream *, unsigned>>("cuStreamCreate");
+  call<CUstream> stream_destroy = udm::driver_symbol<call<CUstream>>("cuStreamDestroy_v2");
+  call<CUstream> stream_synchronize = udm::driver_symbol<call<CUstream>>("cuStreamSynchronize");
+  call<CUdeviceptr *, size_t> mem_alloc =
+      udm::driver_symbol<call<CUdeviceptr *, size_t>>("cuMemAlloc_v2");
+  call<CUdeviceptr> mem_free = udm::driver_symbol<call<CUdeviceptr>>("cuMemFree_v2");
+  call<CUdeviceptr, const void *, size_t> to_device =
+      udm::driver_symbol<call<CUdeviceptr, const void *, size_t>>("cuMemcpyHtoD_v2");
+  call<void *, CUdeviceptr, size_t> to_host =
+      udm::driver_symbol<call<void *, CUdeviceptr, size_t>>("cuMemcpyDtoH_v2");
+
+  driver() { check(init(0), "cuInit"); }
+
+  static void check(int result, const char *name) {
+    if (result) throw std::runtime_error(std::string(name) + ": " + std::to_string(result));
+  }
+};
+
+class current_context {
+ public:
+  current_context(const driver &driver, int device) : driver_(driver) {
+    driver::check(driver_.ctx_create(&context_, 0, device), "cuCtxCreate");
+  }
+  current_context(const current_context &) = delete;
+  current_context &operator=(const current_context &) = delete;
+  ~current_context() { driver_.ctx_destroy(context_); }
+
+ private:
+  const driver &driver_;
+  CUcontext context_ = nullptr;
+};
+
+class stream {
+ public:
+  explicit stream(const driver &driver) : driver_(driver) {
+    driver::check(driver_.stream_create(&stream_, 1 /* non-blocking */), "cuStreamCreate");
+  }
+  stream(const stream &) = delete;
+  stream &operator=(const stream &) = delete;
+  ~stream() { driver_.stream_destroy(stream_); }
+
+  CUstream get() const { return stream_; }
+  void synchronize() const {
+    driver::check(driver_.stream_synchronize(stream_), "cuStreamSynchronize");
+  }
+
+ private:
+  const driver &driver_;
+  CUstream stream_ = nullptr;
+};
+
+/* int32 elements in device memory. */
+class buffer {
+ public:
+  buffer(const driver &driver, size_t count) : driver_(driver), count_(count) {
+    driver::check(driver_.mem_alloc(&address_, count_ * sizeof(int32_t)), "cuMemAlloc");
+  }
+  buffer(const driver &driver, const std::vector<int32_t> &values) : buffer(driver, values.size()) {
+    driver::check(driver_.to_device(address_, values.data(), count_ * sizeof(int32_t)),
+                  "cuMemcpyHtoD");
+  }
+  buffer(const buffer &) = delete;
+  buffer &operator=(const buffer &) = delete;
+  ~buffer() { driver_.mem_free(address_); }
+
+  CUdeviceptr address() const { return address_; }
+  std::vector<int32_t> values() const {
+    std::vector<int32_t> values(count_);
+    driver::check(driver_.to_host(values.data(), address_, count_ * sizeof(int32_t)),
+                  "cuMemcpyDtoH");
+    return values;
+  }
+
+ private:
+  const driver &driver_;
+  size_t count_;
+  CUdeviceptr address_ = 0;
+};
+
+}  // namespace host
+
+#endif

@@ -1,0 +1,84 @@
+/*
+ * The launch of ../launch in C++17, with udm.hpp: the handle is owned, and what
+ * fails throws. The host's own CUDA objects are owned the same way.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <array>
+#include <cstdint>
+#include <iostream>
+#include <numeric>
+#include <vector>
+
+#include <udm.hpp>
+
+#include "driver.hpp"
+
+namespace {
+
+constexpr int32_t kBatch = 4;
+constexpr int32_t kMaxContext = 1024;
+constexpr int32_t kPageSize = 64;
+constexpr int32_t kPages = kMaxContext / kPageSize;
+
+int run() {
+  const host::driver driver; /* the host's own business: a context and a stream */
+  const host::current_context context(driver, 0);
+  const host::stream stream(driver);
+
+  udm::context udm; /* once: may compile; a warm cache makes it quick */
+  std::cout << "image from " << udm_image_source_name(udm.info().image_source) << '\n';
+
+  std::vector<int32_t> slots(size_t{kBatch} * kMaxContext);
+  std::iota(slots.begin(), slots.end(), 0);
+  const host::buffer lengths(driver, std::vector<int32_t>{100, 1, 0, 1000});
+  const host::buffer rows(driver, std::vector<int32_t>{3, 1, 0, 2});
+  const host::buffer req_to_token(driver, slots);
+  const host::buffer seqlens(driver, kBatch);
+  const host::buffer sums(driver, kBatch + 1);
+  const host::buffer nsa_seqlens(driver, kBatch);
+  const host::buffer nsa_sums(driver, kBatch + 1);
+  const host::buffer pages(driver, size_t{kBatch} * kPages);
+
+  udm_decode_args args = udm::decode_args();
+  args.seq_lens = lengths.address();
+  args.req_pool_indices = rows.address();
+  args.req_to_token = req_to_token.address();
+  args.req_to_token_stride = kMaxContext;
+  args.batch_size = kBatch;
+  args.max_len = kMaxContext;
+  args.num_backends = 1;
+  args.nsa_index_topk = 512;
+  args.real_page_size = kPageSize;
+  args.real_page_table_stride = kPages;
+  args.backends[0] = {seqlens.address(),     sums.address(),     0 /* no page_table_1 */,
+                      nsa_seqlens.address(), nsa_sums.address(), pages.address(),
+                      seqlens.address()};
+
+  udm.decode_metadata_direct(args, stream.get()); /* every step: only a launch */
+  stream.synchronize();
+  std::cout << "cu_seqlens_k";
+  for (int32_t sum : sums.values()) std::cout << ' ' << sum;
+  std::cout << '\n';
+
+  args.max_len = -1; /* a mistake: nothing is launched, and the error names the argument */
+  try {
+    udm.decode_metadata_direct(args, stream.get());
+    return 1;
+  } catch (const udm::error &error) {
+    std::cout << error.what() << '\n';
+  }
+  const udm::context moved = std::move(udm); /* owned by one at a time */
+  return sums.values().back() == 1101 && moved.get() ? 0 : 1;
+}
+
+}  // namespace
+
+int main() {
+  try {
+    return run();
+  } catch (const std::exception &error) {
+    std::cerr << error.what() << '\n';
+    return 1;
+  }
+}

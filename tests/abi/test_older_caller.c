@@ -1,0 +1,196 @@
+/*
+ * A program of an older udm.h (older/) with the library of today, over the
+ * stand-in driver: every structure that has grown since, or ever will, is
+ * filled as far as the program's own goes and read no further.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmocka_headers.h"
+#include "udm.h" /* older/udm.h */
+
+#ifdef UDM_CACHE_PRUNE_OPTIONS_INIT
+#error "this is the udm.h of today"
+#endif
+
+enum { GUARD = 0x5a, GUARD_BYTES = 256 };
+
+/* A structure of this program with what lies behind it in memory. */
+#define GUARDED(type, name)             \
+  struct {                              \
+    type value;                         \
+    unsigned char guard[GUARD_BYTES];   \
+  } name;                               \
+  memset(&(name), GUARD, sizeof(name)); \
+  (name).value.struct_size = sizeof(name).value
+
+#define ASSERT_GUARDED(name) \
+  assert_guarded((name).value.struct_size, sizeof(name).value, (name).guard)
+
+static void assert_guarded(size_t struct_size, size_t size, const unsigned char *guard) {
+  assert_int_equal(struct_size, size);
+  for (size_t i = 0; i < GUARD_BYTES; ++i) assert_int_equal(guard[i], GUARD);
+}
+
+#define ASSERT_OK(call) assert_ok((call), #call)
+
+static void assert_ok(udm_status status, const char *call) {
+  if (status != UDM_OK) fail_msg("%s: %s", call, udm_last_error());
+}
+
+/* Options of this program: what follows them in memory is no field of theirs. */
+static struct {
+  udm_options value;
+  unsigned char guard[GUARD_BYTES];
+} given = {UDM_OPTIONS_INIT, {0}};
+
+static udm_context *ctx;
+
+static int (*cu_init)(unsigned int flags);
+static int (*cu_ctx_create)(CUcontext *context, unsigned int flags, int device);
+static int (*cu_ctx_synchronize)(void);
+static int (*cu_ctx_destroy)(CUcontext context);
+static CUcontext cuda_context;
+
+static void find(const char *name, void *function) {
+  void *address = NULL;
+  ASSERT_OK(udm_driver_symbol(&given.value, name, &address));
+  memcpy(function, &address, sizeof address);
+}
+
+static int setup(void **state) {
+  (void)state;
+  memset(given.guard, GUARD, sizeof given.guard);
+  find("cuInit", &cu_init);
+  find("cuCtxCreate_v2", &cu_ctx_create);
+  find("cuCtxSynchronize", &cu_ctx_synchronize);
+  find("cuCtxDestroy_v2", &cu_ctx_destroy);
+  if (cu_init(0) != 0 || cu_ctx_create(&cuda_context, 0, 0) != 0) return -1;
+  ASSERT_OK(udm_create(&given.value, &ctx));
+  return 0;
+}
+
+static int teardown(void **state) {
+  (void)state;
+  udm_destroy(ctx);
+  return cu_ctx_destroy(cuda_context);
+}
+
+static void test_the_library_is_as_new_or_newer(void **state) {
+  (void)state;
+  assert_true(udm_version() >= UDM_VERSION_MAJOR * 10000 + UDM_VERSION_MINOR * 100);
+}
+
+static void test_what_describes_the_machine(void **state) {
+  (void)state;
+  GUARDED(udm_context_info, info);
+  ASSERT_OK(udm_get_context_info(ctx, &info.value));
+  assert_int_equal(info.value.device_arch, 90);
+  assert_true(info.value.multiprocessor_count > 0);
+  ASSERT_GUARDED(info);
+
+  GUARDED(udm_driver_info, driver);
+  ASSERT_OK(udm_query_driver(&given.value, &driver.value));
+  assert_int_equal(driver.value.device_count, 1);
+  ASSERT_GUARDED(driver);
+
+  GUARDED(udm_device_info, device);
+  ASSERT_OK(udm_query_device(&given.value, 0, &device.value));
+  assert_int_equal(device.value.arch, 90);
+  ASSERT_GUARDED(device);
+
+  GUARDED(udm_nvrtc_info, nvrtc);
+  ASSERT_OK(udm_query_nvrtc(&given.value, &nvrtc.value));
+  assert_true(nvrtc.value.arch_count > 0);
+  ASSERT_GUARDED(nvrtc);
+}
+
+static void test_what_describes_the_cache(void **state) {
+  (void)state;
+  GUARDED(udm_image_plan, plan);
+  ASSERT_OK(udm_plan_image(&given.value, 90, &plan.value));
+  assert_int_equal(plan.value.image_arch, 90);
+  ASSERT_GUARDED(plan);
+
+  GUARDED(udm_cache_layer_info, layer);
+  ASSERT_OK(udm_query_cache_layer(&given.value, 0, &layer.value));
+  assert_int_equal(layer.value.usable, 1);
+  ASSERT_GUARDED(layer);
+
+  GUARDED(udm_prewarm_result, result);
+  ASSERT_OK(udm_prewarm(&given.value, 90, 0, &result.value));
+  assert_true(result.value.bytes > 0);
+  assert_true(result.value.path[0] == '/');
+  ASSERT_GUARDED(result);
+}
+
+static int look_at_entry(void *count, const udm_cache_entry_info *entry) {
+  assert_true(entry->struct_size >= sizeof *entry);
+  if (entry->state != UDM_CACHE_ENTRY_OK) return 0; /* of an earlier build of this tree */
+  assert_string_equal(entry->reason, "");
+  assert_true(entry->bytes > 0);
+  ++*(int *)count;
+  return 0;
+}
+
+static void test_what_callbacks_receive(void **state) {
+  (void)state;
+  int count = 0;
+  ASSERT_OK(udm_cache_enumerate(&given.value, look_at_entry, &count));
+  assert_true(count > 0);
+}
+
+static void test_decode(void **state) {
+  (void)state;
+  enum { BS = 2, WIDTH = 8 };
+  int32_t seq_lens[BS] = {3, 5};
+  int32_t indices[BS] = {1, 0};
+  int32_t req_to_token[BS * WIDTH];
+  int32_t out[5][BS + 1];
+  for (int32_t i = 0; i < BS * WIDTH; ++i) req_to_token[i] = 100 + i;
+  struct {
+    udm_decode_args value;
+    unsigned char guard[GUARD_BYTES];
+  } args = {UDM_DECODE_ARGS_INIT, {0}};
+  memset(args.guard, GUARD, sizeof args.guard);
+  args.value.seq_lens = (CUdeviceptr)(uintptr_t)seq_lens;
+  args.value.req_pool_indices = (CUdeviceptr)(uintptr_t)indices;
+  args.value.req_to_token = (CUdeviceptr)(uintptr_t)req_to_token;
+  args.value.req_to_token_stride = WIDTH;
+  args.value.batch_size = BS;
+  args.value.max_len = WIDTH;
+  args.value.num_backends = 1;
+  args.value.nsa_index_topk = 4;
+  udm_backend_outputs *outputs = &args.value.backends[0];
+  outputs->cache_seqlens = (CUdeviceptr)(uintptr_t)out[0];
+  outputs->cu_seqlens_k = (CUdeviceptr)(uintptr_t)out[1];
+  outputs->nsa_cache_seqlens = (CUdeviceptr)(uintptr_t)out[2];
+  outputs->nsa_cu_seqlens_k = (CUdeviceptr)(uintptr_t)out[3];
+  outputs->seqlens_expanded = (CUdeviceptr)(uintptr_t)out[4];
+  ASSERT_OK(udm_decode_metadata_reference(&args.value));
+  assert_int_equal(out[1][BS], 8);
+  memset(out, 0, sizeof out);
+  ASSERT_OK(udm_decode_metadata_direct(ctx, &args.value, NULL));
+  assert_int_equal(cu_ctx_synchronize(), 0);
+  assert_int_equal(out[1][BS], 8);
+  assert_int_equal(out[3][BS], 7);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_the_library_is_as_new_or_newer),
+      cmocka_unit_test(test_what_describes_the_machine),
+      cmocka_unit_test(test_what_describes_the_cache),
+      cmocka_unit_test(test_what_callbacks_receive),
+      cmocka_unit_test(test_decode),
+  };
+  udm_nvrtc_info nvrtc = {.struct_size = sizeof nvrtc};
+  if (udm_query_nvrtc(NULL, &nvrtc) != UDM_OK) {
+    printf("skipped: %s\n", udm_last_error());
+    return 77;
+  }
+  return cmocka_run_group_tests_name("an older caller", tests, setup, teardown);
+}
