@@ -60,6 +60,21 @@ install_cuda_wheels() {
   cp "$cuda_wheels" "$venv/cuda-wheels.txt" # last: says that the rest is whole
 }
 
+# Whether a toolkit of this machine can show a cubin's instructions.
+have_disassembler() {
+  local folder
+  command -v nvdisasm >/dev/null || command -v cuobjdump >/dev/null && return
+  for folder in ${CUDA_HOME:+"$CUDA_HOME/bin"} ${CUDA_PATH:+"$CUDA_PATH/bin"} /usr/local/cuda*/bin; do
+    [[ -x $folder/nvdisasm || -x $folder/cuobjdump ]] && return
+  done
+  return 1
+}
+
+# wheel_programs_dir VENV: where the pinned wheels have their programs.
+wheel_programs_dir() {
+  find "$1" -path '*/site-packages/nvidia/*' -name nvdisasm -printf '%h\n' | head -n 1
+}
+
 # The versions of NVRTC beside that of cuda-wheels.txt, each pinned in dependencies/nvrtc-VERSION.txt
 # and kept in a folder of its own: their wheels would overwrite each other's files.
 # shellcheck disable=SC2034 # of those who source this file
