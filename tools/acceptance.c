@@ -148,7 +148,7 @@ static bool run_graph(acceptance *test, case_runner *runner, bool table) {
   request.table = table;
   request.batch_size = 61;
   request.max_len = 700;
-  request.num_backends = table ? UDM_MAX_BACKENDS : UDM_MAX_DIRECT_BACKENDS;
+  request.num_backends = UDM_MAX_BACKENDS;
   request.real_page_size = 64;
   decode_case *c = NULL;
   CUgraphExec exec = NULL;

@@ -59,8 +59,7 @@ static void draw_scalars(decode_case *c, const decode_case_request *request) {
   draw_sizes(c, request);
   args->num_backends = request->num_backends;
   if (request->num_backends < 0) {
-    args->num_backends =
-        (int32_t)draw_between(c, 1, c->table ? UDM_MAX_BACKENDS : UDM_MAX_DIRECT_BACKENDS);
+    args->num_backends = (int32_t)draw_between(c, 1, UDM_MAX_BACKENDS);
   }
   args->real_page_size = request->real_page_size;
   if (request->real_page_size < 0) args->real_page_size = page_sizes[draw_between(c, 0, 11)];
@@ -76,8 +75,7 @@ static void draw_scalars(decode_case *c, const decode_case_request *request) {
 }
 
 static bool request_is_valid(const decode_case_request *request) {
-  const int32_t backends = request->table ? UDM_MAX_BACKENDS : UDM_MAX_DIRECT_BACKENDS;
-  return request->num_backends != 0 && request->num_backends <= backends &&
+  return request->num_backends != 0 && request->num_backends <= UDM_MAX_BACKENDS &&
          request->real_page_size != 0 && request->extent <= UDM_EXTENT_BATCH_MAX &&
          request->batch_size_bound >= 0 && request->max_len_bound >= 0;
 }

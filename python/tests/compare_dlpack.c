@@ -82,10 +82,10 @@ SAME_FIELD(dlpack_exchange_api, current_work_stream, DLPackExchangeAPI, current_
 
 /* Those that are called: their enum parameter is an int32_t here, as wide and passed alike. */
 _Static_assert(sizeof(DLDeviceType) == sizeof(int32_t), "DLDeviceType");
-static const DLPackDLTensorFromPyObjectNoSync from_object = NULL;
-static const DLPackManagedTensorFromPyObjectNoSync managed_from_object = NULL;
-static const DLPackCurrentWorkStream work_stream = NULL;
-_Static_assert(_Generic(from_object, int (*)(void *, DLTensor *) : 1), "from_object");
-_Static_assert(_Generic(managed_from_object, int (*)(void *, DLManagedTensorVersioned **) : 1),
+_Static_assert(_Generic((DLPackDLTensorFromPyObjectNoSync)0, int (*)(void *, DLTensor *) : 1),
+               "from_object");
+_Static_assert(_Generic((DLPackManagedTensorFromPyObjectNoSync)0,
+                        int (*)(void *, DLManagedTensorVersioned **) : 1),
                "managed_from_object");
-_Static_assert(_Generic(work_stream, int (*)(DLDeviceType, int32_t, void **) : 1), "work_stream");
+_Static_assert(_Generic((DLPackCurrentWorkStream)0, int (*)(DLDeviceType, int32_t, void **) : 1),
+               "work_stream");
