@@ -20,10 +20,10 @@
 
 #include "gpu_session.h"
 
-enum { DEFAULT_REPETITIONS = 201, FEWEST = 30, WARM_UP = 5, KERNELS = 2 };
+enum { DEFAULT_REPETITIONS = 201, FEWEST = 30, WARM_UP = 5, KERNELS = 3 };
 
-static const char *const kernels[KERNELS] = {"udm_decode_metadata_direct",
-                                             "udm_decode_metadata_table"};
+static const char *const kernels[KERNELS] = {
+    "udm_decode_metadata_direct", "udm_decode_metadata_direct8", "udm_decode_metadata_table"};
 
 /* Not every driver has all of them, so they are not in the tools' list. */
 typedef struct CUmod_st *CUmodule;
@@ -40,6 +40,7 @@ static struct {
   CUresult (*cuLibraryGetKernel)(CUkernel *, CUlibrary, const char *);
   CUresult (*cuKernelGetFunction)(CUfunction *, CUkernel);
   CUresult (*cuLibraryUnload)(CUlibrary);
+  CUresult (*cuFuncLoad)(CUfunction);
 } driver;
 
 static void resolve_driver(void) {
@@ -55,6 +56,7 @@ static void resolve_driver(void) {
   RESOLVE(cuLibraryGetKernel)
   RESOLVE(cuKernelGetFunction)
   RESOLVE(cuLibraryUnload)
+  RESOLVE(cuFuncLoad)
 #undef RESOLVE
 }
 
@@ -111,7 +113,8 @@ static struct sample by_module(const char *path) {
   return (struct sample){made - start, microseconds_now() - made};
 }
 
-static struct sample by_library(const char *path) {
+/* complete: with the functions' code, which a lazy driver leaves for the first launch. */
+static struct sample load_library(const char *path, bool complete) {
   CUlibrary library = NULL;
   CUkernel kernel = NULL;
   CUfunction function = NULL;
@@ -122,12 +125,17 @@ static struct sample by_library(const char *path) {
   for (int k = 0; k < KERNELS; ++k) {
     check(driver.cuLibraryGetKernel(&kernel, library, kernels[k]), "cuLibraryGetKernel");
     check(driver.cuKernelGetFunction(&function, kernel), "cuKernelGetFunction");
+    if (complete && driver.cuFuncLoad) check(driver.cuFuncLoad(function), "cuFuncLoad");
   }
   free(bytes);
   const double made = microseconds_now();
   check(driver.cuLibraryUnload(library), "cuLibraryUnload");
   return (struct sample){made - start, microseconds_now() - made};
 }
+
+static struct sample by_library(const char *path) { return load_library(path, false); }
+
+static struct sample by_library_completely(const char *path) { return load_library(path, true); }
 
 static struct sample by_udm(const char *path) {
   udm_context *ctx = NULL;
@@ -148,7 +156,7 @@ static struct sample by_reading(const char *path) {
   return (struct sample){made - start, microseconds_now() - made};
 }
 
-enum { READING, MODULE, LIBRARY, UDM, WAYS };
+enum { READING, MODULE, LIBRARY, COMPLETE, UDM, WAYS };
 
 static const struct way {
   const char *name;
@@ -157,6 +165,7 @@ static const struct way {
     {"read the entry", by_reading},
     {"a: read, cuModuleLoadDataEx, cuModuleGetFunction", by_module},
     {"b: read, cuLibraryLoadData, cuKernelGetFunction", by_library},
+    {"B: b and cuFuncLoad, as udm_create does", by_library_completely},
     {"c: warm udm_create, udm_destroy", by_udm},
 };
 
@@ -184,7 +193,7 @@ static void measure(const char *path, int repetitions, struct medians medians[WA
   for (int r = -WARM_UP; r < repetitions; ++r) {
     for (int turn = 0; turn < WAYS; ++turn) {
       const int way = (turn + r + WARM_UP) % WAYS;
-      if (way == LIBRARY && !has_libraries()) continue;
+      if ((way == LIBRARY || way == COMPLETE) && !has_libraries()) continue;
       const struct sample sample = ways[way].take(path);
       if (r < 0) continue;
       double *of_way = values + (size_t)way * 3 * (size_t)repetitions;
@@ -210,7 +219,7 @@ static void print_ratio(const char *name, const struct medians *of, const struct
 static void print_table(const struct medians medians[WAYS]) {
   printf("%-50s %9s %9s %9s\n", "median, us", "until", "unload", "both");
   for (int way = 0; way < WAYS; ++way) {
-    if (way == LIBRARY && !has_libraries()) {
+    if ((way == LIBRARY || way == COMPLETE) && !has_libraries()) {
       printf("%-50s this driver does not have it\n", ways[way].name);
       continue;
     }
@@ -220,6 +229,7 @@ static void print_table(const struct medians medians[WAYS]) {
   print_ratio("c / a", &medians[UDM], &medians[MODULE]);
   if (has_libraries()) {
     print_ratio("c / b", &medians[UDM], &medians[LIBRARY]);
+    print_ratio("c / B", &medians[UDM], &medians[COMPLETE]);
     print_ratio("b / a", &medians[LIBRARY], &medians[MODULE]);
   }
 }
