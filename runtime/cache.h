@@ -30,8 +30,8 @@ typedef enum cache_verdict (*cache_offer_callback)(void *user_data, const struct
 
 enum cache_lookup_flags {
   CACHE_LOOKUP_FIRST = 1, /* counts the miss, and tells of folders that are not used */
-  CACHE_LOOKUP_REPAIR = 2 /* no mere plan: counts, notes the use of what is taken, and removes
-                             entries of the writable layer that are of no use */
+  CACHE_LOOKUP_REPAIR = 2 /* no mere plan: notes the use of what is taken, and removes entries of
+                             the writable layer that are of no use */
 };
 
 /*

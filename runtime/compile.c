@@ -118,6 +118,7 @@ udm_status udm_kernel_compile_ptx(const struct settings *settings, const struct 
   snprintf(target, sizeof target, "compute_%d", (int)virtual_arch);
   const udm_status status = compile_for(nvrtc, &key.key, target, true, ptx, size);
   if (status != UDM_OK) return status;
+  udm_count(compiles);
   udm_log(settings, UDM_LOG_INFO, "compiled to PTX for %s with NVRTC %d.%d", target,
           nvrtc->version_major, nvrtc->version_minor);
   return UDM_OK;

@@ -24,11 +24,12 @@ static enum cache_verdict offer_cached(void *user_data, const struct cache_hit *
   const struct cached_offer *cached = user_data;
   const enum cache_verdict verdict = udm_check_cached_image(hit, cached->arch);
   if (verdict != CACHE_STOP) return verdict;
-  udm_cache_unlock(&cached->climb->lock); /* those who wait need not wait for the driver, too */
   struct image image = {hit->image, hit->image_size, cached->arch, false, UDM_IMAGE_CACHE, ""};
   if (!hit->writable) image.source = UDM_IMAGE_READ_ONLY_LAYER;
   snprintf(image.origin, sizeof image.origin, "%s", hit->path);
   udm_offer_image(cached->climb, &image);
+  /* a refused one keeps the lock: the next image has yet to be made, by one process alone */
+  if (!cached->climb->refused) udm_cache_unlock(&cached->climb->lock);
   if (cached->climb->broken != UDM_OK) return CACHE_GIVE_UP;
   return cached->climb->refused ? CACHE_REFUSED : CACHE_STOP;
 }

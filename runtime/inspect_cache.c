@@ -83,6 +83,15 @@ const char *udm_cache_entry_state_name(udm_cache_entry_state state) {
   return "bad";
 }
 
+/* "NVRTC 13.0\nPTX for compute_90\n": in one line, for people. */
+static void join_lines(char *text) {
+  size_t length = strlen(text);
+  if (length > 0 && text[length - 1] == '\n') text[--length] = '\0';
+  for (size_t i = 0; i < length; ++i) {
+    if (text[i] == '\n') text[i] = ';';
+  }
+}
+
 static int report_entry(int folder, const struct cache_layer *layer, int index, const char *name,
                         udm_cache_entry_callback callback, void *user_data) {
   char path[UDM_PATH_SIZE];
@@ -91,7 +100,7 @@ static int report_entry(int folder, const struct cache_layer *layer, int index, 
   udm_judge_file(layer, folder, name, &judged);
   if (judged.file.missing) return 0; /* removed by another process since the folder was listed */
   const bool is_bad = judged.state == UDM_CACHE_ENTRY_BAD;
-  judged.entry.producer[strcspn(judged.entry.producer, "\n")] = '\0';
+  join_lines(judged.entry.producer);
   const udm_cache_entry_info info = {
       .struct_size = sizeof info,
       .layer = index,

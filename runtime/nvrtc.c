@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host_memory.h"
 #include "log.h"
 #include "nvrtc_search.h"
 #include "status.h"
@@ -27,7 +28,6 @@ struct symbol {
 static const struct symbol symbols[] = {
 #define UDM_NVRTC_SYMBOL(requirement, result, name, parameters) \
   {requirement, #name, offsetof(struct nvrtc, name)},
-#include "host_memory.h"
 #include "nvrtc_symbols.h"
 };
 

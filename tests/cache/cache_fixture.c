@@ -18,7 +18,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cache_entry.h"
 #include "cuda_driver.h"
+#include "host_memory.h"
 #include "temporary_folder.h"
 
 static const char *const variables[] = {
@@ -158,6 +160,28 @@ static int for_each_file(const char *ending, void (*visit)(const char *path, lon
   }
   closedir(listing);
   return count;
+}
+
+void spoil_image(const char *path) {
+  static unsigned char old[1 << 16];
+  struct cache_entry_view view;
+  char material[UDM_CACHE_TEXT_SIZE];
+  char producer[UDM_CACHE_TEXT_SIZE];
+  unsigned char *bytes = NULL;
+  FILE *file = fopen(path, "rb");
+  assert_non_null(file);
+  size_t size = fread(old, 1, sizeof old, file);
+  fclose(file);
+  assert_null(udm_cache_entry_decode(old, size, &view));
+  unsigned char *name = memmem(old, view.image_size, "udm_decode", 10);
+  assert_non_null(name);
+  name[0] = 'x';
+  snprintf(material, sizeof material, "%.*s", (int)view.material_size, view.material);
+  snprintf(producer, sizeof producer, "%.*s", (int)view.producer_size, view.producer);
+  const struct cache_key key = {"sm_90", material, producer};
+  assert_int_equal(udm_cache_entry_encode(&key, old, view.image_size, &bytes, &size), UDM_OK);
+  write_file(path, bytes, size);
+  udm_free(bytes);
 }
 
 int count_files(const char *ending) { return for_each_file(ending, NULL, 0); }

@@ -66,6 +66,9 @@ void forbid_ptx(void);
 /* Fills the cache with the entry of FIXTURE_ARCH; path (or NULL) receives where it is. */
 void prewarm(char path[UDM_PATH_SIZE]);
 
+/* Makes the image of an entry one that the driver refuses, under a good checksum. */
+void spoil_image(const char *path);
+
 /* The files of the cache folder whose names end so. */
 int count_files(const char *ending);
 

@@ -106,6 +106,23 @@ static void test_processes_that_find_a_damaged_entry(void **state) {
   assert_int_equal(sums.repairs, 1);
 }
 
+/* What the driver refuses lies in a read-only layer, so it stays: still one makes the image. */
+static void test_processes_that_find_a_refused_image(void **state) {
+  char layer[UDM_PATH_SIZE];
+  char path[UDM_PATH_SIZE];
+  prewarm(path);
+  spoil_image(path);
+  snprintf(layer, sizeof layer, "%s", cache_folder());
+  setenv("UDM_CACHE_PATH", layer, 1);
+  setenv("UDM_CACHE_DIR", path_in(*state, "own"), 1);
+  remove(path_in(*state, "compiles"));
+  setenv("UDM_STAND_IN_NVRTC_DELAY_MS", "300", 1);
+  const struct sums sums = start_together(*state, "create");
+  assert_one_compile(*state, &sums);
+  assert_true(sums.bad >= 1);
+  assert_int_equal(sums.repairs, 0);
+}
+
 /* No delay, many rounds: whatever the order of their steps, there is one compile. */
 static void test_processes_whose_compile_is_quick(void **state) {
   for (int round = 0; round < 5; ++round) {
@@ -158,6 +175,7 @@ int main(void) {
       CACHE_TEST(test_processes_that_create),
       CACHE_TEST(test_processes_that_prewarm),
       CACHE_TEST(test_processes_that_find_a_damaged_entry),
+      CACHE_TEST(test_processes_that_find_a_refused_image),
       CACHE_TEST(test_processes_whose_compile_is_quick),
       CACHE_TEST(test_processes_whose_compile_fails),
       CACHE_TEST(test_processes_with_the_real_nvrtc),
