@@ -262,8 +262,8 @@ typedef struct udm_context udm_context;
  * number of devices and contexts. Allowed while a stream is being captured, by
  * this thread or another: nothing of it becomes part of the capture. Slow work in
  * the middle of a capture is better avoided all the same. No thread, no signal
- * handler and no exit handler is left behind. In a child made by fork(), the
- * handles of the parent are refused: CUDA does not work there.
+ * handler and no exit handler is left behind. In a child made by fork(), launches
+ * with the handles of the parent are refused: CUDA does not work there.
  *
  * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, NO_DRIVER, NO_DEVICE,
  * NO_CURRENT_CONTEXT, DRIVER (a driver call failed for a reason that is not the
@@ -283,8 +283,9 @@ UDM_API udm_status udm_create(const udm_options *options, udm_context **out);
  * graph that will be launched again. Any thread; the CUDA context of the
  * handle need not be current. Allowed during a stream capture that has no launch
  * of this handle. Where the CUDA context was destroyed first, the kernel went
- * with it, and only the handle is freed; in a child made by fork(), too. A launch
- * with such a handle is an error.
+ * with it, and only the handle is freed (a driver of before CUDA 12 cannot tell
+ * when another context has its address by then); in a child made by fork(), too.
+ * A launch with such a handle is an error.
  */
 UDM_API void udm_destroy(udm_context *ctx);
 
@@ -476,9 +477,10 @@ UDM_API udm_status udm_decode_metadata_table(udm_context *ctx, const udm_decode_
  * parameters points into the structure itself, so the structure must not be
  * moved or copied between the two calls. Up to three backends and more than
  * three are two functions: an update from one to the other changes the node's
- * function. The driver copies the parameters
- * during its call; the structure may be reused or discarded afterwards. The
- * other way to record a launch is stream capture, with nothing to prepare.
+ * function, which a driver may refuse; then the graph is instantiated anew. The
+ * driver copies the parameters during its call; the structure may be reused or
+ * discarded afterwards. The other way to record a launch is stream capture, with
+ * nothing to prepare.
  */
 typedef struct udm_kernel_launch {
   size_t struct_size;
@@ -529,7 +531,8 @@ typedef struct udm_driver_info {
   size_t struct_size;
   int32_t version;          /* cuDriverGetVersion: 13000 for CUDA 13.0 */
   int32_t device_count;     /* 0 when cuInit finds no device */
-  char path[UDM_PATH_SIZE]; /* the file that was opened */
+  char path[UDM_PATH_SIZE]; /* the file that was opened; with find_symbol: that the
+                               host's driver is in, "" when that is not known */
 } udm_driver_info;
 
 /*
@@ -556,7 +559,8 @@ UDM_API udm_status udm_query_device(const udm_options *options, int32_t ordinal,
 /*
  * The address of an entry point of the very driver library that udm uses, by
  * its exported name ("cuMemAlloc_v2"), for hosts that do not link libcuda.
- * It stays valid until the process ends. Any thread.
+ * It stays valid until the process ends; with find_symbol it is the host's own,
+ * for as long as the host keeps it. Any thread.
  * Errors: INVALID_ARGUMENT, NO_DRIVER, NOT_FOUND.
  */
 UDM_API udm_status udm_driver_symbol(const udm_options *options, const char *name, void **symbol);
