@@ -162,6 +162,19 @@ static void run_jobs(prewarm *work) {
   progress_finish(&work->bar);
 }
 
+/* In a cache too small for all, the later entries push the earlier ones out: nobody was served. */
+static void fail_evicted(prewarm *work) {
+  for (int32_t i = 0; i < work->job_count; ++i) {
+    prewarm_job *job = &work->jobs[i];
+    const bool is_whole = strlen(job->result.path) < UDM_PATH_SIZE - 1;
+    if (job->status == UDM_OK && is_whole && access(job->result.path, F_OK) != 0) {
+      job->status = UDM_ERROR_CACHE;
+      job->error = strdup(
+          "its entry was removed again, as the cache may not be larger: raise UDM_CACHE_MAX_BYTES");
+    }
+  }
+}
+
 static int run(prewarm *work) {
   if (nvrtc_list_make(&work->options, &work->nvrtcs) != UDM_OK) {
     return output_fail(work->json, "%s", udm_last_error());
@@ -177,6 +190,7 @@ static int run(prewarm *work) {
     pthread_mutex_init(&work->lock, NULL);
     run_jobs(work);
     pthread_mutex_destroy(&work->lock);
+    fail_evicted(work);
     code = prewarm_report(work);
   }
   return code;
