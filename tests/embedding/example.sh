@@ -8,6 +8,7 @@ set -uo pipefail
 source "$(dirname -- "${BASH_SOURCE[0]}")/steps.sh"
 
 name=$1 program=$2 way=$3 line=$4
+[[ $way != make ]] || require_path_without_spaces
 folder=$(fresh_folder "example-$name-$way") || exit 1
 if [[ $name == rust ]]; then
   # Debian's, if it is there: the oldest that must do

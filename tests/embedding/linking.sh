@@ -7,6 +7,7 @@ set -uo pipefail
 # shellcheck source=steps.sh
 source "$(dirname -- "${BASH_SOURCE[0]}")/steps.sh"
 
+require_path_without_spaces
 folder=$(fresh_folder linking) || exit 1
 cat >"$folder/main.c" <<'C'
 #include <stdio.h>

@@ -8,6 +8,7 @@ set -uo pipefail
 source "$(dirname -- "${BASH_SOURCE[0]}")/steps.sh"
 
 command -v mpirun >/dev/null || skip 'no mpirun here (Debian: openmpi-bin)'
+require_path_without_spaces
 require_warm_cache # whether NVRTC is here
 folder=$(fresh_folder ranks) || exit 1
 quietly make -C "$SOURCE/examples/multi_gpu" OUT="$folder"

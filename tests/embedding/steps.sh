@@ -14,6 +14,10 @@ fail() {
   exit 1
 }
 
+require_path_without_spaces() {
+  [[ $WORK != *[[:space:]]* ]] || skip "make, and shells that are given pkg-config's output, split $WORK"
+}
+
 # quietly COMMAND...: shows its output only when it fails.
 quietly() {
   local log=$WORK/log.$$
