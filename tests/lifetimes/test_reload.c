@@ -82,7 +82,8 @@ static void a_hundred_times_leave_nothing_behind(void **state) {
   assert_int_equal(count_files(), files);
   const size_t now = mallinfo2().uordblks;
   /* not one block a round; the loader itself may keep a few bytes, as long as paths are */
-  if (now >= memory + (size_t)SMALLEST_BLOCK * ROUNDS) fail_msg("%zu bytes more than before", now - memory);
+  if (now >= memory + (size_t)SMALLEST_BLOCK * ROUNDS)
+    fail_msg("%zu bytes more than before", now - memory);
 }
 
 static void a_fork_finds_no_handler_of_it(void **state) {
