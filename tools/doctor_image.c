@@ -37,7 +37,7 @@ static void advise_on_nvrtc(const findings *found, int32_t arch, const udm_image
   }
   snprintf(text, kAdviceSize, "%s%s%s",
            ptx ? "the first start compiles to PTX, and the driver assembles it"
-               : "the first start compiles it, in about a second; to do that now: udm prewarm",
+               : "the first start compiles it, in a few seconds; to do that now: udm prewarm",
            better, is_newer_than_driver(found, ptx) ? refusal : "");
 }
 
