@@ -11,6 +11,7 @@
 
 #include "arguments.h"
 #include "command.h"
+#include "evicted.h"
 #include "output.h"
 #include "prewarm.h"
 
@@ -162,16 +163,12 @@ static void run_jobs(prewarm *work) {
   progress_finish(&work->bar);
 }
 
-/* In a cache too small for all, the later entries push the earlier ones out: nobody was served. */
 static void fail_evicted(prewarm *work) {
   for (int32_t i = 0; i < work->job_count; ++i) {
     prewarm_job *job = &work->jobs[i];
-    const bool is_whole = strlen(job->result.path) < UDM_PATH_SIZE - 1;
-    if (job->status == UDM_OK && is_whole && access(job->result.path, F_OK) != 0) {
-      job->status = UDM_ERROR_CACHE;
-      job->error = strdup(
-          "its entry was removed again, as the cache may not be larger: raise UDM_CACHE_MAX_BYTES");
-    }
+    if (job->status != UDM_OK || !entry_is_evicted(job->result.path)) continue;
+    job->status = UDM_ERROR_CACHE;
+    job->error = strdup(kEvicted);
   }
 }
 

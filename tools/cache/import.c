@@ -7,12 +7,14 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "action.h"
 #include "command.h"
+#include "evicted.h"
 #include "import_archive.h"
 #include "output.h"
 #include "places.h"
@@ -20,41 +22,101 @@
 #include "table.h"
 
 /* By import_outcome. */
-static const char *const kOutcomes[kImportOutcomes] = {"imported", "there", "skipped", "refused"};
+static const char *const kOutcomes[kImportOutcomes] = {"imported", "there", "skipped", "refused",
+                                                       "evicted"};
+
+/* An entry that was taken in. */
+typedef struct taken_entry {
+  char *member;
+  char *path;
+  json_t *json; /* of the report's members */
+  int32_t arch;
+  uint64_t bytes;
+  import_outcome outcome;
+} taken_entry;
 
 typedef struct import_report {
-  text_table table;
+  taken_entry *taken;
+  size_t taken_count;
+  size_t taken_capacity;
+  bool out_of_memory;
   json_t *members;
   struct archive *archive;
   progress_bar bar;
 } import_report;
 
+static bool remember_taken(import_report *report, const import_member *member, json_t *json) {
+  if (report->taken_count == report->taken_capacity) {
+    const size_t capacity = report->taken_capacity ? 2 * report->taken_capacity : 16;
+    taken_entry *larger = realloc(report->taken, capacity * sizeof(*larger));
+    if (!larger) return false;
+    report->taken = larger;
+    report->taken_capacity = capacity;
+  }
+  taken_entry *entry = &report->taken[report->taken_count++];
+  *entry = (taken_entry){.member = strdup(member->name),
+                         .path = strdup(member->path),
+                         .json = json,
+                         .arch = member->arch,
+                         .bytes = member->bytes,
+                         .outcome = member->outcome};
+  return entry->member && entry->path;
+}
+
+static json_t *member_json(const import_member *member) {
+  char arch[kArchTextSize];
+  return json_pack("{s:o, s:s, s:o, s:I, s:o, s:o}", "member", output_text(member->name), "outcome",
+                   kOutcomes[member->outcome], "arch",
+                   member->arch ? json_string(cache_arch_text(arch, member->arch)) : json_null(),
+                   "bytes", (json_int_t)member->bytes, "path", output_text(member->path), "reason",
+                   output_text(member->reason ? member->reason : ""));
+}
+
 static void add_member(void *user_data, const import_member *member) {
   import_report *report = user_data;
-  const char *outcome = kOutcomes[member->outcome];
-  char arch[kArchTextSize];
-  char bytes[32];
+  json_t *json = member_json(member);
   progress_update(&report->bar, archive_filter_bytes(report->archive, -1));
-  json_array_append_new(
-      report->members,
-      json_pack("{s:o, s:s, s:o, s:I, s:o, s:o}", "member", output_text(member->name), "outcome",
-                outcome, "arch",
-                member->arch ? json_string(cache_arch_text(arch, member->arch)) : json_null(),
-                "bytes", (json_int_t)member->bytes, "path", output_text(member->path), "reason",
-                output_text(member->reason ? member->reason : "")));
+  json_array_append_new(report->members, json);
   if (member->outcome == kMemberRefused) {
     output_error("member '%s' is refused: %s", member->name, member->reason);
   } else if (member->outcome != kMemberSkipped) {
-    output_bytes(bytes, sizeof(bytes), member->bytes);
-    table_add(&report->table, "%s\t%s\t%s\t%s", cache_arch_text(arch, member->arch), bytes, outcome,
-              member->path);
+    if (!remember_taken(report, member, json)) report->out_of_memory = true;
   }
+}
+
+static void tell_evicted(import_report *report, import_result *result) {
+  for (size_t i = 0; i < report->taken_count; ++i) {
+    taken_entry *entry = &report->taken[i];
+    if (!entry_is_evicted(entry->path)) continue;
+    --result->counts[entry->outcome];
+    ++result->counts[kMemberEvicted];
+    entry->outcome = kMemberEvicted;
+    json_object_set_new(entry->json, "outcome", json_string(kOutcomes[kMemberEvicted]));
+    json_object_set_new(entry->json, "reason", json_string(kEvicted));
+    output_error("member '%s': %s", entry->member, kEvicted);
+  }
+}
+
+static void print_table(const import_report *report) {
+  text_table table = TABLE_INIT;
+  table_add(&table, "ARCH\tBYTES\tRESULT\tENTRY");
+  for (size_t i = 0; i < report->taken_count; ++i) {
+    const taken_entry *entry = &report->taken[i];
+    char arch[kArchTextSize];
+    char bytes[32];
+    output_bytes(bytes, sizeof(bytes), entry->bytes);
+    table_add(&table, "%s\t%s\t%s\t%s", cache_arch_text(arch, entry->arch), bytes,
+              kOutcomes[entry->outcome], entry->path);
+  }
+  if (report->taken_count > 0) table_print(&table, stdout, 0, "lrll");
+  table_free(&table);
 }
 
 static int print(const import_report *report, const import_result *result, const char *dir,
                  const char *error, bool json) {
   const int64_t *counts = result->counts;
-  const int code = counts[kMemberRefused] > 0 || error ? kExitCouldNot : kExitDone;
+  const bool all = counts[kMemberRefused] + counts[kMemberEvicted] == 0 && !error;
+  const int code = all ? kExitDone : kExitCouldNot;
   if (error) output_error("%s", error);
   if (json) {
     json_t *object = json_pack("{s:o, s:O}", "dir", output_text(dir), "members", report->members);
@@ -64,11 +126,13 @@ static int print(const import_report *report, const import_result *result, const
     if (error) json_object_set_new(object, "error", output_text(error));
     return output_json(object, code);
   }
-  if (report->table.row_count > 1) table_print(&report->table, stdout, 0, "lrll");
+  print_table(report);
   printf("%" PRId64 " imported, %" PRId64 " already there, %" PRId64 " refused, %" PRId64
-         " skipped, in %s\n",
+         " skipped, ",
          counts[kMemberImported], counts[kMemberThere], counts[kMemberRefused],
-         counts[kMemberSkipped], dir);
+         counts[kMemberSkipped]);
+  if (counts[kMemberEvicted] > 0) printf("%" PRId64 " evicted, ", counts[kMemberEvicted]);
+  printf("in %s\n", dir);
   return code;
 }
 
@@ -86,7 +150,9 @@ static int import_opened(const cache_command *command, import_report *report) {
   const bool whole =
       import_archive(report->archive, &command->options, add_member, report, &result);
   progress_finish(&report->bar);
+  if (report->out_of_memory) return output_fail(command->json, "out of memory");
   const int64_t entries = result.counts[kMemberImported] + result.counts[kMemberThere];
+  tell_evicted(report, &result);
   if (!whole) {
     snprintf(error, sizeof(error), "%s: %s", archive_name(command), result.error);
   } else if (entries + result.counts[kMemberRefused] == 0) {
@@ -114,6 +180,14 @@ static int open_archive(const char *name, int64_t *size, char error[UDM_PATH_SIZ
   return -1;
 }
 
+static void free_taken(import_report *report) {
+  for (size_t i = 0; i < report->taken_count; ++i) {
+    free(report->taken[i].member);
+    free(report->taken[i].path);
+  }
+  free(report->taken);
+}
+
 int cache_import(const cache_command *command) {
   enum { kBlockSize = 64 << 10 };
   char error[UDM_PATH_SIZE + 256];
@@ -125,7 +199,6 @@ int cache_import(const cache_command *command) {
   report.members = json_array();
   report.archive = import_archive_reader();
   progress_start(&report.bar, "import", size);
-  table_add(&report.table, "ARCH\tBYTES\tRESULT\tENTRY");
   if (!report.archive || !report.members) {
     code = output_fail(command->json, "out of memory");
   } else if (archive_read_open_fd(report.archive, file, kBlockSize) != ARCHIVE_OK) {
@@ -137,6 +210,6 @@ int cache_import(const cache_command *command) {
   if (report.archive) archive_read_free(report.archive);
   close(file);
   json_decref(report.members);
-  table_free(&report.table);
+  free_taken(&report);
   return code;
 }

@@ -18,11 +18,12 @@ typedef enum import_outcome {
   kMemberImported,
   kMemberThere,   /* the very same entry was there */
   kMemberSkipped, /* a folder, or a file that a cache has besides entries */
-  kMemberRefused
+  kMemberRefused,
+  kMemberEvicted /* taken in, and gone again at the end: the size limit */
 } import_outcome;
-enum { kImportOutcomes = 4 };
+enum { kImportOutcomes = 5 };
 
-/* Valid during the call that gives it. */
+/* Valid during the call that gives it. No callback is given an evicted one: not yet. */
 typedef struct import_member {
   const char *name; /* cut, and without what would steer a terminal */
   import_outcome outcome;
