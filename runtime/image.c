@@ -58,6 +58,12 @@ static bool climb_rung(struct climb *climb, const struct rung *rung, image_reaso
   return false;
 }
 
+/* Before anybody waits for anybody: a lower architecture's entry may be what serves. */
+static bool find_what_nvrtc_made(struct climb *climb, udm_status *status) {
+  *status = udm_rung_nvrtc_cached(climb);
+  return *status == UDM_OK || climb->broken != UDM_OK;
+}
+
 /*
  * Of all processes and threads that miss, one makes the image. The others find
  * it in the cache when they get the lock; what they find is not a miss again.
@@ -75,6 +81,7 @@ static udm_status climb_ladder(struct climb *climb, image_reasons reasons) {
   if (climb_rung(climb, &ladder[0], reasons, &status)) return status;
   climb->lookup_flags &= ~(unsigned)CACHE_LOOKUP_FIRST;
   const bool makes_images = climb->driver && !climb->settings->cached_only;
+  if (makes_images && find_what_nvrtc_made(climb, &status)) return status;
   if (makes_images && find_what_another_made(climb, &status)) return status;
   for (int i = 1; i < RUNGS; ++i) {
     if (climb_rung(climb, &ladder[i], reasons, &status)) return status;

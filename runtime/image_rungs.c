@@ -137,6 +137,43 @@ static udm_status offer_compiled_image(struct climb *climb, int32_t target) {
   return follow(&recipe);
 }
 
+static enum cache_verdict note_that_there_is_one(void *user_data, const struct cache_hit *hit) {
+  (void)hit;
+  *(bool *)user_data = true;
+  return CACHE_GIVE_UP;
+}
+
+static bool has_lower_entry(const struct climb *climb, int32_t lowest) {
+  bool found = false;
+  for (int32_t arch = climb->device_arch - 1; arch >= lowest && !found; --arch) {
+    struct kernel_key key;
+    udm_kernel_key(arch, NULL, &key);
+    udm_cache_lookup(climb->settings, &key.key, 0, note_that_there_is_one, &found);
+  }
+  return found;
+}
+
+/*
+ * What the next rung would find in the cache: NVRTC says which of the lower
+ * architectures serves this device. Nothing is made, so no process need wait for
+ * another to have asked.
+ */
+udm_status udm_rung_nvrtc_cached(struct climb *climb) {
+  char producer[UDM_PRODUCER_SIZE];
+  struct kernel_key key;
+  const int32_t lowest = climb->device_arch / 10 * 10;
+  if (climb->settings->no_compile || !has_lower_entry(climb, lowest)) return UDM_ERROR_NOT_FOUND;
+  udm_status status = open_nvrtc(climb);
+  if (status != UDM_OK) return status;
+  struct cached_offer cached = {climb,
+                                udm_nvrtc_arch_below(&climb->nvrtc, lowest, climb->device_arch)};
+  if (cached.arch == 0 || cached.arch == climb->device_arch) return UDM_ERROR_NOT_FOUND;
+  udm_producer_nvrtc(&climb->nvrtc, producer);
+  udm_kernel_key(cached.arch, producer, &key);
+  status = udm_cache_lookup(climb->settings, &key.key, climb->lookup_flags, offer_cached, &cached);
+  return climb->broken != UDM_OK ? climb->broken : status;
+}
+
 /*
  * NVRTC for the device's own architecture, or for those below it of the same
  * major, the highest first: the next highest may be that of an embedded GPU,

@@ -34,6 +34,7 @@ struct climb {
 typedef udm_status (*rung_function)(struct climb *climb);
 
 udm_status udm_rung_cache(struct climb *climb);
+udm_status udm_rung_nvrtc_cached(struct climb *climb); /* no message, and none is needed */
 udm_status udm_rung_nvrtc(struct climb *climb);
 udm_status udm_rung_cache_same_major(struct climb *climb);
 udm_status udm_rung_nvrtc_ptx(struct climb *climb);

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "expectation.h"
 #include "temporary_folder.h"
@@ -202,6 +204,66 @@ static void no_compile_never_opens_nvrtc(void **state) {
   assert_true(is_loaded(copy)); /* so the question was a good one */
 }
 
+static udm_cache_counters counters_now(void) {
+  udm_cache_counters counters = {.struct_size = sizeof counters};
+  assert_int_equal(udm_get_cache_counters(&counters), UDM_OK);
+  return counters;
+}
+
+/* A lock that was wanted and not had is counted: so a folder in its place tells of each. */
+static void put_folder_in_the_lock_files_place(ladder *l) {
+  const char *lock = path_in(l->folder, ".lock");
+  assert_int_equal(unlink(lock), 0);
+  assert_int_equal(mkdir(lock, 0700), 0);
+}
+
+/* Many processes start at once on such a device: none waits for another to look into the cache. */
+static void a_lower_architectures_entry_is_found_without_a_lock(void **state) {
+  ladder *l = *state;
+  udm_context_info info;
+  const machine old = {.nvrtc = "11.7", .nvrtc_archs = "80,86"};
+  const machine exact = {.nvrtc = "13.0"};
+  machine_set(l, &old);
+  assert_int_equal(create_once(l, 89, &info), UDM_OK);
+  assert_int_equal(info.image_source, UDM_IMAGE_NVRTC);
+  put_folder_in_the_lock_files_place(l);
+
+  const udm_cache_counters before = counters_now();
+  assert_int_equal(create_once(l, 89, &info), UDM_OK);
+  const udm_cache_counters cached = counters_now();
+  assert_int_equal(info.image_source, UDM_IMAGE_CACHE);
+  assert_int_equal(info.image_arch, 86);
+  assert_int_equal(cached.hits_writable - before.hits_writable, 1);
+  assert_int_equal(cached.misses_no_entry - before.misses_no_entry, 1);
+  assert_int_equal(cached.compiles, before.compiles);
+  assert_int_equal(cached.lock_failures, before.lock_failures);
+
+  machine_set(l, &exact); /* the same cache does not keep a newer NVRTC from doing better */
+  assert_int_equal(create_once(l, 89, &info), UDM_OK);
+  assert_int_equal(info.image_source, UDM_IMAGE_NVRTC);
+  assert_int_equal(info.image_arch, 89);
+  assert_int_equal(counters_now().lock_failures - cached.lock_failures, 1);
+}
+
+/* What the driver refuses of it is made anew, by one process alone. */
+static void a_lower_architectures_entry_that_is_refused(void **state) {
+  ladder *l = *state;
+  udm_context_info info;
+  const machine old = {.nvrtc = "11.7", .nvrtc_archs = "80,86"};
+  const machine refusing = {
+      .nvrtc = "11.7", .nvrtc_archs = "80,86", .driver_fails = "cuKernelGetFunction:209:1"};
+  machine_set(l, &old);
+  assert_int_equal(create_once(l, 89, &info), UDM_OK);
+  put_folder_in_the_lock_files_place(l);
+  const udm_cache_counters before = counters_now();
+  machine_set(l, &refusing);
+  assert_int_equal(create_once(l, 89, &info), UDM_OK);
+  assert_int_equal(info.image_source, UDM_IMAGE_NVRTC);
+  assert_int_equal(info.image_arch, 86);
+  assert_int_equal(counters_now().lock_failures - before.lock_failures, 1);
+  assert_int_equal(counters_now().repairs - before.repairs, 1);
+}
+
 static void an_nvrtc_that_makes_no_ptx(void **state) {
   ladder *l = *state;
   udm_context_info info;
@@ -227,6 +289,8 @@ int main(void) {
       TEST(old_drivers),
       TEST(too_old_a_device_is_refused),
       TEST(no_compile_never_opens_nvrtc),
+      TEST(a_lower_architectures_entry_is_found_without_a_lock),
+      TEST(a_lower_architectures_entry_that_is_refused),
       TEST(an_nvrtc_that_makes_no_ptx),
   };
   return cmocka_run_group_tests_name("rungs", tests, NULL, NULL);
