@@ -7,6 +7,7 @@
 
 #include <dlfcn.h>
 #include <elf.h>
+#include <errno.h>
 #include <link.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -123,12 +124,19 @@ static udm_status identify(struct nvrtc *nvrtc) {
   return ask_archs(nvrtc);
 }
 
-/* As glibc words it; a library that is there and broken has another reason. */
+/*
+ * dlerror() says "library: what failed: errno's text", in the language of the process, as errno's
+ * text is here. Of a library that is there and broken, it names the file; of one that lacks
+ * another, that other one.
+ */
 static bool is_not_there(const char *library, const char *reason) {
-  const size_t length = strlen(library);
-  return strncmp(reason, library, length) == 0 &&
-         strcmp(reason + length, ": cannot open shared object file: No such file or directory") ==
-             0;
+  char buffer[UDM_ERRNO_TEXT_SIZE];
+  const char *no_file = udm_errno_text(ENOENT, buffer);
+  const size_t named = strlen(library);
+  const size_t length = strlen(reason);
+  const size_t ending = strlen(no_file);
+  return length >= named + ending && strncmp(reason, library, named) == 0 && reason[named] == ':' &&
+         strcmp(reason + length - ending, no_file) == 0;
 }
 
 udm_status udm_nvrtc_open_candidate(const char *library, bool already_loaded, struct nvrtc *nvrtc) {
