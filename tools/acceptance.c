@@ -9,6 +9,7 @@
 
 #include "case_runner.h"
 #include "decode_case.h"
+#include "interrupt.h"
 #include "output.h"
 
 enum {
@@ -57,7 +58,7 @@ static bool run_case(acceptance *test, case_runner *runner, const decode_case_re
 }
 
 static bool run_batch_sizes(acceptance *test, case_runner *runner) {
-  for (int32_t i = 0; i < kBatchSizeCases; ++i) {
+  for (int32_t i = 0; i < kBatchSizeCases && !interrupted(); ++i) {
     decode_case_request request = DECODE_CASE_REQUEST_INIT;
     request.seed = (uint64_t)test->seed + (uint64_t)i;
     request.table = i % 2 == 1;
@@ -82,7 +83,7 @@ static bool run_large_batches(acceptance *test, case_runner *runner) {
       {65534, 3, UDM_EXTENT_ROW},       {65535, 3, UDM_EXTENT_ROW},
       {70000, 3, UDM_EXTENT_ROW},
   };
-  for (int i = 0; i < kLargeBatchCases; ++i) {
+  for (int i = 0; i < kLargeBatchCases && !interrupted(); ++i) {
     decode_case_request request = DECODE_CASE_REQUEST_INIT;
     request.seed = (uint64_t)test->seed + 7000 + (uint64_t)i;
     request.table = i % 2 == 1;
@@ -96,7 +97,7 @@ static bool run_large_batches(acceptance *test, case_runner *runner) {
 }
 
 static bool run_random(acceptance *test, case_runner *runner, int64_t count, const char *what) {
-  for (int64_t i = 0; i < count; ++i) {
+  for (int64_t i = 0; i < count && !interrupted(); ++i) {
     decode_case_request request = DECODE_CASE_REQUEST_INIT;
     request.seed = ((uint64_t)test->seed << 32) + (uint64_t)i;
     request.table = i % 2 == 1;
@@ -126,7 +127,7 @@ static bool record(acceptance *test, case_runner *runner, const decode_case *c, 
 
 static bool replay(acceptance *test, case_runner *runner, decode_case *c, CUgraphExec exec) {
   char difference[DECODE_CASE_TEXT_SIZE] = "";
-  for (int64_t i = 0; i < test->replays; ++i) {
+  for (int64_t i = 0; i < test->replays && !interrupted(); ++i) {
     bool matches = false;
     if (i > 0 && decode_case_next_step(c) != UDM_OK) return fail(test, udm_last_error());
     if (!case_runner_upload_inputs(runner, c)) return fail(test, runner->error);
@@ -185,6 +186,7 @@ static bool run_in_second_context(acceptance *test, CUcontext context) {
 static bool run_two_contexts(acceptance *test, case_runner *runner) {
   const cuda_driver *driver = &test->session->driver;
   CUcontext second = NULL;
+  if (interrupted()) return true;
   CUresult result = driver->cuCtxCreate_v2(&second, 0, test->session->device);
   if (result != CUDA_SUCCESS) return fail(test, cuda_driver_error(driver, result));
   const bool ran = run_in_second_context(test, second);
@@ -202,6 +204,7 @@ bool acceptance_run(acceptance *test) {
                    run_graph(test, &runner, false) && run_graph(test, &runner, true) &&
                    run_two_contexts(test, &runner);
   progress_finish(&test->bar);
+  test->interrupted = interrupted();
   case_runner_release(&runner);
   return ran;
 }

@@ -28,6 +28,7 @@ typedef struct acceptance {
   int64_t cases_done;
   int64_t replays_done;
   int64_t mismatches; /* cases and replays with a wrong byte; the first few are printed */
+  bool interrupted;   /* by a signal, after these */
   char error[9216];
   progress_bar bar;
 } acceptance;

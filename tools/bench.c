@@ -12,6 +12,7 @@
 #include "arguments.h"
 #include "bench/report.h"
 #include "command.h"
+#include "interrupt.h"
 #include "output.h"
 #include "progress.h"
 
@@ -87,6 +88,11 @@ typedef struct bench_command {
 static bool measure_row(bench_command *command, bench_row *row, bool full) {
   bench_run *bench = &command->bench;
   bench_work work;
+  if (interrupted()) {
+    row->skipped = true;
+    snprintf(row->reason, sizeof(row->reason), "interrupted");
+    return true;
+  }
   if (bench_shape_tokens(&row->shape) > command->max_tokens) {
     row->skipped = true;
     snprintf(row->reason, sizeof(row->reason), "more tokens than --max-tokens");
@@ -170,6 +176,7 @@ static int report_result(bench_command *command) {
 static int run(bench_command *command) {
   bench_run *bench = &command->bench;
   bench_report *report = &command->report;
+  interrupt_watch();
   if (!gpu_session_open(&bench->session, &command->options, (int32_t)command->gpu, bench->error,
                         sizeof(bench->error))) {
     return output_fail(command->json, "nothing can be measured: %s", bench->error);

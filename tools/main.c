@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "interrupt.h"
 #include "output.h"
 #include "udm.h"
 
@@ -45,7 +46,9 @@ static void print_help(FILE *file) {
       "  udm replay TRACE --check        the main job, every step checked\n"
       "\n"
       "'udm COMMAND --help' explains a command. Every command takes --json and then prints\n"
-      "one JSON object. Exit codes: 0 done, 1 could not, 2 wrong usage.\n",
+      "one JSON object. Exit codes: 0 done, 1 could not, 2 wrong usage. At\n"
+      "Ctrl-C or SIGTERM, replay, selftest, bench and prewarm finish the step that they are in\n"
+      "and report what was done; the exit code is then 128 plus the signal's number.\n",
       file);
 }
 
@@ -137,5 +140,5 @@ static void fill_standard_streams(void) {
 
 int main(int argc, char **argv) {
   fill_standard_streams();
-  return output_finish(run(argc, argv));
+  return interrupt_end(output_finish(run(argc, argv)));
 }

@@ -12,6 +12,7 @@
 #include "arguments.h"
 #include "command.h"
 #include "evicted.h"
+#include "interrupt.h"
 #include "output.h"
 #include "prewarm.h"
 
@@ -131,7 +132,7 @@ static int choose_archs(prewarm *work) {
 static void *work_on_jobs(void *user_data) {
   prewarm *work = user_data;
   pthread_mutex_lock(&work->lock);
-  while (work->next < work->job_count) {
+  while (work->next < work->job_count && !interrupted()) {
     prewarm_job *job = &work->jobs[work->next++];
     pthread_mutex_unlock(&work->lock);
     udm_options options = work->options;
@@ -172,7 +173,16 @@ static void fail_evicted(prewarm *work) {
   }
 }
 
+static void fail_not_begun(prewarm *work) {
+  for (int32_t i = work->next; i < work->job_count; ++i) {
+    work->jobs[i].status = UDM_ERROR_COMPILE;
+    work->jobs[i].not_begun = true;
+    work->jobs[i].error = strdup("interrupted before it was compiled");
+  }
+}
+
 static int run(prewarm *work) {
+  interrupt_watch();
   if (nvrtc_list_make(&work->options, &work->nvrtcs) != UDM_OK) {
     return output_fail(work->json, "%s", udm_last_error());
   }
@@ -188,6 +198,7 @@ static int run(prewarm *work) {
     run_jobs(work);
     pthread_mutex_destroy(&work->lock);
     fail_evicted(work);
+    fail_not_begun(work);
     code = prewarm_report(work);
   }
   return code;

@@ -19,7 +19,8 @@ typedef struct prewarm_job {
   udm_status status;
   const nvrtc_found *nvrtc; /* NULL: none knows the architecture */
   udm_prewarm_result result;
-  char *error; /* NULL: none */
+  char *error;    /* NULL: none */
+  bool not_begun; /* interrupted before it */
 } prewarm_job;
 
 typedef struct prewarm {

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "command.h"
+#include "interrupt.h"
 #include "output.h"
 #include "prewarm.h"
 #include "table.h"
@@ -62,9 +63,9 @@ static json_t *results_json(const prewarm *work) {
   }
   char version[32];
   nvrtc_version_text(first, version);
-  return json_pack("{s:{s:s, s:o}, s:o, s:o, s:o, s:o}", "nvrtc", "version", version, "path",
+  return json_pack("{s:{s:s, s:o}, s:o, s:o, s:o, s:o, s:b}", "nvrtc", "version", version, "path",
                    output_text(first->info.path), "nvrtcs", nvrtcs, "compiled", compiled, "cached",
-                   cached, "failed", failed);
+                   cached, "failed", failed, "interrupted", interrupted());
 }
 
 static void print_job(text_table *table, const prewarm_job *job) {
@@ -73,7 +74,8 @@ static void print_job(text_table *table, const prewarm_job *job) {
   output_bytes(bytes, sizeof(bytes), job->result.bytes);
   if (job->nvrtc) nvrtc_version_text(job->nvrtc, version);
   if (job->status != UDM_OK) {
-    table_add(table, "sm_%d\tfailed\t%s\t\t\t%s", job->arch, version, udm_status_text(job->status));
+    table_add(table, "sm_%d\tfailed\t%s\t\t\t%s", job->arch, version,
+              job->not_begun ? error_of(job) : udm_status_text(job->status));
   } else if (job->result.compiled) {
     table_add(table, "sm_%d\tcompiled\t%s\t%.0f\t%s\t%s", job->arch, version,
               job->result.compile_ms, bytes, job->result.path);

@@ -8,6 +8,7 @@
 
 #include "arguments.h"
 #include "command.h"
+#include "interrupt.h"
 #include "output.h"
 #include "replay/device.h"
 #include "replay/report.h"
@@ -282,6 +283,7 @@ static int run(const replay_command *command) {
   replay_device *device = NULL;
   replay_result result;
   int code = kExitCouldNot;
+  interrupt_watch();
   if (!trace_read(command->trace_path, &trace, error, sizeof(error))) goto failed;
   device = choose_device(command, &note, error, sizeof(error));
   if (!device) goto failed;

@@ -11,6 +11,7 @@
 #include "arguments.h"
 #include "command.h"
 #include "gpu_session.h"
+#include "interrupt.h"
 #include "output.h"
 #include "table.h"
 
@@ -54,18 +55,36 @@ typedef struct selftest {
   bool help;
 } selftest;
 
+static void add_course(text_table *table, const acceptance *test) {
+  if (test->interrupted) {
+    table_add(table, "cases\t%" PRId64 ", then interrupted", test->cases_done);
+  } else {
+    table_add(table,
+              "cases\t%" PRId64 ": every batch size from 0 to %d, %" PRId64
+              " random ones, two contexts",
+              test->cases_done, kAcceptanceLargestBatch, test->cases);
+  }
+  table_add(table, "replays\t%" PRId64 " of two CUDA graphs, each compared", test->replays_done);
+}
+
+static const char *verdict(const acceptance *test) {
+  if (test->mismatches > 0) return "NOT accepted";
+  return test->interrupted ? "none, interrupted" : "accepted";
+}
+
 static int report(const selftest *command, const gpu_session *session) {
   const acceptance *test = &command->test;
   const int code = test->mismatches == 0 ? kExitDone : kExitCouldNot;
+  const bool accepted = code == kExitDone && !test->interrupted;
   const udm_context_info *info = &session->info;
   if (command->json) {
     char arch[16];
     snprintf(arch, sizeof(arch), "sm_%d", info->device_arch);
     return output_json(
-        json_pack("{s:s, s:s, s:s, s:I, s:I, s:I}", "device", session->name, "arch", arch,
+        json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:b}", "device", session->name, "arch", arch,
                   "image_source", udm_image_source_name(info->image_source), "cases",
                   (json_int_t)test->cases_done, "replays", (json_int_t)test->replays_done,
-                  "mismatches", (json_int_t)test->mismatches),
+                  "mismatches", (json_int_t)test->mismatches, "interrupted", test->interrupted),
         code);
   }
   text_table table = TABLE_INIT;
@@ -73,16 +92,11 @@ static int report(const selftest *command, const gpu_session *session) {
             info->device_arch);
   table_add(&table, "image\tsm_%d from %s, %zu bytes", info->image_arch,
             udm_image_source_name(info->image_source), info->image_bytes);
-  table_add(&table,
-            "cases\t%" PRId64 ": every batch size from 0 to %d, %" PRId64
-            " random ones, two contexts",
-            test->cases_done, kAcceptanceLargestBatch, test->cases);
-  table_add(&table, "replays\t%" PRId64 " of two CUDA graphs, each compared", test->replays_done);
+  add_course(&table, test);
   table_print(&table, stdout, 0, "");
   table_free(&table);
   printf("verdict  %s%s: %" PRId64 " mismatches%s\n",
-         output_escape(stdout, code == kExitDone ? kStyleGood : kStyleBad),
-         code == kExitDone ? "accepted" : "NOT accepted", test->mismatches,
+         output_escape(stdout, accepted ? kStyleGood : kStyleBad), verdict(test), test->mismatches,
          output_escape(stdout, kStylePlain));
   return code;
 }
@@ -123,6 +137,7 @@ static bool parse(int argc, char **argv, selftest *command) {
 static int run(selftest *command) {
   gpu_session session;
   acceptance *test = &command->test;
+  interrupt_watch();
   if (!gpu_session_open(&session, &command->options, (int32_t)command->gpu, test->error,
                         sizeof(test->error))) {
     return output_fail(command->json, "no GPU can be accepted: %s", test->error);

@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../interrupt.h"
+
 static int remove_one(const char *path, const struct stat *status, int type, struct FTW *ftw) {
   (void)status;
   (void)type;
@@ -59,6 +61,11 @@ static double create_in_empty_cache(udm_options *options, udm_image_source sourc
                                     bench_create_times *times) {
   const char *parent = getenv("TMPDIR");
   char folder[4096];
+  if (interrupted()) {
+    snprintf(times->note, sizeof(times->note), "interrupted");
+    if (warm) *warm = -1;
+    return -1;
+  }
   snprintf(folder, sizeof(folder), "%s/udm-bench-XXXXXX", parent && *parent ? parent : "/tmp");
   if (!mkdtemp(folder)) {
     snprintf(times->note, sizeof(times->note), "%.400s: %s", folder, strerror(errno));

@@ -7,6 +7,7 @@
 
 #include <inttypes.h>
 
+#include "../interrupt.h"
 #include "../output.h"
 #include "../table.h"
 
@@ -174,12 +175,13 @@ json_t *bench_to_json(const bench_report *report) {
   json_t *create =
       json_pack("{s:o, s:o, s:o}", "cold_ms", json_time(report->create.cold), "warm_ms",
                 json_time(report->create.warm), "ptx_ms", json_time(report->create.ptx));
-  return json_pack("{s:s, s:i, s:i, s:s, s:I, s:i, s:i, s:i, s:i, s:s, s:o, s:o, s:o, s:o, s:o}",
-                   "device", bench->session.name, "arch", bench->session.info.device_arch,
-                   "multiprocessors", bench->session.info.multiprocessor_count, "udm",
-                   udm_version_string(), "replays", (json_int_t)bench->replays, "nodes",
-                   kBenchNodes, "backends", kBenchBackends, "page_size", kBenchPageSize, "topk",
-                   kBenchTopk, "floors_missing", bench->has_floors ? "" : bench->floors_missing,
-                   "empty_node_us", json_time(bench->empty_node), "works", works, "host",
-                   host_object, "create", create, "series", series);
+  return json_pack(
+      "{s:s, s:i, s:i, s:s, s:I, s:i, s:i, s:i, s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:b}", "device",
+      bench->session.name, "arch", bench->session.info.device_arch, "multiprocessors",
+      bench->session.info.multiprocessor_count, "udm", udm_version_string(), "replays",
+      (json_int_t)bench->replays, "nodes", kBenchNodes, "backends", kBenchBackends, "page_size",
+      kBenchPageSize, "topk", kBenchTopk, "floors_missing",
+      bench->has_floors ? "" : bench->floors_missing, "empty_node_us", json_time(bench->empty_node),
+      "works", works, "host", host_object, "create", create, "series", series, "interrupted",
+      interrupted());
 }

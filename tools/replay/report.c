@@ -39,7 +39,8 @@ static void add_course(text_table *table, const replay_report *report) {
   const scheduler_counts *counts = &result->counts;
   table_add(table, "requests\t%" PRId64 " finished, %" PRId64 " rejected, %" PRId64 " preemptions",
             counts->finished, counts->rejected, counts->preempted);
-  table_add(table, "steps\t%" PRId64 "%s", result->steps,
+  table_add(table, "steps\t%" PRId64 "%s%s", result->steps,
+            result->interrupted ? ", then interrupted" : "",
             counts->passes > 1 ? " (the trace was started again from the top)" : "");
   table_add(table, "batch\tmean %.1f, max %d, padded to %d", mean(result->batch_sum, result->steps),
             result->max_batch_seen, result->max_padded_batch_seen);
@@ -62,6 +63,7 @@ static void add_time(text_table *table, const char *label, double first,
 static void add_times(text_table *table, const replay_report *report) {
   const replay_result *result = report->result;
   const launch_time *first = &result->first_call;
+  if (result->steps == 0) return;
   if (report->device->is_reference) {
     add_time(table, "reference", first->host_us, &result->host_us, "on the CPU, no launch");
     return;
@@ -133,16 +135,17 @@ json_t *replay_report_json(const replay_report *report) {
   const replay_result *result = report->result;
   const scheduler_counts *counts = &result->counts;
   json_t *object = json_pack(
-      "{s:s, s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:f, s:i, s:f, s:I, s:I, s:o}",
+      "{s:s, s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:i, s:f, s:i, s:f, s:I, s:I, s:o}",
       "device", report->device->name, "device_title", report->device->title, "note", report->note,
       "call", call_json(report), "requests", (json_int_t)report->trace->count, "finished",
       (json_int_t)counts->finished, "rejected", (json_int_t)counts->rejected, "preempted",
-      (json_int_t)counts->preempted, "trace_passes", (json_int_t)counts->passes, "steps",
-      (json_int_t)result->steps, "max_batch_seen", result->max_batch_seen, "mean_batch",
-      mean(result->batch_sum, result->steps), "max_seq_len_seen", result->max_seq_len_seen,
-      "mean_tokens", mean(result->token_sum, result->steps), "checked_steps",
-      (json_int_t)result->checked_steps, "mismatches", (json_int_t)result->mismatches.count,
-      "first_mismatches", mismatches_json(&result->mismatches));
+      (json_int_t)counts->preempted, "trace_passes", (json_int_t)counts->passes, "interrupted",
+      result->interrupted, "steps", (json_int_t)result->steps, "max_batch_seen",
+      result->max_batch_seen, "mean_batch", mean(result->batch_sum, result->steps),
+      "max_seq_len_seen", result->max_seq_len_seen, "mean_tokens",
+      mean(result->token_sum, result->steps), "checked_steps", (json_int_t)result->checked_steps,
+      "mismatches", (json_int_t)result->mismatches.count, "first_mismatches",
+      mismatches_json(&result->mismatches));
   if (object && set_times(object, report) == 0) return object;
   json_decref(object);
   return NULL;

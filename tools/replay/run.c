@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../interrupt.h"
 #include "../progress.h"
 #include "batch_inputs.h"
 #include "check.h"
@@ -189,7 +190,7 @@ static bool run_steps(replay_state *run, char *error, size_t error_size) {
   bool done = true;
   const char *reason = NULL;
   progress_start(&bar, "replay", most);
-  while (done && (most == 0 || run->result->steps < most)) {
+  while (done && !interrupted() && (most == 0 || run->result->steps < most)) {
     const scheduler_status status = scheduler_step(&run->scheduler);
     if (status == kTraceDone) break;
     done = status == kStepReady && step(run);
@@ -215,6 +216,7 @@ bool replay_run(const request_trace *trace, const replay_options *options, repla
     result->max_len = options->max_len;
   }
   const bool done = create(&run, trace, error, error_size) && run_steps(&run, error, error_size);
+  result->interrupted = interrupted();
   result->counts = run.scheduler.counts;
   result->mismatches = run.checker.log;
   result->host_us = samples_percentiles(&run.host_us);

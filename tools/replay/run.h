@@ -51,6 +51,7 @@ typedef struct replay_result {
   time_percentiles host_us; /* of the calls after it */
   time_percentiles gpu_us;
   mismatch_log mismatches;
+  bool interrupted; /* by a signal, after the last of the steps */
 } replay_result;
 
 /* False when it could not run to its end; error says why. A mismatch is no failure here. */

@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+"""SIGINT and SIGTERM: a command ends its step, reports what was done, and dies of the signal.
+
+No moment is guessed: a signal is sent when the process has its handler, or has begun to compile.
+
+    interrupted.py UDM STAND_IN_DRIVER STAND_IN_NVRTC
+
+SPDX-License-Identifier: Apache-2.0
+"""
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TRACE = os.path.join(HERE, "traces", "good.csv")
+FOREVER = str(2**31 - 1)
+
+
+def check(what, got, want):
+    if got != want:
+        sys.exit(f"{what}: {got}, want {want}")
+
+
+def catches(pid, number):
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        for line in file:
+            if line.startswith("SigCgt:"):
+                return bool(int(line.split()[1], 16) >> (number - 1) & 1)
+    return False
+
+
+def wait_for(process, condition):
+    while process.poll() is None and not condition():
+        time.sleep(0.001)
+
+
+def do_not_ignore():
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def interrupt(env, number, arguments, begun=None):
+    """Starts udm, and the signal follows; returns its outputs once it has died of it."""
+    with subprocess.Popen([env["UDM"], *arguments], env=env, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, preexec_fn=do_not_ignore) as process:
+        wait_for(process, begun or (lambda: catches(process.pid, number)))
+        process.send_signal(number)
+        stdout, stderr = process.communicate(timeout=240)
+    what = f"{' '.join(arguments)}: {stderr}"
+    check(what, process.returncode, -number)
+    check(what, f"udm: interrupted by {signal.Signals(number).name}" in stderr, True)
+    return stdout, stderr
+
+
+def check_replay(env):
+    arguments = ["replay", TRACE, "--device", "cpu", "--steps", FOREVER, "--check"]
+    for number in (signal.SIGINT, signal.SIGTERM):
+        report = json.loads(interrupt(env, number, arguments + ["--json"])[0])
+        check("interrupted", report["interrupted"], True)
+        check("checked", report["checked_steps"], report["steps"])
+        check("mismatches", report["mismatches"], 0)
+    text, _ = interrupt(env, signal.SIGINT, arguments)
+    check(text, "then interrupted" in text and "0 mismatches" in text, True)
+
+
+def check_selftest(env):
+    arguments = ["selftest", "--cases", FOREVER]
+    report = json.loads(interrupt(env, signal.SIGINT, arguments + ["--json"])[0])
+    check("interrupted", report["interrupted"], True)
+    check("mismatches", report["mismatches"], 0)
+    text, _ = interrupt(env, signal.SIGTERM, arguments)
+    check(text, "verdict  none, interrupted: 0 mismatches" in text, True)
+
+
+def check_bench(env):
+    report = json.loads(interrupt(env, signal.SIGINT,
+                                  ["bench", "--replays", "1", "--max-tokens", "5000",
+                                   "--json"])[0])
+    check("interrupted", report["interrupted"], True)
+    check("the last point", report["series"][-1]["points"][-1].get("skipped"), "interrupted")
+
+
+def check_prewarm(env, tmp):
+    log = os.path.join(tmp, "compiles")
+    env = dict(env, UDM_STAND_IN_NVRTC_LOG=log, UDM_STAND_IN_NVRTC_DELAY_MS="500")
+    stdout, stderr = interrupt(env, signal.SIGINT,
+                               ["prewarm", "--arch", "all", "--jobs", "1", "--json"],
+                               lambda: os.path.exists(log))
+    report = json.loads(stdout)
+    check("interrupted", report["interrupted"], True)
+    check("the one that was begun is done", report["compiled"] != [], True)
+    check("the others", {job["error"] for job in report["failed"]},
+          {"interrupted before it was compiled"})
+    check(stderr, "sm_121: interrupted before it was compiled" in stderr, True)
+    files = os.listdir(env["UDM_CACHE_DIR"])
+    check("entries", sorted(name for name in files if name != ".lock"),
+          sorted(os.path.basename(job["path"]) for job in report["compiled"]))
+
+
+def check_ignored(env):
+    """nohup and background jobs: one that was ignored at the start stays ignored."""
+    with subprocess.Popen(
+            [env["UDM"], "replay", TRACE, "--device", "cpu", "--steps", "200", "--json"], env=env,
+            stdout=subprocess.PIPE, text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)) as process:
+        wait_for(process, lambda: catches(process.pid, signal.SIGTERM))
+        process.send_signal(signal.SIGINT)
+        report = json.loads(process.communicate(timeout=240)[0])
+    check("exit code", process.returncode, 0)
+    check("steps", report["steps"], 200)
+    check("not interrupted", report["interrupted"], False)
+
+
+def main():
+    udm, driver, nvrtc = sys.argv[1:]
+    with tempfile.TemporaryDirectory(prefix="udm-interrupted-") as tmp:
+        env = {key: value for key, value in os.environ.items() if not key.startswith("UDM_")}
+        env.update({"UDM": udm, "UDM_CACHE_DIR": os.path.join(tmp, "cache"),
+                    "UDM_DRIVER_LIBRARY": driver, "UDM_NVRTC_LIBRARY": nvrtc})
+        check_replay(env)
+        check_prewarm(env, tmp)
+        check_selftest(env)
+        check_bench(env)
+        check_ignored(env)
+
+
+main()
