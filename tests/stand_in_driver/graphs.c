@@ -10,6 +10,7 @@
 
 #include "calls.h"
 #include "contexts.h"
+#include "devices.h"
 #include "launch.h"
 #include "modules.h"
 
@@ -263,14 +264,21 @@ CUresult cuGraphExecDestroy(CUgraphExec exec) {
   return stand_in_leave(result);
 }
 
+/* A driver of before CUDA 11.2 keeps a node's function; a later one its context. */
+static bool may_become(const CUgraphExec exec, const operation *old, const operation *op) {
+  enum { FUNCTION_MAY_CHANGE = 11020 };
+  if (old->kind != OPERATION_KERNEL) return false;
+  if (old->function == op->function) return true;
+  return devices_driver_version() >= FUNCTION_MAY_CHANGE &&
+         op->function->handle.owner == exec->context;
+}
+
 /* The operation takes the place of the one that has the node's index. */
 static CUresult replace_operation(CUgraphExec exec, size_t index, operation *op) {
   operation **link = &exec->operations.first;
   for (size_t i = 0; i < index && *link; ++i) link = &(*link)->next;
   operation *old = *link;
-  if (!old || old->kind != OPERATION_KERNEL || old->function != op->function) {
-    return CUDA_ERROR_INVALID_VALUE;
-  }
+  if (!old || !may_become(exec, old, op)) return CUDA_ERROR_INVALID_VALUE;
   op->next = old->next;
   *link = op;
   if (exec->operations.last == old) exec->operations.last = op;

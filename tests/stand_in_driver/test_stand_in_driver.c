@@ -12,11 +12,10 @@
 #include <cmocka.h>
 
 #include "driver_functions.h"
+#include "empty_batch.h"
 #include "stand_in_driver.h"
+#include "test_graph_calls.h"
 #include "test_image_calls.h"
-#include "tiny_cubin.h"
-
-static const char kernel_name[] = "udm_decode_metadata_table";
 
 static int use_first_device(void **state) {
   CUcontext context = NULL;
@@ -88,24 +87,18 @@ static void primary_contexts_are_counted(void **state) {
   assert_int_equal(cuDevicePrimaryCtxRelease_v2(1), CUDA_ERROR_INVALID_CONTEXT);
 }
 
-static CUresult load(CUmodule *module, int abi_version, int arch) {
-  const char *const kernels[TINY_CUBIN_KERNELS] = {kernel_name};
-  const tiny_cubin cubin = tiny_cubin_make(abi_version, arch, kernels, "a test");
-  return cuModuleLoadDataEx(module, &cubin, 0, NULL, NULL);
-}
-
 static void images_must_suit_the_device(void **state) {
   (void)state;
   CUmodule module = NULL;
   CUfunction function = NULL;
   static const char text[64] = "no image";
-  assert_int_equal(load(&module, 8, 86), CUDA_ERROR_NO_BINARY_FOR_GPU);
-  assert_int_equal(load(&module, 7, 80), CUDA_ERROR_NO_BINARY_FOR_GPU);
-  assert_int_equal(load(&module, 8, 103), CUDA_ERROR_NO_BINARY_FOR_GPU);
+  assert_int_equal(load_tiny_cubin(&module, 8, 86), CUDA_ERROR_NO_BINARY_FOR_GPU);
+  assert_int_equal(load_tiny_cubin(&module, 7, 80), CUDA_ERROR_NO_BINARY_FOR_GPU);
+  assert_int_equal(load_tiny_cubin(&module, 8, 103), CUDA_ERROR_NO_BINARY_FOR_GPU);
   assert_int_equal(cuModuleLoadDataEx(&module, text, 0, NULL, NULL), CUDA_ERROR_INVALID_IMAGE);
   for (int abi_version = 7; abi_version <= 8; ++abi_version) {
-    assert_int_equal(load(&module, abi_version, 90), CUDA_SUCCESS);
-    assert_int_equal(cuModuleGetFunction(&function, module, kernel_name), CUDA_SUCCESS);
+    assert_int_equal(load_tiny_cubin(&module, abi_version, 90), CUDA_SUCCESS);
+    assert_int_equal(cuModuleGetFunction(&function, module, table_kernel), CUDA_SUCCESS);
     /* a host kernel that this image does not have */
     assert_int_equal(cuModuleGetFunction(&function, module, "udm_decode_metadata_direct"),
                      CUDA_ERROR_NOT_FOUND);
@@ -114,9 +107,9 @@ static void images_must_suit_the_device(void **state) {
   }
   CUcontext other = NULL;
   assert_int_equal(cuCtxCreate_v2(&other, 0, 1), CUDA_SUCCESS);
-  assert_int_equal(load(&module, 8, 80), CUDA_SUCCESS);
-  assert_int_equal(load(&module, 8, 86), CUDA_SUCCESS);
-  assert_int_equal(load(&module, 8, 89), CUDA_ERROR_NO_BINARY_FOR_GPU);
+  assert_int_equal(load_tiny_cubin(&module, 8, 80), CUDA_SUCCESS);
+  assert_int_equal(load_tiny_cubin(&module, 8, 86), CUDA_SUCCESS);
+  assert_int_equal(load_tiny_cubin(&module, 8, 89), CUDA_ERROR_NO_BINARY_FOR_GPU);
   assert_int_equal(cuCtxDestroy_v2(other), CUDA_SUCCESS);
 }
 
@@ -168,62 +161,6 @@ static void streams_run_some_time_before_synchronisation(void **state) {
   assert_int_equal(cuStreamSynchronize(stream), CUDA_ERROR_INVALID_HANDLE);
 }
 
-/* The arguments of the table kernel for an empty batch of one backend. */
-typedef struct empty_batch {
-  CUdeviceptr inputs[3];
-  CUdeviceptr pointers;
-  long long pointers_stride;
-  int32_t scalars[5]; /* batch_size, max_len, num_backends, nsa_index_topk, real_page_size */
-  uint32_t flags;
-  long long strides[3];
-  void *parameters[14];
-  CUdeviceptr memory; /* the pointer array, then two int32 */
-} empty_batch;
-
-enum { SUMS_OFFSET = 7 * 8 };
-
-static void make_empty_batch(empty_batch *b) {
-  memset(b, 0, sizeof *b);
-  assert_int_equal(cuMemAlloc_v2(&b->memory, SUMS_OFFSET + 8), CUDA_SUCCESS);
-  int64_t pointers[7] = {0};
-  pointers[1] = (int64_t)b->memory + SUMS_OFFSET;
-  pointers[4] = (int64_t)b->memory + SUMS_OFFSET + 4;
-  assert_int_equal(cuMemcpyHtoD_v2(b->memory, pointers, sizeof pointers), CUDA_SUCCESS);
-  b->pointers = b->memory;
-  b->pointers_stride = 1;
-  b->scalars[2] = 1;
-  b->scalars[4] = 1;
-  for (size_t p = 0; p < 3; ++p) b->parameters[p] = &b->inputs[p];
-  b->parameters[3] = &b->pointers;
-  b->parameters[4] = &b->pointers_stride;
-  for (size_t p = 0; p < 5; ++p) b->parameters[5 + p] = &b->scalars[p];
-  b->parameters[10] = &b->flags;
-  for (size_t p = 0; p < 3; ++p) b->parameters[11 + p] = &b->strides[p];
-}
-
-static uint64_t read_sums(const empty_batch *b) {
-  uint64_t sums = 0;
-  assert_int_equal(cuMemcpyDtoH_v2(&sums, b->memory + SUMS_OFFSET, sizeof sums), CUDA_SUCCESS);
-  return sums;
-}
-
-static void dirty_sums(const empty_batch *b) {
-  const uint64_t ones = UINT64_MAX;
-  assert_int_equal(cuMemcpyHtoD_v2(b->memory + SUMS_OFFSET, &ones, sizeof ones), CUDA_SUCCESS);
-}
-
-static CUfunction load_function(void) {
-  CUmodule module = NULL;
-  CUfunction function = NULL;
-  assert_int_equal(load(&module, 8, 90), CUDA_SUCCESS);
-  assert_int_equal(cuModuleGetFunction(&function, module, kernel_name), CUDA_SUCCESS);
-  return function;
-}
-
-static CUresult launch(CUfunction function, CUstream stream, empty_batch *b) {
-  return cuLaunchKernel(function, 1, 1, 1, 256, 1, 1, 0, stream, b->parameters, NULL);
-}
-
 static void a_launch_runs_the_kernel_with_the_values_of_the_call(void **state) {
   (void)state;
   empty_batch b;
@@ -233,7 +170,7 @@ static void a_launch_runs_the_kernel_with_the_values_of_the_call(void **state) {
   assert_int_equal(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING), CUDA_SUCCESS);
   for (int i = 0; i < 16; ++i) {
     dirty_sums(&b);
-    assert_int_equal(launch(function, stream, &b), CUDA_SUCCESS);
+    assert_int_equal(launch_empty_batch(function, stream, &b), CUDA_SUCCESS);
     b.pointers = 0; /* too late to matter */
     assert_int_equal(cuStreamSynchronize(stream), CUDA_SUCCESS);
     b.pointers = b.memory;
@@ -257,67 +194,13 @@ static void launches_are_checked(void **state) {
   assert_int_equal(cuLaunchKernel(f, 1, 1, 1, 32, 1, 1, 0, NULL, NULL, NULL), 1);
   assert_int_equal(cuCtxCreate_v2(&other, 0, 0), CUDA_SUCCESS);
   assert_int_equal(cuStreamCreate(&stream, CU_STREAM_DEFAULT), CUDA_SUCCESS);
-  assert_int_equal(launch(f, stream, &b), CUDA_ERROR_INVALID_HANDLE);
+  assert_int_equal(launch_empty_batch(f, stream, &b), CUDA_ERROR_INVALID_HANDLE);
   assert_int_equal(cuCtxPopCurrent_v2(NULL), CUDA_SUCCESS);
-  assert_int_equal(launch(f, stream, &b), CUDA_ERROR_INVALID_HANDLE);
+  assert_int_equal(launch_empty_batch(f, stream, &b), CUDA_ERROR_INVALID_HANDLE);
   assert_int_equal(cuCtxDestroy_v2(other), CUDA_SUCCESS);
-  assert_int_equal(launch(f, stream, &b), CUDA_ERROR_INVALID_HANDLE);
+  assert_int_equal(launch_empty_batch(f, stream, &b), CUDA_ERROR_INVALID_HANDLE);
   assert_int_equal(cuCtxSetCurrent(*state), CUDA_SUCCESS);
-  assert_int_equal(launch((CUfunction)(void *)&b, NULL, &b), CUDA_ERROR_INVALID_HANDLE);
-}
-
-static void a_graph_replays_over_what_memory_holds_then(void **state) {
-  (void)state;
-  empty_batch b;
-  CUstream stream = NULL;
-  CUgraph graph = NULL;
-  CUgraphExec exec = NULL;
-  make_empty_batch(&b);
-  const CUfunction function = load_function();
-  assert_int_equal(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING), CUDA_SUCCESS);
-  dirty_sums(&b);
-  assert_int_equal(cuStreamBeginCapture_v2(stream, CU_STREAM_CAPTURE_MODE_GLOBAL), CUDA_SUCCESS);
-  assert_int_equal(launch(function, stream, &b), CUDA_SUCCESS);
-  assert_int_equal(cuStreamEndCapture(stream, &graph), CUDA_SUCCESS);
-  assert_true(read_sums(&b) == UINT64_MAX); /* recorded, not run */
-  memset(b.parameters, 0, sizeof b.parameters);
-  assert_int_equal(cuGraphInstantiateWithFlags(&exec, graph, 0), CUDA_SUCCESS);
-  assert_int_equal(cuGraphDestroy(graph), CUDA_SUCCESS);
-  for (int i = 0; i < 5; ++i) {
-    dirty_sums(&b);
-    assert_int_equal(cuGraphLaunch(exec, stream), CUDA_SUCCESS);
-    assert_int_equal(cuStreamSynchronize(stream), CUDA_SUCCESS);
-    assert_true(read_sums(&b) == 0);
-  }
-  assert_int_equal(cuGraphExecDestroy(exec), CUDA_SUCCESS);
-  assert_int_equal(cuGraphLaunch(exec, stream), CUDA_ERROR_INVALID_VALUE);
-}
-
-static void what_is_illegal_in_capture_invalidates_it(void **state) {
-  (void)state;
-  CUstream stream = NULL;
-  CUgraph graph = NULL;
-  CUdeviceptr memory = 0;
-  CUmodule module = NULL;
-  assert_int_equal(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING), CUDA_SUCCESS);
-  assert_int_equal(cuStreamEndCapture(stream, &graph), CUDA_ERROR_ILLEGAL_STATE);
-  for (int call = 0; call < 4; ++call) {
-    CUresult result = CUDA_SUCCESS;
-    assert_int_equal(cuStreamBeginCapture_v2(stream, CU_STREAM_CAPTURE_MODE_GLOBAL), 0);
-    if (call == 0) result = cuStreamSynchronize(stream);
-    if (call == 1) result = cuMemAlloc_v2(&memory, 16);
-    if (call == 2) result = load(&module, 8, 90);
-    if (call == 3) result = cuCtxSynchronize();
-    assert_int_equal(result, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
-    assert_int_equal(cuStreamEndCapture(stream, &graph), CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
-    assert_null(graph);
-  }
-  assert_int_equal(cuStreamBeginCapture_v2(stream, CU_STREAM_CAPTURE_MODE_RELAXED), CUDA_SUCCESS);
-  assert_int_equal(cuMemAlloc_v2(&memory, 16), CUDA_SUCCESS);
-  assert_int_equal(cuStreamEndCapture(stream, &graph), CUDA_SUCCESS);
-  assert_int_equal(cuGraphDestroy(graph), CUDA_SUCCESS);
-  assert_int_equal(cuStreamBeginCapture_v2(NULL, CU_STREAM_CAPTURE_MODE_GLOBAL),
-                   CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
+  assert_int_equal(launch_empty_batch((CUfunction)(void *)&b, NULL, &b), CUDA_ERROR_INVALID_HANDLE);
 }
 
 static void events_measure_and_are_checked(void **state) {
@@ -373,6 +256,7 @@ int main(void) {
       TEST(a_launch_runs_the_kernel_with_the_values_of_the_call),
       TEST(launches_are_checked),
       TEST(a_graph_replays_over_what_memory_holds_then),
+      TEST(a_node_changes_its_function_as_the_driver_allows),
       TEST(what_is_illegal_in_capture_invalidates_it),
       TEST(events_measure_and_are_checked),
       TEST(faults_and_counts),

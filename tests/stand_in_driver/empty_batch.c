@@ -1,0 +1,67 @@
+/*
+ * A launch for the tests: see empty_batch.h.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "empty_batch.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+/* cmocka needs the headers above */
+#include <cmocka.h>
+
+#include "tiny_cubin.h"
+
+const char table_kernel[] = "udm_decode_metadata_table";
+
+CUresult load_tiny_cubin(CUmodule *module, int abi_version, int arch) {
+  const char *const kernels[TINY_CUBIN_KERNELS] = {table_kernel};
+  const tiny_cubin cubin = tiny_cubin_make(abi_version, arch, kernels, "a test");
+  return cuModuleLoadDataEx(module, &cubin, 0, NULL, NULL);
+}
+
+enum { SUMS_OFFSET = 7 * 8 };
+
+void make_empty_batch(empty_batch *b) {
+  memset(b, 0, sizeof *b);
+  assert_int_equal(cuMemAlloc_v2(&b->memory, SUMS_OFFSET + 8), CUDA_SUCCESS);
+  int64_t pointers[7] = {0};
+  pointers[1] = (int64_t)b->memory + SUMS_OFFSET;
+  pointers[4] = (int64_t)b->memory + SUMS_OFFSET + 4;
+  assert_int_equal(cuMemcpyHtoD_v2(b->memory, pointers, sizeof pointers), CUDA_SUCCESS);
+  b->pointers = b->memory;
+  b->pointers_stride = 1;
+  b->scalars[2] = 1;
+  b->scalars[4] = 1;
+  for (size_t p = 0; p < 3; ++p) b->parameters[p] = &b->inputs[p];
+  b->parameters[3] = &b->pointers;
+  b->parameters[4] = &b->pointers_stride;
+  for (size_t p = 0; p < 5; ++p) b->parameters[5 + p] = &b->scalars[p];
+  b->parameters[10] = &b->flags;
+  for (size_t p = 0; p < 3; ++p) b->parameters[11 + p] = &b->strides[p];
+}
+
+uint64_t read_sums(const empty_batch *b) {
+  uint64_t sums = 0;
+  assert_int_equal(cuMemcpyDtoH_v2(&sums, b->memory + SUMS_OFFSET, sizeof sums), CUDA_SUCCESS);
+  return sums;
+}
+
+void dirty_sums(const empty_batch *b) {
+  const uint64_t ones = UINT64_MAX;
+  assert_int_equal(cuMemcpyHtoD_v2(b->memory + SUMS_OFFSET, &ones, sizeof ones), CUDA_SUCCESS);
+}
+
+CUfunction load_function(void) {
+  CUmodule module = NULL;
+  CUfunction function = NULL;
+  assert_int_equal(load_tiny_cubin(&module, 8, 90), CUDA_SUCCESS);
+  assert_int_equal(cuModuleGetFunction(&function, module, table_kernel), CUDA_SUCCESS);
+  return function;
+}
+
+CUresult launch_empty_batch(CUfunction function, CUstream stream, empty_batch *b) {
+  return cuLaunchKernel(function, 1, 1, 1, 256, 1, 1, 0, stream, b->parameters, NULL);
+}

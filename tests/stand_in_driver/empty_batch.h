@@ -1,0 +1,38 @@
+/*
+ * A launch for the tests of the stand-in driver: the table kernel over an empty
+ * batch of one backend, which sets two numbers to 0.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef UDM_TESTS_EMPTY_BATCH_H
+#define UDM_TESTS_EMPTY_BATCH_H
+
+#include "driver_functions.h"
+
+extern const char table_kernel[];
+
+/* Loads a cubin that holds the table kernel alone. */
+CUresult load_tiny_cubin(CUmodule *module, int abi_version, int arch);
+/* The kernel, of a module of its own in the current context. */
+CUfunction load_function(void);
+
+/* The arguments of the table kernel for an empty batch of one backend. */
+typedef struct empty_batch {
+  CUdeviceptr inputs[3];
+  CUdeviceptr pointers;
+  long long pointers_stride;
+  int32_t scalars[5]; /* batch_size, max_len, num_backends, nsa_index_topk, real_page_size */
+  uint32_t flags;
+  long long strides[3];
+  void *parameters[14];
+  CUdeviceptr memory; /* the pointer array, then two int32 */
+} empty_batch;
+
+void make_empty_batch(empty_batch *b);
+CUresult launch_empty_batch(CUfunction function, CUstream stream, empty_batch *b);
+
+/* The two numbers: 0 after a launch, all ones when dirty. */
+uint64_t read_sums(const empty_batch *b);
+void dirty_sums(const empty_batch *b);
+
+#endif /* UDM_TESTS_EMPTY_BATCH_H */
