@@ -262,8 +262,8 @@ typedef struct udm_context udm_context;
  * number of devices and contexts. Allowed while a stream is being captured, by
  * this thread or another: nothing of it becomes part of the capture. Slow work in
  * the middle of a capture is better avoided all the same. No thread, no signal
- * handler and no exit handler is left behind. In a child made by fork(), launches
- * with the handles of the parent are refused: CUDA does not work there.
+ * handler and no exit handler is left behind. In a child made by fork(), launching and
+ * preparing with the handles of the parent are refused: CUDA does not work there.
  *
  * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, NO_DRIVER, NO_DEVICE,
  * NO_CURRENT_CONTEXT, DRIVER (a driver call failed for a reason that is not the

@@ -19,11 +19,16 @@ static udm_context *create(void) {
 }
 
 /* The least of a launch: an empty batch, whose two leading zeros go to `sums`. */
-static udm_status launch_at(udm_context *ctx, CUdeviceptr sums) {
+static udm_decode_args empty_batch_at(CUdeviceptr sums) {
   udm_decode_args args = UDM_DECODE_ARGS_INIT;
   args.num_backends = 1;
   args.backends[0].cu_seqlens_k = sums;
   args.backends[0].nsa_cu_seqlens_k = sums;
+  return args;
+}
+
+static udm_status launch_at(udm_context *ctx, CUdeviceptr sums) {
+  const udm_decode_args args = empty_batch_at(sums);
   return udm_decode_metadata_direct(ctx, &args, NULL);
 }
 
@@ -67,9 +72,29 @@ static void the_cuda_context_may_go_first(void **state) {
   assert_int_equal(launch(driver, session->udm), UDM_OK); /* the others go on */
 }
 
+enum { SOMEWHERE = 4096 }; /* it is never written to */
+
+/* A launch that is described instead of made is the same call to the driver, later. */
+static udm_status prepare(udm_context *ctx, bool table, udm_kernel_launch *prepared) {
+  const udm_decode_args args = empty_batch_at(SOMEWHERE);
+  return table ? udm_prepare_table(ctx, &args, SOMEWHERE, 1, prepared)
+               : udm_prepare_direct(ctx, &args, prepared);
+}
+
+static bool is_refused_to_prepare(udm_context *ctx, bool table) {
+  udm_kernel_launch prepared = UDM_KERNEL_LAUNCH_INIT;
+  return prepare(ctx, table, &prepared) == UDM_ERROR_INVALID_ARGUMENT &&
+         strstr(udm_last_error(), "fork()") && !prepared.function;
+}
+
+static void assert_prepares(udm_context *ctx) {
+  udm_kernel_launch prepared = UDM_KERNEL_LAUNCH_INIT;
+  assert_int_equal(prepare(ctx, false, &prepared), UDM_OK);
+  assert_int_equal(prepare(ctx, true, &prepared), UDM_OK);
+}
+
 /* In the child: what the parent made is refused, and can be given up. Exit status 0: so it was. */
 static int be_a_child(udm_context *ctx) {
-  enum { SOMEWHERE = 4096 }; /* it is never written to */
   udm_decode_args args = UDM_DECODE_ARGS_INIT;
   int64_t (*calls)(const char *) = count_calls();
   const int64_t before = calls ? calls(NULL) : 0;
@@ -77,6 +102,8 @@ static int be_a_child(udm_context *ctx) {
   if (!strstr(udm_last_error(), "fork()")) return 3;
   if (udm_decode_metadata_table(ctx, &args, 8, 1, NULL) != UDM_ERROR_INVALID_ARGUMENT) return 4;
   if (!strstr(udm_last_error(), "fork()")) return 5;
+  if (!is_refused_to_prepare(ctx, false)) return 7;
+  if (!is_refused_to_prepare(ctx, true)) return 8;
   udm_destroy(ctx);
   return !calls || calls(NULL) == before ? 0 : 6; /* the driver was left alone */
 }
@@ -97,6 +124,7 @@ static void a_child_is_refused_what_the_parent_made(void **state) {
     if (child == 0) _exit(be_a_child(ctx));
     assert_int_equal(status_of(child), 0);
     assert_int_equal(launch(&session->driver, ctx), UDM_OK); /* the parent does not notice */
+    assert_prepares(ctx);
   }
   const pid_t child = fork();
   if (child == 0) { /* a grandchild is no parent either */
@@ -114,9 +142,11 @@ static int create_in_child(const cuda_driver *driver) {
   udm_context *ctx = NULL;
   const udm_status status = udm_create(NULL, &ctx);
   if (status != UDM_OK) return count_calls() || ctx || !*udm_last_error();
-  const udm_status launched = launch(driver, ctx);
+  udm_kernel_launch prepared = UDM_KERNEL_LAUNCH_INIT;
+  const bool works = launch(driver, ctx) == UDM_OK && prepare(ctx, false, &prepared) == UDM_OK &&
+                     prepare(ctx, true, &prepared) == UDM_OK;
   udm_destroy(ctx);
-  return launched != UDM_OK;
+  return !works;
 }
 
 static void a_child_may_make_its_own(void **state) {
