@@ -12,6 +12,10 @@ endif()
 if(UDM_SANITIZE)
   target_compile_options(udm_warnings INTERFACE -fsanitize=${UDM_SANITIZE} -fno-omit-frame-pointer
                                                 -fno-sanitize-recover=all -g)
+  # Two checks of clang's are answered by its C++ runtime, which no program in C is linked with: the
+  # C++ of the host kernel could not be loaded into one.
+  target_compile_options(
+    udm_warnings INTERFACE $<$<COMPILE_LANG_AND_ID:CXX,Clang>:-fno-sanitize=function,vptr>)
   target_link_options(udm_warnings INTERFACE -fsanitize=${UDM_SANITIZE})
 endif()
 if(UDM_BUILD_FUZZERS)
