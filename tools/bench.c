@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "arguments.h"
 #include "bench/report.h"
 #include "command.h"
+#include "gpu_arguments.h"
 #include "interrupt.h"
 #include "output.h"
 #include "progress.h"
@@ -37,18 +37,14 @@ static const char kHelp[] =
     "  udm bench --html bench.html\n"
     "  udm bench --quick --json >bench.json\n";
 
-enum { kQuick = kOptionFirst, kReplays, kMaxTokens, kHtml, kGpu, kCacheDir, kJson };
+enum { kQuick = kGpuOptionFirst, kReplays, kMaxTokens, kHtml };
 
 static const struct option kOptions[] = {
     {"quick", no_argument, NULL, kQuick},
     {"replays", required_argument, NULL, kReplays},
     {"max-tokens", required_argument, NULL, kMaxTokens},
     {"html", required_argument, NULL, kHtml},
-    {"gpu", required_argument, NULL, kGpu},
-    {"cache-dir", required_argument, NULL, kCacheDir},
-    {"json", no_argument, NULL, kJson},
-    {"help", no_argument, NULL, kOptionHelp},
-    {NULL, 0, NULL, 0},
+    GPU_ARGUMENTS_OPTIONS,
 };
 
 #define K(n) ((n)*1024)
@@ -72,16 +68,13 @@ static bench_row works[] = {
 enum { kWorks = sizeof(works) / sizeof(works[0]) };
 
 typedef struct bench_command {
-  udm_options options;
+  gpu_arguments arguments;
   bench_run bench;
   bench_report report;
   progress_bar bar;
   const char *html;
   int64_t max_tokens;
-  int64_t gpu;
   bool quick;
-  bool json;
-  bool help;
 } bench_command;
 
 /* A batch that does not fit into the GPU's memory is skipped, and said so. */
@@ -166,9 +159,10 @@ static bool measure_all(bench_command *command) {
 
 static int report_result(bench_command *command) {
   if (command->html && !bench_write_page(&command->report, command->html)) {
-    return output_fail(command->json, "%s cannot be written: %s", command->html, strerror(errno));
+    return output_fail(command->arguments.json, "%s cannot be written: %s", command->html,
+                       strerror(errno));
   }
-  if (command->json) return output_json(bench_to_json(&command->report), kExitDone);
+  if (command->arguments.json) return output_json(bench_to_json(&command->report), kExitDone);
   bench_print_text(&command->report, stdout);
   return kExitDone;
 }
@@ -177,12 +171,13 @@ static int run(bench_command *command) {
   bench_run *bench = &command->bench;
   bench_report *report = &command->report;
   interrupt_watch();
-  if (!gpu_session_open(&bench->session, &command->options, (int32_t)command->gpu, bench->error,
-                        sizeof(bench->error))) {
-    return output_fail(command->json, "nothing can be measured: %s", bench->error);
+  if (!gpu_session_open(&bench->session, &command->arguments.options, command->arguments.gpu,
+                        bench->error, sizeof(bench->error))) {
+    return output_fail(command->arguments.json, "nothing can be measured: %s", bench->error);
   }
-  bench->has_floors = bench_floors_open(&bench->floors, &bench->session, &command->options,
-                                        bench->floors_missing, sizeof(bench->floors_missing));
+  bench->has_floors =
+      bench_floors_open(&bench->floors, &bench->session, &command->arguments.options,
+                        bench->floors_missing, sizeof(bench->floors_missing));
   report->bench = bench;
   report->rows = works;
   report->row_count = kWorks;
@@ -190,56 +185,40 @@ static int run(bench_command *command) {
   if (!command->quick) make_series(report);
   const bool done = measure_all(command);
   if (done)
-    bench_measure_create(&command->options, command->quick ? 1 : kBenchMaxCreates, &report->create);
-  const int code = done ? report_result(command) : output_fail(command->json, "%s", bench->error);
+    bench_measure_create(&command->arguments.options, command->quick ? 1 : kBenchMaxCreates,
+                         &report->create);
+  const int code =
+      done ? report_result(command) : output_fail(command->arguments.json, "%s", bench->error);
   bench_floors_close(&bench->floors, &bench->session);
   gpu_session_close(&bench->session);
   return code;
 }
 
-static bool parse(int argc, char **argv, bench_command *command) {
-  int option;
-  bool good = true;
-  while (good && !command->help && (option = arguments_next(argc, argv, kOptions)) != -1) {
-    switch (option) {
-      case kQuick:
-        command->quick = true;
-        command->bench.replays = 5;
-        break;
-      case kReplays:
-        good = arguments_number("--replays", optarg, 1, 100000, &command->bench.replays);
-        break;
-      case kMaxTokens:
-        good = arguments_number("--max-tokens", optarg, 1, INT32_MAX, &command->max_tokens);
-        break;
-      case kHtml:
-        command->html = optarg;
-        break;
-      case kGpu:
-        good = arguments_number("--gpu", optarg, 0, 1023, &command->gpu);
-        break;
-      case kCacheDir:
-        command->options.cache_dir = optarg;
-        break;
-      case kJson:
-        command->json = true;
-        break;
-      case kOptionHelp:
-        command->help = true;
-        break;
-      default:
-        good = false;
-    }
+static bool take_option(void *user_data, int option, const char *value) {
+  bench_command *command = user_data;
+  switch (option) {
+    case kQuick:
+      command->quick = true;
+      command->bench.replays = 5;
+      return true;
+    case kReplays:
+      return arguments_number("--replays", value, 1, 100000, &command->bench.replays);
+    case kMaxTokens:
+      return arguments_number("--max-tokens", value, 1, INT32_MAX, &command->max_tokens);
+    case kHtml:
+      command->html = value;
+      return true;
+    default:
+      return false;
   }
-  return good && (command->help || arguments_positional(argc, argv, 0, ""));
 }
 
 int bench_main(int argc, char **argv) {
-  static bench_command command = {
-      .options = UDM_OPTIONS_INIT, .bench = {.replays = 15}, .max_tokens = INT32_MAX};
-  command.options.log = output_log;
-  if (!parse(argc, argv, &command)) return kExitUsage;
-  if (!command.help) return run(&command);
+  static bench_command command = {.bench = {.replays = 15}, .max_tokens = INT32_MAX};
+  if (!gpu_arguments_read(&command.arguments, argc, argv, kOptions, take_option, &command)) {
+    return kExitUsage;
+  }
+  if (!command.arguments.help) return run(&command);
   fputs(kHelp, stdout);
   return kExitDone;
 }

@@ -8,8 +8,8 @@
 #include <stdio.h>
 
 #include "acceptance.h"
-#include "arguments.h"
 #include "command.h"
+#include "gpu_arguments.h"
 #include "gpu_session.h"
 #include "interrupt.h"
 #include "output.h"
@@ -34,25 +34,18 @@ static const char kHelp[] =
     "  udm selftest\n"
     "  udm selftest --cases 100000 --seed $RANDOM     a longer search\n";
 
-enum { kCases = kOptionFirst, kReplays, kSeed, kGpu, kCacheDir, kJson };
+enum { kCases = kGpuOptionFirst, kReplays, kSeed };
 
 static const struct option kOptions[] = {
     {"cases", required_argument, NULL, kCases},
     {"replays", required_argument, NULL, kReplays},
     {"seed", required_argument, NULL, kSeed},
-    {"gpu", required_argument, NULL, kGpu},
-    {"cache-dir", required_argument, NULL, kCacheDir},
-    {"json", no_argument, NULL, kJson},
-    {"help", no_argument, NULL, kOptionHelp},
-    {NULL, 0, NULL, 0},
+    GPU_ARGUMENTS_OPTIONS,
 };
 
 typedef struct selftest {
-  udm_options options;
+  gpu_arguments arguments;
   acceptance test;
-  int64_t gpu;
-  bool json;
-  bool help;
 } selftest;
 
 static void add_course(text_table *table, const acceptance *test) {
@@ -77,7 +70,7 @@ static int report(const selftest *command, const gpu_session *session) {
   const int code = test->mismatches == 0 ? kExitDone : kExitCouldNot;
   const bool accepted = code == kExitDone && !test->interrupted;
   const udm_context_info *info = &session->info;
-  if (command->json) {
+  if (command->arguments.json) {
     char arch[16];
     snprintf(arch, sizeof(arch), "sm_%d", info->device_arch);
     return output_json(
@@ -88,7 +81,7 @@ static int report(const selftest *command, const gpu_session *session) {
         code);
   }
   text_table table = TABLE_INIT;
-  table_add(&table, "device\tGPU %" PRId64 ", %s, sm_%d", command->gpu, session->name,
+  table_add(&table, "device\tGPU %d, %s, sm_%d", command->arguments.gpu, session->name,
             info->device_arch);
   table_add(&table, "image\tsm_%d from %s, %zu bytes", info->image_arch,
             udm_image_source_name(info->image_source), info->image_bytes);
@@ -101,61 +94,42 @@ static int report(const selftest *command, const gpu_session *session) {
   return code;
 }
 
-static bool parse(int argc, char **argv, selftest *command) {
-  int option;
-  bool good = true;
-  while (good && !command->help && (option = arguments_next(argc, argv, kOptions)) != -1) {
-    switch (option) {
-      case kCases:
-        good = arguments_number("--cases", optarg, 0, INT32_MAX, &command->test.cases);
-        break;
-      case kReplays:
-        good = arguments_number("--replays", optarg, 0, INT32_MAX, &command->test.replays);
-        break;
-      case kSeed:
-        good = arguments_number("--seed", optarg, 0, INT32_MAX, &command->test.seed);
-        break;
-      case kGpu:
-        good = arguments_number("--gpu", optarg, 0, 1023, &command->gpu);
-        break;
-      case kCacheDir:
-        command->options.cache_dir = optarg;
-        break;
-      case kJson:
-        command->json = true;
-        break;
-      case kOptionHelp:
-        command->help = true;
-        break;
-      default:
-        good = false;
-    }
+static bool take_option(void *user_data, int option, const char *value) {
+  selftest *command = user_data;
+  switch (option) {
+    case kCases:
+      return arguments_number("--cases", value, 0, INT32_MAX, &command->test.cases);
+    case kReplays:
+      return arguments_number("--replays", value, 0, INT32_MAX, &command->test.replays);
+    case kSeed:
+      return arguments_number("--seed", value, 0, INT32_MAX, &command->test.seed);
+    default:
+      return false;
   }
-  return good && (command->help || arguments_positional(argc, argv, 0, ""));
 }
 
 static int run(selftest *command) {
   gpu_session session;
   acceptance *test = &command->test;
   interrupt_watch();
-  if (!gpu_session_open(&session, &command->options, (int32_t)command->gpu, test->error,
+  if (!gpu_session_open(&session, &command->arguments.options, command->arguments.gpu, test->error,
                         sizeof(test->error))) {
-    return output_fail(command->json, "no GPU can be accepted: %s", test->error);
+    return output_fail(command->arguments.json, "no GPU can be accepted: %s", test->error);
   }
-  test->options = &command->options;
+  test->options = &command->arguments.options;
   test->session = &session;
   const int code = acceptance_run(test) ? report(command, &session)
-                                        : output_fail(command->json, "%s", test->error);
+                                        : output_fail(command->arguments.json, "%s", test->error);
   gpu_session_close(&session);
   return code;
 }
 
 int selftest_main(int argc, char **argv) {
-  selftest command = {.options = UDM_OPTIONS_INIT,
-                      .test = {.cases = 1000, .replays = 1000, .seed = 1}};
-  command.options.log = output_log;
-  if (!parse(argc, argv, &command)) return kExitUsage;
-  if (!command.help) return run(&command);
+  selftest command = {.test = {.cases = 1000, .replays = 1000, .seed = 1}};
+  if (!gpu_arguments_read(&command.arguments, argc, argv, kOptions, take_option, &command)) {
+    return kExitUsage;
+  }
+  if (!command.arguments.help) return run(&command);
   fputs(kHelp, stdout);
   return kExitDone;
 }

@@ -5,17 +5,8 @@ them afterwards, by SGLang's own formulas."""
 from types import SimpleNamespace
 
 import numpy as np
+from outputs import OUTPUTS
 
-# The attributes of a backend's metadata, in the order of the rows of backend_pointers.
-OUTPUTS = (
-    "cache_seqlens_int32",
-    "cu_seqlens_k",
-    "page_table_1",
-    "nsa_cache_seqlens_int32",
-    "nsa_cu_seqlens_k",
-    "real_page_table",
-    "nsa_seqlens_expanded",
-)
 TABLES = ("page_table_1", "real_page_table")
 
 

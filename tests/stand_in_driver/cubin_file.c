@@ -6,6 +6,7 @@
 #include "cubin_file.h"
 
 #include <elf.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { CUDA_MACHINE = 190, ABI_OF_CUDA_13 = 8 };
@@ -50,6 +51,13 @@ size_t cubin_file_size(const unsigned char *image) {
     if (size < section.sh_offset + section.sh_size) size = section.sh_offset + section.sh_size;
   }
   return size;
+}
+
+unsigned char *cubin_file_copy(const unsigned char *image) {
+  const size_t size = cubin_file_size(image);
+  unsigned char *copy = malloc(size);
+  if (copy) memcpy(copy, image, size);
+  return copy;
 }
 
 static bool table_has_function(const unsigned char *image, const Elf64_Shdr *table,

@@ -21,6 +21,9 @@ int cubin_file_arch(const unsigned char *image);
 /* The bytes from the start to the end of the last section or table. */
 size_t cubin_file_size(const unsigned char *image);
 
+/* A copy of that many bytes, for free(); NULL when out of memory. */
+unsigned char *cubin_file_copy(const unsigned char *image);
+
 bool cubin_file_has_kernel(const unsigned char *image, const char *name);
 
 #endif /* UDM_TESTS_CUBIN_FILE_H */

@@ -58,17 +58,13 @@ static void destroy_library(handle *object) {
 static CUresult load(CUlibrary *library, const unsigned char *image) {
   const CUresult result = module_check_format(image);
   if (result != CUDA_SUCCESS) return result;
-  const size_t size = cubin_file_size(image);
   CUlibrary created = calloc(1, sizeof *created);
-  unsigned char *copy = malloc(size);
-  if (!created || !copy) {
+  if (created) created->image = cubin_file_copy(image);
+  if (!created || !created->image) {
     free(created);
-    free(copy);
     return CUDA_ERROR_OUT_OF_MEMORY;
   }
-  memcpy(copy, image, size);
   handle_register(&created->handle, HANDLE_LIBRARY, NULL, destroy_library);
-  created->image = copy;
   *library = created;
   return CUDA_SUCCESS;
 }

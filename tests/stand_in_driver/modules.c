@@ -53,17 +53,13 @@ static CUresult check_image(const unsigned char *image) {
 CUresult module_load(CUmodule *module, CUlibrary library, const unsigned char *image) {
   const CUresult result = check_image(image);
   if (result != CUDA_SUCCESS) return result;
-  const size_t size = cubin_file_size(image);
   CUmodule created = calloc(1, sizeof *created);
-  unsigned char *copy = malloc(size);
-  if (!created || !copy) {
+  if (created) created->image = cubin_file_copy(image);
+  if (!created || !created->image) {
     free(created);
-    free(copy);
     return CUDA_ERROR_OUT_OF_MEMORY;
   }
-  memcpy(copy, image, size);
   handle_register(&created->handle, HANDLE_MODULE, context_current(), destroy_module);
-  created->image = copy;
   created->library = library;
   *module = created;
   return CUDA_SUCCESS;

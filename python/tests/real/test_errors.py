@@ -2,13 +2,14 @@
 """The exceptions of real tensors. All of them: ../stand_in/test_errors.py."""
 
 import pytest
+from outputs import OUTPUTS
 from test_decode import by_pointers, direct
 
 import udm
 
 
 def test_every_exception(torch):
-    from torch_case import OUTPUTS, TorchCase
+    from torch_case import TorchCase
 
     def fails(exception, match, **changes):
         case = TorchCase(5, backends=2, max_len=300)

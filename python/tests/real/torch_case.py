@@ -5,16 +5,7 @@ call of udm replaces."""
 from types import SimpleNamespace
 
 import torch
-
-OUTPUTS = (
-    "cache_seqlens_int32",
-    "cu_seqlens_k",
-    "page_table_1",
-    "nsa_cache_seqlens_int32",
-    "nsa_cu_seqlens_k",
-    "real_page_table",
-    "nsa_seqlens_expanded",
-)
+from outputs import OUTPUTS
 
 
 class TorchCase:

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from decode_case import OUTPUTS, DecodeCase
+from decode_case import DecodeCase
 from host_tensors import (
     ArrayInterfaceTensor,
     DataPtrTensor,
@@ -14,6 +14,7 @@ from host_tensors import (
     inputs,
     wrap_backends,
 )
+from outputs import OUTPUTS
 
 import udm
 

@@ -1,0 +1,45 @@
+/*
+ * The command line of a command that works on one GPU: see gpu_arguments.h.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "gpu_arguments.h"
+
+#include "output.h"
+
+static bool take_gpu(gpu_arguments *arguments, const char *value) {
+  int64_t gpu = 0;
+  if (!arguments_number("--gpu", value, 0, 1023, &gpu)) return false;
+  arguments->gpu = (int32_t)gpu;
+  return true;
+}
+
+bool gpu_arguments_read(gpu_arguments *arguments, int argc, char **argv,
+                        const struct option *options, gpu_arguments_callback take, void *command) {
+  int option;
+  bool good = true;
+  *arguments = (gpu_arguments){.options = UDM_OPTIONS_INIT};
+  arguments->options.log = output_log;
+  while (good && !arguments->help && (option = arguments_next(argc, argv, options)) != -1) {
+    switch (option) {
+      case kGpuOptionGpu:
+        good = take_gpu(arguments, optarg);
+        break;
+      case kGpuOptionCacheDir:
+        arguments->options.cache_dir = optarg;
+        break;
+      case kGpuOptionJson:
+        arguments->json = true;
+        break;
+      case kOptionHelp:
+        arguments->help = true;
+        break;
+      case '?':
+        good = false;
+        break;
+      default:
+        good = take(command, option, optarg);
+    }
+  }
+  return good && (arguments->help || arguments_positional(argc, argv, 0, ""));
+}
