@@ -5,6 +5,9 @@
  */
 #include "binding.h"
 
+#include <stddef.h>
+#include <string.h>
+
 #include "arguments.h"
 
 static const tensor_name seq_lens_name = {"seq_lens", -1, NULL};
@@ -12,11 +15,16 @@ static const tensor_name req_pool_indices_name = {"req_pool_indices", -1, NULL};
 static const tensor_name req_to_token_name = {"req_to_token", -1, NULL};
 
 void binding_init(binding *b) {
-  const udm_decode_args args = UDM_DECODE_ARGS_INIT;
-  b->args = args;
+  static const udm_decode_args empty = UDM_DECODE_ARGS_INIT;
+  memcpy(&b->args, &empty, offsetof(udm_decode_args, backends));
   b->device = -1;
   b->token_columns = 0;
   b->consumer = (stream_choice){false, NULL};
+}
+
+void binding_copy(const binding *from, binding *to) {
+  const size_t backends = (size_t)from->args.num_backends * sizeof from->args.backends[0];
+  memcpy(to, from, offsetof(binding, args.backends) + backends);
 }
 
 static udm_int_type int_type(const tensor *t) {

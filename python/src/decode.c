@@ -173,7 +173,7 @@ static int bind_widths(binding *b, PyObject *const *values) {
           0) {
     return -1;
   }
-  const int64_t pages = ((int64_t)args->max_len + args->real_page_size - 1) / args->real_page_size;
+  const int64_t pages = pages_of(args);
   if (page_columns < pages || page_stride < pages) {
     PyErr_Format(PyExc_ValueError, "%s is %lld: %d tokens a request need at least %lld",
                  page_columns < pages ? "real_page_table_cols" : "real_page_table_dst_stride",

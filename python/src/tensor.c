@@ -1,30 +1,12 @@
 /*
- * tensor.c: reads a tensor through the C exchange API, and checks what was
- * read.
+ * tensor.c: the rest of reading a tensor, and what is wrong with one that a
+ * check of tensor.h stopped at.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "tensor.h"
 
-#include "exchange_api.h"
 #include "foreign_tensor.h"
-
-void tensor_from_dlpack(const dlpack_tensor *from, tensor *out) {
-  out->data = (CUdeviceptr)(uintptr_t)from->data + from->byte_offset;
-  out->device = from->device;
-  out->dtype = from->dtype;
-  out->ndim = from->ndim;
-  out->read_only = false;
-  out->has_stream = false;
-  int64_t compact = 1;
-  for (int32_t i = from->ndim - 1; i >= 0; --i) {
-    if (i < TENSOR_DIMENSIONS) {
-      out->shape[i] = from->shape[i];
-      out->strides[i] = from->strides ? from->strides[i] : compact;
-    }
-    compact *= from->shape[i];
-  }
-}
 
 /* For a type that lends no view: a tensor of its own, given back at once. */
 static int read_managed(const dlpack_exchange_api *api, PyObject *object, tensor *out) {
@@ -36,17 +18,12 @@ static int read_managed(const dlpack_exchange_api *api, PyObject *object, tensor
   return 0;
 }
 
-int tensor_read(PyObject *object, const tensor_name *about, CUstream consumer, tensor *out) {
-  const dlpack_exchange_api *api = exchange_api_of(Py_TYPE(object));
-  if (!api) return foreign_tensor_read(object, about, consumer, out);
-  if (!api->tensor_from_object) return read_managed(api, object, out);
-  dlpack_tensor borrowed;
-  if (api->tensor_from_object(object, &borrowed) != 0) return -1;
-  tensor_from_dlpack(&borrowed, out);
-  return 0;
+int tensor_read_otherwise(const dlpack_exchange_api *api, PyObject *object,
+                          const tensor_name *about, CUstream consumer, tensor *out) {
+  return api ? read_managed(api, object, out) : foreign_tensor_read(object, about, consumer, out);
 }
 
-int tensor_check_device(const tensor *t, const tensor_name *about, int32_t device) {
+int tensor_explain_device(const tensor *t, const tensor_name *about, int32_t device) {
   const int32_t type = t->device.type;
   if (type != DLPACK_CUDA && type != DLPACK_CUDA_MANAGED) {
     const bool is_host = type == DLPACK_CPU || type == DLPACK_CUDA_HOST;
@@ -78,25 +55,12 @@ static const char *type_code_name(uint8_t code) {
   }
 }
 
-static bool is_int(const tensor *t, int bits) {
-  return t->dtype.code == DLPACK_INT && t->dtype.bits == bits && t->dtype.lanes == 1;
-}
-
-static int raise_dtype(const tensor *t, const tensor_name *about, const char *wanted) {
+int tensor_explain_dtype(const tensor *t, const tensor_name *about, const char *wanted) {
   return raise_about(PyExc_TypeError, about, "has dtype %s%d: it must be %s",
                      type_code_name(t->dtype.code), (int)t->dtype.bits, wanted);
 }
 
-int tensor_check_int32(const tensor *t, const tensor_name *about) {
-  return is_int(t, 32) ? 0 : raise_dtype(t, about, "int32");
-}
-
-int tensor_check_int32_or_int64(const tensor *t, const tensor_name *about) {
-  return is_int(t, 32) || is_int(t, 64) ? 0 : raise_dtype(t, about, "int32 or int64");
-}
-
-int tensor_check_writable(const tensor *t, const tensor_name *about) {
-  if (!t->read_only) return 0;
+int tensor_explain_read_only(const tensor_name *about) {
   return raise_about(PyExc_ValueError, about, "is read-only, and it is an output");
 }
 
@@ -106,7 +70,7 @@ static int check_dimensions(const tensor *t, const tensor_name *about, int32_t n
                      (int)ndim);
 }
 
-int tensor_check_vector(const tensor *t, const tensor_name *about, int64_t length) {
+int tensor_explain_vector(const tensor *t, const tensor_name *about, int64_t length) {
   if (check_dimensions(t, about, 1) < 0) return -1;
   if (t->shape[0] < length) {
     return raise_about(PyExc_ValueError, about, "has %lld elements: it needs at least %lld",
@@ -120,7 +84,7 @@ int tensor_check_vector(const tensor *t, const tensor_name *about, int64_t lengt
   return 0;
 }
 
-int tensor_check_matrix(const tensor *t, const tensor_name *about, int64_t rows) {
+int tensor_explain_matrix(const tensor *t, const tensor_name *about, int64_t rows) {
   if (check_dimensions(t, about, 2) < 0) return -1;
   if (t->shape[0] < rows) {
     return raise_about(PyExc_ValueError, about, "has %lld rows: it needs at least %lld",
