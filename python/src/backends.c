@@ -6,7 +6,7 @@
 #include "binding.h"
 #include "names.h"
 
-enum { PAGE_TABLE_1 = 2, REAL_PAGE_TABLE = 5 };
+enum { CACHE_SEQLENS, PAGE_TABLE_1 = 2, REAL_PAGE_TABLE = 5, SEQLENS_EXPANDED = 6 };
 
 /* In the order of udm_backend_outputs. */
 typedef struct output {
@@ -62,7 +62,7 @@ static PyObject *get_output(PyObject *metadata, const tensor_name *about, int o)
 
 static int bind_table(const tensor *t, const tensor_name *about, int64_t rows, page_table *table) {
   if (tensor_check_matrix(t, about, rows) < 0) return -1;
-  *table = (page_table){true, rows > 1, t->shape[1], t->strides[0]};
+  *table = (page_table){true, rows > 1, t->view.shape[1], t->view.strides[0]};
   return 0;
 }
 
@@ -81,27 +81,38 @@ static int bind_output(binding *b, PyObject *value, const tensor_name *about, in
   if (tensor_check_device(&t, about, b->device) < 0) return -1;
   if (tensor_check_int32(&t, about) < 0) return -1;
   if (tensor_check_writable(&t, about) < 0) return -1;
-  *pointer = t.data;
+  *pointer = tensor_data(&t);
   if (o == PAGE_TABLE_1) return bind_table(&t, about, *rows, &tables[0]);
   if (o == REAL_PAGE_TABLE) return bind_table(&t, about, *rows, &tables[1]);
-  if (*rows < 0) *rows = t.ndim == 1 ? t.shape[0] : 0; /* the first vector decides */
+  if (*rows < 0) *rows = t.view.ndim == 1 ? t.view.shape[0] : 0; /* the first vector decides */
   return tensor_check_vector(&t, about, *rows + outputs[o].extra);
 }
 
 static int bind_backend(binding *b, PyObject *metadata, int backend, int64_t *rows,
                         page_table tables[2], PyObject *keep_alive) {
   CUdeviceptr *first = &b->args.backends[backend].cache_seqlens; /* of seven */
-  tensor_name about = name_of(backend, 0);
-  for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND; ++o) {
+  tensor_name about = name_of(backend, CACHE_SEQLENS);
+  PyObject *cache_seqlens = NULL;
+  int result = 0;
+  for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND && result == 0; ++o) {
     about.attribute = outputs[o].spelling;
     PyObject *value = get_output(metadata, &about, o);
-    if (!value) return -1;
-    int result = bind_output(b, value, &about, o, rows, tables, first + o);
+    if (!value) {
+      result = -1;
+    } else if (o == SEQLENS_EXPANDED && value == cache_seqlens) {
+      first[o] = first[CACHE_SEQLENS]; /* one tensor for both, as in SGLang's decode: read once */
+    } else {
+      result = bind_output(b, value, &about, o, rows, tables, first + o);
+    }
     if (keep_alive && result == 0) result = PyList_Append(keep_alive, value);
-    Py_DECREF(value);
-    if (result < 0) return -1;
+    if (o == CACHE_SEQLENS) {
+      cache_seqlens = value; /* released below: no other object gets its address until then */
+    } else {
+      Py_XDECREF(value);
+    }
   }
-  return 0;
+  Py_XDECREF(cache_seqlens);
+  return result;
 }
 
 /* One row stride for all tables of a kind: the kernel takes no other. */

@@ -20,31 +20,21 @@
 enum { TENSOR_DIMENSIONS = 2 }; /* no argument has more */
 
 typedef struct tensor {
-  CUdeviceptr data;
-  dlpack_device device;
-  dlpack_data_type dtype;
-  int32_t ndim;
+  dlpack_tensor view; /* as it was lent; with strides. The object must live, and no Python code run,
+                         while shape and strides are read */
   bool read_only;
   bool has_stream; /* the object itself named its stream */
   CUstream stream;
-  int64_t shape[TENSOR_DIMENSIONS];   /* and strides: of tensors of 1 or 2 dimensions alone */
-  int64_t strides[TENSOR_DIMENSIONS]; /* in elements */
+  int64_t own_shape[TENSOR_DIMENSIONS]; /* what view points at where nothing was lent */
+  int64_t own_strides[TENSOR_DIMENSIONS];
 } tensor;
 
-static inline void tensor_from_dlpack(const dlpack_tensor *from, tensor *out) {
-  out->data = (CUdeviceptr)(uintptr_t)from->data + from->byte_offset;
-  out->device = from->device;
-  out->dtype = from->dtype;
-  out->ndim = from->ndim;
-  out->read_only = false;
-  out->has_stream = false;
-  if (from->ndim != 1 && from->ndim != 2) return;
-  const int32_t last = from->ndim - 1;
-  out->shape[0] = from->shape[0];
-  out->shape[last] = from->shape[last];
-  out->strides[0] = from->strides ? from->strides[0] : last ? from->shape[last] : 1;
-  out->strides[last] = from->strides ? from->strides[last] : 1;
+static inline CUdeviceptr tensor_data(const tensor *t) {
+  return (CUdeviceptr)(uintptr_t)t->view.data + t->view.byte_offset;
 }
+
+/* For shape and strides that will not live as long; and to add strides where there are none. */
+void tensor_copy_view(const dlpack_tensor *from, tensor *out);
 
 /* Where the type has no C exchange API (NULL), or one that lends no view. */
 int tensor_read_otherwise(const dlpack_exchange_api *api, PyObject *object,
@@ -61,9 +51,10 @@ static inline int tensor_read(PyObject *object, const tensor_name *about, CUstre
   if (!api || !api->tensor_from_object) {
     return tensor_read_otherwise(api, object, about, consumer, out);
   }
-  dlpack_tensor lent;
-  if (api->tensor_from_object(object, &lent) != 0) return -1;
-  tensor_from_dlpack(&lent, out);
+  out->read_only = false;
+  out->has_stream = false;
+  if (api->tensor_from_object(object, &out->view) != 0) return -1;
+  if (!out->view.strides) tensor_copy_view(&out->view, out);
   return 0;
 }
 
@@ -76,13 +67,13 @@ int tensor_explain_matrix(const tensor *t, const tensor_name *about, int64_t row
 
 /* On the GPU with that number; -1: on any. */
 static inline int tensor_check_device(const tensor *t, const tensor_name *about, int32_t device) {
-  if (t->device.type == DLPACK_CUDA && t->device.id == device) return 0;
+  if (t->view.device.type == DLPACK_CUDA && t->view.device.id == device) return 0;
   return tensor_explain_device(t, about, device);
 }
 
 static inline bool tensor_is_int(const tensor *t, uint8_t bits) {
   const dlpack_data_type wanted = {DLPACK_INT, bits, 1};
-  return memcmp(&t->dtype, &wanted, sizeof wanted) == 0;
+  return memcmp(&t->view.dtype, &wanted, sizeof wanted) == 0;
 }
 
 /* int32, or int64 too. */
@@ -101,13 +92,13 @@ static inline int tensor_check_writable(const tensor *t, const tensor_name *abou
 
 /* [>= length], contiguous. */
 static inline int tensor_check_vector(const tensor *t, const tensor_name *about, int64_t length) {
-  if (t->ndim == 1 && t->shape[0] >= length && t->strides[0] == 1) return 0;
+  if (t->view.ndim == 1 && t->view.shape[0] >= length && t->view.strides[0] == 1) return 0;
   return tensor_explain_vector(t, about, length);
 }
 
 /* [>= rows, any], with contiguous rows. */
 static inline int tensor_check_matrix(const tensor *t, const tensor_name *about, int64_t rows) {
-  if (t->ndim == 2 && t->shape[0] >= rows && t->strides[1] == 1) return 0;
+  if (t->view.ndim == 2 && t->view.shape[0] >= rows && t->view.strides[1] == 1) return 0;
   return tensor_explain_matrix(t, about, rows);
 }
 
