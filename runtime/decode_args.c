@@ -80,7 +80,9 @@ static udm_status check_stride(const char *name, int64_t stride, int64_t columns
 }
 
 static int64_t real_page_columns(const udm_decode_args *args) {
-  return ((int64_t)args->max_len + args->real_page_size - 1) / args->real_page_size;
+  /* neither is negative: 32 bits are enough, and divided sooner than 64 */
+  return ((uint32_t)args->max_len + (uint32_t)args->real_page_size - 1) /
+         (uint32_t)args->real_page_size;
 }
 
 static udm_status check_output(int32_t backend, const char *name, CUdeviceptr pointer) {

@@ -39,7 +39,9 @@ static int check_required(const signature *s, PyObject **values) {
 int arguments_parse(const signature *s, PyObject *const *arguments, Py_ssize_t given,
                     PyObject *keyword_names, PyObject **values) {
   if (given > s->positional) return raise_count(s, given);
-  for (int i = 0; i < s->count; ++i) values[i] = i < given ? arguments[i] : NULL;
+  for (Py_ssize_t i = 0; i < given; ++i) values[i] = arguments[i];
+  for (Py_ssize_t i = given; i < s->count; ++i) values[i] = NULL;
+  if (!keyword_names && given >= s->required) return 0;
   const Py_ssize_t keywords = keyword_names ? PyTuple_Size(keyword_names) : 0;
   for (Py_ssize_t k = 0; k < keywords; ++k) {
     PyObject *keyword = PyTuple_GetItem(keyword_names, k);

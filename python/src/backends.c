@@ -6,7 +6,7 @@
 #include "binding.h"
 #include "names.h"
 
-enum { PAGE_TABLE_1 = 2, REAL_PAGE_TABLE = 5 };
+enum { CACHE_SEQLENS, PAGE_TABLE_1 = 2, REAL_PAGE_TABLE = 5, SEQLENS_EXPANDED = 6 };
 
 /* In the order of udm_backend_outputs. */
 typedef struct output {
@@ -44,7 +44,7 @@ static tensor_name name_of(int backend, int o) {
 }
 
 /* A new reference. */
-static PyObject *get_output(PyObject *metadata, int backend, int o) {
+static PyObject *get_output(PyObject *metadata, const tensor_name *about, int o) {
   const output *out = &outputs[o];
   PyObject *value = PyObject_GetAttr(metadata, uses_later[o] ? *out->later : *out->attribute);
   if (value || !PyErr_ExceptionMatches(PyExc_AttributeError)) return value;
@@ -55,21 +55,14 @@ static PyObject *get_output(PyObject *metadata, int backend, int o) {
     if (value || !PyErr_ExceptionMatches(PyExc_AttributeError)) return value;
     PyErr_Clear();
   }
-  const tensor_name about = name_of(backend, o);
-  raise_about(PyExc_AttributeError, &about, "is missing%s",
+  raise_about(PyExc_AttributeError, about, "is missing%s",
               out->later ? " (and so is its later spelling, dsa_...)" : "");
   return NULL;
 }
 
-/* The row count that the rest must have; taken from this tensor when nobody has said it. */
-static int decide_rows(const tensor *t, int64_t *rows) {
-  if (*rows < 0) *rows = t->ndim == 1 ? t->shape[0] : 0;
-  return 0;
-}
-
 static int bind_table(const tensor *t, const tensor_name *about, int64_t rows, page_table *table) {
   if (tensor_check_matrix(t, about, rows) < 0) return -1;
-  *table = (page_table){true, rows > 1, t->shape[1], t->strides[0]};
+  *table = (page_table){true, rows > 1, t->view.shape[1], t->view.strides[0]};
   return 0;
 }
 
@@ -79,34 +72,47 @@ static bool is_left_out(const binding *b, PyObject *value, int o) {
          (o == REAL_PAGE_TABLE && b->args.real_page_size == 1);
 }
 
-static int bind_output(binding *b, PyObject *value, int backend, int o, int64_t *rows,
-                       page_tables *tables) {
-  CUdeviceptr *pointer = &b->args.backends[backend].cache_seqlens + o; /* the first of seven */
+static int bind_output(binding *b, PyObject *value, const tensor_name *about, int o, int64_t *rows,
+                       page_table tables[2], CUdeviceptr *pointer) {
+  *pointer = 0;
   if (is_left_out(b, value, o)) return 0;
-  const tensor_name about = name_of(backend, o);
   tensor t;
-  if (tensor_read(value, &about, b->consumer.stream, &t) < 0) return -1;
-  if (tensor_check_device(&t, &about, b->device) < 0) return -1;
-  if (tensor_check_int32(&t, &about) < 0) return -1;
-  if (tensor_check_writable(&t, &about) < 0) return -1;
-  *pointer = t.data;
-  if (o == PAGE_TABLE_1) return bind_table(&t, &about, *rows, &tables->of[backend][0]);
-  if (o == REAL_PAGE_TABLE) return bind_table(&t, &about, *rows, &tables->of[backend][1]);
-  if (decide_rows(&t, rows) < 0) return -1;
-  return tensor_check_vector(&t, &about, *rows + outputs[o].extra);
+  if (tensor_read(value, about, b->consumer.stream, &t) < 0) return -1;
+  if (tensor_check_device(&t, about, b->device) < 0) return -1;
+  if (tensor_check_int32(&t, about) < 0) return -1;
+  if (tensor_check_writable(&t, about) < 0) return -1;
+  *pointer = tensor_data(&t);
+  if (o == PAGE_TABLE_1) return bind_table(&t, about, *rows, &tables[0]);
+  if (o == REAL_PAGE_TABLE) return bind_table(&t, about, *rows, &tables[1]);
+  if (*rows < 0) *rows = t.view.ndim == 1 ? t.view.shape[0] : 0; /* the first vector decides */
+  return tensor_check_vector(&t, about, *rows + outputs[o].extra);
 }
 
 static int bind_backend(binding *b, PyObject *metadata, int backend, int64_t *rows,
-                        page_tables *tables, PyObject *keep_alive) {
-  for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND; ++o) {
-    PyObject *value = get_output(metadata, backend, o);
-    if (!value) return -1;
-    const int result = bind_output(b, value, backend, o, rows, tables);
-    const int kept = result == 0 && keep_alive ? PyList_Append(keep_alive, value) : result;
-    Py_DECREF(value);
-    if (kept < 0) return -1;
+                        page_table tables[2], PyObject *keep_alive) {
+  CUdeviceptr *first = &b->args.backends[backend].cache_seqlens; /* of seven */
+  tensor_name about = name_of(backend, CACHE_SEQLENS);
+  PyObject *cache_seqlens = NULL;
+  int result = 0;
+  for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND && result == 0; ++o) {
+    about.attribute = outputs[o].spelling;
+    PyObject *value = get_output(metadata, &about, o);
+    if (!value) {
+      result = -1;
+    } else if (o == SEQLENS_EXPANDED && value == cache_seqlens) {
+      first[o] = first[CACHE_SEQLENS]; /* one tensor for both, as in SGLang's decode: read once */
+    } else {
+      result = bind_output(b, value, &about, o, rows, tables, first + o);
+    }
+    if (keep_alive && result == 0) result = PyList_Append(keep_alive, value);
+    if (o == CACHE_SEQLENS) {
+      cache_seqlens = value; /* released below: no other object gets its address until then */
+    } else {
+      Py_XDECREF(value);
+    }
   }
-  return 0;
+  Py_XDECREF(cache_seqlens);
+  return result;
 }
 
 /* One row stride for all tables of a kind: the kernel takes no other. */
@@ -162,8 +168,7 @@ static int bind_tables(binding *b, const page_tables *tables, int64_t max_len) {
   udm_decode_args *args = &b->args;
   if (bind_max_len(b, tables, max_len) < 0) return -1;
   if (bind_stride(b, tables, 0, args->max_len, &args->page_table_stride) < 0) return -1;
-  const int64_t pages = ((int64_t)args->max_len + args->real_page_size - 1) / args->real_page_size;
-  return bind_stride(b, tables, 1, pages, &args->real_page_table_stride);
+  return bind_stride(b, tables, 1, pages_of(args), &args->real_page_table_stride);
 }
 
 int bind_backends(binding *b, PyObject *metadata_list, int64_t *rows, int64_t max_len,
@@ -189,7 +194,7 @@ int bind_backends(binding *b, PyObject *metadata_list, int64_t *rows, int64_t ma
         is_list ? PyList_GetItem(metadata_list, i) : PyTuple_GetItem(metadata_list, i);
     if (!metadata) return -1;
     Py_INCREF(metadata);
-    const int result = bind_backend(b, metadata, i, rows, &tables, keep_alive);
+    const int result = bind_backend(b, metadata, i, rows, tables.of[i], keep_alive);
     Py_DECREF(metadata);
     if (result < 0) return -1;
   }

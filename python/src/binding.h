@@ -12,13 +12,23 @@
 #include "udm.h"
 
 typedef struct binding {
-  udm_decode_args args;
   int32_t device;         /* of the first tensor bound; all others must be on it; -1: none yet */
   int64_t token_columns;  /* of req_to_token */
   stream_choice consumer; /* see tensor_read */
+  udm_decode_args args;   /* last: the backends that are not there are neither set nor copied */
 } binding;
 
+/* All but the backends' addresses, which whoever sets num_backends sets. */
 void binding_init(binding *b);
+
+void binding_copy(const binding *from, binding *to);
+
+/* Columns of real_page_table for max_len tokens. */
+static inline int64_t pages_of(const udm_decode_args *args) {
+  /* neither is negative; 32 bits are enough, and divided sooner */
+  return ((uint32_t)args->max_len + (uint32_t)args->real_page_size - 1) /
+         (uint32_t)args->real_page_size;
+}
 
 /* seq_lens and req_pool_indices. The batch size is the length of seq_lens. */
 int bind_batch(binding *b, PyObject *seq_lens, PyObject *req_pool_indices, CUstream *stream);

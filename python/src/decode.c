@@ -173,7 +173,7 @@ static int bind_widths(binding *b, PyObject *const *values) {
           0) {
     return -1;
   }
-  const int64_t pages = ((int64_t)args->max_len + args->real_page_size - 1) / args->real_page_size;
+  const int64_t pages = pages_of(args);
   if (page_columns < pages || page_stride < pages) {
     PyErr_Format(PyExc_ValueError, "%s is %lld: %d tokens a request need at least %lld",
                  page_columns < pages ? "real_page_table_cols" : "real_page_table_dst_stride",
@@ -189,12 +189,12 @@ static const tensor_name pointers_name = {"backend_pointers", -1, NULL};
 
 /* In host memory: into the launch itself. */
 static void bind_host_pointers(binding *b, const tensor *t) {
-  const int64_t *first = (const int64_t *)(uintptr_t)t->data;
+  const int64_t *first = (const int64_t *)(uintptr_t)tensor_data(t);
   udm_decode_args *args = &b->args;
   for (int i = 0; i < args->num_backends; ++i) {
     CUdeviceptr *outputs = &args->backends[i].cache_seqlens; /* the first of seven */
     for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND; ++o) {
-      outputs[o] = (CUdeviceptr)first[o * t->strides[0] + i * t->strides[1]];
+      outputs[o] = (CUdeviceptr)first[o * t->view.strides[0] + i * t->view.strides[1]];
     }
     if (args->real_page_size == 1) args->backends[i].real_page_table = 0;
   }
@@ -202,28 +202,28 @@ static void bind_host_pointers(binding *b, const tensor *t) {
 
 static int read_pointers(binding *b, PyObject *object, tensor *t) {
   if (tensor_read(object, &pointers_name, b->consumer.stream, t) < 0) return -1;
-  if (t->dtype.code != DLPACK_INT || t->dtype.bits != 64) {
+  if (t->view.dtype.code != DLPACK_INT || t->view.dtype.bits != 64) {
     return raise_about(PyExc_TypeError, &pointers_name, "must be int64");
   }
-  if (t->ndim != 2 || t->shape[0] != UDM_OUTPUTS_PER_BACKEND || t->shape[1] < 1 ||
-      t->shape[1] > UDM_MAX_BACKENDS) {
+  if (t->view.ndim != 2 || t->view.shape[0] != UDM_OUTPUTS_PER_BACKEND || t->view.shape[1] < 1 ||
+      t->view.shape[1] > UDM_MAX_BACKENDS) {
     return raise_about(PyExc_ValueError, &pointers_name, "must be of shape [%d, N], N 1 to %d",
                        UDM_OUTPUTS_PER_BACKEND, UDM_MAX_BACKENDS);
   }
-  b->args.num_backends = (int32_t)t->shape[1];
+  b->args.num_backends = (int32_t)t->view.shape[1];
   return 0;
 }
 
 static int launch_pointers(binding *b, PyObject *object, CUstream stream) {
   tensor t;
   if (read_pointers(b, object, &t) < 0) return -1;
-  if (t.device.type == DLPACK_CPU || t.device.type == DLPACK_CUDA_HOST) {
+  if (t.view.device.type == DLPACK_CPU || t.view.device.type == DLPACK_CUDA_HOST) {
     bind_host_pointers(b, &t);
     return launch_direct(&b->args, b->device, stream);
   }
   if (tensor_check_device(&t, &pointers_name, b->device) < 0) return -1;
   if (tensor_check_matrix(&t, &pointers_name, UDM_OUTPUTS_PER_BACKEND) < 0) return -1;
-  return launch_table(&b->args, b->device, t.data, t.strides[0], stream);
+  return launch_table(&b->args, b->device, tensor_data(&t), t.view.strides[0], stream);
 }
 
 PyObject *unified_decode_metadata_cuda(PyObject *module, PyObject *const *arguments,

@@ -11,15 +11,15 @@
 
 #include "names.h"
 
-typedef struct known_type {
-  PyTypeObject *type; /* owned, so that no other type can get its address */
-  const dlpack_exchange_api *api;
-} known_type;
-
-/* Tensor, Parameter and what a server derives from them: a few. More only replace each other. */
+/*
+ * Tensor, Parameter and what a server derives from them: a few. More only replace each other.
+ * Types are owned, so that no other type can get the address of one.
+ */
 enum { KNOWN_TYPES = 16 };
 static known_type known_types[KNOWN_TYPES];
 static int next_slot;
+
+known_type exchange_api_last; /* always one of them */
 
 /* The table of the layout that is known here, from the chain that starts at header. */
 static const dlpack_exchange_api *usable(const dlpack_exchange_header *header) {
@@ -42,13 +42,15 @@ static const dlpack_exchange_api *look_up(PyTypeObject *type) {
   return usable(header);
 }
 
-const dlpack_exchange_api *exchange_api_of(PyTypeObject *type) {
+const dlpack_exchange_api *exchange_api_find(PyTypeObject *type) {
   for (int i = 0; i < KNOWN_TYPES; ++i) {
-    if (known_types[i].type == type) return known_types[i].api;
+    if (known_types[i].type != type) continue;
+    exchange_api_last = known_types[i];
+    return exchange_api_last.api;
   }
   const known_type found = {(PyTypeObject *)Py_NewRef((PyObject *)type), look_up(type)};
   PyTypeObject *replaced = known_types[next_slot].type;
-  known_types[next_slot] = found;
+  known_types[next_slot] = exchange_api_last = found;
   next_slot = (next_slot + 1) % KNOWN_TYPES;
   Py_XDECREF((PyObject *)replaced);
   return found.api;

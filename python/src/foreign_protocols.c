@@ -23,9 +23,9 @@ static int read_typestr(PyObject *typestr, tensor *out) {
   static const uint8_t codes[] = {DLPACK_INT, DLPACK_UINT, DLPACK_FLOAT, DLPACK_COMPLEX,
                                   DLPACK_BOOL};
   const char *kind = strchr(kinds, text[1]);
-  out->dtype.code = kind ? codes[kind - kinds] : DLPACK_OPAQUE_HANDLE;
-  out->dtype.bits = (uint8_t)(8 * strtol(text + 2, NULL, 10));
-  out->dtype.lanes = 1;
+  out->view.dtype.code = kind ? codes[kind - kinds] : DLPACK_OPAQUE_HANDLE;
+  out->view.dtype.bits = (uint8_t)(8 * strtol(text + 2, NULL, 10));
+  out->view.dtype.lanes = 1;
   return 0;
 }
 
@@ -34,7 +34,7 @@ static int read_data(PyObject *data, tensor *out) {
   PyObject *address = data ? PySequence_GetItem(data, 0) : NULL;
   PyObject *read_only = address ? PySequence_GetItem(data, 1) : NULL;
   if (read_only) {
-    out->data = PyLong_AsUnsignedLongLong(address);
+    out->view.data = (void *)(uintptr_t)PyLong_AsUnsignedLongLong(address);
     out->read_only = PyObject_IsTrue(read_only) == 1;
   } else if (!PyErr_Occurred()) {
     PyErr_SetString(PyExc_TypeError, "the array interface has no data");
@@ -46,20 +46,20 @@ static int read_data(PyObject *data, tensor *out) {
 
 /* In bytes there, in elements here; NULL or None: compact, row-major. */
 static int read_strides(PyObject *strides, Py_ssize_t dimensions, tensor *out) {
-  const int64_t bytes = out->dtype.bits / 8;
+  const int64_t bytes = out->view.dtype.bits / 8;
   if (!strides || Py_IsNone(strides)) {
-    out->strides[0] = dimensions == 2 ? out->shape[1] : 1;
-    out->strides[1] = 1;
+    out->own_strides[0] = dimensions == 2 ? out->own_shape[1] : 1;
+    out->own_strides[1] = 1;
     return 0;
   }
   Py_ssize_t count = 0;
-  if (read_integers(strides, out->strides, &count) < 0) return -1;
+  if (read_integers(strides, out->own_strides, &count) < 0) return -1;
   for (Py_ssize_t i = 0; i < count && i < TENSOR_DIMENSIONS; ++i) {
-    if (bytes == 0 || out->strides[i] % bytes != 0) {
+    if (bytes == 0 || out->own_strides[i] % bytes != 0) {
       PyErr_SetString(PyExc_ValueError, "a stride is no multiple of the element's size");
       return -1;
     }
-    out->strides[i] /= bytes;
+    out->own_strides[i] /= bytes;
   }
   return 0;
 }
@@ -81,14 +81,14 @@ static int read_array_device(PyObject *object, tensor *out) {
   PyObject *method = optional_attribute(object, name.dlpack_device);
   if (!method) {
     if (PyErr_Occurred()) return -1;
-    out->device = (dlpack_device){DLPACK_CUDA, 0};
-    return cuda_device_of_pointer(out->data, &out->device.id);
+    out->view.device = (dlpack_device){DLPACK_CUDA, 0};
+    return cuda_device_of_pointer(tensor_data(out), &out->view.device.id);
   }
   PyObject *device = PyObject_CallObject(method, NULL);
   Py_DECREF(method);
   const int result = device ? read_integers(device, numbers, &count) : -1;
   Py_XDECREF(device);
-  out->device = (dlpack_device){(int32_t)numbers[0], (int32_t)numbers[1]};
+  out->view.device = (dlpack_device){(int32_t)numbers[0], (int32_t)numbers[1]};
   return result;
 }
 
@@ -104,8 +104,8 @@ int read_cuda_array_interface(PyObject *object, PyObject *value, CUstream consum
     PyErr_SetString(PyExc_TypeError, "the array interface has no shape");
     return -1;
   }
-  if (read_integers(shape, out->shape, &dimensions) < 0) return -1;
-  out->ndim = (int32_t)dimensions;
+  if (read_integers(shape, out->own_shape, &dimensions) < 0) return -1;
+  out->view.ndim = (int32_t)dimensions;
   if (read_typestr(PyDict_GetItemString(value, "typestr"), out) < 0) return -1;
   if (read_data(PyDict_GetItemString(value, "data"), out) < 0) return -1;
   if (read_strides(PyDict_GetItemString(value, "strides"), dimensions, out) < 0) return -1;
@@ -149,13 +149,13 @@ static int read_capsule(PyObject *capsule, tensor *out) {
                       "__dlpack__ gave a copy, or a version of DLPack that is not known");
       return -1;
     }
-    tensor_from_dlpack(&managed->tensor, out);
+    tensor_copy_view(&managed->tensor, out);
     out->read_only = (managed->flags & DLPACK_READ_ONLY) != 0;
     return 0;
   }
   const dlpack_managed *managed = PyCapsule_GetPointer(capsule, "dltensor");
   if (!managed) return -1;
-  tensor_from_dlpack(&managed->tensor, out);
+  tensor_copy_view(&managed->tensor, out);
   return 0;
 }
 

@@ -43,14 +43,14 @@ int set_dtype(const char *text, tensor *out) {
   const char *dot = strrchr(text, '.'); /* "torch.int32" */
   const char *name_only = dot ? dot + 1 : text;
   const size_t letters = strcspn(name_only, "0123456789");
-  out->dtype = (dlpack_data_type){DLPACK_OPAQUE_HANDLE, 0, 1};
+  out->view.dtype = (dlpack_data_type){DLPACK_OPAQUE_HANDLE, 0, 1};
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; ++i) {
     if (strlen(kinds[i].prefix) != letters || strncmp(name_only, kinds[i].prefix, letters) != 0) {
       continue;
     }
     const long bits = strtol(name_only + letters, NULL, 10);
-    out->dtype.code = (uint8_t)kinds[i].code;
-    out->dtype.bits = (uint8_t)(bits > 0 && bits <= 128 ? bits : 8);
+    out->view.dtype.code = (uint8_t)kinds[i].code;
+    out->view.dtype.bits = (uint8_t)(bits > 0 && bits <= 128 ? bits : 8);
   }
   return 0;
 }
@@ -73,10 +73,10 @@ static int read_device(PyObject *object, tensor *out) {
   PyObject *number = type ? PyObject_GetAttr(device, name.index) : NULL;
   const int result = number && !Py_IsNone(number) ? read_integer(number, &index) : 0;
   if (number && result == 0) {
-    out->device.type = -1;
-    if (PyUnicode_CompareWithASCIIString(type, "cuda") == 0) out->device.type = DLPACK_CUDA;
-    if (PyUnicode_CompareWithASCIIString(type, "cpu") == 0) out->device.type = DLPACK_CPU;
-    out->device.id = (int32_t)index;
+    out->view.device.type = -1;
+    if (PyUnicode_CompareWithASCIIString(type, "cuda") == 0) out->view.device.type = DLPACK_CUDA;
+    if (PyUnicode_CompareWithASCIIString(type, "cpu") == 0) out->view.device.type = DLPACK_CPU;
+    out->view.device.id = (int32_t)index;
   }
   Py_XDECREF(number);
   Py_XDECREF(type);
@@ -89,8 +89,8 @@ static int read_shape(PyObject *object, tensor *out) {
   Py_ssize_t strides = 0;
   PyObject *shape = PyObject_GetAttr(object, name.shape);
   PyObject *stride = shape ? PyObject_CallMethodObjArgs(object, name.stride, NULL) : NULL;
-  const bool read = stride && read_integers(shape, out->shape, &dimensions) == 0 &&
-                    read_integers(stride, out->strides, &strides) == 0;
+  const bool read = stride && read_integers(shape, out->own_shape, &dimensions) == 0 &&
+                    read_integers(stride, out->own_strides, &strides) == 0;
   Py_XDECREF(stride);
   Py_XDECREF(shape);
   if (!read) return -1;
@@ -98,14 +98,14 @@ static int read_shape(PyObject *object, tensor *out) {
     PyErr_SetString(PyExc_TypeError, "shape and stride() are of different lengths");
     return -1;
   }
-  out->ndim = (int32_t)dimensions;
+  out->view.ndim = (int32_t)dimensions;
   return 0;
 }
 
 static int read_by_data_ptr(PyObject *object, PyObject *data_ptr, tensor *out) {
   PyObject *address = PyObject_CallObject(data_ptr, NULL);
   if (!address) return -1;
-  out->data = PyLong_AsUnsignedLongLong(address);
+  out->view.data = (void *)(uintptr_t)PyLong_AsUnsignedLongLong(address);
   Py_DECREF(address);
   if (PyErr_Occurred()) return -1;
   if (read_shape(object, out) < 0 || read_dtype(object, out) < 0) return -1;
@@ -137,6 +137,8 @@ static int raise_no_tensor(PyObject *object, const tensor_name *about) {
 int foreign_tensor_read(PyObject *object, const tensor_name *about, CUstream consumer,
                         tensor *out) {
   memset(out, 0, sizeof *out);
+  out->view.shape = out->own_shape;
+  out->view.strides = out->own_strides;
   static const struct {
     PyObject **attribute;
     int (*read)(PyObject *object, PyObject *value, CUstream consumer, tensor *out);

@@ -14,8 +14,16 @@
 #include "binding.h"
 #include "decode.h"
 
+/* CPython's vectorcall protocol, which its limited API declares from 3.12 on, as it has been in
+   every version since 3.8: the flag of the type, and the bit that is no part of the count. */
+#define HAVE_VECTORCALL (1UL << 11)
+#define VECTORCALL_ARGUMENTS_OFFSET ((size_t)1 << (8 * sizeof(size_t) - 1))
+typedef PyObject *vectorcall_function(PyObject *self, PyObject *const *arguments, size_t given,
+                                      PyObject *keyword_names);
+
 typedef struct plan {
-  PyObject_HEAD binding bound; /* never changed once made: calls on several threads read it */
+  PyObject_HEAD vectorcall_function *call; /* found by __vectorcalloffset__ */
+  binding bound; /* never changed once made: calls on several threads read it */
   long long max_batch_size;
   PyObject *tensors; /* kept alive; NULL until __init__ has succeeded */
 } plan;
@@ -76,6 +84,8 @@ static int bind(plan *self, PyObject *const *values) {
   return PyList_Append(self->tensors, values[PLAN_REQ_TO_TOKEN]);
 }
 
+static vectorcall_function plan_vectorcall;
+
 /* All at once: a plan that exists is whole. */
 static PyObject *plan_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords) {
   PyObject *values[PLAN_ARGUMENTS];
@@ -83,6 +93,7 @@ static PyObject *plan_new(PyTypeObject *type, PyObject *arguments, PyObject *key
   allocfunc allocate = (allocfunc)(uintptr_t)PyType_GetSlot(type, Py_tp_alloc);
   plan *self = (plan *)(void *)allocate(type, 0);
   if (!self) return NULL;
+  self->call = plan_vectorcall;
   self->tensors = PyList_New(0);
   bool pushed = false;
   if (self->tensors && bind(self, values) == 0 && cuda_device_enter(self->bound.device, &pushed)) {
@@ -107,12 +118,10 @@ enum call_argument { CALL_SEQ_LENS, CALL_REQ_POOL_INDICES, CALL_STREAM, CALL_ARG
 static const signature call_signature = {
     "Plan.__call__", 2, 2, CALL_ARGUMENTS, {"seq_lens", "req_pool_indices", "stream"}};
 
-static PyObject *plan_call(PyObject *object, PyObject *arguments, PyObject *keywords) {
-  const plan *self = (const plan *)(const void *)object;
-  PyObject *values[CALL_ARGUMENTS];
+static PyObject *launch_plan(const plan *self, PyObject *const *values) {
+  binding b;
   CUstream stream = NULL;
-  if (arguments_parse_tuple(&call_signature, arguments, keywords, values) < 0) return NULL;
-  binding b = self->bound;
+  binding_copy(&self->bound, &b);
   if (stream_choose(values[CALL_STREAM], &b.consumer) < 0) return NULL;
   if (bind_batch(&b, values[CALL_SEQ_LENS], values[CALL_REQ_POOL_INDICES], &stream) < 0) {
     return NULL;
@@ -123,6 +132,22 @@ static PyObject *plan_call(PyObject *object, PyObject *arguments, PyObject *keyw
     return NULL;
   }
   return launch_direct(&b.args, b.device, stream) == 0 ? Py_NewRef(Py_None) : NULL;
+}
+
+/* plan(...): without a tuple being made for it. */
+static PyObject *plan_vectorcall(PyObject *object, PyObject *const *arguments, size_t given,
+                                 PyObject *keyword_names) {
+  PyObject *values[CALL_ARGUMENTS];
+  const Py_ssize_t count = (Py_ssize_t)(given & ~VECTORCALL_ARGUMENTS_OFFSET);
+  if (arguments_parse(&call_signature, arguments, count, keyword_names, values) < 0) return NULL;
+  return launch_plan((const plan *)(const void *)object, values);
+}
+
+/* plan.__call__(...) */
+static PyObject *plan_call(PyObject *object, PyObject *arguments, PyObject *keywords) {
+  PyObject *values[CALL_ARGUMENTS];
+  if (arguments_parse_tuple(&call_signature, arguments, keywords, values) < 0) return NULL;
+  return launch_plan((const plan *)(const void *)object, values);
 }
 
 static PyObject *plan_repr(PyObject *object) {
@@ -143,6 +168,7 @@ static PyMemberDef plan_members[] = {
     {"max_len", T_INT, BOUND(args.max_len), READONLY, "tokens a request at most in page tables"},
     {"max_batch_size", T_LONGLONG, (Py_ssize_t)offsetof(plan, max_batch_size), READONLY,
      "requests a call at most"},
+    {"__vectorcalloffset__", T_PYSSIZET, (Py_ssize_t)offsetof(plan, call), READONLY, NULL},
     {NULL, 0, 0, 0, NULL}};
 
 /* ISO C has no conversion from a function to an object pointer; POSIX and CPython rely on one. */
@@ -156,7 +182,8 @@ int plan_create(PyObject *module) {
                          {Py_tp_repr, SLOT(plan_repr)},
                          {Py_tp_members, plan_members},
                          {0, NULL}};
-  PyType_Spec spec = {"udm.Plan", (int)sizeof(plan), 0, Py_TPFLAGS_DEFAULT, slots};
+  const unsigned flags = Py_TPFLAGS_DEFAULT | HAVE_VECTORCALL;
+  PyType_Spec spec = {"udm.Plan", (int)sizeof(plan), 0, flags, slots};
   PyObject *type = PyType_FromSpec(&spec);
   if (!type) return -1;
   const int result = PyModule_AddObjectRef(module, "Plan", type);

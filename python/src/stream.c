@@ -78,7 +78,7 @@ int stream_current(PyObject *object, const tensor *t, const stream_choice *choic
   const dlpack_exchange_api *api = exchange_api_of(Py_TYPE(object));
   if (api) {
     void *stream = NULL;
-    if (api->current_work_stream(t->device.type, t->device.id, &stream) != 0) return -1;
+    if (api->current_work_stream(t->view.device.type, t->view.device.id, &stream) != 0) return -1;
     *out = (CUstream)stream;
     return 0;
   }
@@ -88,5 +88,5 @@ int stream_current(PyObject *object, const tensor *t, const stream_choice *choic
   }
   PyObject *torch = PyDict_GetItemString(PyImport_GetModuleDict(), "torch"); /* borrowed */
   const int is_torch = is_torch_tensor(object, torch);
-  return is_torch == 1 ? set_by_torch(torch, t->device.id, out) : is_torch;
+  return is_torch == 1 ? set_by_torch(torch, t->view.device.id, out) : is_torch;
 }

@@ -1,62 +1,54 @@
 /*
- * tensor.c: reads a tensor through the C exchange API, and checks what was
- * read.
+ * tensor.c: the rest of reading a tensor, and what is wrong with one that a
+ * check of tensor.h stopped at.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "tensor.h"
 
-#include "exchange_api.h"
 #include "foreign_tensor.h"
 
-void tensor_from_dlpack(const dlpack_tensor *from, tensor *out) {
-  out->data = (CUdeviceptr)(uintptr_t)from->data + from->byte_offset;
-  out->device = from->device;
-  out->dtype = from->dtype;
-  out->ndim = from->ndim;
-  out->read_only = false;
-  out->has_stream = false;
+void tensor_copy_view(const dlpack_tensor *from, tensor *out) {
   int64_t compact = 1;
   for (int32_t i = from->ndim - 1; i >= 0; --i) {
     if (i < TENSOR_DIMENSIONS) {
-      out->shape[i] = from->shape[i];
-      out->strides[i] = from->strides ? from->strides[i] : compact;
+      out->own_shape[i] = from->shape[i];
+      out->own_strides[i] = from->strides ? from->strides[i] : compact;
     }
     compact *= from->shape[i];
   }
+  out->view = *from;
+  out->view.shape = out->own_shape;
+  out->view.strides = out->own_strides;
 }
 
 /* For a type that lends no view: a tensor of its own, given back at once. */
 static int read_managed(const dlpack_exchange_api *api, PyObject *object, tensor *out) {
   dlpack_managed_versioned *managed = NULL;
   if (api->managed_tensor_from_object(object, &managed) != 0) return -1;
-  tensor_from_dlpack(&managed->tensor, out);
+  out->has_stream = false;
+  tensor_copy_view(&managed->tensor, out);
   out->read_only = (managed->flags & DLPACK_READ_ONLY) != 0;
   if (managed->deleter) managed->deleter(managed);
   return 0;
 }
 
-int tensor_read(PyObject *object, const tensor_name *about, CUstream consumer, tensor *out) {
-  const dlpack_exchange_api *api = exchange_api_of(Py_TYPE(object));
-  if (!api) return foreign_tensor_read(object, about, consumer, out);
-  if (!api->tensor_from_object) return read_managed(api, object, out);
-  dlpack_tensor borrowed;
-  if (api->tensor_from_object(object, &borrowed) != 0) return -1;
-  tensor_from_dlpack(&borrowed, out);
-  return 0;
+int tensor_read_otherwise(const dlpack_exchange_api *api, PyObject *object,
+                          const tensor_name *about, CUstream consumer, tensor *out) {
+  return api ? read_managed(api, object, out) : foreign_tensor_read(object, about, consumer, out);
 }
 
-int tensor_check_device(const tensor *t, const tensor_name *about, int32_t device) {
-  const int32_t type = t->device.type;
+int tensor_explain_device(const tensor *t, const tensor_name *about, int32_t device) {
+  const int32_t type = t->view.device.type;
   if (type != DLPACK_CUDA && type != DLPACK_CUDA_MANAGED) {
     const bool is_host = type == DLPACK_CPU || type == DLPACK_CUDA_HOST;
     return raise_about(PyExc_ValueError, about, "is %s: it must be on a CUDA device",
                        is_host ? "on the CPU" : "on a device of another kind");
   }
-  if (device < 0 || t->device.id == device) return 0;
+  if (device < 0 || t->view.device.id == device) return 0;
   return raise_about(PyExc_ValueError, about,
                      "is on CUDA device %d, but seq_lens and the rest are on CUDA device %d",
-                     (int)t->device.id, (int)device);
+                     (int)t->view.device.id, (int)device);
 }
 
 static const char *type_code_name(uint8_t code) {
@@ -78,59 +70,46 @@ static const char *type_code_name(uint8_t code) {
   }
 }
 
-static bool is_int(const tensor *t, int bits) {
-  return t->dtype.code == DLPACK_INT && t->dtype.bits == bits && t->dtype.lanes == 1;
-}
-
-static int raise_dtype(const tensor *t, const tensor_name *about, const char *wanted) {
+int tensor_explain_dtype(const tensor *t, const tensor_name *about, const char *wanted) {
   return raise_about(PyExc_TypeError, about, "has dtype %s%d: it must be %s",
-                     type_code_name(t->dtype.code), (int)t->dtype.bits, wanted);
+                     type_code_name(t->view.dtype.code), (int)t->view.dtype.bits, wanted);
 }
 
-int tensor_check_int32(const tensor *t, const tensor_name *about) {
-  return is_int(t, 32) ? 0 : raise_dtype(t, about, "int32");
-}
-
-int tensor_check_int32_or_int64(const tensor *t, const tensor_name *about) {
-  return is_int(t, 32) || is_int(t, 64) ? 0 : raise_dtype(t, about, "int32 or int64");
-}
-
-int tensor_check_writable(const tensor *t, const tensor_name *about) {
-  if (!t->read_only) return 0;
+int tensor_explain_read_only(const tensor_name *about) {
   return raise_about(PyExc_ValueError, about, "is read-only, and it is an output");
 }
 
 static int check_dimensions(const tensor *t, const tensor_name *about, int32_t ndim) {
-  if (t->ndim == ndim) return 0;
-  return raise_about(PyExc_ValueError, about, "has %d dimensions: it must have %d", (int)t->ndim,
-                     (int)ndim);
+  if (t->view.ndim == ndim) return 0;
+  return raise_about(PyExc_ValueError, about, "has %d dimensions: it must have %d",
+                     (int)t->view.ndim, (int)ndim);
 }
 
-int tensor_check_vector(const tensor *t, const tensor_name *about, int64_t length) {
+int tensor_explain_vector(const tensor *t, const tensor_name *about, int64_t length) {
   if (check_dimensions(t, about, 1) < 0) return -1;
-  if (t->shape[0] < length) {
+  if (t->view.shape[0] < length) {
     return raise_about(PyExc_ValueError, about, "has %lld elements: it needs at least %lld",
-                       (long long)t->shape[0], (long long)length);
+                       (long long)t->view.shape[0], (long long)length);
   }
-  if (length > 1 && t->strides[0] != 1) {
+  if (length > 1 && t->view.strides[0] != 1) {
     return raise_about(PyExc_ValueError, about,
                        "has stride %lld: its last dimension must be contiguous",
-                       (long long)t->strides[0]);
+                       (long long)t->view.strides[0]);
   }
   return 0;
 }
 
-int tensor_check_matrix(const tensor *t, const tensor_name *about, int64_t rows) {
+int tensor_explain_matrix(const tensor *t, const tensor_name *about, int64_t rows) {
   if (check_dimensions(t, about, 2) < 0) return -1;
-  if (t->shape[0] < rows) {
+  if (t->view.shape[0] < rows) {
     return raise_about(PyExc_ValueError, about, "has %lld rows: it needs at least %lld",
-                       (long long)t->shape[0], (long long)rows);
+                       (long long)t->view.shape[0], (long long)rows);
   }
-  if (t->shape[1] > 1 && t->strides[1] != 1) {
+  if (t->view.shape[1] > 1 && t->view.strides[1] != 1) {
     return raise_about(PyExc_ValueError, about,
                        "has stride %lld from column to column: its last dimension must be "
                        "contiguous",
-                       (long long)t->strides[1]);
+                       (long long)t->view.strides[1]);
   }
   return 0;
 }

@@ -156,6 +156,19 @@ def test_aliases_of_a_framework(driver):
     np.testing.assert_array_equal(case.backends[0].cu_seqlens_k[1:], wanted.cumsum())
 
 
+def test_one_tensor_for_two_outputs(driver):
+    """It is read once."""
+    case = DecodeCase(9, backends=2)
+    metadata = wrap_backends(case, ExchangeTensor)
+    expected = case.expected()
+    for b, backend in enumerate(metadata):
+        backend.nsa_seqlens_expanded = backend.cache_seqlens_int32
+        expected[7 * b + 6] = case.buffers[7 * b + 6].copy()  # not written
+    udm.unified_decode_metadata_cuda_direct(*inputs(case, ExchangeTensor), metadata, case.topk, 64)
+    driver.synchronise()
+    case.check(expected)
+
+
 @pytest.mark.parametrize("page_size", [1, 64])
 @pytest.mark.parametrize("backends", range(1, 9))
 def test_pointers_on_the_cpu(driver, backends, page_size):
@@ -199,6 +212,23 @@ def test_plan(driver, page_size, backends):
     for _ in range(5):
         case.draw_lengths()
         run(driver, case, lambda: plan(seq_lens, req_pool_indices))
+
+
+@pytest.mark.parametrize("call", [lambda p, *a: p(*a), lambda p, *a: p.__call__(*a)])
+def test_every_way_to_call_a_plan(driver, call):
+    case = DecodeCase(6)
+    seq_lens, req_pool_indices, req_to_token = inputs(case, ExchangeTensor)
+    plan = udm.Plan(wrap_backends(case, ExchangeTensor), req_to_token, case.topk, case.page_size)
+    run(driver, case, lambda: call(plan, seq_lens, req_pool_indices))
+    run(driver, case, lambda: plan.__call__(seq_lens, req_pool_indices=req_pool_indices))
+    run(driver, case, lambda: plan(*[seq_lens], **{"req_pool_indices": req_pool_indices}))
+    run(driver, case, lambda: any(map(plan, [seq_lens], [req_pool_indices])))
+    with pytest.raises(TypeError, match="takes at most 2 positional arguments"):
+        call(plan, 1, 2, 3)
+    with pytest.raises(TypeError, match="missing required argument 'req_pool_indices'"):
+        call(plan, seq_lens)
+    with pytest.raises(TypeError, match="multiple values for argument 'seq_lens'"):
+        plan(seq_lens, req_pool_indices, seq_lens=seq_lens)
 
 
 def test_plan_for_smaller_batches(driver):

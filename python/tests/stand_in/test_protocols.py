@@ -59,6 +59,87 @@ def test_nothing_is_kept_and_nothing_leaks(driver, kind):
     assert [sys.getrefcount(thing) for thing in counted] == before
 
 
+def test_kinds_of_tensors_in_turn(driver):
+    """Nothing that is remembered of one type is taken for another's."""
+    kinds = [kind for kind in TENSOR_TYPES if kind != "managed_exchange_api"]
+    case = DecodeCase(11, padding=9)
+    for round_number in range(3):
+        case.draw_lengths()
+        expected = case.expected()
+        metadata = [SimpleNamespace() for _ in case.backends]
+        for b, backend in enumerate(case.backends):
+            for o, (attribute, array) in enumerate(vars(backend).items()):
+                wrap = TENSOR_TYPES[kinds[(b + o + round_number) % len(kinds)]]
+                setattr(metadata[b], attribute, wrap(array))
+        wrap = TENSOR_TYPES[kinds[round_number]]
+        udm.unified_decode_metadata_cuda_direct(*inputs(case, wrap), metadata, case.topk, 64)
+        driver.synchronise()
+        case.check(expected)
+
+
+def test_more_types_than_are_remembered(driver):
+    """Subclasses with and without the exchange API, used once and freed, whose addresses others
+    then get."""
+    case = DecodeCase(5, backends=1)
+    rest = inputs(case, ExchangeTensor)[1:]
+    metadata = wrap_backends(case, ExchangeTensor)
+    for number in range(60):
+        base = (ExchangeTensor, DataPtrTensor, DLPackTensor)[number % 3]
+        tensor = type(f"Tensor{number}", (base,), {})(case.seq_lens)
+        case.draw_lengths()
+        expected = case.expected()
+        udm.unified_decode_metadata_cuda_direct(tensor, *rest, metadata, case.topk, 64)
+        driver.synchronise()
+        case.check(expected)
+        del tensor
+        gc.collect()
+
+
+def test_metadata_that_changes_between_calls(driver):
+    """Attributes, and the tensors in place, are read anew by every call."""
+    case = DecodeCase(7, backends=2)
+    other = DecodeCase(7, backends=2, seed=1)
+    metadata = wrap_backends(case, ExchangeTensor)
+
+    def check(checked):
+        expected = checked.expected()
+        udm.unified_decode_metadata_cuda_direct(
+            *inputs(checked, ExchangeTensor), metadata, checked.topk, checked.page_size
+        )
+        driver.synchronise()
+        checked.check(expected)
+
+    check(case)
+    for backend, changed in zip(other.backends, metadata):
+        for attribute, array in vars(backend).items():
+            setattr(changed, attribute, ExchangeTensor(array))
+    check(other)
+    for backend, changed in zip(case.backends, metadata):
+        for attribute, array in vars(backend).items():
+            getattr(changed, attribute).__init__(array)  # the same object, of other memory
+    check(case)
+
+
+def test_metadata_whose_attributes_are_code(driver):
+    """A new object at each look, which is freed at once."""
+
+    class Metadata:
+        def __init__(self, arrays):
+            self.arrays = arrays
+
+        def __getattr__(self, attribute):
+            return ExchangeTensor(getattr(self.arrays, attribute))
+
+    case = DecodeCase(7)
+    expected = case.expected()
+    metadata = [Metadata(backend) for backend in case.backends]
+    udm.unified_decode_metadata_cuda_direct(
+        *inputs(case, ExchangeTensor), metadata, case.topk, case.page_size
+    )
+    driver.synchronise()
+    case.check(expected)
+
+
 def test_compact_tensors_without_strides(driver):
     for wrap in (
         lambda array: ExchangeTensor(array, compact=True),
