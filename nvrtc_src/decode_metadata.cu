@@ -5,13 +5,12 @@
 // The contract is in include/udm.h. This file includes nothing: it is compiled
 // by NVRTC on the user's machine, and by the tests for the host CPU.
 //
-// Grid: the first length_blocks() blocks write the lengths and their prefix sums,
-// all others the page tables. The columns that are live at run time are cut into
-// units, and the warps take them in turn: each block counts the units of all rows
-// for itself, and each warp finds the row of a unit by search. So no block waits
-// for another, the cost follows the live columns alone, and the grid depends on
-// the launch's arguments alone: a recorded launch stays right whatever the lengths
-// are when it is replayed.
+// Grid: the first page_table_blocks write the page tables, the length_blocks() after
+// them the lengths and their prefix sums. The columns that are live at run time are
+// cut into units: each block counts the units of all rows for itself, and each warp
+// finds the row of a unit by search. So no block waits for another, the cost follows
+// the live columns alone, and the grid depends on the launch's arguments alone: a
+// recorded launch stays right whatever the lengths are when it is replayed.
 
 namespace {
 
@@ -20,7 +19,9 @@ typedef long long int64;
 constexpr int kThreads = 256;         // and in runtime/kernel_interface.h
 constexpr int kMaxLengthBlocks = 32;  // and in runtime/kernel_interface.h
 constexpr int kBlocks = 2;            // of a multiprocessor at a time
-constexpr int kUnits = 4;             // a warp has at most so many units in flight
+constexpr unsigned kUnit = 128;       // positions: see Layout; and in runtime/kernel_interface.h
+constexpr unsigned kUnits = 4;        // a warp has at most so many units in flight
+constexpr int kMaxBackends = 8;
 constexpr int kWarps = kThreads / 32;
 constexpr unsigned kInt32Max = 0x7fffffff;
 constexpr unsigned kWholeWarp = 0xffffffffu;
@@ -42,23 +43,28 @@ enum Flag {
   kSeqLensInt64 = 1,
   kReqPoolIndicesInt64 = 2,
   kExtentBatchMax = 4,
+  kPages = 8,     // a real_page_table is written
+  kSlots = 16,    // a page_table_1 is written
+  kVectors = 32,  // and vectors of one page_table_1 are vectors of all
 };
-constexpr int kUnitShift = 8;  // the flags above this bit: by how much units are larger
+// The flags from here up: the element of its 128-byte line at which the first page_table_1 begins.
+constexpr int kAnchorShift = 8;
 
 struct Arguments {
   const void *seq_lens;
   const void *req_pool_indices;
   const int *req_to_token;
   int batch_size;
-  int max_len;
-  int num_backends;
-  int nsa_index_topk;
-  int real_page_size;
   unsigned flags;
-  unsigned page_reciprocal;  // of real_page_size: see Divider
+  int max_len;
+  int page_table_blocks;
   int64 req_to_token_stride;
   int64 page_table_stride;
   int64 real_page_table_stride;
+  int real_page_size;
+  unsigned page_reciprocal;  // of real_page_size: see Divider
+  int nsa_index_topk;
+  int num_backends;
 };
 
 __device__ unsigned lane_index() { return threadIdx.x % 32; }
@@ -70,60 +76,33 @@ __device__ unsigned address_in_elements(const int *pointer) {
 // The first lane that says yes; one does.
 __device__ int first_lane(bool yes) { return __ffs(__ballot_sync(kWholeWarp, yes)) - 1; }
 
-// The direct entry's pointers: kernel arguments, indexed by constants only, so
+// The pointers of up to 3 backends: kernel arguments, indexed by constants only, so
 // that they stay in the constant bank. Those past num_backends are null.
-template <int kBackends>
 struct DirectOutputs {
-  static constexpr int kMax = kBackends;
-  int *pointers[kMax][kOutputs];
+  int *pointers[3][kOutputs];
 
-  __device__ void stage() const {}
   __device__ int *get(int backend, Output output) const { return pointers[backend][output]; }
+  __device__ unsigned layout_flags(const Arguments &args) const { return args.flags; }
 
   template <class Body>
   __device__ void for_each(Body body) const {
 #pragma unroll
-    for (int b = 0; b < kMax; ++b) body(b);
+    for (int b = 0; b < 3; ++b) body(b);
   }
   // the warps share the backends out: here the first warp takes all, so that indices are constant
   template <class Body>
   __device__ void for_each_of_warp(unsigned warp, Body body) const {
     if (warp == 0) for_each(body);
   }
-  __device__ const int *first_page_table_1() const {
-    const int *first = nullptr;
-    for_each([&](int b) { first = first ? first : pointers[b][kPageTable1]; });
-    return first;
-  }
-  __device__ bool page_tables_1_are_aligned(unsigned offset) const {
-    unsigned misaligned = 0;
-    for_each([&](int b) {
-      const int *table = pointers[b][kPageTable1];
-      if (table) misaligned |= address_in_elements(table) + offset;
-    });
-    return misaligned % 4 == 0;
-  }
 };
 
-// The table entry's pointers: int64[7][N] in device memory, brought to shared memory.
-struct TableOutputs {
-  static constexpr int kMax = 8;
-  const int64 *pointers;
-  int64 stride;
+// The pointers of up to 8 backends, in shared memory.
+struct SharedOutputs {
+  int *const (*pointers)[kOutputs];
   int count;
-  int64 *staged;  // shared memory, [kOutputs][kMax]; null past count
 
-  __device__ void stage() const {
-    const int output = threadIdx.x / kMax;
-    const int backend = threadIdx.x % kMax;
-    if (output < kOutputs) {
-      staged[threadIdx.x] = backend < count ? pointers[output * stride + backend] : 0;
-    }
-    __syncthreads();
-  }
-  __device__ int *get(int backend, Output output) const {
-    return reinterpret_cast<int *>(staged[output * kMax + backend]);
-  }
+  __device__ int *get(int backend, Output output) const { return pointers[backend][output]; }
+
   template <class Body>
   __device__ void for_each(Body body) const {
 #pragma unroll 1
@@ -133,16 +112,17 @@ struct TableOutputs {
   __device__ void for_each_of_warp(unsigned warp, Body body) const {
     if (static_cast<int>(warp) < count) body(static_cast<int>(warp));
   }
-  // these two with a lane for each backend
-  __device__ const int *first_page_table_1() const {
-    const unsigned some =
-        __ballot_sync(kWholeWarp, lane_index() < kMax && get(lane_index() % kMax, kPageTable1));
-    return some ? get(__ffs(some) - 1, kPageTable1) : nullptr;
-  }
-  __device__ bool page_tables_1_are_aligned(unsigned offset) const {
-    const int *table = get(lane_index() % kMax, kPageTable1);
-    const unsigned misaligned = table ? (address_in_elements(table) + offset) % 4 : 0;
-    return !__ballot_sync(kWholeWarp, misaligned != 0);
+  // The host knows all flags of the other pointers; here a lane looks at each backend.
+  __device__ unsigned layout_flags(const Arguments &args) const {
+    const int lane = static_cast<int>(lane_index());
+    const int *first = lane < count ? get(lane, kPageTable1) : nullptr;
+    const unsigned table = address_in_elements(first);
+    const unsigned some = __ballot_sync(kWholeWarp, first != nullptr);
+    if (!some || args.page_table_stride <= 0) return args.flags;
+    const unsigned anchor = __shfl_sync(kWholeWarp, table, __ffs(some) - 1);
+    const bool misaligned = first && (table - anchor) % 4 != 0;
+    const unsigned vectors = __ballot_sync(kWholeWarp, misaligned) ? 0 : kVectors;
+    return args.flags | kSlots | vectors | anchor % 32 << kAnchorShift;
   }
 };
 
@@ -150,23 +130,22 @@ struct TableOutputs {
 // steps, so that other work can stand between them.
 struct Words {
   unsigned low;
-  int high;  // 0 for an int32
+  int high;  // the sign's word: of an int32 the same one
 
   __device__ void load(const void *integers, bool wide, unsigned i) {
     const unsigned *words = static_cast<const unsigned *>(integers);
-    const int64 at = wide ? 2 * static_cast<int64>(i) : i;
-    low = words[at];
-    high = 0;
-    if (wide) high = static_cast<int>(words[at + 1]);
+    words += static_cast<int64>(i) << wide;
+    low = words[0];
+    high = static_cast<int>(words[wide]);
   }
   __device__ int64 value(bool wide) const {
-    if (!wide) return static_cast<int>(low);
-    return static_cast<int64>(static_cast<unsigned long long>(high) << 32 | low);
+    const int upper = wide ? high : high >> 31;
+    return static_cast<int64>(static_cast<unsigned long long>(upper) << 32 | low);
   }
   __device__ int clamped(bool wide) const {  // to what an int32 holds, and to 0
-    const int sign = wide ? high : static_cast<int>(low);
-    if (sign < 0) return 0;
-    return high > 0 || low > kInt32Max ? static_cast<int>(kInt32Max) : static_cast<int>(low);
+    if (high < 0) return 0;
+    if (wide && high > 0) return static_cast<int>(kInt32Max);
+    return low > kInt32Max ? static_cast<int>(kInt32Max) : static_cast<int>(low);
   }
 };
 
@@ -193,14 +172,6 @@ __device__ unsigned warp_inclusive_scan(unsigned value) {
     if (static_cast<int>(lane_index()) >= delta) value += below;
   }
   return value;
-}
-
-__device__ unsigned warp_sum(unsigned value) {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
-  return __reduce_add_sync(kWholeWarp, value);
-#else
-  return __shfl_sync(kWholeWarp, warp_inclusive_scan(value), 31);
-#endif
 }
 
 // Division by a number known only at run time: one multiplication and a correction.
@@ -270,13 +241,11 @@ __device__ Sums length_sums(const Arguments &args, int length) {
 // Up to 32 rows, all in one warp: no barrier.
 template <class Outputs>
 __device__ void write_few_lengths(const Arguments &args, const Outputs &outputs) {
-  static_assert(kWarps >= Outputs::kMax, "a warp for each backend");
   const bool wide = has_wide_lengths(args);
   const unsigned i = lane_index();
   const bool has_row = i < static_cast<unsigned>(args.batch_size);
   Words words = {0, 0};
   if (has_row) words.load(args.seq_lens, wide, i);
-  outputs.stage();
   const int length = words.clamped(wide);
   Sums sums = length_sums(args, length);
   sums = {warp_inclusive_scan(sums.k), warp_inclusive_scan(sums.nsa)};
@@ -291,7 +260,6 @@ template <class Outputs>
 __device__ void write_lengths(const Arguments &args, const Outputs &outputs, unsigned first,
                               unsigned last) {
   Sums before = {0, 0};
-  outputs.stage();
   if (first == 0 && threadIdx.x == kThreads - 1) {
     outputs.for_each([&](int b) { store_zeros(outputs, b); });
   }
@@ -326,64 +294,65 @@ __device__ void write_lengths(const Arguments &args, const Outputs &outputs, uns
 // How the live columns are cut into units. A position is a column counted from
 // the 128-byte boundary at or before the row's first element in the first
 // page_table_1, so that a warp stores whole lines; where no page_table_1 is
-// written, it is a page. A unit is 2^log2_unit positions.
+// written, it is a page. A unit is kUnit positions of one row.
 struct Layout {
-  bool slots;       // a page_table_1 is written
-  bool pages;       // a real_page_table is written
-  unsigned anchor;  // address of the first page_table_1 in elements, modulo 2^32
-  unsigned log2_unit;
+  unsigned flags;
+  unsigned line_mask;  // 31 where rows begin anywhere in a line, 0 where all begin at position 0
   Divider page_size;
+  Divider position_size;  // columns of a position
+
+  __device__ bool has(Flag flag) const { return flags & flag; }
+  __device__ unsigned anchor() const { return flags >> kAnchorShift; }
 };
-
-// One row of the batch; of no extent past its end.
-struct Row {
-  unsigned number;
-  int extent;
-  int64 req_pool_index;
-};
-
-// longest: the extent of every row for kExtentBatchMax; otherwise -1
-__device__ int load_extent(const Arguments &args, int longest, unsigned row) {
-  return longest >= 0 ? longest : min_int(load_length(args, row), args.max_len);
-}
-
-// The position of column 0 of a row.
-__device__ unsigned first_position(const Arguments &args, const Layout &layout, unsigned row) {
-  const unsigned element = layout.anchor + row * static_cast<unsigned>(args.page_table_stride);
-  return layout.slots ? element % 32 : 0;
-}
-
-__device__ unsigned end_position(const Layout &layout, unsigned first, int extent) {
-  const unsigned columns = static_cast<unsigned>(extent);
-  return layout.slots ? first + columns : layout.page_size.divide_up(columns);
-}
-
-__device__ unsigned units_of(const Arguments &args, const Layout &layout, unsigned row,
-                             int extent) {
-  const unsigned end = end_position(layout, first_position(args, layout, row), extent);
-  return extent > 0 ? (end + (1u << layout.log2_unit) - 1) >> layout.log2_unit : 0;
-}
 
 template <class Outputs>
 __device__ Layout make_layout(const Arguments &args, const Outputs &outputs) {
   Layout layout;
+  layout.flags = outputs.layout_flags(args);
   layout.page_size = {static_cast<unsigned>(args.real_page_size), args.page_reciprocal};
-  // a stride of 0 says that no backend has that table
-  layout.pages = args.real_page_size > 1 && args.real_page_table_stride > 0;
-  const int *anchor = outputs.first_page_table_1();
-  layout.slots = anchor && args.page_table_stride > 0;
-  layout.anchor = address_in_elements(anchor);
-  layout.log2_unit = (layout.slots ? 7 : 5) + (args.flags >> kUnitShift);
+  const bool slots = layout.has(kSlots);
+  layout.line_mask = slots ? 31 : 0;
+  layout.position_size = {slots ? 1 : layout.page_size.divisor,
+                          slots ? ~0u : layout.page_size.reciprocal};
   return layout;
 }
 
-// kExtentBatchMax: the longest of the thread's extent and those of all rows. Every
-// block reads all lengths: the price of a launch in which no block waits.
-__device__ int longest_extent(const Arguments &args, int longest) {
+// One row of the batch.
+struct Row {
+  unsigned number;
+  unsigned first;      // the position of column 0
+  unsigned end;        // and that after the last live column; 0 where none is live
+  const int *columns;  // of req_to_token
+};
+
+__device__ const int *row_columns(const Arguments &args, int64 req_pool_index) {
+  return args.req_to_token + req_pool_index * args.req_to_token_stride;
+}
+
+// longest: the extent of every row for kExtentBatchMax; otherwise -1
+__device__ int extent_of(const Arguments &args, int longest, int length) {
+  return longest >= 0 ? longest : min_int(length, args.max_len);
+}
+
+__device__ unsigned first_position(const Arguments &args, const Layout &layout, unsigned row) {
+  return (layout.anchor() + row * static_cast<unsigned>(args.page_table_stride)) & layout.line_mask;
+}
+
+__device__ unsigned end_position(const Layout &layout, unsigned first, int extent) {
+  const unsigned end = first + layout.position_size.divide_up(static_cast<unsigned>(extent));
+  return extent > 0 ? end : 0;
+}
+
+__device__ unsigned units_of(unsigned end) { return (end + kUnit - 1) / kUnit; }
+
+// kExtentBatchMax: the longest of all rows. Every block reads all lengths: the price
+// of a launch in which no block waits.
+__device__ int longest_extent(const Arguments &args) {
   __shared__ int warp_max[kWarps];
+  int longest = 0;
 #pragma unroll 4
   for (unsigned i = threadIdx.x; i < static_cast<unsigned>(args.batch_size); i += kThreads) {
-    const int extent = load_extent(args, -1, i);
+    const int extent = min_int(load_length(args, i), args.max_len);
     longest = extent > longest ? extent : longest;
   }
 #pragma unroll
@@ -399,183 +368,41 @@ __device__ int longest_extent(const Arguments &args, int longest) {
   return longest;
 }
 
-// Stores kCount pages of one row, 32 apart, those before `end`.
-template <unsigned kCount, class Outputs>
-__device__ void store_pages(const Arguments &args, const Outputs &outputs, const Layout &layout,
-                            unsigned row, unsigned page, unsigned end, int (&slots)[kCount]) {
-  const int64 offset = row * args.real_page_table_stride + page;
-#pragma unroll
-  for (unsigned v = 0; v < kCount; ++v) slots[v] = layout.page_size.divide_slot(slots[v]);
-  outputs.for_each([&](int b) {
-    int *table = outputs.get(b, kRealPageTable);
-    if (!table) return;
-#pragma unroll
-    for (unsigned v = 0; v < kCount; ++v) {
-      if (page + v * 32 < end) table[offset + v * 32] = slots[v];
-    }
-  });
-}
-
-// Where no page_table_1 is written: of the row's slots only the first of each page is read.
-template <class Outputs>
-__device__ void copy_pages(const Arguments &args, const Outputs &outputs, const Layout &layout,
-                           unsigned row, const int *columns, unsigned begin, unsigned end) {
-#pragma unroll 1
-  for (unsigned page = begin + lane_index(); page < end; page += kUnits * 32) {
-    int slots[kUnits];
-#pragma unroll
-    for (unsigned v = 0; v < kUnits; ++v) {
-      const unsigned at = page + v * 32;
-      slots[v] = at < end ? __ldg(columns + at * layout.page_size.divisor) : 0;
-    }
-    store_pages(args, outputs, layout, row, page, end, slots);
-  }
-}
-
-__device__ void store(int *to, int slot) { *to = slot; }
-// NVCC makes four stores of some plain ones.
-__device__ void store(int4 *to, int4 slots) { __stwb(to, slots); }
-
-// Positions [begin, end) of a row, at most kUnits * 128 of them.
-struct Piece {
-  unsigned row;
-  const int *source;  // of position 0
-  unsigned first;     // the position of column 0
-  unsigned begin;
-  unsigned end;
-};
-
-// Copies one piece, as T's: int, or int4 where all tables are aligned; the slots
-// of its first and last int4 that are not whole go one by one. The loads are all
-// in flight before the first store.
-template <class T, class Outputs>
-__device__ void copy_piece(const Arguments &args, const Outputs &outputs, const Layout &layout,
-                           const Piece &piece) {
-  constexpr unsigned kWidth = sizeof(T) / sizeof(int);
-  constexpr unsigned kCount = kUnits * 4 / kWidth;
-  constexpr unsigned kStep = 32 * kWidth;
-  const unsigned lane = lane_index();
-  const unsigned inside = (piece.first + kWidth - 1) / kWidth * kWidth;
-  // vectors begin inside the row, elements on a line, where only the first can be before the row
-  const unsigned start = kWidth > 1 && inside > piece.begin ? inside : piece.begin;
-  const unsigned begin = start + lane * kWidth;
-  const int room = static_cast<int>(piece.end - begin);
-  const auto is_whole = [&](unsigned v) {
-    const bool is_before = kWidth == 1 && v == 0 && begin < piece.first;
-    return room >= static_cast<int>(v * kStep + kWidth) && !is_before;
-  };
-  const T *source = reinterpret_cast<const T *>(piece.source + begin);
-  T slots[kCount];
-#pragma unroll
-  for (unsigned v = 0; v < kCount; ++v) {
-    if (is_whole(v)) slots[v] = __ldg(source + v * 32);
-  }
-  const unsigned edge =
-      lane < 4 ? piece.first / kWidth * kWidth + lane : piece.end / kWidth * kWidth + lane - 4;
-  const bool has_edge =
-      kWidth > 1 && lane < 8 && edge < piece.end &&
-      (lane < 4 ? piece.begin == 0 && edge >= piece.first && edge < inside : edge >= inside);
-  const int edge_slot = has_edge ? piece.source[edge] : 0;
-  // the pages whose first slot is in the piece; columns where they begin
-  const int *columns = piece.source + piece.first;
-  const unsigned page_size = layout.page_size.divisor;
-  const unsigned end_column = layout.pages ? piece.end - piece.first : 0;
-  unsigned page =
-      lane + layout.page_size.divide_up(piece.begin > piece.first ? piece.begin - piece.first : 0);
-  const auto is_inside = [&] {
-    return static_cast<unsigned long long>(page) * page_size < end_column;
-  };
-  int page_slot[1] = {0};
-  if (is_inside()) page_slot[0] = __ldg(columns + page * page_size);
-
-  const int64 row_offset = piece.row * args.page_table_stride - piece.first;
-  outputs.for_each([&](int b) {
-    int *table = outputs.get(b, kPageTable1);
-    if (!table) return;
-    table += row_offset;
-    int *to = table + begin;
-#pragma unroll
-    for (unsigned v = 0; v < kCount; ++v) {
-      if (is_whole(v)) store(reinterpret_cast<T *>(to + v * kStep), slots[v]);
-    }
-    if (has_edge) table[edge] = edge_slot;
-  });
-#pragma unroll 1
-  while (is_inside()) {
-    store_pages(args, outputs, layout, piece.row, page, page + 1, page_slot);
-    page += 32;
-    if (is_inside()) page_slot[0] = __ldg(columns + page * page_size);
-  }
-}
-
-// Whether vectors of the source and of every table row begin at multiples of 4 positions.
-template <class Outputs>
-__device__ bool is_aligned(const Arguments &args, const Outputs &outputs, const Piece &piece) {
-  const unsigned offset = piece.row * static_cast<unsigned>(args.page_table_stride) - piece.first;
-  return address_in_elements(piece.source) % 4 == 0 && outputs.page_tables_1_are_aligned(offset);
-}
-
-template <class T, class Outputs>
-__device__ void copy_pieces(const Arguments &args, const Outputs &outputs, const Layout &layout,
-                            Piece piece, unsigned end) {
-#pragma unroll 1
-  for (; piece.begin < end; piece.begin = piece.end) {
-    piece.end = piece.begin + min_unsigned(kUnits * 128, end - piece.begin);
-    copy_piece<T>(args, outputs, layout, piece);
-  }
-}
-
-// Units [begin, end) of one row.
-template <class Outputs>
-__device__ void copy_units(const Arguments &args, const Outputs &outputs, const Layout &layout,
-                           const Row &row, unsigned begin, unsigned end) {
-  const int *columns = args.req_to_token + row.req_pool_index * args.req_to_token_stride;
-  const unsigned first = first_position(args, layout, row.number);
-  const unsigned row_end = end_position(layout, first, row.extent);
-  const unsigned stop = end > row_end >> layout.log2_unit ? row_end : end << layout.log2_unit;
-  const Piece piece = {row.number, columns - first, first, begin << layout.log2_unit, stop};
-  if (!layout.slots) {
-    copy_pages(args, outputs, layout, row.number, columns, piece.begin, stop);
-  } else if (is_aligned(args, outputs, piece)) {
-    copy_pieces<int4>(args, outputs, layout, piece, stop);
-  } else {
-    copy_pieces<int>(args, outputs, layout, piece, stop);
-  }
-}
-
-// 32 rows that follow each other, one a lane, and where the lane's units end in the batch.
+// 32 rows, one a lane, and where the lane's units end in the batch. The units
+// follow each other row by row, but the rows in any order.
 struct Chunk {
   Row row;
   unsigned units;
   unsigned ends;
   unsigned begin;  // of the first row
   unsigned end;    // of the last one
+
+  __device__ void count(unsigned units_of_lane) {
+    units = units_of_lane;
+    ends = begin + warp_inclusive_scan(units);
+    end = __shfl_sync(kWholeWarp, ends, 31);
+  }
 };
 
-// Where the units of the batch lie. The rows are cut into lists, a list a thread:
-// of one row, or of whole chunks where there are more rows than threads.
+// Where the units of the batch lie. The rows are dealt to the threads in turn: the
+// list of thread t is the rows t, t + kThreads, ...
 struct Directory {
   int longest;
-  unsigned list_rows;
   unsigned units;  // of the lists of the warp whose number is the lane's
   unsigned ends;
   const unsigned *list_ends;  // shared memory: counted from the first list of its warp
   const Row *rows;            // shared memory: the first of each list
 };
 
-__device__ void finish_chunk(Chunk *chunk) {
-  chunk->ends = chunk->begin + warp_inclusive_scan(chunk->units);
-  chunk->end = __shfl_sync(kWholeWarp, chunk->ends, 31);
-}
-
 // Brings the chunk that holds unit `at`.
 __device__ void find_chunk(const Arguments &args, const Layout &layout, const Directory &directory,
                            unsigned at, Chunk *chunk) {
+  const unsigned batch_size = static_cast<unsigned>(args.batch_size);
   const unsigned lane = lane_index();
   const int warp = first_lane(directory.ends > at);
   chunk->begin = __shfl_sync(kWholeWarp, directory.ends - directory.units, warp);
   const unsigned ends = directory.list_ends[warp * 32 + lane];
-  if (directory.list_rows == 1) {
+  if (batch_size <= kThreads) {
     const unsigned before = __shfl_up_sync(kWholeWarp, ends, 1);
     chunk->row = directory.rows[warp * 32 + lane];
     chunk->units = ends - (lane > 0 ? before : 0);
@@ -585,53 +412,241 @@ __device__ void find_chunk(const Arguments &args, const Layout &layout, const Di
   }
   const int list = first_lane(chunk->begin + ends > at);
   if (list > 0) chunk->begin += __shfl_sync(kWholeWarp, ends, list - 1);
-  chunk->row.number = (warp * 32 + list) * directory.list_rows + lane;
+  chunk->row.number = warp * 32 + list + lane * kThreads;
 #pragma unroll 1
   while (true) {
-    chunk->units = 0;
-    if (chunk->row.number < static_cast<unsigned>(args.batch_size)) {
+    unsigned units = 0;
+    if (chunk->row.number < batch_size) {
       Words index;
       index.load(args.req_pool_indices, has_wide_indices(args), chunk->row.number);
-      chunk->row.extent = load_extent(args, directory.longest, chunk->row.number);
-      chunk->row.req_pool_index = index.value(has_wide_indices(args));
-      chunk->units = units_of(args, layout, chunk->row.number, chunk->row.extent);
+      const int length = load_length(args, chunk->row.number);
+      chunk->row.first = first_position(args, layout, chunk->row.number);
+      chunk->row.end =
+          end_position(layout, chunk->row.first, extent_of(args, directory.longest, length));
+      chunk->row.columns = row_columns(args, index.value(has_wide_indices(args)));
+      units = units_of(chunk->row.end);
     }
-    finish_chunk(chunk);
+    chunk->count(units);
     if (chunk->end > at) return;
     chunk->begin = chunk->end;
-    chunk->row.number += 32;
+    chunk->row.number += 32 * kThreads;
   }
 }
 
-// Counts the units of all lists, a warp a list; returns those of the thread's own.
-__device__ unsigned count_lists(const Arguments &args, const Layout &layout,
-                                const Directory &directory, unsigned *counts) {
+// The units of the thread's list but for its first row.
+__device__ unsigned count_list(const Arguments &args, const Layout &layout, int longest) {
+  const bool wide = has_wide_lengths(args);
   const unsigned batch_size = static_cast<unsigned>(args.batch_size);
-  counts[threadIdx.x] = 0;
-  __syncthreads();
-  constexpr unsigned kAtOnce = 4;
-  const unsigned warp = threadIdx.x / 32;
+  unsigned units = 0;
+  constexpr unsigned kAtOnce = 8;
 #pragma unroll 1
-  for (unsigned list = warp; list * directory.list_rows < batch_size; list += kAtOnce * kWarps) {
-    unsigned units[kAtOnce] = {};
-#pragma unroll 1
-    for (unsigned i = lane_index(); i < directory.list_rows; i += 32) {
+  for (unsigned row = threadIdx.x + kThreads; row < batch_size; row += kAtOnce * kThreads) {
+    Words lengths[kAtOnce];
 #pragma unroll
-      for (unsigned v = 0; v < kAtOnce; ++v) {
-        const unsigned row = (list + v * kWarps) * directory.list_rows + i;
-        const unsigned readable = min_unsigned(row, batch_size - 1);
-        const int extent = load_extent(args, directory.longest, readable);
-        if (row < batch_size) units[v] += units_of(args, layout, row, extent);
-      }
+    for (unsigned v = 0; v < kAtOnce; ++v) {
+      lengths[v].load(args.seq_lens, wide, min_unsigned(row + v * kThreads, batch_size - 1));
     }
 #pragma unroll
     for (unsigned v = 0; v < kAtOnce; ++v) {
-      const unsigned sum = warp_sum(units[v]);
-      if (lane_index() == 0 && list + v * kWarps < kThreads) counts[list + v * kWarps] = sum;
+      const int extent = extent_of(args, longest, lengths[v].clamped(wide));
+      const unsigned first = first_position(args, layout, row + v * kThreads);
+      const unsigned some = units_of(end_position(layout, first, extent));
+      if (row + v * kThreads < batch_size) units += some;
     }
   }
-  __syncthreads();
-  return counts[threadIdx.x];
+  return units;
+}
+
+// What a warp copies at a time: positions [begin, end) of a row, at most kUnits units.
+struct Piece {
+  unsigned row;
+  const int *columns;
+  unsigned first;
+  unsigned begin;
+  unsigned end;
+};
+
+// Whole units of vectors. All loads are in flight before the first store, here and below.
+template <unsigned kCount, class Outputs>
+__device__ void copy_vectors(const Arguments &args, const Outputs &outputs, const Piece &piece) {
+  const unsigned column = piece.begin - piece.first;
+  const int4 *from = reinterpret_cast<const int4 *>(piece.columns + column) + lane_index();
+  int4 slots[kCount];
+#pragma unroll
+  for (unsigned v = 0; v < kCount; ++v) slots[v] = __ldg(from + v * 32);
+  const int64 offset = piece.row * args.page_table_stride + column;
+  outputs.for_each([&](int b) {
+    int *table = outputs.get(b, kPageTable1);
+    if (!table) return;
+    int4 *to = reinterpret_cast<int4 *>(table + offset) + lane_index();
+    // NVCC makes four stores of some plain ones
+#pragma unroll
+    for (unsigned v = 0; v < kCount; ++v) __stwb(to + v * 32, slots[v]);
+  });
+}
+
+// Any positions of up to kCount / 4 units, an element at a time.
+template <unsigned kCount, class Outputs>
+__device__ void copy_elements(const Arguments &args, const Outputs &outputs, const Piece &piece) {
+  const unsigned before = piece.begin < piece.first ? piece.first - piece.begin : 0;
+  const unsigned count = piece.end - piece.begin - before;
+  const unsigned mine = lane_index() - before;
+  const int column = static_cast<int>(piece.begin + lane_index() - piece.first);
+  const int *from = piece.columns + column;
+  int slots[kCount];
+#pragma unroll
+  for (unsigned v = 0; v < kCount; ++v) {
+    if (mine + v * 32 < count) slots[v] = __ldg(from + v * 32);
+  }
+  const int64 offset = piece.row * args.page_table_stride + column;
+  outputs.for_each([&](int b) {
+    int *table = outputs.get(b, kPageTable1);
+    if (!table) return;
+    int *to = table + offset;
+#pragma unroll
+    for (unsigned v = 0; v < kCount; ++v) {
+      if (mine + v * 32 < count) to[v * 32] = slots[v];
+    }
+  });
+}
+
+template <class Outputs>
+__device__ void copy_slots(const Arguments &args, const Outputs &outputs, const Layout &layout,
+                           const Piece &piece) {
+  const unsigned size = piece.end - piece.begin;
+  const unsigned misaligned = (address_in_elements(piece.columns) - piece.first) % 4;
+  if (!layout.has(kVectors) || misaligned || piece.begin < piece.first || size % kUnit) {
+    if (size <= kUnit) {
+      copy_elements<kUnit / 32>(args, outputs, piece);
+    } else {
+      copy_elements<kUnits * kUnit / 32>(args, outputs, piece);
+    }
+  } else if (size == kUnit) {
+    copy_vectors<1>(args, outputs, piece);
+  } else if (size == 2 * kUnit) {
+    copy_vectors<2>(args, outputs, piece);
+  } else if (size == 3 * kUnit) {
+    copy_vectors<3>(args, outputs, piece);
+  } else {
+    copy_vectors<kUnits>(args, outputs, piece);
+  }
+}
+
+// The pages of a row whose first slots are in a piece, one a lane; all 32 lanes' are
+// loaded before the piece is stored.
+struct Pages {
+  unsigned page;
+  unsigned end;
+  int slot;  // the first of the page
+
+  __device__ void load(const Layout &layout, const Piece &piece) {
+    if (page < end) slot = __ldg(piece.columns + page * layout.page_size.divisor);
+  }
+};
+
+__device__ Pages load_pages(const Layout &layout, const Piece &piece) {
+  Pages pages = {piece.begin, piece.end, 0};
+  if (layout.has(kSlots)) {
+    const unsigned column = piece.begin < piece.first ? 0 : piece.begin - piece.first;
+    pages.page = layout.page_size.divide_up(column);
+    pages.end = layout.has(kPages) ? layout.page_size.divide_up(piece.end - piece.first) : 0;
+  }
+  pages.page += lane_index();
+  pages.load(layout, piece);
+  return pages;
+}
+
+template <class Outputs>
+__device__ void store_pages(const Arguments &args, const Outputs &outputs, const Layout &layout,
+                            const Piece &piece, Pages pages) {
+  const int64 row = piece.row * args.real_page_table_stride;
+#pragma unroll 1
+  while (pages.page < pages.end) {
+    const int slot = layout.page_size.divide_slot(pages.slot);
+    const int64 offset = row + pages.page;
+    pages.page += 32;
+    pages.load(layout, piece);
+    outputs.for_each([&](int b) {
+      int *table = outputs.get(b, kRealPageTable);
+      if (table) table[offset] = slot;
+    });
+  }
+}
+
+// The runs of units that a block copies: the blocks have them in turn, and of a block's
+// each warp takes the next one when it is done, as memory is not equally near to all.
+struct Runs {
+  unsigned total;  // units
+  unsigned length;
+  unsigned block;
+  unsigned blocks;
+  unsigned *taken;  // shared memory: how many of the block's are; null where there is one a warp
+  unsigned at;
+  unsigned end;
+
+  __device__ void take(unsigned run) {
+    at = min_unsigned((run * blocks + block) * length, total);
+    end = min_unsigned(at + length, total);
+  }
+  __device__ void take_next() {
+    unsigned run = 0;
+    if (lane_index() == 0) run = atomicAdd(taken, 1u);
+    take(__shfl_sync(kWholeWarp, run, 0));
+  }
+};
+
+// The next piece of the run.
+__device__ Piece find_piece(const Arguments &args, const Layout &layout, const Directory &directory,
+                            Chunk *chunk, Runs *runs) {
+  const unsigned at = runs->at;
+  if (at < chunk->begin || at >= chunk->end) find_chunk(args, layout, directory, at, chunk);
+  const int k = first_lane(chunk->ends > at);
+  const unsigned row_end = __shfl_sync(kWholeWarp, chunk->ends, k);
+  const unsigned unit = at - row_end + __shfl_sync(kWholeWarp, chunk->units, k);
+  const unsigned end = __shfl_sync(kWholeWarp, chunk->row.end, k);
+  Piece piece;
+  piece.row = __shfl_sync(kWholeWarp, chunk->row.number, k);
+  piece.columns = reinterpret_cast<const int *>(
+      __shfl_sync(kWholeWarp, reinterpret_cast<unsigned long long>(chunk->row.columns), k));
+  piece.first = __shfl_sync(kWholeWarp, chunk->row.first, k);
+  piece.begin = unit * kUnit;
+  const unsigned units = min_unsigned(min_unsigned(runs->end, row_end) - at, kUnits);
+  piece.end = min_unsigned((unit + units) * kUnit, end);
+  runs->at = at + units;
+  return piece;
+}
+
+template <class Outputs>
+__device__ void copy_runs(const Arguments &args, const Outputs &outputs, const Layout &layout,
+                          const Directory &directory, Runs runs, Chunk chunk) {
+#pragma unroll 1
+  while (runs.at < runs.total) {
+    const Piece piece = find_piece(args, layout, directory, &chunk, &runs);
+    const Pages pages = load_pages(layout, piece);
+    if (layout.has(kSlots)) copy_slots(args, outputs, layout, piece);
+    store_pages(args, outputs, layout, piece, pages);
+    if (runs.at < runs.end) continue;
+    if (!runs.taken) return;
+    runs.take_next();
+  }
+}
+
+// The thread's row of up to 32, which each warp has all of; or the first of its list.
+// What does not depend on the length is done while that is on its way.
+template <class Outputs>
+__device__ Row first_row(const Arguments &args, const Outputs &outputs, unsigned number,
+                         Layout *layout, int *longest) {
+  const unsigned readable = min_unsigned(number, static_cast<unsigned>(args.batch_size) - 1);
+  Words length, index;
+  length.load(args.seq_lens, has_wide_lengths(args), readable);
+  index.load(args.req_pool_indices, has_wide_indices(args), readable);
+  *layout = make_layout(args, outputs);
+  Row row = {number, first_position(args, *layout, number), 0, nullptr};
+  *longest = args.flags & kExtentBatchMax ? longest_extent(args) : -1;
+  row.columns = row_columns(args, index.value(has_wide_indices(args)));
+  const int extent = extent_of(args, *longest, length.clamped(has_wide_lengths(args)));
+  row.end = end_position(*layout, row.first, extent);
+  return row;
 }
 
 template <class Outputs>
@@ -640,68 +655,41 @@ __device__ void write_page_tables(const Arguments &args, const Outputs &outputs,
   __shared__ unsigned list_ends[kThreads];
   __shared__ unsigned warp_units[kWarps];
   __shared__ Row rows[kThreads];
+  __shared__ unsigned taken;
   const unsigned batch_size = static_cast<unsigned>(args.batch_size);
-  const unsigned lane = lane_index();
   const unsigned warp = threadIdx.x / 32;
-  const bool few = batch_size <= 32;  // then each warp has all rows, as its only chunk
-  Words length, index;
-  Row mine;
-  mine.number = few ? lane : threadIdx.x;
-  const unsigned readable = min_unsigned(mine.number, batch_size - 1);
-  length.load(args.seq_lens, has_wide_lengths(args), readable);
-  index.load(args.req_pool_indices, has_wide_indices(args), readable);
-  outputs.stage();
-  const Layout layout = make_layout(args, outputs);
-  if (!layout.slots && !layout.pages) return;
-  mine.req_pool_index = index.value(has_wide_indices(args));
-  mine.extent = min_int(length.clamped(has_wide_lengths(args)), args.max_len);
-  Directory directory = {-1, 1, 0, 0, list_ends, rows};
-  if (args.flags & kExtentBatchMax) {
-    directory.longest = mine.extent = longest_extent(args, mine.extent);
-  }
+  const bool few = batch_size <= 32;
+  Layout layout;
+  Directory directory = {-1, 0, 0, list_ends, rows};
   Chunk chunk;
-  chunk.row = mine;
+  chunk.row =
+      first_row(args, outputs, few ? lane_index() : threadIdx.x, &layout, &directory.longest);
+  unsigned units = chunk.row.number < batch_size ? units_of(chunk.row.end) : 0;
+  if (batch_size > kThreads) units += count_list(args, layout, directory.longest);
   chunk.begin = 0;
-  chunk.units = mine.number < batch_size ? units_of(args, layout, mine.number, mine.extent) : 0;
-  if (batch_size > kThreads) {
-    directory.list_rows = (batch_size - 1) / (32 * kThreads) * 32 + 32;
-    chunk.units = count_lists(args, layout, directory, list_ends);
-  }
-  finish_chunk(&chunk);
+  chunk.count(units);
   unsigned total = chunk.end;
+  if (threadIdx.x == 0) taken = kWarps;
   if (!few) {
-    rows[threadIdx.x] = mine;
+    rows[threadIdx.x] = chunk.row;
     list_ends[threadIdx.x] = chunk.ends;
-    if (lane == 31) warp_units[warp] = chunk.ends;
+    if (lane_index() == 31) warp_units[warp] = chunk.ends;
     __syncthreads();
-    directory.units = warp_units[lane % kWarps];
+    directory.units = warp_units[lane_index() % kWarps];
     directory.ends = warp_inclusive_scan<kWarps>(directory.units);
     total = __shfl_sync(kWholeWarp, directory.ends, kWarps - 1);
     chunk.end = 0;  // none yet
   }
-
-  // runs of units in turn: short ones where there are few, so that all warps have one
+  // short runs where there are few units, so that all warps have one
   const unsigned warps = blocks * kWarps;
-  unsigned run = 1;
-  while (run < kUnits && total > run * warps) ++run;
-  if (batch_size > kThreads && total > run * warps) run = total / warps + 1;
-#pragma unroll 1
-  for (unsigned turn = (warp * blocks + block) * run; turn < total; turn += warps * run) {
-    const unsigned turn_end = min_unsigned(turn + run, total);
-#pragma unroll 1
-    for (unsigned at = turn; at < turn_end;) {
-      if (at < chunk.begin || at >= chunk.end) find_chunk(args, layout, directory, at, &chunk);
-      const int k = first_lane(chunk.ends > at);
-      const unsigned row_end = __shfl_sync(kWholeWarp, chunk.ends, k);
-      const unsigned row_begin = row_end - __shfl_sync(kWholeWarp, chunk.units, k);
-      const Row row = {__shfl_sync(kWholeWarp, chunk.row.number, k),
-                       __shfl_sync(kWholeWarp, chunk.row.extent, k),
-                       __shfl_sync(kWholeWarp, chunk.row.req_pool_index, k)};
-      const unsigned end = min_unsigned(turn_end, row_end);
-      copy_units(args, outputs, layout, row, at - row_begin, end - row_begin);
-      at = end;
-    }
-  }
+  unsigned run = total > 2 * warps ? kUnits : total > warps ? 2 : 1;
+  // long ones where rows are looked up
+  if (batch_size > kThreads && total > 2 * kUnits * warps) run = total / (2 * warps);
+  const bool is_one_a_warp = total <= run * warps;
+  if (few && !is_one_a_warp) __syncthreads();  // for `taken`
+  Runs runs = {total, run, block, blocks, is_one_a_warp ? nullptr : &taken, 0, 0};
+  runs.take(warp);
+  copy_runs(args, outputs, layout, directory, runs, chunk);
 }
 
 __device__ unsigned length_blocks(const Arguments &args) {
@@ -711,12 +699,12 @@ __device__ unsigned length_blocks(const Arguments &args) {
 
 template <class Outputs>
 __device__ void decode_metadata(const Arguments &args, const Outputs &outputs) {
-  const unsigned writers = length_blocks(args);
-  if (blockIdx.x >= writers) {
-    if (args.batch_size == 0) return;
-    write_page_tables(args, outputs, blockIdx.x - writers, gridDim.x - writers);
+  const unsigned copiers = static_cast<unsigned>(args.page_table_blocks);
+  if (blockIdx.x < copiers) {
+    write_page_tables(args, outputs, blockIdx.x, copiers);
     return;
   }
+  const unsigned writers = length_blocks(args);
   if (args.batch_size <= 32) {
     write_few_lengths(args, outputs);
     return;
@@ -725,7 +713,7 @@ __device__ void decode_metadata(const Arguments &args, const Outputs &outputs) {
   const unsigned batch_size = static_cast<unsigned>(args.batch_size);
   const unsigned chunks = (batch_size + kThreads - 1) / kThreads;
   const unsigned rows = (chunks + writers - 1) / writers * kThreads;
-  const unsigned first = min_unsigned(blockIdx.x * rows, batch_size);
+  const unsigned first = min_unsigned((blockIdx.x - copiers) * rows, batch_size);
   write_lengths(args, outputs, first, min_unsigned(first + rows, batch_size));
 }
 
@@ -733,15 +721,16 @@ __device__ void decode_metadata(const Arguments &args, const Outputs &outputs) {
 
 // The parameters common to both entries. runtime/launch.c packs them in this order.
 #define UDM_INPUTS const void *seq_lens, const void *req_pool_indices, const int *req_to_token
-#define UDM_SCALARS                                                                      \
-  int batch_size, int max_len, int num_backends, int nsa_index_topk, int real_page_size, \
-      unsigned flags, unsigned page_reciprocal, long long req_to_token_stride,           \
-      long long page_table_stride, long long real_page_table_stride
-#define UDM_ARGUMENTS                                                                            \
-  {                                                                                              \
-    seq_lens, req_pool_indices, req_to_token, batch_size, max_len, num_backends, nsa_index_topk, \
-        real_page_size, flags, page_reciprocal, req_to_token_stride, page_table_stride,          \
-        real_page_table_stride                                                                   \
+#define UDM_SCALARS                                                                   \
+  int batch_size, unsigned flags, int max_len, int page_table_blocks,                 \
+      long long req_to_token_stride, long long page_table_stride,                     \
+      long long real_page_table_stride, int real_page_size, unsigned page_reciprocal, \
+      int nsa_index_topk, int num_backends
+#define UDM_ARGUMENTS                                                                        \
+  {                                                                                          \
+    seq_lens, req_pool_indices, req_to_token, batch_size, flags, max_len, page_table_blocks, \
+        req_to_token_stride, page_table_stride, real_page_table_stride, real_page_size,      \
+        page_reciprocal, nsa_index_topk, num_backends                                        \
   }
 
 #define UDM_BACKEND(b)                                                                 \
@@ -755,32 +744,35 @@ __device__ void decode_metadata(const Arguments &args, const Outputs &outputs) {
   }
 
 extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)
-    udm_decode_metadata_direct(UDM_INPUTS, UDM_BACKEND(0), UDM_BACKEND(1), UDM_BACKEND(2),
-                               UDM_SCALARS) {
+    udm_decode_metadata_direct(UDM_INPUTS, UDM_SCALARS, UDM_BACKEND(0), UDM_BACKEND(1),
+                               UDM_BACKEND(2)) {
   const Arguments args = UDM_ARGUMENTS;
-  const DirectOutputs<3> outputs = {
+  const DirectOutputs outputs = {
       {UDM_BACKEND_POINTERS(0), UDM_BACKEND_POINTERS(1), UDM_BACKEND_POINTERS(2)}};
   decode_metadata(args, outputs);
 }
 
-// The same for up to 8 backends.
-extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)
-    udm_decode_metadata_direct8(UDM_INPUTS, UDM_BACKEND(0), UDM_BACKEND(1), UDM_BACKEND(2),
-                                UDM_BACKEND(3), UDM_BACKEND(4), UDM_BACKEND(5), UDM_BACKEND(6),
-                                UDM_BACKEND(7), UDM_SCALARS) {
-  const Arguments args = UDM_ARGUMENTS;
-  const DirectOutputs<8> outputs = {{UDM_BACKEND_POINTERS(0), UDM_BACKEND_POINTERS(1),
-                                     UDM_BACKEND_POINTERS(2), UDM_BACKEND_POINTERS(3),
-                                     UDM_BACKEND_POINTERS(4), UDM_BACKEND_POINTERS(5),
-                                     UDM_BACKEND_POINTERS(6), UDM_BACKEND_POINTERS(7)}};
-  decode_metadata(args, outputs);
-}
+struct Backends {
+  int *pointers[kMaxBackends][kOutputs];
+};
 
+// Of up to 8 backends: the pointers of the table where there is one, else those of `backends`.
 extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)
-    udm_decode_metadata_table(UDM_INPUTS, const long long *backend_pointers,
-                              long long backend_pointers_stride, UDM_SCALARS) {
+    udm_decode_metadata_table(UDM_INPUTS, UDM_SCALARS, const long long *backend_pointers,
+                              long long backend_pointers_stride, const Backends backends) {
   const Arguments args = UDM_ARGUMENTS;
-  __shared__ long long staged[kOutputs * TableOutputs::kMax];
-  const TableOutputs outputs = {backend_pointers, backend_pointers_stride, num_backends, staged};
+  __shared__ int *pointers[kMaxBackends][kOutputs];
+  const unsigned backend = threadIdx.x / kOutputs;
+  const unsigned output = threadIdx.x % kOutputs;
+  if (static_cast<int>(backend) < num_backends) {
+    int *pointer = backends.pointers[backend][output];
+    if (backend_pointers) {
+      const long long at = output * backend_pointers_stride + backend;
+      pointer = reinterpret_cast<int *>(backend_pointers[at]);
+    }
+    pointers[backend][output] = pointer;
+  }
+  __syncthreads();
+  const SharedOutputs outputs = {pointers, num_backends};
   decode_metadata(args, outputs);
 }

@@ -72,9 +72,6 @@ static udm_status load_image(void *user_data, const struct image *image) {
   if (status != UDM_OK) return status;
   status = udm_code_function(driver, &ctx->code, "udm_decode_metadata_direct", &ctx->direct);
   if (status == UDM_OK) {
-    status = udm_code_function(driver, &ctx->code, "udm_decode_metadata_direct8", &ctx->direct8);
-  }
-  if (status == UDM_OK) {
     status = udm_code_function(driver, &ctx->code, "udm_decode_metadata_table", &ctx->table);
   }
   if (status != UDM_OK) udm_code_unload(driver, &ctx->code);

@@ -13,9 +13,8 @@ struct udm_context {
   CUcontext cuda_context;             /* the caller's */
   unsigned long long cuda_context_id; /* 0 where the driver gives none */
   struct loaded_code code;
-  CUfunction direct;  /* up to 3 backends */
-  CUfunction direct8; /* up to 8 */
-  CUfunction table;
+  CUfunction direct;       /* up to 3 backends */
+  CUfunction table;        /* up to 8, and those of a table in device memory */
   unsigned process_number; /* of the process that made it: fork_guard.h */
   udm_context_info info;
 };

@@ -7,6 +7,7 @@
 
 #include <inttypes.h>
 
+#include "kernel_interface.h"
 #include "struct_size.h"
 
 static udm_status invalid_number(const char *name, int64_t value, const char *rule) {
@@ -165,12 +166,24 @@ static udm_status check_structure(const udm_decode_args *args) {
   return UDM_OK;
 }
 
+/* The kernel counts units of a row's columns in 31 bits; a row may lie askew by a line. */
+static udm_status check_units(const udm_decode_args *args) {
+  const int64_t most_askew = 31;
+  const int64_t units = (args->max_len + most_askew + UDM_KERNEL_UNIT - 1) / UDM_KERNEL_UNIT;
+  if (args->batch_size * units <= INT32_MAX) return UDM_OK;
+  return udm_fail(UDM_ERROR_INVALID_ARGUMENT,
+                  "args->batch_size (%" PRId32 ") rows of args->max_len (%" PRId32
+                  ") columns are more than 2^38: split the batch or lower max_len",
+                  args->batch_size, args->max_len);
+}
+
 static udm_status check_common(const udm_decode_args *args, int32_t max_backends) {
   udm_status status = check_structure(args);
   if (status == UDM_OK) status = check_scalars(args, max_backends);
   if (status == UDM_OK) status = check_inputs(args);
   if (status == UDM_OK && udm_has_page_columns(args)) {
     status = check_stride("req_to_token_stride", args->req_to_token_stride, args->max_len);
+    if (status == UDM_OK) status = check_units(args);
   }
   return status;
 }

@@ -11,14 +11,18 @@
 enum {
   UDM_KERNEL_THREADS_PER_BLOCK = 256, /* kThreads */
   UDM_KERNEL_MAX_LENGTH_BLOCKS = 32,  /* kMaxLengthBlocks */
-  UDM_KERNEL_UNIT_SHIFT = 8           /* kUnitShift: the flags' bits from here up */
+  UDM_KERNEL_UNIT = 128,              /* kUnit */
+  UDM_KERNEL_ANCHOR_SHIFT = 8         /* kAnchorShift: the flags' bits from here up */
 };
 
 /* enum Flag */
 enum {
   UDM_KERNEL_SEQ_LENS_INT64 = 1,         /* kSeqLensInt64 */
   UDM_KERNEL_REQ_POOL_INDICES_INT64 = 2, /* kReqPoolIndicesInt64 */
-  UDM_KERNEL_EXTENT_BATCH_MAX = 4        /* kExtentBatchMax */
+  UDM_KERNEL_EXTENT_BATCH_MAX = 4,       /* kExtentBatchMax */
+  UDM_KERNEL_PAGES = 8,                  /* kPages */
+  UDM_KERNEL_SLOTS = 16,                 /* kSlots */
+  UDM_KERNEL_VECTORS = 32                /* kVectors */
 };
 
 #endif

@@ -35,113 +35,142 @@ static unsigned int length_blocks(const udm_decode_args *args) {
   return blocks < UDM_KERNEL_MAX_LENGTH_BLOCKS ? blocks : UDM_KERNEL_MAX_LENGTH_BLOCKS;
 }
 
-/* Depends on the arguments alone, never on what the tensors hold: see the kernel. */
-static unsigned int grid_for(const udm_context *ctx, const udm_decode_args *args) {
-  const unsigned int blocks = length_blocks(args);
-  if (!udm_has_page_columns(args)) return blocks;
-  const unsigned int most =
-      (unsigned)ctx->info.multiprocessor_count * blocks_per_multiprocessor(args);
-  const uint64_t columns = (uint64_t)args->batch_size * (unsigned)args->max_len;
-  const uint64_t copiers = columns / COLUMNS_OF_BLOCK + 1;
-  return blocks + (copiers < most ? (unsigned)copiers : most);
+enum {
+  FEW_BACKENDS = 3, /* of the kernel whose pointers are arguments; the other one takes all */
+  ELEMENTS_OF_LINE = 32,
+  ELEMENTS_OF_VECTOR = 4
+};
+
+static bool is_for_few(const udm_decode_args *args) { return args->num_backends <= FEW_BACKENDS; }
+
+static bool has_real_page_tables(const udm_decode_args *args) {
+  return args->real_page_size > 1 && args->real_page_table_stride > 0;
 }
 
-/*
- * By how much the kernel's units must be larger for their number to have 31 bits. A unit is 128
- * columns, or 32 pages of at least 2; a row that lies askew has one more. At the end of the loop a
- * row is one unit.
- */
-static unsigned int unit_shift(const udm_decode_args *args) {
-  const uint64_t columns = (uint64_t)args->max_len + 62;
-  unsigned int shift = 0;
-  while ((uint64_t)(unsigned)args->batch_size * ((columns >> (6 + shift)) + 1) >> 31) ++shift;
-  return shift;
+/* How the tables of few backends lie: the kernel finds this out itself for others. */
+static uint32_t page_table_1_flags(const udm_decode_args *args) {
+  CUdeviceptr first = 0;
+  uint32_t flags = UDM_KERNEL_VECTORS;
+  if (args->page_table_stride <= 0) return 0;
+  for (int32_t b = 0; b < args->num_backends; ++b) {
+    const CUdeviceptr table = args->backends[b].page_table_1;
+    if (!first) first = table;
+    if (table && (table - first) / sizeof(int32_t) % ELEMENTS_OF_VECTOR) flags = 0;
+  }
+  if (!first) return 0;
+  const uint32_t anchor = (uint32_t)(first / sizeof(int32_t) % ELEMENTS_OF_LINE);
+  return flags | UDM_KERNEL_SLOTS | anchor << UDM_KERNEL_ANCHOR_SHIFT;
 }
 
-static unsigned int flags_of(const udm_decode_args *args) {
-  unsigned int flags = unit_shift(args) << UDM_KERNEL_UNIT_SHIFT;
+static uint32_t flags_of(const udm_decode_args *args, bool direct) {
+  uint32_t flags = 0;
   if (args->seq_lens_type == UDM_INT64) flags |= UDM_KERNEL_SEQ_LENS_INT64;
   if (args->req_pool_indices_type == UDM_INT64) flags |= UDM_KERNEL_REQ_POOL_INDICES_INT64;
   if (args->extent == UDM_EXTENT_BATCH_MAX) flags |= UDM_KERNEL_EXTENT_BATCH_MAX;
-  return flags;
+  if (has_real_page_tables(args)) flags |= UDM_KERNEL_PAGES;
+  return direct && is_for_few(args) ? flags | page_table_1_flags(args) : flags;
+}
+
+/* Depends on the arguments alone, never on what the tensors hold: see the kernel. */
+static uint32_t page_table_blocks(const udm_context *ctx, const udm_decode_args *args) {
+  if (!udm_has_page_columns(args)) return 0;
+  if (args->page_table_stride <= 0 && !has_real_page_tables(args)) return 0;
+  const unsigned int most =
+      (unsigned)ctx->info.multiprocessor_count * blocks_per_multiprocessor(args);
+  const uint64_t columns = (uint64_t)args->batch_size * (unsigned)args->max_len;
+  const uint64_t blocks = columns / COLUMNS_OF_BLOCK + 1;
+  return blocks < most ? (uint32_t)blocks : most;
 }
 
 /* What the kernel takes that is not in udm_decode_args as it is. */
-enum { FLAGS, PAGE_RECIPROCAL, DERIVED };
+struct derived {
+  uint32_t flags;
+  uint32_t page_table_blocks;
+  uint32_t page_reciprocal;
+};
 
-static void derive(const udm_decode_args *args, uint32_t derived[DERIVED]) {
-  derived[FLAGS] = flags_of(args);
-  derived[PAGE_RECIPROCAL] = UINT32_MAX / (uint32_t)args->real_page_size;
+static struct derived derive(const udm_context *ctx, const udm_decode_args *args, bool direct) {
+  return (struct derived){flags_of(args, direct), page_table_blocks(ctx, args),
+                          UINT32_MAX / (uint32_t)args->real_page_size};
+}
+
+static unsigned int grid_of(const udm_decode_args *args, const struct derived *derived) {
+  return derived->page_table_blocks + length_blocks(args);
 }
 
 enum {
   INPUTS = 3,
-  FEW_BACKENDS = 3, /* of the direct entry's first kernel; the second takes all */
-  TABLE_PARAMETERS = 2,
-  SCALARS = 10,
-  MOST_DIRECT_PARAMETERS = INPUTS + UDM_MAX_DIRECT_BACKENDS * UDM_OUTPUTS_PER_BACKEND + SCALARS
+  SCALARS = 11,
+  TABLE_PARAMETERS = 3,
+  FEW_POINTERS = FEW_BACKENDS * UDM_OUTPUTS_PER_BACKEND,
+  MOST_PARAMETERS = INPUTS + SCALARS + FEW_POINTERS
 };
 
 /* The driver only reads the parameters, but takes pointers to non-const. */
 static void *parameter(const void *value) { return (void *)(uintptr_t)value; }
 
-static void pack_inputs(const udm_decode_args *args, void **parameters) {
+/* The order of UDM_INPUTS and UDM_SCALARS in the kernel's source. */
+static void pack_common(const udm_decode_args *args, const struct derived *derived,
+                        void **parameters) {
   parameters[0] = parameter(&args->seq_lens);
   parameters[1] = parameter(&args->req_pool_indices);
   parameters[2] = parameter(&args->req_to_token);
-}
-
-/* The order of UDM_SCALARS in the kernel's source. */
-static void pack_scalars(const udm_decode_args *args, const uint32_t derived[DERIVED],
-                         void **parameters) {
-  parameters[0] = parameter(&args->batch_size);
-  parameters[1] = parameter(&args->max_len);
-  parameters[2] = parameter(&args->num_backends);
-  parameters[3] = parameter(&args->nsa_index_topk);
-  parameters[4] = parameter(&args->real_page_size);
-  parameters[5] = parameter(&derived[FLAGS]);
-  parameters[6] = parameter(&derived[PAGE_RECIPROCAL]);
+  parameters[3] = parameter(&args->batch_size);
+  parameters[4] = parameter(&derived->flags);
+  parameters[5] = parameter(&args->max_len);
+  parameters[6] = parameter(&derived->page_table_blocks);
   parameters[7] = parameter(&args->req_to_token_stride);
   parameters[8] = parameter(&args->page_table_stride);
   parameters[9] = parameter(&args->real_page_table_stride);
+  parameters[10] = parameter(&args->real_page_size);
+  parameters[11] = parameter(&derived->page_reciprocal);
+  parameters[12] = parameter(&args->nsa_index_topk);
+  parameters[13] = parameter(&args->num_backends);
 }
 
-static bool is_for_few(const udm_decode_args *args) { return args->num_backends <= FEW_BACKENDS; }
-
-static CUfunction direct_function(const udm_context *ctx, const udm_decode_args *args) {
-  return is_for_few(args) ? ctx->direct : ctx->direct8;
-}
-
-static void pack_direct(const udm_decode_args *args, const uint32_t derived[DERIVED],
-                        void **parameters) {
+static void pack_few(const udm_decode_args *args, void **pointers) {
   static const CUdeviceptr none = 0;
-  const int backends = is_for_few(args) ? FEW_BACKENDS : UDM_MAX_DIRECT_BACKENDS;
-  pack_inputs(args, parameters);
-  for (int b = 0; b < backends; ++b) {
+  for (int b = 0; b < FEW_BACKENDS; ++b) {
     const CUdeviceptr *first = &args->backends[b].cache_seqlens; /* of seven */
     for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND; ++o) {
-      parameters[INPUTS + b * UDM_OUTPUTS_PER_BACKEND + o] =
+      pointers[b * UDM_OUTPUTS_PER_BACKEND + o] =
           parameter(b < args->num_backends ? first + o : &none);
     }
   }
-  const int outputs = backends * UDM_OUTPUTS_PER_BACKEND;
-  pack_scalars(args, derived, parameters + INPUTS + outputs);
 }
 
-static void pack_table(const udm_decode_args *args, const uint32_t derived[DERIVED],
-                       const CUdeviceptr *backend_pointers, const int64_t *stride,
-                       void **parameters) {
-  pack_inputs(args, parameters);
-  parameters[INPUTS] = parameter(backend_pointers);
-  parameters[INPUTS + 1] = parameter(stride);
-  pack_scalars(args, derived, parameters + INPUTS + TABLE_PARAMETERS);
+/* A table in device memory; where it is null, the kernel takes the pointers of args by value. */
+struct table {
+  CUdeviceptr backend_pointers;
+  int64_t backend_pointers_stride;
+};
+
+static void pack_table(const udm_decode_args *args, const struct table *table, void **parameters) {
+  parameters[0] = parameter(&table->backend_pointers);
+  parameters[1] = parameter(&table->backend_pointers_stride);
+  parameters[2] = parameter(args->backends);
 }
 
-static udm_status launch(const udm_context *ctx, CUfunction function, const udm_decode_args *args,
+static const struct table no_table = {0, 0};
+
+static CUfunction direct_function(const udm_context *ctx, const udm_decode_args *args) {
+  return is_for_few(args) ? ctx->direct : ctx->table;
+}
+
+static void pack_direct(const udm_decode_args *args, const struct derived *derived,
+                        void **parameters) {
+  pack_common(args, derived, parameters);
+  if (is_for_few(args)) {
+    pack_few(args, parameters + INPUTS + SCALARS);
+  } else {
+    pack_table(args, &no_table, parameters + INPUTS + SCALARS);
+  }
+}
+
+static udm_status launch(const udm_context *ctx, CUfunction function, unsigned int grid,
                          CUstream stream, void **parameters) {
-  const CUresult result =
-      ctx->driver.cuLaunchKernel(function, grid_for(ctx, args), 1, 1, UDM_KERNEL_THREADS_PER_BLOCK,
-                                 1, 1, 0, stream, parameters, NULL);
+  const CUresult result = ctx->driver.cuLaunchKernel(
+      function, grid, 1, 1, UDM_KERNEL_THREADS_PER_BLOCK, 1, 1, 0, stream, parameters, NULL);
   if (result == CUDA_SUCCESS) return UDM_OK;
   return udm_fail_driver(&ctx->driver, UDM_ERROR_DRIVER, "cuLaunchKernel", NULL, result);
 }
@@ -182,11 +211,10 @@ udm_status udm_decode_metadata_direct(udm_context *ctx, const udm_decode_args *a
                                       CUstream stream) {
   const udm_status status = check_direct(ctx, args);
   if (status != UDM_OK) return status;
-  void *parameters[MOST_DIRECT_PARAMETERS];
-  uint32_t derived[DERIVED];
-  derive(args, derived);
-  pack_direct(args, derived, parameters);
-  return launch(ctx, direct_function(ctx, args), args, stream, parameters);
+  void *parameters[MOST_PARAMETERS];
+  const struct derived derived = derive(ctx, args, true);
+  pack_direct(args, &derived, parameters);
+  return launch(ctx, direct_function(ctx, args), grid_of(args, &derived), stream, parameters);
 }
 
 udm_status udm_decode_metadata_table(udm_context *ctx, const udm_decode_args *args,
@@ -194,20 +222,20 @@ udm_status udm_decode_metadata_table(udm_context *ctx, const udm_decode_args *ar
                                      CUstream stream) {
   const udm_status status = check_table(ctx, args, backend_pointers, backend_pointers_stride);
   if (status != UDM_OK) return status;
-  void *parameters[INPUTS + TABLE_PARAMETERS + SCALARS];
-  uint32_t derived[DERIVED];
-  derive(args, derived);
-  pack_table(args, derived, &backend_pointers, &backend_pointers_stride, parameters);
-  return launch(ctx, ctx->table, args, stream, parameters);
+  void *parameters[INPUTS + SCALARS + TABLE_PARAMETERS];
+  const struct derived derived = derive(ctx, args, false);
+  const struct table table = {backend_pointers, backend_pointers_stride};
+  pack_common(args, &derived, parameters);
+  pack_table(args, &table, parameters + INPUTS + SCALARS);
+  return launch(ctx, ctx->table, grid_of(args, &derived), stream, parameters);
 }
 
 /* What `parameters` of a prepared launch points to: udm_kernel_launch's storage. */
 struct prepared {
-  CUdeviceptr backend_pointers;
-  int64_t backend_pointers_stride;
-  uint32_t derived[DERIVED];
+  struct table table;
+  struct derived derived;
   udm_decode_args args;
-  void *pointers[MOST_DIRECT_PARAMETERS]; /* more than those of the table entry */
+  void *parameters[MOST_PARAMETERS]; /* more than those of a table */
 };
 
 _Static_assert(sizeof(struct prepared) <= sizeof(((udm_kernel_launch *)0)->storage),
@@ -220,18 +248,18 @@ static udm_status check_kernel_launch(const udm_kernel_launch *kernel_launch) {
 }
 
 /* All but the parameters, and the copy of what they point to. */
-static struct prepared *fill_kernel_launch(const udm_context *ctx, CUfunction function,
-                                           const udm_decode_args *args, udm_kernel_launch *out) {
+static struct prepared *fill_kernel_launch(const udm_context *ctx, const udm_decode_args *args,
+                                           bool direct, udm_kernel_launch *out) {
   struct prepared *prepared = (struct prepared *)(void *)out->storage;
   const size_t known = args->struct_size < sizeof *args ? args->struct_size : sizeof *args;
-  out->function = function;
-  out->grid_x = grid_for(ctx, args);
+  memcpy(&prepared->args, args, known);
+  prepared->derived = derive(ctx, args, direct);
+  out->function = direct ? direct_function(ctx, args) : ctx->table;
+  out->grid_x = grid_of(args, &prepared->derived);
   out->block_x = UDM_KERNEL_THREADS_PER_BLOCK;
   out->grid_y = out->grid_z = out->block_y = out->block_z = 1;
   out->shared_bytes = 0;
-  out->parameters = prepared->pointers;
-  memcpy(&prepared->args, args, known);
-  derive(args, prepared->derived);
+  out->parameters = prepared->parameters;
   return prepared;
 }
 
@@ -240,9 +268,8 @@ udm_status udm_prepare_direct(udm_context *ctx, const udm_decode_args *args,
   udm_status status = check_kernel_launch(kernel_launch);
   if (status == UDM_OK) status = check_direct(ctx, args);
   if (status != UDM_OK) return status;
-  struct prepared *prepared =
-      fill_kernel_launch(ctx, direct_function(ctx, args), args, kernel_launch);
-  pack_direct(&prepared->args, prepared->derived, prepared->pointers);
+  struct prepared *prepared = fill_kernel_launch(ctx, args, true, kernel_launch);
+  pack_direct(&prepared->args, &prepared->derived, prepared->parameters);
   return UDM_OK;
 }
 
@@ -254,10 +281,9 @@ udm_status udm_prepare_table(udm_context *ctx, const udm_decode_args *args,
     status = check_table(ctx, args, backend_pointers, backend_pointers_stride);
   }
   if (status != UDM_OK) return status;
-  struct prepared *prepared = fill_kernel_launch(ctx, ctx->table, args, kernel_launch);
-  prepared->backend_pointers = backend_pointers;
-  prepared->backend_pointers_stride = backend_pointers_stride;
-  pack_table(&prepared->args, prepared->derived, &prepared->backend_pointers,
-             &prepared->backend_pointers_stride, prepared->pointers);
+  struct prepared *prepared = fill_kernel_launch(ctx, args, false, kernel_launch);
+  prepared->table = (struct table){backend_pointers, backend_pointers_stride};
+  pack_common(&prepared->args, &prepared->derived, prepared->parameters);
+  pack_table(&prepared->args, &prepared->table, prepared->parameters + INPUTS + SCALARS);
   return UDM_OK;
 }

@@ -45,6 +45,13 @@ void __stwb(T *to, T value) {
   *to = value;
 }
 
+// One thread runs at a time.
+inline unsigned atomicAdd(unsigned *address, unsigned value) {
+  const unsigned old = *address;
+  *address = old + value;
+  return old;
+}
+
 template <class T>
 T host_warp(warp_operation operation, unsigned mask, T value, unsigned operand, int width,
             int line) {

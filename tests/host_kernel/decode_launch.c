@@ -25,29 +25,59 @@ host_kernel_dim3 decode_launch_grid(const udm_decode_args *args) {
       decode_launch_length_blocks(args) + (copies < most ? (uint32_t)copies : most), 1, 1};
 }
 
-/* The flags of the kernel: bits 0, 1 and 2; from bit 8 up, how much larger units are. */
+/* How the tables of up to three backends lie: bits 4 and 5, and from bit 8 up. */
+static uint32_t layout_flags(const udm_decode_args *args) {
+  CUdeviceptr first = 0;
+  uint32_t flags = 16 | 32;
+  for (int32_t b = args->num_backends - 1; b >= 0; --b) {
+    if (args->backends[b].page_table_1) first = args->backends[b].page_table_1;
+  }
+  for (int32_t b = 0; b < args->num_backends; ++b) {
+    const CUdeviceptr table = args->backends[b].page_table_1;
+    if (table && table % 16 != first % 16) flags = 16;
+  }
+  return first && args->page_table_stride > 0 ? flags | (uint32_t)(first / 4 % 32) << 8 : 0;
+}
+
+/* The flags of the kernel: bits 0 to 3, and those of the layout. */
 static uint32_t launch_flags(const udm_decode_args *args) {
   return (args->seq_lens_type == UDM_INT64 ? 1u : 0u) |
          (args->req_pool_indices_type == UDM_INT64 ? 2u : 0u) |
-         (args->extent == UDM_EXTENT_BATCH_MAX ? 4u : 0u) | (uint32_t)(args->max_len % 3) << 8;
+         (args->extent == UDM_EXTENT_BATCH_MAX ? 4u : 0u) |
+         (args->real_page_size > 1 && args->real_page_table_stride > 0 ? 8u : 0u);
 }
 
-typedef struct launch_scalars {
-  uint32_t flags;
-  uint32_t page_reciprocal;
-} launch_scalars;
+enum { COMMON_PARAMETERS = 14, FEW = 3, MOST_PARAMETERS = 35 };
 
-/* Appends the ten scalars, which both entries take last. */
-static void append_scalars(void **parameters, size_t count, udm_decode_args *args,
-                           launch_scalars *derived) {
-  void *const scalars[] = {&args->batch_size,         &args->max_len,
-                           &args->num_backends,       &args->nsa_index_topk,
-                           &args->real_page_size,     &derived->flags,
-                           &derived->page_reciprocal, &args->req_to_token_stride,
-                           &args->page_table_stride,  &args->real_page_table_stride};
-  derived->flags = launch_flags(args);
-  derived->page_reciprocal = UINT32_MAX / (uint32_t)args->real_page_size;
-  memcpy(parameters + count, scalars, sizeof scalars);
+typedef struct derived_scalars {
+  uint32_t flags;
+  uint32_t page_table_blocks;
+  uint32_t page_reciprocal;
+} derived_scalars;
+
+/* The inputs and scalars, which both kernels take first. */
+static size_t pack_common(udm_decode_args *args, uint32_t flags, host_kernel_dim3 grid,
+                          derived_scalars *derived, void **parameters) {
+  void *const common[COMMON_PARAMETERS] = {&args->seq_lens,
+                                           &args->req_pool_indices,
+                                           &args->req_to_token,
+                                           &args->batch_size,
+                                           &derived->flags,
+                                           &args->max_len,
+                                           &derived->page_table_blocks,
+                                           &args->req_to_token_stride,
+                                           &args->page_table_stride,
+                                           &args->real_page_table_stride,
+                                           &args->real_page_size,
+                                           &derived->page_reciprocal,
+                                           &args->nsa_index_topk,
+                                           &args->num_backends};
+  *derived = (derived_scalars){flags, 0, UINT32_MAX / (uint32_t)args->real_page_size};
+  if (args->batch_size > 0) {
+    derived->page_table_blocks = grid.x - decode_launch_length_blocks(args);
+  }
+  memcpy(parameters, common, sizeof common);
+  return COMMON_PARAMETERS;
 }
 
 static bool launch(const char *name, void **parameters, host_kernel_dim3 grid, uint64_t seed,
@@ -61,35 +91,43 @@ static bool launch(const char *name, void **parameters, host_kernel_dim3 grid, u
                             text);
 }
 
+static bool launch_few(const udm_decode_args *args, host_kernel_dim3 grid, uint64_t seed,
+                       char *text) {
+  udm_decode_args copy = *args;
+  CUdeviceptr pointers[FEW * UDM_OUTPUTS_PER_BACKEND] = {0};
+  void *parameters[MOST_PARAMETERS];
+  derived_scalars derived;
+  const uint32_t flags = launch_flags(args) | layout_flags(args);
+  size_t count = pack_common(&copy, flags, grid, &derived, parameters);
+  memcpy(pointers, copy.backends, (size_t)copy.num_backends * sizeof copy.backends[0]);
+  for (size_t p = 0; p < FEW * UDM_OUTPUTS_PER_BACKEND; ++p) parameters[count++] = &pointers[p];
+  return launch("udm_decode_metadata_direct", parameters, grid, seed, text);
+}
+
+/* A null table: the backends of args. */
+static bool launch_table(const udm_decode_args *args, CUdeviceptr backend_pointers,
+                         int64_t backend_pointers_stride, host_kernel_dim3 grid, uint64_t seed,
+                         char *text) {
+  udm_decode_args copy = *args;
+  void *parameters[MOST_PARAMETERS];
+  derived_scalars derived;
+  size_t count = pack_common(&copy, launch_flags(args), grid, &derived, parameters);
+  parameters[count++] = &backend_pointers;
+  parameters[count++] = &backend_pointers_stride;
+  parameters[count++] = copy.backends;
+  return launch("udm_decode_metadata_table", parameters, grid, seed, text);
+}
+
 bool decode_launch_direct(const udm_decode_args *args, host_kernel_dim3 grid, uint64_t seed,
                           char *text) {
-  udm_decode_args copy = *args;
-  CUdeviceptr pointers[UDM_MAX_DIRECT_BACKENDS * UDM_OUTPUTS_PER_BACKEND] = {0};
-  void *parameters[69];
-  const bool few = copy.num_backends <= 3; /* then the kernel takes three backends, else eight */
-  launch_scalars derived;
-  size_t count = 0;
-  memcpy(pointers, copy.backends, (size_t)copy.num_backends * sizeof copy.backends[0]);
-  parameters[count++] = &copy.seq_lens;
-  parameters[count++] = &copy.req_pool_indices;
-  parameters[count++] = &copy.req_to_token;
-  for (size_t p = 0; p < (size_t)(few ? 3 : 8) * UDM_OUTPUTS_PER_BACKEND; ++p) {
-    parameters[count++] = &pointers[p];
-  }
-  append_scalars(parameters, count, &copy, &derived);
-  return launch(few ? "udm_decode_metadata_direct" : "udm_decode_metadata_direct8", parameters,
-                grid, seed, text);
+  if (args->num_backends > FEW) return launch_table(args, 0, 0, grid, seed, text);
+  return launch_few(args, grid, seed, text);
 }
 
 bool decode_launch_table(const udm_decode_args *args, CUdeviceptr backend_pointers,
                          int64_t backend_pointers_stride, host_kernel_dim3 grid, uint64_t seed,
                          char *text) {
-  udm_decode_args copy = *args;
-  void *parameters[15] = {&copy.seq_lens, &copy.req_pool_indices, &copy.req_to_token,
-                          &backend_pointers, &backend_pointers_stride};
-  launch_scalars derived;
-  append_scalars(parameters, 5, &copy, &derived);
-  return launch("udm_decode_metadata_table", parameters, grid, seed, text);
+  return launch_table(args, backend_pointers, backend_pointers_stride, grid, seed, text);
 }
 
 static size_t integer_size(udm_int_type type) { return type == UDM_INT64 ? 8 : 4; }

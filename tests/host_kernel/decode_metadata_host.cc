@@ -11,7 +11,6 @@
 const host_kernel *host_kernel_find(const char *name) {
   static const host_kernel kernels[] = {
       make_host_kernel("udm_decode_metadata_direct", udm_decode_metadata_direct),
-      make_host_kernel("udm_decode_metadata_direct8", udm_decode_metadata_direct8),
       make_host_kernel("udm_decode_metadata_table", udm_decode_metadata_table),
       make_host_kernel("udm_bench_empty", udm_bench_empty),
       make_host_kernel("udm_bench_copy", udm_bench_copy),

@@ -19,7 +19,7 @@ import tempfile
 
 SKIPPED = 77
 ARCHS = ["sm_80", "sm_90", "sm_100", "sm_120"]
-ENTRIES = ["udm_decode_metadata_direct", "udm_decode_metadata_direct8", "udm_decode_metadata_table"]
+ENTRIES = ["udm_decode_metadata_direct", "udm_decode_metadata_table"]
 
 # Two blocks of 256 threads fit on a multiprocessor of 65536 registers.
 MOST_REGISTERS = 128

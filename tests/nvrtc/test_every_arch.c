@@ -68,7 +68,6 @@ static void check_entry(const char *path, int32_t arch) {
   assert_int_equal(header.e_machine, 190 /* EM_CUDA */);
   assert_int_equal(udm_cubin_arch(bytes, size), arch);
   assert_has_kernel(bytes, size, "udm_decode_metadata_direct");
-  assert_has_kernel(bytes, size, "udm_decode_metadata_direct8");
   assert_has_kernel(bytes, size, "udm_decode_metadata_table");
   free(bytes);
 }

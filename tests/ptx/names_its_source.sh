@@ -19,6 +19,5 @@ has_line "// source sha256 $hash"
 has_line '.version 7.8'
 has_line '.target sm_70'
 has_line '.visible .entry udm_decode_metadata_direct('
-has_line '.visible .entry udm_decode_metadata_direct8('
 has_line '.visible .entry udm_decode_metadata_table('
 [[ $failures -eq 0 ]]

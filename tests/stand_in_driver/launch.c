@@ -15,7 +15,7 @@
 #include "contexts.h"
 #include "modules.h"
 
-enum { MAX_GRID_YZ = 65535, MAX_BLOCK_Z = 64, MAX_SHARED_BYTES = 48 * 1024, MAX_VALUE = 16 };
+enum { MAX_GRID_YZ = 65535, MAX_BLOCK_Z = 64, MAX_SHARED_BYTES = 48 * 1024 };
 
 static bool is_within_limits(host_kernel_dim3 grid, host_kernel_dim3 block) {
   const bool grid_fits = grid.x >= 1 && grid.y >= 1 && grid.z >= 1 && grid.x <= INT32_MAX &&
@@ -27,18 +27,28 @@ static bool is_within_limits(host_kernel_dim3 grid, host_kernel_dim3 block) {
          (uint64_t)block.x * block.y * block.z <= HOST_KERNEL_MAX_THREADS;
 }
 
+/* Where parameter p begins among the values of all; p may be their count. */
+static size_t value_offset(const host_kernel *kernel, size_t p) {
+  const size_t alignment = 16;
+  size_t offset = 0;
+  for (size_t i = 0; i < p; ++i) {
+    offset += (kernel->parameter_sizes[i] + alignment - 1) / alignment * alignment;
+  }
+  return offset;
+}
+
 /* NULL when a parameter is null or memory is short. */
 static operation *create_operation(CUfunction function, void *const *parameters) {
   const host_kernel *kernel = function->kernel;
-  operation *op = operation_create(OPERATION_KERNEL, MAX_VALUE * kernel->parameter_count);
+  operation *op = operation_create(OPERATION_KERNEL, value_offset(kernel, kernel->parameter_count));
   if (!op) return NULL;
   op->function = function;
   for (size_t p = 0; p < kernel->parameter_count; ++p) {
-    if (!parameters[p] || kernel->parameter_sizes[p] > MAX_VALUE) {
+    if (!parameters[p]) {
       free(op);
       return NULL;
     }
-    memcpy(op->data + MAX_VALUE * p, parameters[p], kernel->parameter_sizes[p]);
+    memcpy(op->data + value_offset(kernel, p), parameters[p], kernel->parameter_sizes[p]);
   }
   return op;
 }
@@ -81,15 +91,18 @@ CUresult cuLaunchKernel(CUfunction function, unsigned int grid_x, unsigned int g
 
 /* Where the kernel writes the leading 0 of backend 0's cu_seqlens_k, by its signature. */
 static int32_t *first_prefix_sum(const host_kernel *kernel, void *const *parameters) {
+  const size_t first = 14; /* after 3 inputs and 11 scalars */
   int64_t address = 0;
-  if (strncmp(kernel->name, "udm_decode_metadata_direct", 26) == 0) { /* direct8 too */
-    memcpy(&address, parameters[4], sizeof address); /* 3 inputs, cache_seqlens, then this */
-  } else {
-    int64_t table = 0;
-    int64_t stride = 0;
-    memcpy(&table, parameters[3], sizeof table);
-    memcpy(&stride, parameters[4], sizeof stride);
+  int64_t table = 0;
+  int64_t stride = 0;
+  memcpy(&table, parameters[first], sizeof table);
+  memcpy(&stride, parameters[first + 1], sizeof stride);
+  if (strcmp(kernel->name, "udm_decode_metadata_direct") == 0) {
+    memcpy(&address, parameters[first + 1], sizeof address); /* after cache_seqlens */
+  } else if (table) {
     memcpy(&address, (const int64_t *)(intptr_t)table + stride, sizeof address);
+  } else {
+    memcpy(&address, (const int64_t *)parameters[first + 2] + 1, sizeof address);
   }
   return (int32_t *)(intptr_t)address;
 }
@@ -112,7 +125,7 @@ CUresult launch_execute(const operation *op) {
   }
   const host_kernel *kernel = op->function->kernel;
   for (size_t p = 0; p < kernel->parameter_count; ++p) {
-    parameters[p] = (void *)(uintptr_t)(op->data + MAX_VALUE * p); /* only read */
+    parameters[p] = (void *)(uintptr_t)(op->data + value_offset(kernel, p)); /* only read */
   }
   if (host_kernel_launch(kernel, op->grid, op->block, parameters, stand_in_random(), text)) {
     spoil(kernel, parameters);

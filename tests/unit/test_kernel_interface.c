@@ -30,17 +30,21 @@ static void test_constants(void **state) {
   (void)state;
   assert_source_says("kThreads", UDM_KERNEL_THREADS_PER_BLOCK);
   assert_source_says("kMaxLengthBlocks", UDM_KERNEL_MAX_LENGTH_BLOCKS);
-  assert_source_says("kUnitShift", UDM_KERNEL_UNIT_SHIFT);
+  assert_source_says("kUnit", UDM_KERNEL_UNIT);
+  assert_source_says("kAnchorShift", UDM_KERNEL_ANCHOR_SHIFT);
   assert_source_says("kSeqLensInt64", UDM_KERNEL_SEQ_LENS_INT64);
   assert_source_says("kReqPoolIndicesInt64", UDM_KERNEL_REQ_POOL_INDICES_INT64);
   assert_source_says("kExtentBatchMax", UDM_KERNEL_EXTENT_BATCH_MAX);
+  assert_source_says("kPages", UDM_KERNEL_PAGES);
+  assert_source_says("kSlots", UDM_KERNEL_SLOTS);
+  assert_source_says("kVectors", UDM_KERNEL_VECTORS);
 }
 
 static void test_the_source_is_whole_and_includes_nothing(void **state) {
   (void)state;
   const char *source = (const char *)udm_kernel_source;
   assert_int_equal(strlen(source), udm_kernel_source_size);
-  assert_non_null(strstr(source, "udm_decode_metadata_direct8"));
+  assert_non_null(strstr(source, "udm_decode_metadata_direct"));
   assert_non_null(strstr(source, "udm_decode_metadata_table"));
   assert_null(strstr(source, "#include"));
 }
