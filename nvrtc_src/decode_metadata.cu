@@ -325,8 +325,10 @@ struct Row {
   const int *columns;  // of req_to_token
 };
 
+// Unsigned: a row of no live column may have any index.
 __device__ const int *row_columns(const Arguments &args, int64 req_pool_index) {
-  return args.req_to_token + req_pool_index * args.req_to_token_stride;
+  const unsigned long long row = static_cast<unsigned long long>(req_pool_index);
+  return args.req_to_token + static_cast<int64>(row * args.req_to_token_stride);
 }
 
 // longest: the extent of every row for kExtentBatchMax; otherwise -1

@@ -166,15 +166,22 @@ static udm_status check_structure(const udm_decode_args *args) {
   return UDM_OK;
 }
 
-/* The kernel counts units of a row's columns in 31 bits; a row may lie askew by a line. */
+/*
+ * The kernel counts units of columns in 31 bits; where there is no page_table_1, of pages. A row
+ * may lie askew by a line.
+ */
 static udm_status check_units(const udm_decode_args *args) {
   const int64_t most_askew = 31;
-  const int64_t units = (args->max_len + most_askew + UDM_KERNEL_UNIT - 1) / UDM_KERNEL_UNIT;
+  const int64_t positions =
+      args->page_table_stride > 0 ? args->max_len + most_askew : real_page_columns(args);
+  const int64_t units = (positions + UDM_KERNEL_UNIT - 1) / UDM_KERNEL_UNIT;
   if (args->batch_size * units <= INT32_MAX) return UDM_OK;
-  return udm_fail(UDM_ERROR_INVALID_ARGUMENT,
-                  "args->batch_size (%" PRId32 ") rows of args->max_len (%" PRId32
-                  ") columns are more than 2^38: split the batch or lower max_len",
-                  args->batch_size, args->max_len);
+  return udm_fail(
+      UDM_ERROR_INVALID_ARGUMENT,
+      "args->batch_size (%" PRId32 ") rows of args->max_len (%" PRId32
+      ") columns are over 2^38 elements, a terabyte: split the batch, lower max_len, or "
+      "set page_table_stride to 0 where there is no page_table_1",
+      args->batch_size, args->max_len);
 }
 
 static udm_status check_common(const udm_decode_args *args, int32_t max_backends) {

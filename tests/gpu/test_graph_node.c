@@ -156,12 +156,23 @@ static void the_largest_batch_can_be_described(void **state) {
   udm_kernel_launch launch = UDM_KERNEL_LAUNCH_INIT;
   args.seq_lens = args.req_pool_indices = args.req_to_token = 4096;
   args.req_to_token_stride = args.page_table_stride = args.real_page_table_stride = INT32_MAX;
-  args.batch_size = args.max_len = INT32_MAX;
+  args.batch_size = INT32_MAX;
+  args.max_len = 97; /* a unit of 128 columns, wherever the row begins in a line */
   args.num_backends = 1;
   args.real_page_size = 2;
   for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND; ++o) (&args.backends[0].cache_seqlens)[o] = 4096;
   assert_int_equal(udm_prepare_direct(session->udm, &args, &launch), UDM_OK);
   assert_in_range(launch.grid_x, 2, 1 << 20);
+  args.max_len = 98;
+  assert_int_equal(udm_prepare_direct(session->udm, &args, &launch), UDM_ERROR_INVALID_ARGUMENT);
+  assert_non_null(strstr(udm_last_error(), "max_len"));
+  args.batch_size = 127;
+  args.max_len = INT32_MAX;
+  assert_int_equal(udm_prepare_direct(session->udm, &args, &launch), UDM_OK);
+  args.page_table_stride = 0;
+  args.backends[0].page_table_1 = 0;
+  args.batch_size = 255;
+  assert_int_equal(udm_prepare_direct(session->udm, &args, &launch), UDM_OK);
 }
 
 int main(void) {

@@ -30,13 +30,11 @@ MOST_INSTRUCTIONS = 4000
 VECTOR_LOADS = 4
 VECTOR_STORES = {
     "udm_decode_metadata_direct": 12,
-    "udm_decode_metadata_direct8": 32,
     "udm_decode_metadata_table": 4,
 }
 # From the first vector load to the last vector store.
 MOST_COPY_INSTRUCTIONS = {
     "udm_decode_metadata_direct": 150,
-    "udm_decode_metadata_direct8": 300,
     "udm_decode_metadata_table": 110,
 }
 

@@ -33,14 +33,15 @@ void make_empty_batch(empty_batch *b) {
   assert_int_equal(cuMemcpyHtoD_v2(b->memory, pointers, sizeof pointers), CUDA_SUCCESS);
   b->pointers = b->memory;
   b->pointers_stride = 1;
-  b->scalars[2] = 1;
-  b->scalars[4] = 1;
+  b->scalars[0] = 1;
+  b->scalars[3] = 1;
   for (size_t p = 0; p < 3; ++p) b->parameters[p] = &b->inputs[p];
-  b->parameters[3] = &b->pointers;
-  b->parameters[4] = &b->pointers_stride;
-  for (size_t p = 0; p < 5; ++p) b->parameters[5 + p] = &b->scalars[p];
-  b->parameters[10] = &b->flags;
-  for (size_t p = 0; p < 3; ++p) b->parameters[11 + p] = &b->strides[p];
+  for (size_t p = 0; p < 4; ++p) b->parameters[3 + p] = &b->batch[p];
+  for (size_t p = 0; p < 3; ++p) b->parameters[7 + p] = &b->strides[p];
+  for (size_t p = 0; p < 4; ++p) b->parameters[10 + p] = &b->scalars[p];
+  b->parameters[14] = &b->pointers;
+  b->parameters[15] = &b->pointers_stride;
+  b->parameters[16] = b->backends;
 }
 
 uint64_t read_sums(const empty_batch *b) {

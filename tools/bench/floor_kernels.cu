@@ -8,10 +8,10 @@
 // clang-format off
 extern "C" __global__ void udm_bench_empty(
     const void *, const void *, const int *,
+    int, unsigned, int, int, long long, long long, long long, int, unsigned, int, int,
     int *, int *, int *, int *, int *, int *, int *,
     int *, int *, int *, int *, int *, int *, int *,
-    int *, int *, int *, int *, int *, int *, int *,
-    int, int, int, int, int, unsigned, unsigned, long long, long long, long long) {}
+    int *, int *, int *, int *, int *, int *, int *) {}
 // clang-format on
 
 constexpr int kInFlight = 4;
