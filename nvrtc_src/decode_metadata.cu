@@ -81,6 +81,7 @@ __device__ int first_lane(bool yes) { return __ffs(__ballot_sync(kWholeWarp, yes
 struct DirectOutputs {
   int *pointers[3][kOutputs];
 
+  __device__ void load() {}
   __device__ int *get(int backend, Output output) const { return pointers[backend][output]; }
   __device__ unsigned layout_flags(const Arguments &args) const { return args.flags; }
 
@@ -96,12 +97,33 @@ struct DirectOutputs {
   }
 };
 
-// The pointers of up to 8 backends, in shared memory.
-struct SharedOutputs {
-  int *const (*pointers)[kOutputs];
-  int count;
+struct Backends {
+  int *pointers[kMaxBackends][kOutputs];
+};
 
-  __device__ int *get(int backend, Output output) const { return pointers[backend][output]; }
+// The pointers of up to 8 backends, those of one in each lane: of a table in device
+// memory where there is one, else of `backends`. To be used by whole warps alone.
+struct LaneOutputs {
+  const int64 *table;
+  int64 table_stride;
+  const Backends &backends;
+  int count;
+  int *mine[kOutputs];
+
+  __device__ void load() {
+    const int lane = static_cast<int>(lane_index());
+#pragma unroll
+    for (int o = 0; o < kOutputs; ++o) {
+      mine[o] = nullptr;
+      if (lane >= count) continue;
+      mine[o] = table ? reinterpret_cast<int *>(table[o * table_stride + lane])
+                      : backends.pointers[lane][o];
+    }
+  }
+  __device__ int *get(int backend, Output output) const {
+    const unsigned long long address = reinterpret_cast<unsigned long long>(mine[output]);
+    return reinterpret_cast<int *>(__shfl_sync(kWholeWarp, address, backend));
+  }
 
   template <class Body>
   __device__ void for_each(Body body) const {
@@ -112,15 +134,13 @@ struct SharedOutputs {
   __device__ void for_each_of_warp(unsigned warp, Body body) const {
     if (static_cast<int>(warp) < count) body(static_cast<int>(warp));
   }
-  // The host knows all flags of the other pointers; here a lane looks at each backend.
+  // The host knows these flags of the other pointers.
   __device__ unsigned layout_flags(const Arguments &args) const {
-    const int lane = static_cast<int>(lane_index());
-    const int *first = lane < count ? get(lane, kPageTable1) : nullptr;
-    const unsigned table = address_in_elements(first);
-    const unsigned some = __ballot_sync(kWholeWarp, first != nullptr);
+    const unsigned element = address_in_elements(mine[kPageTable1]);
+    const unsigned some = __ballot_sync(kWholeWarp, mine[kPageTable1] != nullptr);
     if (!some || args.page_table_stride <= 0) return args.flags;
-    const unsigned anchor = __shfl_sync(kWholeWarp, table, __ffs(some) - 1);
-    const bool misaligned = first && (table - anchor) % 4 != 0;
+    const unsigned anchor = __shfl_sync(kWholeWarp, element, __ffs(some) - 1);
+    const bool misaligned = mine[kPageTable1] && (element - anchor) % 4 != 0;
     const unsigned vectors = __ballot_sync(kWholeWarp, misaligned) ? 0 : kVectors;
     return args.flags | kSlots | vectors | anchor % 32 << kAnchorShift;
   }
@@ -215,22 +235,30 @@ __device__ Sums block_inclusive_scan(Sums value, Sums *total) {
   return value;
 }
 
+// What row i of the batch, or no row, writes to a backend.
 template <class Outputs>
 __device__ void store_lengths(const Arguments &args, const Outputs &outputs, int b, unsigned i,
-                              int length, Sums sums) {
-  if (!outputs.get(b, kCuSeqlensK)) return;
-  outputs.get(b, kCacheSeqlens)[i] = length;
-  outputs.get(b, kSeqlensExpanded)[i] = length;
-  outputs.get(b, kNsaCacheSeqlens)[i] = min_int(length, args.nsa_index_topk);
-  outputs.get(b, kCuSeqlensK)[i + 1] = static_cast<int>(sums.k);
-  outputs.get(b, kNsaCuSeqlensK)[i + 1] = static_cast<int>(sums.nsa);
+                              bool has_row, int length, Sums sums) {
+  int *const cache_seqlens = outputs.get(b, kCacheSeqlens);
+  int *const cu_seqlens_k = outputs.get(b, kCuSeqlensK);
+  int *const nsa_cache_seqlens = outputs.get(b, kNsaCacheSeqlens);
+  int *const nsa_cu_seqlens_k = outputs.get(b, kNsaCuSeqlensK);
+  int *const seqlens_expanded = outputs.get(b, kSeqlensExpanded);
+  if (!cu_seqlens_k || !has_row) return;
+  cache_seqlens[i] = length;
+  seqlens_expanded[i] = length;
+  nsa_cache_seqlens[i] = min_int(length, args.nsa_index_topk);
+  cu_seqlens_k[i + 1] = static_cast<int>(sums.k);
+  nsa_cu_seqlens_k[i + 1] = static_cast<int>(sums.nsa);
 }
 
 template <class Outputs>
-__device__ void store_zeros(const Outputs &outputs, int b) {
-  if (!outputs.get(b, kCuSeqlensK)) return;
-  outputs.get(b, kCuSeqlensK)[0] = 0;
-  outputs.get(b, kNsaCuSeqlensK)[0] = 0;
+__device__ void store_zeros(const Outputs &outputs, int b, bool is_writer) {
+  int *const cu_seqlens_k = outputs.get(b, kCuSeqlensK);
+  int *const nsa_cu_seqlens_k = outputs.get(b, kNsaCuSeqlensK);
+  if (!cu_seqlens_k || !is_writer) return;
+  cu_seqlens_k[0] = 0;
+  nsa_cu_seqlens_k[0] = 0;
 }
 
 __device__ Sums length_sums(const Arguments &args, int length) {
@@ -240,28 +268,30 @@ __device__ Sums length_sums(const Arguments &args, int length) {
 
 // Up to 32 rows, all in one warp: no barrier.
 template <class Outputs>
-__device__ void write_few_lengths(const Arguments &args, const Outputs &outputs) {
+__device__ void write_few_lengths(const Arguments &args, Outputs &outputs) {
   const bool wide = has_wide_lengths(args);
   const unsigned i = lane_index();
   const bool has_row = i < static_cast<unsigned>(args.batch_size);
   Words words = {0, 0};
   if (has_row) words.load(args.seq_lens, wide, i);
+  outputs.load();
   const int length = words.clamped(wide);
   Sums sums = length_sums(args, length);
   sums = {warp_inclusive_scan(sums.k), warp_inclusive_scan(sums.nsa)};
   outputs.for_each_of_warp(threadIdx.x / 32, [&](int b) {
-    if (i == 0) store_zeros(outputs, b);
-    if (has_row) store_lengths(args, outputs, b, i, length, sums);
+    store_zeros(outputs, b, i == 0);
+    store_lengths(args, outputs, b, i, has_row, length, sums);
   });
 }
 
 // Rows [first, last) of the batch. What lies before them is summed again, not waited for.
 template <class Outputs>
-__device__ void write_lengths(const Arguments &args, const Outputs &outputs, unsigned first,
+__device__ void write_lengths(const Arguments &args, Outputs &outputs, unsigned first,
                               unsigned last) {
   Sums before = {0, 0};
-  if (first == 0 && threadIdx.x == kThreads - 1) {
-    outputs.for_each([&](int b) { store_zeros(outputs, b); });
+  outputs.load();
+  if (first == 0) {
+    outputs.for_each([&](int b) { store_zeros(outputs, b, threadIdx.x == kThreads - 1); });
   }
   if (first > 0) {
     Sums mine = {0, 0};
@@ -283,9 +313,7 @@ __device__ void write_lengths(const Arguments &args, const Outputs &outputs, uns
     sums.nsa += before.nsa;
     before.k += total.k;
     before.nsa += total.nsa;
-    if (i < last) {
-      outputs.for_each([&](int b) { store_lengths(args, outputs, b, i, length, sums); });
-    }
+    outputs.for_each([&](int b) { store_lengths(args, outputs, b, i, i < last, length, sums); });
   }
 }
 
@@ -534,15 +562,17 @@ __device__ void copy_slots(const Arguments &args, const Outputs &outputs, const 
   }
 }
 
-// The pages of a row whose first slots are in a piece, one a lane; all 32 lanes' are
-// loaded before the piece is stored.
+// The pages [begin, end) of a row whose first slots are in a piece, one a lane. The
+// first 32 are loaded before the piece is stored.
 struct Pages {
-  unsigned page;
+  unsigned begin;
   unsigned end;
-  int slot;  // the first of the page
+  int slot;  // the first of the lane's page
 
+  __device__ bool has_page() const { return begin + lane_index() < end; }
   __device__ void load(const Layout &layout, const Piece &piece) {
-    if (page < end) slot = __ldg(piece.columns + page * layout.page_size.divisor);
+    const unsigned page = begin + lane_index();
+    if (has_page()) slot = __ldg(piece.columns + page * layout.page_size.divisor);
   }
 };
 
@@ -550,10 +580,9 @@ __device__ Pages load_pages(const Layout &layout, const Piece &piece) {
   Pages pages = {piece.begin, piece.end, 0};
   if (layout.has(kSlots)) {
     const unsigned column = piece.begin < piece.first ? 0 : piece.begin - piece.first;
-    pages.page = layout.page_size.divide_up(column);
+    pages.begin = layout.page_size.divide_up(column);
     pages.end = layout.has(kPages) ? layout.page_size.divide_up(piece.end - piece.first) : 0;
   }
-  pages.page += lane_index();
   pages.load(layout, piece);
   return pages;
 }
@@ -563,14 +592,15 @@ __device__ void store_pages(const Arguments &args, const Outputs &outputs, const
                             const Piece &piece, Pages pages) {
   const int64 row = piece.row * args.real_page_table_stride;
 #pragma unroll 1
-  while (pages.page < pages.end) {
+  while (pages.begin < pages.end) {
     const int slot = layout.page_size.divide_slot(pages.slot);
-    const int64 offset = row + pages.page;
-    pages.page += 32;
+    const int64 offset = row + pages.begin + lane_index();
+    const bool has_page = pages.has_page();
+    pages.begin += 32;
     pages.load(layout, piece);
     outputs.for_each([&](int b) {
       int *table = outputs.get(b, kRealPageTable);
-      if (table) table[offset] = slot;
+      if (table && has_page) table[offset] = slot;
     });
   }
 }
@@ -636,12 +666,13 @@ __device__ void copy_runs(const Arguments &args, const Outputs &outputs, const L
 // The thread's row of up to 32, which each warp has all of; or the first of its list.
 // What does not depend on the length is done while that is on its way.
 template <class Outputs>
-__device__ Row first_row(const Arguments &args, const Outputs &outputs, unsigned number,
-                         Layout *layout, int *longest) {
+__device__ Row first_row(const Arguments &args, Outputs &outputs, unsigned number, Layout *layout,
+                         int *longest) {
   const unsigned readable = min_unsigned(number, static_cast<unsigned>(args.batch_size) - 1);
   Words length, index;
   length.load(args.seq_lens, has_wide_lengths(args), readable);
   index.load(args.req_pool_indices, has_wide_indices(args), readable);
+  outputs.load();
   *layout = make_layout(args, outputs);
   Row row = {number, first_position(args, *layout, number), 0, nullptr};
   *longest = args.flags & kExtentBatchMax ? longest_extent(args) : -1;
@@ -652,7 +683,7 @@ __device__ Row first_row(const Arguments &args, const Outputs &outputs, unsigned
 }
 
 template <class Outputs>
-__device__ void write_page_tables(const Arguments &args, const Outputs &outputs, unsigned block,
+__device__ void write_page_tables(const Arguments &args, Outputs &outputs, unsigned block,
                                   unsigned blocks) {
   __shared__ unsigned list_ends[kThreads];
   __shared__ unsigned warp_units[kWarps];
@@ -700,7 +731,7 @@ __device__ unsigned length_blocks(const Arguments &args) {
 }
 
 template <class Outputs>
-__device__ void decode_metadata(const Arguments &args, const Outputs &outputs) {
+__device__ void decode_metadata(const Arguments &args, Outputs &outputs) {
   const unsigned copiers = static_cast<unsigned>(args.page_table_blocks);
   if (blockIdx.x < copiers) {
     write_page_tables(args, outputs, blockIdx.x, copiers);
@@ -749,32 +780,16 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)
     udm_decode_metadata_direct(UDM_INPUTS, UDM_SCALARS, UDM_BACKEND(0), UDM_BACKEND(1),
                                UDM_BACKEND(2)) {
   const Arguments args = UDM_ARGUMENTS;
-  const DirectOutputs outputs = {
+  DirectOutputs outputs = {
       {UDM_BACKEND_POINTERS(0), UDM_BACKEND_POINTERS(1), UDM_BACKEND_POINTERS(2)}};
   decode_metadata(args, outputs);
 }
-
-struct Backends {
-  int *pointers[kMaxBackends][kOutputs];
-};
 
 // Of up to 8 backends: the pointers of the table where there is one, else those of `backends`.
 extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)
     udm_decode_metadata_table(UDM_INPUTS, UDM_SCALARS, const long long *backend_pointers,
                               long long backend_pointers_stride, const Backends backends) {
   const Arguments args = UDM_ARGUMENTS;
-  __shared__ int *pointers[kMaxBackends][kOutputs];
-  const unsigned backend = threadIdx.x / kOutputs;
-  const unsigned output = threadIdx.x % kOutputs;
-  if (static_cast<int>(backend) < num_backends) {
-    int *pointer = backends.pointers[backend][output];
-    if (backend_pointers) {
-      const long long at = output * backend_pointers_stride + backend;
-      pointer = reinterpret_cast<int *>(backend_pointers[at]);
-    }
-    pointers[backend][output] = pointer;
-  }
-  __syncthreads();
-  const SharedOutputs outputs = {pointers, num_backends};
+  LaneOutputs outputs = {backend_pointers, backend_pointers_stride, backends, num_backends, {}};
   decode_metadata(args, outputs);
 }
