@@ -90,6 +90,13 @@ struct DirectOutputs {
 #pragma unroll
     for (int b = 0; b < 3; ++b) body(b);
   }
+  // the tensors of one output that are not null
+  template <class Body>
+  __device__ void for_each_tensor(Output output, Body body) const {
+    for_each([&](int b) {
+      if (pointers[b][output]) body(pointers[b][output]);
+    });
+  }
   // the warps share the backends out: here the first warp takes all, so that indices are constant
   template <class Body>
   __device__ void for_each_of_warp(unsigned warp, Body body) const {
@@ -129,6 +136,16 @@ struct LaneOutputs {
   __device__ void for_each(Body body) const {
 #pragma unroll 1
     for (int b = 0; b < count; ++b) body(b);
+  }
+  template <class Body>
+  __device__ void for_each_tensor(Output output, Body body) const {
+    int *next = get(0, output);
+#pragma unroll 1
+    for (int b = 1; b <= count; ++b) {
+      int *const tensor = next;
+      next = get(b, output);  // on its way while the present one is stored to
+      if (tensor) body(tensor);
+    }
   }
   template <class Body>
   __device__ void for_each_of_warp(unsigned warp, Body body) const {
@@ -505,9 +522,7 @@ __device__ void copy_vectors(const Arguments &args, const Outputs &outputs, cons
 #pragma unroll
   for (unsigned v = 0; v < kCount; ++v) slots[v] = __ldg(from + v * 32);
   const int64 offset = piece.row * args.page_table_stride + column;
-  outputs.for_each([&](int b) {
-    int *table = outputs.get(b, kPageTable1);
-    if (!table) return;
+  outputs.for_each_tensor(kPageTable1, [&](int *table) {
     int4 *to = reinterpret_cast<int4 *>(table + offset) + lane_index();
     // NVCC makes four stores of some plain ones
 #pragma unroll
@@ -529,9 +544,7 @@ __device__ void copy_elements(const Arguments &args, const Outputs &outputs, con
     if (mine + v * 32 < count) slots[v] = __ldg(from + v * 32);
   }
   const int64 offset = piece.row * args.page_table_stride + column;
-  outputs.for_each([&](int b) {
-    int *table = outputs.get(b, kPageTable1);
-    if (!table) return;
+  outputs.for_each_tensor(kPageTable1, [&](int *table) {
     int *to = table + offset;
 #pragma unroll
     for (unsigned v = 0; v < kCount; ++v) {
@@ -598,9 +611,8 @@ __device__ void store_pages(const Arguments &args, const Outputs &outputs, const
     const bool has_page = pages.has_page();
     pages.begin += 32;
     pages.load(layout, piece);
-    outputs.for_each([&](int b) {
-      int *table = outputs.get(b, kRealPageTable);
-      if (table && has_page) table[offset] = slot;
+    outputs.for_each_tensor(kRealPageTable, [&](int *table) {
+      if (has_page) table[offset] = slot;
     });
   }
 }

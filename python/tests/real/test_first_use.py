@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The very first call of a process, where it hurts most."""
 
+import pathlib
 import subprocess
 import sys
 import textwrap
 
 PROGRAM = """
     import sys
-    sys.path.insert(0, {folder!r})
+    sys.path[:0] = {folders!r}
     import torch
     from torch_case import TorchCase
     import udm
@@ -27,8 +28,8 @@ PROGRAM = """
 
 def test_first_use_inside_a_capture(torch):
     """The kernel is loaded then and there, and the capture stays valid."""
-    folder = __file__.rpartition("/")[0]
-    program = textwrap.dedent(PROGRAM).format(folder=folder)
+    here = pathlib.Path(__file__).parent
+    program = textwrap.dedent(PROGRAM).format(folders=[str(here), str(here.parent)])
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=100
     )
