@@ -516,14 +516,14 @@ struct Piece {
 // Whole units of vectors. All loads are in flight before the first store, here and below.
 template <unsigned kCount, class Outputs>
 __device__ void copy_vectors(const Arguments &args, const Outputs &outputs, const Piece &piece) {
-  const unsigned column = piece.begin - piece.first;
-  const int4 *from = reinterpret_cast<const int4 *>(piece.columns + column) + lane_index();
+  const unsigned column = piece.begin - piece.first + lane_index() * 4;
+  const int4 *from = reinterpret_cast<const int4 *>(piece.columns + column);
   int4 slots[kCount];
 #pragma unroll
   for (unsigned v = 0; v < kCount; ++v) slots[v] = __ldg(from + v * 32);
   const int64 offset = piece.row * args.page_table_stride + column;
   outputs.for_each_tensor(kPageTable1, [&](int *table) {
-    int4 *to = reinterpret_cast<int4 *>(table + offset) + lane_index();
+    int4 *to = reinterpret_cast<int4 *>(table + offset);
     // NVCC makes four stores of some plain ones
 #pragma unroll
     for (unsigned v = 0; v < kCount; ++v) __stwb(to + v * 32, slots[v]);

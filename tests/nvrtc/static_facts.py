@@ -23,20 +23,14 @@ ENTRIES = ["udm_decode_metadata_direct", "udm_decode_metadata_table"]
 
 # Two blocks of 256 threads fit on a multiprocessor of 65536 registers.
 MOST_REGISTERS = 128
-# Spilled bytes of a thread: a few, outside the copy, where one compiler runs out of registers.
-MOST_FRAME = 32
-MOST_INSTRUCTIONS = 4000
-# A warp copies 4 vectors to each of 3 (or 8) tables, every load before the first store.
-VECTOR_LOADS = 4
-VECTOR_STORES = {
-    "udm_decode_metadata_direct": 12,
-    "udm_decode_metadata_table": 4,
-}
-# From the first vector load to the last vector store.
-MOST_COPY_INSTRUCTIONS = {
-    "udm_decode_metadata_direct": 150,
-    "udm_decode_metadata_table": 110,
-}
+MOST_FRAME = 0  # bytes of local memory of a thread: nothing is spilled
+MOST_INSTRUCTIONS = 3500
+# A warp copies 1 to 4 vectors a lane at a time, to each of 3 tables or to one after the other,
+# all loads before the first store.
+COPIED_VECTORS = [1, 2, 3, 4]
+TABLES = {"udm_decode_metadata_direct": 3, "udm_decode_metadata_table": 1}
+# From the first load of 4 vectors to the last store: 12 stores, and where they go.
+MOST_COPY_INSTRUCTIONS = {"udm_decode_metadata_direct": 48, "udm_decode_metadata_table": 40}
 
 # Attributes of a cubin's .nv.info section.
 FORMAT_SIZED, ATTRIBUTE_FRAME_SIZE, ATTRIBUTE_REGISTERS = 4, 0x11, 0x2F
@@ -133,19 +127,32 @@ class Facts:
         for entry in ENTRIES:
             where = f"{arch} {entry}"
             code = opcodes.get(entry, [])
-            loads = [i for i, o in enumerate(code) if re.match(r"LDG\b.*\b128\b", o)]
-            stores = [i for i, o in enumerate(code) if re.match(r"STG?\b.*\b128\b", o)]
-            self.check(where, "loads of 16 bytes", len(loads), len(loads) == VECTOR_LOADS)
-            self.check(where, "stores of 16 bytes", len(stores), len(stores) == VECTOR_STORES[entry])
-            if not loads or not stores:
+            copies = vector_copies(code)
+            counts = sorted((len(loads), len(stores)) for loads, stores in copies)
+            wanted = [(n, n * TABLES[entry]) for n in COPIED_VECTORS]
+            self.check(where, "loads and stores of 16 bytes, a copy", counts, counts == wanted)
+            if counts != wanted:
                 continue
+            loads, stores = max(copies, key=lambda copy: len(copy[0]))
             length = stores[-1] - loads[0] + 1
             self.check(where, "instructions of the copy", length, length <= MOST_COPY_INSTRUCTIONS[entry])
-            copy = code[loads[0] : stores[-1] + 1]
-            self.check(where, "all loads before the first store", loads[-1] < stores[0],
-                       loads[-1] < stores[0])
-            local = [o for o in copy if o.startswith(("LDL", "STL"))]
-            self.check(where, "local memory in the copy", len(local), not local)
+            local = [o for o in code if o.startswith(("LDL", "STL"))]
+            self.check(where, "accesses of local memory", len(local), not local)
+
+
+def vector_copies(code):
+    """Where the 16-byte loads and stores of each copy are: loads, then the stores that follow."""
+    copies = []
+    for i, opcode in enumerate(code):
+        if re.match(r"LDG\b.*\b128\b", opcode):
+            if not copies or copies[-1][1]:
+                copies.append(([], []))
+            copies[-1][0].append(i)
+        elif re.match(r"STG?\b.*\b128\b", opcode):
+            if not copies:
+                copies.append(([], []))
+            copies[-1][1].append(i)
+    return copies
 
 
 def prewarm(udm, cache, arch):
