@@ -370,10 +370,10 @@ struct Row {
   const int *columns;  // of req_to_token
 };
 
-// Unsigned: a row of no live column may have any index.
-__device__ const int *row_columns(const Arguments &args, int64 req_pool_index) {
-  const unsigned long long row = static_cast<unsigned long long>(req_pool_index);
-  return args.req_to_token + static_cast<int64>(row * args.req_to_token_stride);
+// A row of no live column may have any index.
+__device__ const int *row_columns(const Arguments &args, const Row &row, const Words &index) {
+  const int64 req_pool_index = row.end > 0 ? index.value(has_wide_indices(args)) : 0;
+  return args.req_to_token + req_pool_index * args.req_to_token_stride;
 }
 
 // longest: the extent of every row for kExtentBatchMax; otherwise -1
@@ -470,7 +470,7 @@ __device__ void find_chunk(const Arguments &args, const Layout &layout, const Di
       chunk->row.first = first_position(args, layout, chunk->row.number);
       chunk->row.end =
           end_position(layout, chunk->row.first, extent_of(args, directory.longest, length));
-      chunk->row.columns = row_columns(args, index.value(has_wide_indices(args)));
+      chunk->row.columns = row_columns(args, chunk->row, index);
       units = units_of(chunk->row.end);
     }
     chunk->count(units);
@@ -688,9 +688,9 @@ __device__ Row first_row(const Arguments &args, Outputs &outputs, unsigned numbe
   *layout = make_layout(args, outputs);
   Row row = {number, first_position(args, *layout, number), 0, nullptr};
   *longest = args.flags & kExtentBatchMax ? longest_extent(args) : -1;
-  row.columns = row_columns(args, index.value(has_wide_indices(args)));
   const int extent = extent_of(args, *longest, length.clamped(has_wide_lengths(args)));
   row.end = end_position(*layout, row.first, extent);
+  row.columns = row_columns(args, row, index);
   return row;
 }
 

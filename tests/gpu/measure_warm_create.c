@@ -22,8 +22,8 @@
 
 enum { DEFAULT_REPETITIONS = 201, FEWEST = 30, WARM_UP = 5, KERNELS = 2 };
 
-static const char *const kernels[KERNELS] = {
-    "udm_decode_metadata_direct", "udm_decode_metadata_table"};
+static const char *const kernels[KERNELS] = {"udm_decode_metadata_direct",
+                                             "udm_decode_metadata_table"};
 
 /* Not every driver has all of them, so they are not in the tools' list. */
 typedef struct CUmod_st *CUmodule;

@@ -100,7 +100,7 @@ static bool launch_few(const udm_decode_args *args, host_kernel_dim3 grid, uint6
   const uint32_t flags = launch_flags(args) | layout_flags(args);
   size_t count = pack_common(&copy, flags, grid, &derived, parameters);
   memcpy(pointers, copy.backends, (size_t)copy.num_backends * sizeof copy.backends[0]);
-  for (size_t p = 0; p < FEW * UDM_OUTPUTS_PER_BACKEND; ++p) parameters[count++] = &pointers[p];
+  for (int p = 0; p < FEW * UDM_OUTPUTS_PER_BACKEND; ++p) parameters[count++] = &pointers[p];
   return launch("udm_decode_metadata_direct", parameters, grid, seed, text);
 }
 
