@@ -594,8 +594,9 @@ __device__ Pages load_pages(const Layout &layout, const Piece &piece) {
   if (layout.has(kSlots)) {
     const unsigned column = piece.begin < piece.first ? 0 : piece.begin - piece.first;
     pages.begin = layout.page_size.divide_up(column);
-    pages.end = layout.has(kPages) ? layout.page_size.divide_up(piece.end - piece.first) : 0;
+    pages.end = layout.page_size.divide_up(piece.end - piece.first);
   }
+  if (!layout.has(kPages)) pages.end = 0;
   pages.load(layout, piece);
   return pages;
 }

@@ -216,6 +216,47 @@ static void the_grid_does_not_matter(void **state) {
   }
 }
 
+/* To the table entry: whatever pointers the table holds then. */
+static void a_stride_of_0_says_that_there_is_no_such_table(void **state) {
+  (void)state;
+  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  request.table = true;
+  request.seed = 3;
+  request.batch_size = 9;
+  request.max_len = 300;
+  request.num_backends = 2;
+  request.real_page_size = 16;
+  decode_case *c = create(&request);
+  decode_memory memory;
+  char text[HOST_KERNEL_TEXT_SIZE];
+  assert_true(decode_memory_allocate(c, &memory));
+  const CUdeviceptr inputs = (CUdeviceptr)(uintptr_t)memory.inputs;
+  const CUdeviceptr outputs = (CUdeviceptr)(uintptr_t)memory.outputs;
+  udm_decode_args args;
+  decode_case_bind(c, outputs, inputs, &args);
+  decode_case_place_inputs(c, outputs, memory.inputs);
+  memcpy(memory.outputs, c->output_before, c->output_bytes);
+  args.page_table_stride = args.real_page_table_stride = 0;
+  for (int32_t page_size = 16; page_size > 0; page_size -= 15) {
+    args.real_page_size = page_size;
+    if (!decode_launch_table(&args, inputs + c->backend_pointers_offset, c->backend_pointers_stride,
+                             decode_launch_grid(&args), 1, text)) {
+      fail_msg("%s", text);
+    }
+    for (int b = 0; b < 2; ++b) {
+      for (int o = 2; o <= 5; o += 3) { /* page_table_1, real_page_table */
+        const size_t at = c->output_offsets[b][o];
+        const int64_t stride = o == 2 ? c->args.page_table_stride : c->args.real_page_table_stride;
+        if (at == DECODE_CASE_NULL) continue;
+        assert_memory_equal(memory.outputs + at, c->output_before + at,
+                            (size_t)(9 * stride) * sizeof(int32_t));
+      }
+    }
+  }
+  decode_memory_free(&memory);
+  decode_case_destroy(c);
+}
+
 /* New lengths over what earlier steps left, as a replayed graph meets them. */
 static void later_steps_keep_what_is_not_theirs(void **state) {
   (void)state;
@@ -275,6 +316,7 @@ int main(void) {
       cmocka_unit_test(large_context),
       cmocka_unit_test(the_order_of_execution_does_not_matter),
       cmocka_unit_test(the_grid_does_not_matter),
+      cmocka_unit_test(a_stride_of_0_says_that_there_is_no_such_table),
       cmocka_unit_test(later_steps_keep_what_is_not_theirs),
   };
   return cmocka_run_group_tests_name("decode metadata kernel on the host", tests, NULL, NULL);
