@@ -201,6 +201,23 @@ static void the_order_of_execution_does_not_matter(void **state) {
   }
 }
 
+/* Few rows, so no barrier but the one for the counter of runs; more runs than warps. */
+static void runs_are_taken_in_any_order(void **state) {
+  (void)state;
+  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  request.batch_size = 3;
+  request.max_len = 9000;
+  for (request.seed = 1; request.seed <= 3; ++request.seed) {
+    request.table = request.seed % 2 == 0;
+    decode_case *c = create(&request);
+    for (uint32_t blocks = 1; blocks <= 2; ++blocks) {
+      const host_kernel_dim3 grid = {decode_launch_length_blocks(&c->args) + blocks, 1, 1};
+      for (uint64_t order = 0; order < 12; ++order) check_launch(c, grid, order);
+    }
+    decode_case_destroy(c);
+  }
+}
+
 static void the_grid_does_not_matter(void **state) {
   (void)state;
   static const uint32_t copy_blocks[] = {1, 2, 3, 7, 20, 131};
@@ -315,6 +332,7 @@ int main(void) {
       cmocka_unit_test(ragged_batches_to_5000),
       cmocka_unit_test(large_context),
       cmocka_unit_test(the_order_of_execution_does_not_matter),
+      cmocka_unit_test(runs_are_taken_in_any_order),
       cmocka_unit_test(the_grid_does_not_matter),
       cmocka_unit_test(a_stride_of_0_says_that_there_is_no_such_table),
       cmocka_unit_test(later_steps_keep_what_is_not_theirs),
