@@ -37,11 +37,14 @@ static void fill_inputs(void) {
   }
 }
 
+/* The elements by which req_to_token begins after a line. */
+static int source_shift;
+
 static udm_decode_args make_args(int32_t rows, const int shifts[TABLES]) {
   udm_decode_args args = UDM_DECODE_ARGS_INIT;
   args.seq_lens = address(seq_lens);
   args.req_pool_indices = address(req_pool_indices);
-  args.req_to_token = address(req_to_token);
+  args.req_to_token = address(req_to_token[0] + source_shift);
   args.req_to_token_stride = args.page_table_stride = STRIDE;
   args.batch_size = rows;
   args.max_len = COLUMNS;
@@ -73,7 +76,8 @@ static uint64_t stores_of(int32_t rows, const int shifts[TABLES], bool table, ui
   if (!launched) fail_msg("%s", text);
   for (int b = 0; b < TABLES; ++b) {
     for (int32_t i = 0; i < rows && shifts[b] != NONE; ++i) {
-      assert_memory_equal(tables[b][i] + shifts[b], req_to_token[i % 2], COLUMNS * sizeof(int32_t));
+      assert_memory_equal(tables[b][i] + shifts[b], req_to_token[i % 2] + source_shift,
+                          COLUMNS * sizeof(int32_t));
     }
   }
   return stores;
@@ -106,6 +110,22 @@ static void null_tables_lie_alike_with_any(void **state) {
   expect(inner, 2 * COLUMNS / 4);
 }
 
+/* Of the 8 units of such a row, 6 are whole. A warp takes one: there are enough. */
+static void rows_that_begin_within_a_line(void **state) {
+  (void)state;
+  static const int shifts[TABLES] = {NONE, 1, 5};
+  static const int32_t sizes[] = {1, 32, 33};
+  source_shift = 1;
+  for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; ++s) {
+    for (int table = 0; table <= 1; ++table) {
+      assert_int_equal(stores_of(sizes[s], shifts, table, 40), sizes[s] * 6 * 2 * 128 / 4);
+    }
+  }
+  source_shift = 2; /* unlike the tables */
+  assert_int_equal(stores_of(33, shifts, false, 40), 0);
+  source_shift = 0;
+}
+
 static void tables_that_lie_askew(void **state) {
   (void)state;
   static const int shifts[TABLES] = {0, 1, 0};
@@ -116,6 +136,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(tables_that_lie_alike),
       cmocka_unit_test(null_tables_lie_alike_with_any),
+      cmocka_unit_test(rows_that_begin_within_a_line),
       cmocka_unit_test(tables_that_lie_askew),
   };
   return cmocka_run_group_tests_name("stores of the copying warps", tests, NULL, NULL);
