@@ -478,9 +478,9 @@ UDM_API udm_status udm_decode_metadata_table(udm_context *ctx, const udm_decode_
  *     cuGraphExecKernelNodeSetParams(exec, handle, &node);
  *
  * parameters points into the structure itself, so the structure must not be
- * moved or copied between the two calls. Up to three backends, more than three,
- * and the table entry are three functions. cuGraphExecKernelNodeSetParams() may
- * change a node from one to another from CUDA 11.2 on (the driver's version
+ * moved or copied between the two calls. Up to three backends of args are one
+ * function; more than three, and the table entry, another. cuGraphExecKernelNodeSetParams()
+ * may change a node from one to the other from CUDA 11.2 on (the driver's version
  * counts), as long as both launches were prepared with handles of one CUDA
  * context; an older driver refuses, and the graph is instantiated anew. The
  * driver copies the parameters during its call; the structure may be reused or

@@ -45,7 +45,7 @@ enum Flag {
   kExtentBatchMax = 4,
   kPages = 8,     // a real_page_table is written
   kSlots = 16,    // a page_table_1 is written
-  kVectors = 32,  // and vectors of one page_table_1 are vectors of all
+  kVectors = 32,  // a 16-byte boundary of one page_table_1 is one of all
 };
 // The flags from here up: the element of its 128-byte line at which the first page_table_1 begins.
 constexpr int kAnchorShift = 8;
@@ -151,7 +151,7 @@ struct LaneOutputs {
   __device__ void for_each_of_warp(unsigned warp, Body body) const {
     if (static_cast<int>(warp) < count) body(static_cast<int>(warp));
   }
-  // The host knows these flags of the other pointers.
+  // What the host works out for DirectOutputs: page_table_1_flags() of runtime/launch.c.
   __device__ unsigned layout_flags(const Arguments &args) const {
     const unsigned element = address_in_elements(mine[kPageTable1]);
     const unsigned some = __ballot_sync(kWholeWarp, mine[kPageTable1] != nullptr);
@@ -252,7 +252,8 @@ __device__ Sums block_inclusive_scan(Sums value, Sums *total) {
   return value;
 }
 
-// What row i of the batch, or no row, writes to a backend.
+// What row i of the batch writes to a backend. A thread without a row calls it, too:
+// LaneOutputs::get() takes the whole warp.
 template <class Outputs>
 __device__ void store_lengths(const Arguments &args, const Outputs &outputs, int b, unsigned i,
                               bool has_row, int length, Sums sums) {
@@ -421,8 +422,8 @@ struct Chunk {
   Row row;
   unsigned units;
   unsigned ends;
-  unsigned begin;  // of the first row
-  unsigned end;    // of the last one
+  unsigned begin;  // the first unit of the first row
+  unsigned end;    // the unit after the last row
 
   __device__ void count(unsigned units_of_lane) {
     units = units_of_lane;
@@ -441,7 +442,8 @@ struct Directory {
   const Row *rows;            // shared memory: the first of each list
 };
 
-// Brings the chunk that holds unit `at`.
+// Brings the chunk that holds unit `at`: the rows of a warp where each thread has one at most,
+// else 32 rows of a list, which is walked from its beginning.
 __device__ void find_chunk(const Arguments &args, const Layout &layout, const Directory &directory,
                            unsigned at, Chunk *chunk) {
   const unsigned batch_size = static_cast<unsigned>(args.batch_size);
@@ -621,12 +623,12 @@ __device__ void store_pages(const Arguments &args, const Outputs &outputs, const
 // The runs of units that a block copies: the blocks have them in turn, and of a block's
 // each warp takes the next one when it is done, as memory is not equally near to all.
 struct Runs {
-  unsigned total;  // units
-  unsigned length;
+  unsigned total;   // units of the batch
+  unsigned length;  // units of a run
   unsigned block;
   unsigned blocks;
   unsigned *taken;  // shared memory: how many of the block's are; null where there is one a warp
-  unsigned at;
+  unsigned at;      // the next unit of the present run
   unsigned end;
 
   __device__ void take(unsigned run) {

@@ -27,7 +27,7 @@ static unsigned int blocks_per_multiprocessor(const udm_decode_args *args) {
 /* What is worth a block: a line of 32 columns for each of its warps. */
 enum { COLUMNS_OF_BLOCK = UDM_KERNEL_THREADS_PER_BLOCK };
 
-/* Of the kernel: how many blocks, the first ones, write the lengths and prefix sums. */
+/* Of the kernel: how many blocks, the last ones, write the lengths and prefix sums. */
 static unsigned int length_blocks(const udm_decode_args *args) {
   const unsigned int threads = UDM_KERNEL_THREADS_PER_BLOCK;
   const unsigned int blocks = ((unsigned)args->batch_size + threads - 1) / threads;

@@ -76,6 +76,9 @@ bool case_runner_upload(case_runner *runner, const decode_case *c) {
 bool case_runner_launch(case_runner *runner, const decode_case *c) {
   udm_decode_args args = UDM_DECODE_ARGS_INIT;
   decode_case_bind(c, runner->outputs.memory, runner->inputs.memory, &args);
+  /* no entry looks at backends that it is not given here, so nothing good is there */
+  const int given = c->table ? 0 : args.num_backends;
+  memset(args.backends + given, 0xa5, sizeof args.backends[0] * (size_t)(UDM_MAX_BACKENDS - given));
   const udm_status status =
       c->table
           ? udm_decode_metadata_table(

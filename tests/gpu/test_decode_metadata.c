@@ -56,6 +56,44 @@ static void large_batches(void **state) {
   case_runner_release(&runner);
 }
 
+/* What this table of each backend held before must stay. */
+static void expect_unwritten(decode_case *c, int output, int64_t stride, int64_t columns) {
+  for (int32_t b = 0; b < c->args.num_backends; ++b) {
+    assert_true(c->output_offsets[b][output] != DECODE_CASE_NULL);
+    for (int32_t i = 0; i < c->args.batch_size; ++i) {
+      const size_t at = c->output_offsets[b][output] + sizeof(int32_t) * (size_t)(i * stride);
+      memcpy(c->output_expected + at, c->output_before + at, sizeof(int32_t) * (size_t)columns);
+    }
+  }
+}
+
+/* To the table entry, a stride of 0 or a page size of 1: whatever the device table holds. */
+static void what_is_not_asked_for_is_not_written(void **state) {
+  const gpu_session *session = *state;
+  case_runner runner = CASE_RUNNER_INIT(&session->driver, session->udm, session->stream);
+  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  request.seed = 4;
+  request.table = true;
+  request.batch_size = 9;
+  request.max_len = 300;
+  request.num_backends = 2;
+  request.real_page_size = 16;
+  decode_case *c = gpu_fixture_create_case(&request);
+  gpu_fixture_check_case(&runner, c);
+  const int64_t stride = c->args.real_page_table_stride;
+  expect_unwritten(c, 5, stride, (300 + 15) / 16); /* real_page_table */
+  c->args.real_page_table_stride = 0;
+  gpu_fixture_check_case(&runner, c);
+  c->args.real_page_table_stride = stride;
+  c->args.real_page_size = 1;
+  gpu_fixture_check_case(&runner, c);
+  expect_unwritten(c, 2, c->args.page_table_stride, 300); /* page_table_1 */
+  c->args.page_table_stride = 0;
+  gpu_fixture_check_case(&runner, c);
+  decode_case_destroy(c);
+  case_runner_release(&runner);
+}
+
 static void the_default_stream_works(void **state) {
   const gpu_session *session = *state;
   case_runner runner = CASE_RUNNER_INIT(&session->driver, session->udm, NULL);
@@ -72,6 +110,7 @@ int main(void) {
       cmocka_unit_test(table_matches_reference_on_random_cases),
       cmocka_unit_test(every_batch_size_to_300),
       cmocka_unit_test(large_batches),
+      cmocka_unit_test(what_is_not_asked_for_is_not_written),
       cmocka_unit_test(the_default_stream_works),
   };
   gpu_fixture_skip_if_impossible();

@@ -175,6 +175,41 @@ static void the_largest_batch_can_be_described(void **state) {
   assert_int_equal(udm_prepare_direct(session->udm, &args, &launch), UDM_OK);
 }
 
+/* Bits of the kernel's flags; from ANCHOR_SHIFT up, where in its line the first table begins. */
+enum { FLAGS_PARAMETER = 4, SLOTS = 16, VECTORS = 32, ANCHOR_SHIFT = 8 };
+
+/* What the host tells of up to three page_table_1: the kernel finds out the same for a table. */
+static void the_flags_say_how_the_tables_lie(void **state) {
+  const gpu_session *session = *state;
+  static const struct {
+    CUdeviceptr tables[3];
+    uint32_t flags;
+  } rows[] = {
+      {{4096, 8192, 12288}, SLOTS | VECTORS},
+      {{4096 + 124, 8192 + 12, 12288 + 28}, SLOTS | VECTORS | 31 << ANCHOR_SHIFT},
+      {{0, 8192 + 68, 4096 + 4}, SLOTS | VECTORS | 17 << ANCHOR_SHIFT},
+      {{4096 + 8, 0, 4096 + 24}, SLOTS | VECTORS | 2 << ANCHOR_SHIFT},
+      {{4096 + 8, 0, 4096 + 12}, SLOTS | 2 << ANCHOR_SHIFT},
+      {{8192 + 4, 4096, 4096 + 4}, SLOTS | 1 << ANCHOR_SHIFT},
+      {{0, 0, 0}, 0},
+  };
+  udm_decode_args args = UDM_DECODE_ARGS_INIT;
+  args.seq_lens = args.req_pool_indices = args.req_to_token = 4096;
+  args.req_to_token_stride = args.page_table_stride = args.max_len = 100;
+  args.batch_size = 9;
+  args.num_backends = 3;
+  for (size_t r = 0; r < sizeof rows / sizeof rows[0]; ++r) {
+    udm_kernel_launch launch = UDM_KERNEL_LAUNCH_INIT;
+    for (int b = 0; b < 3; ++b) {
+      args.backends[b] = (udm_backend_outputs){4096, 4096, rows[r].tables[b], 4096, 4096, 0, 4096};
+    }
+    assert_int_equal(udm_prepare_direct(session->udm, &args, &launch), UDM_OK);
+    assert_int_equal(*(const uint32_t *)launch.parameters[FLAGS_PARAMETER], rows[r].flags);
+    assert_int_equal(udm_prepare_table(session->udm, &args, 4096, 3, &launch), UDM_OK);
+    assert_int_equal(*(const uint32_t *)launch.parameters[FLAGS_PARAMETER], 0);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(direct_node_replays_and_is_updated),
@@ -183,6 +218,7 @@ int main(void) {
       cmocka_unit_test(a_node_changes_its_function),
       cmocka_unit_test(wrong_arguments_are_named),
       cmocka_unit_test(the_largest_batch_can_be_described),
+      cmocka_unit_test(the_flags_say_how_the_tables_lie),
   };
   gpu_fixture_skip_if_impossible();
   return cmocka_run_group_tests_name("kernel nodes of a graph", tests, gpu_fixture_open,

@@ -40,8 +40,10 @@ template <class T>
 T __ldg(const T *from) {
   return *from;
 }
+inline uint64_t shim_vector_stores;
 template <class T>
 void __stwb(T *to, T value) {
+  shim_vector_stores += sizeof(T) == 16;
   *to = value;
 }
 

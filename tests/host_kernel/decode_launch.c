@@ -112,6 +112,7 @@ static bool launch_table(const udm_decode_args *args, CUdeviceptr backend_pointe
   void *parameters[MOST_PARAMETERS];
   derived_scalars derived;
   size_t count = pack_common(&copy, launch_flags(args), grid, &derived, parameters);
+  if (backend_pointers) memset(copy.backends, 0xa5, sizeof copy.backends); /* not looked at */
   parameters[count++] = &backend_pointers;
   parameters[count++] = &backend_pointers_stride;
   parameters[count++] = copy.backends;

@@ -10,7 +10,7 @@
 #include "decode_case.h"
 #include "host_kernel.h"
 
-/* How many blocks, the first ones, write lengths and prefix sums. */
+/* How many blocks, the last ones, write lengths and prefix sums. */
 uint32_t decode_launch_length_blocks(const udm_decode_args *args);
 
 /* A grid as for a small GPU. */

@@ -8,6 +8,8 @@
 #include "floor_kernels.cu"
 #include "host_kernel_entry.hpp"
 
+uint64_t host_kernel_vector_stores(void) { return shim_vector_stores; }
+
 const host_kernel *host_kernel_find(const char *name) {
   static const host_kernel kernels[] = {
       make_host_kernel("udm_decode_metadata_direct", udm_decode_metadata_direct),

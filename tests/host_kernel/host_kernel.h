@@ -38,6 +38,9 @@ typedef struct host_kernel {
 /* The kernel of nvrtc_src/ with that name, or NULL. */
 const host_kernel *host_kernel_find(const char *name);
 
+/* Stores of 16 bytes by __stwb, of all launches so far. */
+uint64_t host_kernel_vector_stores(void);
+
 /*
  * Runs the kernel over the whole grid. parameters[i] points to the value of
  * the i-th parameter, as cuLaunchKernel has it. Any thread; launches take turns.

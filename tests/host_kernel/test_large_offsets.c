@@ -121,10 +121,57 @@ static void table_offsets_are_64_bit(void **state) {
   run(true);
 }
 
+enum { LONG_PAGE = 1 << 20, LONG_PAGES = 1 << 11 };
+
+/* INT32_MAX tokens a row; of them the first of each page is read, so most of it is never touched.
+ */
+static void check_longest_rows(int32_t *req_to_token) {
+  char text[HOST_KERNEL_TEXT_SIZE];
+  static int32_t vectors[5][3], pages[2][LONG_PAGES + 1];
+  const int32_t seq_lens[2] = {INT32_MAX, INT32_MAX - LONG_PAGE};
+  const int32_t req_pool_indices[2] = {0, 0};
+  udm_decode_args args = UDM_DECODE_ARGS_INIT;
+  for (int64_t p = 0; p < LONG_PAGES; ++p) {
+    req_to_token[p * LONG_PAGE] = (int32_t)(p * LONG_PAGE + p);
+  }
+  args.seq_lens = address(seq_lens);
+  args.req_pool_indices = address(req_pool_indices);
+  args.req_to_token = address(req_to_token);
+  args.req_to_token_stride = args.max_len = INT32_MAX;
+  args.real_page_table_stride = LONG_PAGES + 1;
+  args.batch_size = 2;
+  args.num_backends = 1;
+  args.real_page_size = LONG_PAGE;
+  args.backends[0] = (udm_backend_outputs){address(vectors[0]), address(vectors[1]), 0,
+                                           address(vectors[2]), address(vectors[3]), address(pages),
+                                           address(vectors[4])};
+  memset(pages, 0xff, sizeof pages);
+  if (!decode_launch_direct(&args, decode_launch_grid(&args), 1, text)) fail_msg("%s", text);
+  for (int32_t p = 0; p < LONG_PAGES; ++p) {
+    assert_int_equal(pages[0][p], p);
+    assert_int_equal(pages[1][p], p < LONG_PAGES - 1 ? p : -1);
+  }
+  assert_int_equal(pages[0][LONG_PAGES], -1);
+  assert_int_equal(pages[1][LONG_PAGES], -1);
+}
+
+static void the_longest_rows(void **state) {
+  (void)state;
+  int32_t *req_to_token = reserve(INT32_MAX);
+  if (req_to_token) {
+    check_longest_rows(req_to_token);
+    release(req_to_token, INT32_MAX);
+  } else {
+    printf("skipped: %lld bytes of address space cannot be reserved\n", (long long)INT32_MAX * 4);
+    skip();
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(direct_offsets_are_64_bit),
       cmocka_unit_test(table_offsets_are_64_bit),
+      cmocka_unit_test(the_longest_rows),
   };
   return cmocka_run_group_tests_name("offsets beyond 32 bits", tests, NULL, NULL);
 }

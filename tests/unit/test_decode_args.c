@@ -113,6 +113,48 @@ static void test_strides(void **state) {
   accepts(&args);
 }
 
+static void accepts_all_ways(const udm_decode_args *args) {
+  accepts(args);
+  if (udm_check_decode_args_for_table(args) != UDM_OK) fail_msg("%s", udm_last_error());
+}
+
+static void refuses_all_ways(const udm_decode_args *args, const char *name) {
+  refuses(args, name);
+  assert_int_equal(udm_check_decode_args_for_table(args), UDM_ERROR_INVALID_ARGUMENT);
+  assert_int_equal(udm_decode_metadata_reference(args), UDM_ERROR_INVALID_ARGUMENT);
+}
+
+/* 128 columns a unit, askew by up to 31; of pages where there is no page_table_1. */
+static void test_units_of_the_kernel(void **state) {
+  (void)state;
+  udm_decode_args args = good_args();
+  args.req_to_token_stride = args.page_table_stride = args.real_page_table_stride = INT32_MAX;
+  args.batch_size = INT32_MAX;
+  args.max_len = 128 - 31;
+  accepts_all_ways(&args);
+  args.max_len = 128 - 31 + 1;
+  refuses_all_ways(&args, "batch_size");
+  args.batch_size = (1 << 30) - 1;
+  accepts_all_ways(&args);
+  args.batch_size = 1 << 30;
+  refuses_all_ways(&args, "max_len");
+  args.batch_size = 127; /* 2^24 + 1 units a row */
+  args.max_len = INT32_MAX;
+  accepts_all_ways(&args);
+  args.batch_size = 128;
+  refuses_all_ways(&args, "max_len");
+  args.batch_size = 256; /* 2^32 and a little: 32 bits do not hold it */
+  refuses_all_ways(&args, "max_len");
+
+  for (int b = 0; b < UDM_MAX_BACKENDS; ++b) args.backends[b].page_table_1 = 0;
+  refuses_all_ways(&args, "set page_table_stride to 0"); /* the cure */
+  args.page_table_stride = 0;
+  args.batch_size = 511; /* 2^22 units of pages of 4 */
+  accepts_all_ways(&args);
+  args.batch_size = 512;
+  refuses_all_ways(&args, "batch_size");
+}
+
 static void test_inputs(void **state) {
   (void)state;
   REFUSES(seq_lens, 0);
@@ -227,6 +269,7 @@ int main(void) {
       cmocka_unit_test(test_a_newer_caller_must_not_use_what_is_unknown),
       cmocka_unit_test(test_scalars),
       cmocka_unit_test(test_strides),
+      cmocka_unit_test(test_units_of_the_kernel),
       cmocka_unit_test(test_inputs),
       cmocka_unit_test(test_outputs),
       cmocka_unit_test(test_page_size_1),

@@ -1,0 +1,143 @@
+/*
+ * Where source and tables lie alike, every column is stored once, by stores of
+ * 16 bytes. A kernel that copies by elements, or some units twice, is as right
+ * in its values: only the stores tell.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <setjmp.h>
+#include <stdalign.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+/* cmocka needs the headers above */
+#include <cmocka.h>
+
+#include "decode_launch.h"
+
+enum { TABLES = 3, MOST_ROWS = 600, COLUMNS = 7 * 128, STRIDE = 1024, NONE = -1 };
+
+/* One row more: a table that is shifted reaches into it. */
+static alignas(128) int32_t tables[TABLES][MOST_ROWS + 1][STRIDE];
+static alignas(128) int32_t req_to_token[2][STRIDE];
+static int32_t seq_lens[MOST_ROWS], req_pool_indices[MOST_ROWS];
+static int32_t vectors[5][MOST_ROWS + 1];
+
+static CUdeviceptr address(const void *pointer) { return (CUdeviceptr)(uintptr_t)pointer; }
+
+static void fill_inputs(void) {
+  memset(tables, 0, sizeof tables);
+  for (int32_t j = 0; j < STRIDE; ++j) {
+    req_to_token[0][j] = j + 1;
+    req_to_token[1][j] = j + 2;
+  }
+  for (int32_t i = 0; i < MOST_ROWS; ++i) {
+    seq_lens[i] = COLUMNS;
+    req_pool_indices[i] = i % 2;
+  }
+}
+
+/* The elements by which req_to_token begins after a line. */
+static int source_shift;
+
+static udm_decode_args make_args(int32_t rows, const int shifts[TABLES]) {
+  udm_decode_args args = UDM_DECODE_ARGS_INIT;
+  args.seq_lens = address(seq_lens);
+  args.req_pool_indices = address(req_pool_indices);
+  args.req_to_token = address(req_to_token[0] + source_shift);
+  args.req_to_token_stride = args.page_table_stride = STRIDE;
+  args.batch_size = rows;
+  args.max_len = COLUMNS;
+  args.num_backends = TABLES;
+  for (int b = 0; b < TABLES; ++b) {
+    const CUdeviceptr table = shifts[b] == NONE ? 0 : address(tables[b][0] + shifts[b]);
+    args.backends[b] = (udm_backend_outputs){address(vectors[0]), address(vectors[1]), table,
+                                             address(vectors[2]), address(vectors[3]), 0,
+                                             address(vectors[4])};
+  }
+  return args;
+}
+
+/* Launches, looks at the values, and returns how many stores of 16 bytes it took. */
+static uint64_t stores_of(int32_t rows, const int shifts[TABLES], bool table, uint32_t copiers) {
+  char text[HOST_KERNEL_TEXT_SIZE];
+  int64_t pointers[UDM_OUTPUTS_PER_BACKEND][TABLES];
+  fill_inputs();
+  const udm_decode_args args = make_args(rows, shifts);
+  for (int b = 0; b < TABLES; ++b) {
+    const CUdeviceptr *first = &args.backends[b].cache_seqlens; /* of seven */
+    for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND; ++o) pointers[o][b] = (int64_t)first[o];
+  }
+  const host_kernel_dim3 grid = {decode_launch_length_blocks(&args) + copiers, 1, 1};
+  const uint64_t before = host_kernel_vector_stores();
+  const bool launched = table ? decode_launch_table(&args, address(pointers), TABLES, grid, 1, text)
+                              : decode_launch_direct(&args, grid, 1, text);
+  const uint64_t stores = host_kernel_vector_stores() - before;
+  if (!launched) fail_msg("%s", text);
+  for (int b = 0; b < TABLES; ++b) {
+    for (int32_t i = 0; i < rows && shifts[b] != NONE; ++i) {
+      assert_memory_equal(tables[b][i] + shifts[b], req_to_token[i % 2] + source_shift,
+                          COLUMNS * sizeof(int32_t));
+    }
+  }
+  return stores;
+}
+
+/* With few copying blocks a warp takes several runs, with many it has one or none. */
+static void expect(const int shifts[TABLES], int32_t stores_of_row) {
+  static const int32_t sizes[] = {1, 32, 33, 256, 257, MOST_ROWS};
+  static const uint32_t copiers[] = {1, 3, 40};
+  for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; ++s) {
+    for (size_t g = 0; g < sizeof copiers / sizeof copiers[0]; ++g) {
+      const int64_t expected = (int64_t)sizes[s] * stores_of_row;
+      assert_int_equal(stores_of(sizes[s], shifts, false, copiers[g]), expected);
+      assert_int_equal(stores_of(sizes[s], shifts, true, copiers[g]), expected);
+    }
+  }
+}
+
+static void tables_that_lie_alike(void **state) {
+  (void)state;
+  static const int shifts[TABLES] = {0, 4, 32};
+  expect(shifts, TABLES * COLUMNS / 4);
+}
+
+static void null_tables_lie_alike_with_any(void **state) {
+  (void)state;
+  static const int outer[TABLES] = {NONE, 64, NONE};
+  static const int inner[TABLES] = {32, NONE, 0};
+  expect(outer, COLUMNS / 4);
+  expect(inner, 2 * COLUMNS / 4);
+}
+
+/* Of the 8 units of such a row, 6 are whole. A warp takes one: there are enough. */
+static void rows_that_begin_within_a_line(void **state) {
+  (void)state;
+  static const int shifts[TABLES] = {NONE, 1, 5};
+  static const int32_t sizes[] = {1, 32, 33};
+  source_shift = 1;
+  for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; ++s) {
+    for (int table = 0; table <= 1; ++table) {
+      assert_int_equal(stores_of(sizes[s], shifts, table, 40), sizes[s] * 6 * 2 * 128 / 4);
+    }
+  }
+  source_shift = 2; /* unlike the tables */
+  assert_int_equal(stores_of(33, shifts, false, 40), 0);
+  source_shift = 0;
+}
+
+static void tables_that_lie_askew(void **state) {
+  (void)state;
+  static const int shifts[TABLES] = {0, 1, 0};
+  expect(shifts, 0);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(tables_that_lie_alike),
+      cmocka_unit_test(null_tables_lie_alike_with_any),
+      cmocka_unit_test(rows_that_begin_within_a_line),
+      cmocka_unit_test(tables_that_lie_askew),
+  };
+  return cmocka_run_group_tests_name("stores of the copying warps", tests, NULL, NULL);
+}
