@@ -150,12 +150,13 @@ static void draw_lengths_and_rows(decode_case *c) {
   unsigned char *rows = c->input + c->req_pool_indices_offset;
   const int64_t style = c->last_row_longest ? LAST_ROW_LONGEST : draw_between(c, 0, 12);
   const bool repeat = draw_chance(c, 20);
+  const int64_t largest = args->req_pool_indices_type == UDM_INT64 ? INT64_MAX - 1 : INT32_MAX;
   const int64_t last_row = repeat ? min_int64(1, c->num_reqs - 1) : c->num_reqs - 1;
   for (int64_t i = 0; i < args->batch_size; ++i) {
     const int64_t length = draw_length(c, style, i + 1 == args->batch_size);
     const bool read = args->max_len > 0 && (length > 0 || args->extent == UDM_EXTENT_BATCH_MAX);
     int64_t row = draw_between(c, 0, last_row);
-    if (!read) row = draw_chance(c, 50) ? -draw_between(c, 1, INT32_MAX) : INT32_MAX;
+    if (!read) row = draw_chance(c, 50) ? -draw_between(c, 1, largest) : largest;
     store_integer(lengths, args->seq_lens_type, i, length);
     store_integer(rows, args->req_pool_indices_type, i, row);
   }

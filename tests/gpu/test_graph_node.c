@@ -210,6 +210,37 @@ static void the_flags_say_how_the_tables_lie(void **state) {
   }
 }
 
+/* Blocks for lengths: one for 256 rows, 32 at most. Blocks that copy: one for 256 columns. */
+static void the_grid_follows_the_columns(void **state) {
+  const gpu_session *session = *state;
+  udm_context_info info = UDM_CONTEXT_INFO_INIT;
+  assert_int_equal(udm_get_context_info(session->udm, &info), UDM_OK);
+  const int32_t most = info.multiprocessor_count;
+  const struct {
+    int32_t batch_size, max_len, blocks;
+  } grids[] = {
+      {0, 100, 1},
+      {9, 0, 1},
+      {9, 100, 1 + 4},
+      {256, 1, 1 + 2},
+      {257, 1 << 20, 2 + 2 * most},
+      {256, 1 << 20, 1 + most},
+      {1 << 16, 1 << 16, 32 + 2 * most}, /* 2^32 columns */
+  };
+  for (size_t g = 0; g < sizeof grids / sizeof grids[0]; ++g) {
+    udm_decode_args args = UDM_DECODE_ARGS_INIT;
+    udm_kernel_launch launch = UDM_KERNEL_LAUNCH_INIT;
+    args.seq_lens = args.req_pool_indices = args.req_to_token = 4096;
+    args.req_to_token_stride = args.page_table_stride = 1 << 20;
+    args.batch_size = grids[g].batch_size;
+    args.max_len = grids[g].max_len;
+    args.num_backends = 1;
+    args.backends[0] = (udm_backend_outputs){4096, 4096, 4096, 4096, 4096, 0, 4096};
+    assert_int_equal(udm_prepare_direct(session->udm, &args, &launch), UDM_OK);
+    assert_int_equal(launch.grid_x, grids[g].blocks);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(direct_node_replays_and_is_updated),
@@ -219,6 +250,7 @@ int main(void) {
       cmocka_unit_test(wrong_arguments_are_named),
       cmocka_unit_test(the_largest_batch_can_be_described),
       cmocka_unit_test(the_flags_say_how_the_tables_lie),
+      cmocka_unit_test(the_grid_follows_the_columns),
   };
   gpu_fixture_skip_if_impossible();
   return cmocka_run_group_tests_name("kernel nodes of a graph", tests, gpu_fixture_open,

@@ -95,7 +95,8 @@ static void run(bool table) {
     fill(&c);
     int64_t pointers[UDM_OUTPUTS_PER_BACKEND];
     memcpy(pointers, &c.args.backends[0], sizeof pointers);
-    const host_kernel_dim3 grid = decode_launch_grid(&c.args);
+    /* enough for a unit a warp: the whole ones are vectors, the last of a row is not */
+    const host_kernel_dim3 grid = {decode_launch_length_blocks(&c.args) + ROWS, 1, 1};
     const bool launched = table ? decode_launch_table(&c.args, address(pointers), 1, grid, 1, text)
                                 : decode_launch_direct(&c.args, grid, 1, text);
     if (!launched) fail_msg("%s", text);
