@@ -383,9 +383,10 @@ typedef enum udm_int_type { UDM_INT32 = 0, UDM_INT64 = 1 } udm_int_type;
  *   cache_seqlens (.to(int32) of an int32 tensor).
  *
  * Nothing outside the columns stated in udm_backend_outputs is written.
- * Offsets are computed in 64 bits. There is no limit on batch_size; more than
- * 2^31 units of 128 columns in batch_size rows of max_len columns (of 128 pages
- * where page_table_stride is 0), which is a page table of a terabyte, are
+ * Offsets are computed in 64 bits. There is no limit on batch_size alone, but
+ * batch_size rows of max_len columns may be 2^31 - 1 units of 128 columns at
+ * most, each row begun counting as a unit (of 128 pages where page_table_stride
+ * is 0); wide rows reach that with a page table of a terabyte. More is
  * UDM_ERROR_INVALID_ARGUMENT.
  */
 typedef struct udm_decode_args {

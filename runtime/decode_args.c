@@ -179,9 +179,9 @@ static udm_status check_units(const udm_decode_args *args) {
   return udm_fail(
       UDM_ERROR_INVALID_ARGUMENT,
       "args->batch_size (%" PRId32 ") rows of args->max_len (%" PRId32
-      ") columns are over 2^38 elements, a terabyte: split the batch, lower max_len, or "
-      "set page_table_stride to 0 where there is no page_table_1",
-      args->batch_size, args->max_len);
+      ") columns are more than 2^31 units of %d: split the batch, lower max_len, or set "
+      "page_table_stride to 0 where there is no page_table_1",
+      args->batch_size, args->max_len, UDM_KERNEL_UNIT);
 }
 
 static udm_status check_common(const udm_decode_args *args, int32_t max_backends) {
