@@ -7,10 +7,12 @@
 //
 // Grid: the first page_table_blocks write the page tables, the length_blocks() after
 // them the lengths and their prefix sums. The columns that are live at run time are
-// cut into units: each block counts the units of all rows for itself, and each warp
-// finds the row of a unit by search. So no block waits for another, the cost follows
-// the live columns alone, and the grid depends on the launch's arguments alone: a
-// recorded launch stays right whatever the lengths are when it is replayed.
+// cut into units. The first units of each row are dealt to the warps by the number of
+// rows alone: a warp reads one length and copies. While these are stored, each block
+// counts the units that remain of all rows, and each warp finds the row of a unit by
+// search. So no block waits for another, the cost follows the live columns alone, and
+// the grid depends on the launch's arguments alone: a recorded launch stays right
+// whatever the lengths are when it is replayed.
 
 namespace {
 
@@ -55,6 +57,8 @@ struct Arguments {
   const void *req_pool_indices;
   const int *req_to_token;
   int batch_size;
+  unsigned batch_reciprocal;  // of batch_size: see Divider
+  unsigned head_pieces;       // of each row: see Heads
   unsigned flags;
   int max_len;
   int page_table_blocks;
@@ -76,31 +80,50 @@ __device__ unsigned address_in_elements(const int *pointer) {
 // The first lane that says yes; one does.
 __device__ int first_lane(bool yes) { return __ffs(__ballot_sync(kWholeWarp, yes)) - 1; }
 
+// The tensors of a backend that hold lengths and their sums. None where the first is null.
+struct LengthTensors {
+  int *cu_seqlens_k;
+  int *nsa_cu_seqlens_k;
+  int *cache_seqlens;
+  int *nsa_cache_seqlens;
+  int *seqlens_expanded;
+};
+
+template <class Outputs>
+__device__ LengthTensors length_tensors(const Outputs &outputs, int backend) {
+  return {outputs.get(backend, kCuSeqlensK), outputs.get(backend, kNsaCuSeqlensK),
+          outputs.get(backend, kCacheSeqlens), outputs.get(backend, kNsaCacheSeqlens),
+          outputs.get(backend, kSeqlensExpanded)};
+}
+
+constexpr int kGroup = 3;  // backends whose code is unrolled
+
 // The pointers of up to 3 backends: kernel arguments, indexed by constants only, so
 // that they stay in the constant bank. Those past num_backends are null.
 struct DirectOutputs {
-  int *pointers[3][kOutputs];
+  int *pointers[kOutputs][kGroup];
 
   __device__ void load() {}
-  __device__ int *get(int backend, Output output) const { return pointers[backend][output]; }
+  __device__ int *get(int backend, Output output) const { return pointers[output][backend]; }
   __device__ unsigned layout_flags(const Arguments &args) const { return args.flags; }
 
-  template <class Body>
-  __device__ void for_each(Body body) const {
-#pragma unroll
-    for (int b = 0; b < 3; ++b) body(b);
-  }
   // the tensors of one output that are not null
   template <class Body>
   __device__ void for_each_tensor(Output output, Body body) const {
-    for_each([&](int b) {
-      if (pointers[b][output]) body(pointers[b][output]);
-    });
+#pragma unroll
+    for (int b = 0; b < kGroup; ++b) {
+      if (pointers[output][b]) body(pointers[output][b]);
+    }
+  }
+  template <class Body>
+  __device__ void for_each_backend(Body body) const {
+#pragma unroll
+    for (int b = 0; b < kGroup; ++b) body(length_tensors(*this, b));
   }
   // the warps share the backends out: here the first warp takes all, so that indices are constant
   template <class Body>
-  __device__ void for_each_of_warp(unsigned warp, Body body) const {
-    if (warp == 0) for_each(body);
+  __device__ void for_each_backend_of_warp(unsigned warp, Body body) const {
+    if (warp == 0) for_each_backend(body);
   }
 };
 
@@ -108,60 +131,94 @@ struct Backends {
   int *pointers[kMaxBackends][kOutputs];
 };
 
-// The pointers of up to 8 backends, those of one in each lane: of a table in device
-// memory where there is one, else of `backends`. To be used by whole warps alone.
-struct LaneOutputs {
-  const int64 *table;
-  int64 table_stride;
-  const Backends &backends;
+// The pointers of up to 8 backends, wherever they lie: in a table in device memory or in
+// a Backends. Both are read alike, as a branch would have each load waited for. Of the first
+// group, page_table_1 is loaded once, before it is needed.
+struct TableOutputs {
+  const int64 *pointers;
+  int64 output_stride;
+  int64 backend_stride;
   int count;
-  int *mine[kOutputs];
+  int *page_table_1[kGroup];
 
+  __device__ int *get(int backend, Output output) const {
+    if (backend >= count) return nullptr;
+    return reinterpret_cast<int *>(pointers[output * output_stride + backend * backend_stride]);
+  }
   __device__ void load() {
-    const int lane = static_cast<int>(lane_index());
 #pragma unroll
-    for (int o = 0; o < kOutputs; ++o) {
-      mine[o] = nullptr;
-      if (lane >= count) continue;
-      mine[o] = table ? reinterpret_cast<int *>(table[o * table_stride + lane])
-                      : backends.pointers[lane][o];
+    for (int b = 0; b < kGroup; ++b) {
+      page_table_1[b] = get(b, kPageTable1);
     }
   }
-  __device__ int *get(int backend, Output output) const {
-    const unsigned long long address = reinterpret_cast<unsigned long long>(mine[output]);
-    return reinterpret_cast<int *>(__shfl_sync(kWholeWarp, address, backend));
-  }
 
+  // The tensors of one output, a group at a time, null pointers among them.
   template <class Body>
-  __device__ void for_each(Body body) const {
+  __device__ void for_each_group(Output output, Body body) const {
+    int *group[kGroup];
+#pragma unroll
+    for (int i = 0; i < kGroup; ++i) {
+      group[i] = output == kPageTable1 ? page_table_1[i] : get(i, output);
+    }
+    int b = kGroup;
 #pragma unroll 1
-    for (int b = 0; b < count; ++b) body(b);
+    while (true) {
+      body(group);
+      if (b >= count) return;
+#pragma unroll
+      for (int i = 0; i < kGroup; ++i) group[i] = get(b + i, output);
+      b += kGroup;
+    }
   }
   template <class Body>
   __device__ void for_each_tensor(Output output, Body body) const {
-    int *next = get(0, output);
+    for_each_group(output, [&](int *const(&group)[kGroup]) {
+#pragma unroll
+      for (int i = 0; i < kGroup; ++i) {
+        if (group[i]) body(group[i]);
+      }
+    });
+  }
+  template <class Body>
+  __device__ void for_each_backend(Body body) const {
+    LengthTensors next = length_tensors(*this, 0);
 #pragma unroll 1
     for (int b = 1; b <= count; ++b) {
-      int *const tensor = next;
-      next = get(b, output);  // on its way while the present one is stored to
-      if (tensor) body(tensor);
+      const LengthTensors tensors = next;
+      next = length_tensors(*this, b);  // on its way while the present ones are stored to
+      body(tensors);
     }
   }
   template <class Body>
-  __device__ void for_each_of_warp(unsigned warp, Body body) const {
-    if (static_cast<int>(warp) < count) body(static_cast<int>(warp));
+  __device__ void for_each_backend_of_warp(unsigned warp, Body body) const {
+    if (static_cast<int>(warp) < count) body(length_tensors(*this, static_cast<int>(warp)));
   }
   // What the host works out for DirectOutputs: page_table_1_flags() of runtime/launch.c.
   __device__ unsigned layout_flags(const Arguments &args) const {
-    const unsigned element = address_in_elements(mine[kPageTable1]);
-    const unsigned some = __ballot_sync(kWholeWarp, mine[kPageTable1] != nullptr);
-    if (!some || args.page_table_stride <= 0) return args.flags;
-    const unsigned anchor = __shfl_sync(kWholeWarp, element, __ffs(some) - 1);
-    const bool misaligned = mine[kPageTable1] && (element - anchor) % 4 != 0;
-    const unsigned vectors = __ballot_sync(kWholeWarp, misaligned) ? 0 : kVectors;
-    return args.flags | kSlots | vectors | anchor % 32 << kAnchorShift;
+    unsigned long long first = 0;
+    unsigned vectors = kVectors;
+    const auto look_at = [&](const int *tensor) {
+      const unsigned long long address = reinterpret_cast<unsigned long long>(tensor);
+      if (!first) first = address;
+      if (address && (address - first) % 16) vectors = 0;
+    };
+#pragma unroll
+    for (int b = 0; b < kGroup; ++b) look_at(page_table_1[b]);
+#pragma unroll 1
+    for (int b = kGroup; b < count; ++b) look_at(get(b, kPageTable1));
+    if (!first || args.page_table_stride <= 0) return args.flags;
+    return args.flags | kSlots | vectors | static_cast<unsigned>(first / 4 % 32) << kAnchorShift;
   }
 };
+
+__device__ int min_int(int a, int b) { return a < b ? a : b; }
+__device__ unsigned min_unsigned(unsigned a, unsigned b) { return a < b ? a : b; }
+
+// To what an int32 holds, and to 0.
+__device__ int clamp_length(int value) { return value < 0 ? 0 : value; }
+__device__ int clamp_length(int64 value) {
+  return value < 0 ? 0 : static_cast<int>(value > kInt32Max ? kInt32Max : value);
+}
 
 // An int32 or int64 as it lies in memory. Loading and making sense of it are two
 // steps, so that other work can stand between them.
@@ -180,9 +237,9 @@ struct Words {
     return static_cast<int64>(static_cast<unsigned long long>(upper) << 32 | low);
   }
   __device__ int clamped(bool wide) const {  // to what an int32 holds, and to 0
-    if (high < 0) return 0;
-    if (wide && high > 0) return static_cast<int>(kInt32Max);
-    return low > kInt32Max ? static_cast<int>(kInt32Max) : static_cast<int>(low);
+    const bool above = wide & (high > 0);
+    const unsigned value = above ? kInt32Max : min_unsigned(low, kInt32Max);
+    return high < 0 ? 0 : static_cast<int>(value);
   }
 };
 
@@ -192,13 +249,9 @@ __device__ bool has_wide_indices(const Arguments &args) {
 }
 
 __device__ int load_length(const Arguments &args, unsigned row) {
-  Words words;
-  words.load(args.seq_lens, has_wide_lengths(args), row);
-  return words.clamped(has_wide_lengths(args));
+  return has_wide_lengths(args) ? clamp_length(static_cast<const int64 *>(args.seq_lens)[row])
+                                : clamp_length(static_cast<const int *>(args.seq_lens)[row]);
 }
-
-__device__ int min_int(int a, int b) { return a < b ? a : b; }
-__device__ unsigned min_unsigned(unsigned a, unsigned b) { return a < b ? a : b; }
 
 // Over the first kLanes lanes; the others add to none of them.
 template <int kLanes = 32>
@@ -252,31 +305,19 @@ __device__ Sums block_inclusive_scan(Sums value, Sums *total) {
   return value;
 }
 
-// What row i of the batch writes to a backend. A thread without a row calls it, too:
-// LaneOutputs::get() takes the whole warp.
-template <class Outputs>
-__device__ void store_lengths(const Arguments &args, const Outputs &outputs, int b, unsigned i,
-                              bool has_row, int length, Sums sums) {
-  int *const cache_seqlens = outputs.get(b, kCacheSeqlens);
-  int *const cu_seqlens_k = outputs.get(b, kCuSeqlensK);
-  int *const nsa_cache_seqlens = outputs.get(b, kNsaCacheSeqlens);
-  int *const nsa_cu_seqlens_k = outputs.get(b, kNsaCuSeqlensK);
-  int *const seqlens_expanded = outputs.get(b, kSeqlensExpanded);
-  if (!cu_seqlens_k || !has_row) return;
-  cache_seqlens[i] = length;
-  seqlens_expanded[i] = length;
-  nsa_cache_seqlens[i] = min_int(length, args.nsa_index_topk);
-  cu_seqlens_k[i + 1] = static_cast<int>(sums.k);
-  nsa_cu_seqlens_k[i + 1] = static_cast<int>(sums.nsa);
+// What row i of the batch writes to a backend.
+__device__ void store_lengths(const Arguments &args, const LengthTensors &tensors, unsigned i,
+                              int length, Sums sums) {
+  tensors.cache_seqlens[i] = length;
+  tensors.seqlens_expanded[i] = length;
+  tensors.nsa_cache_seqlens[i] = min_int(length, args.nsa_index_topk);
+  tensors.cu_seqlens_k[i + 1] = static_cast<int>(sums.k);
+  tensors.nsa_cu_seqlens_k[i + 1] = static_cast<int>(sums.nsa);
 }
 
-template <class Outputs>
-__device__ void store_zeros(const Outputs &outputs, int b, bool is_writer) {
-  int *const cu_seqlens_k = outputs.get(b, kCuSeqlensK);
-  int *const nsa_cu_seqlens_k = outputs.get(b, kNsaCuSeqlensK);
-  if (!cu_seqlens_k || !is_writer) return;
-  cu_seqlens_k[0] = 0;
-  nsa_cu_seqlens_k[0] = 0;
+__device__ void store_zeros(const LengthTensors &tensors) {
+  tensors.cu_seqlens_k[0] = 0;
+  tensors.nsa_cu_seqlens_k[0] = 0;
 }
 
 __device__ Sums length_sums(const Arguments &args, int length) {
@@ -286,40 +327,46 @@ __device__ Sums length_sums(const Arguments &args, int length) {
 
 // Up to 32 rows, all in one warp: no barrier.
 template <class Outputs>
-__device__ void write_few_lengths(const Arguments &args, Outputs &outputs) {
-  const bool wide = has_wide_lengths(args);
+__device__ void write_few_lengths(const Arguments &args, const Outputs &outputs) {
   const unsigned i = lane_index();
   const bool has_row = i < static_cast<unsigned>(args.batch_size);
-  Words words = {0, 0};
-  if (has_row) words.load(args.seq_lens, wide, i);
-  outputs.load();
-  const int length = words.clamped(wide);
+  const int length = has_row ? load_length(args, i) : 0;
   Sums sums = length_sums(args, length);
   sums = {warp_inclusive_scan(sums.k), warp_inclusive_scan(sums.nsa)};
-  outputs.for_each_of_warp(threadIdx.x / 32, [&](int b) {
-    store_zeros(outputs, b, i == 0);
-    store_lengths(args, outputs, b, i, has_row, length, sums);
+  outputs.for_each_backend_of_warp(threadIdx.x / 32, [&](const LengthTensors &tensors) {
+    if (!tensors.cu_seqlens_k) return;
+    if (i == 0) store_zeros(tensors);
+    if (has_row) store_lengths(args, tensors, i, length, sums);
   });
+}
+
+// Of the lengths before row `first`, those of the thread.
+template <class Integer>
+__device__ Sums sum_lengths(const Arguments &args, unsigned first) {
+  const Integer *const lengths = static_cast<const Integer *>(args.seq_lens);
+  Sums sums = {0, 0};
+#pragma unroll 4
+  for (unsigned i = threadIdx.x; i < first; i += kThreads) {
+    const Sums one = length_sums(args, clamp_length(lengths[i]));
+    sums.k += one.k;
+    sums.nsa += one.nsa;
+  }
+  return sums;
 }
 
 // Rows [first, last) of the batch. What lies before them is summed again, not waited for.
 template <class Outputs>
-__device__ void write_lengths(const Arguments &args, Outputs &outputs, unsigned first,
+__device__ void write_lengths(const Arguments &args, const Outputs &outputs, unsigned first,
                               unsigned last) {
   Sums before = {0, 0};
-  outputs.load();
-  if (first == 0) {
-    outputs.for_each([&](int b) { store_zeros(outputs, b, threadIdx.x == kThreads - 1); });
-  }
   if (first > 0) {
-    Sums mine = {0, 0};
-#pragma unroll 8
-    for (unsigned i = threadIdx.x; i < first; i += kThreads) {
-      const Sums one = length_sums(args, load_length(args, i));
-      mine.k += one.k;
-      mine.nsa += one.nsa;
-    }
+    const Sums mine =
+        has_wide_lengths(args) ? sum_lengths<int64>(args, first) : sum_lengths<int>(args, first);
     block_inclusive_scan(mine, &before);
+  } else {
+    outputs.for_each_backend([&](const LengthTensors &tensors) {
+      if (tensors.cu_seqlens_k && threadIdx.x == kThreads - 1) store_zeros(tensors);
+    });
   }
 #pragma unroll 1
   for (; first < last; first += kThreads) {
@@ -331,7 +378,9 @@ __device__ void write_lengths(const Arguments &args, Outputs &outputs, unsigned 
     sums.nsa += before.nsa;
     before.k += total.k;
     before.nsa += total.nsa;
-    outputs.for_each([&](int b) { store_lengths(args, outputs, b, i, i < last, length, sums); });
+    outputs.for_each_backend([&](const LengthTensors &tensors) {
+      if (tensors.cu_seqlens_k && i < last) store_lengths(args, tensors, i, length, sums);
+    });
   }
 }
 
@@ -345,7 +394,6 @@ struct Layout {
   unsigned flags;
   unsigned line_mask;  // 31 where rows begin anywhere in a line, 0 where all begin at position 0
   Divider page_size;
-  Divider position_size;  // columns of a position
 
   __device__ bool has(Flag flag) const { return flags & flag; }
   __device__ unsigned anchor() const { return flags >> kAnchorShift; }
@@ -356,10 +404,7 @@ __device__ Layout make_layout(const Arguments &args, const Outputs &outputs) {
   Layout layout;
   layout.flags = outputs.layout_flags(args);
   layout.page_size = {static_cast<unsigned>(args.real_page_size), args.page_reciprocal};
-  const bool slots = layout.has(kSlots);
-  layout.line_mask = slots ? 31 : 0;
-  layout.position_size = {slots ? 1 : layout.page_size.divisor,
-                          slots ? ~0u : layout.page_size.reciprocal};
+  layout.line_mask = layout.has(kSlots) ? 31 : 0;
   return layout;
 }
 
@@ -387,11 +432,19 @@ __device__ unsigned first_position(const Arguments &args, const Layout &layout, 
 }
 
 __device__ unsigned end_position(const Layout &layout, unsigned first, int extent) {
-  const unsigned end = first + layout.position_size.divide_up(static_cast<unsigned>(extent));
-  return extent > 0 ? end : 0;
+  unsigned positions = static_cast<unsigned>(extent);
+  if (!layout.has(kSlots)) positions = layout.page_size.divide_up(positions);
+  return positions > 0 ? first + positions : 0;
 }
 
 __device__ unsigned units_of(unsigned end) { return (end + kUnit - 1) / kUnit; }
+
+// A row's units that are not dealt as its head: see Heads.
+__device__ unsigned head_units(const Arguments &args) { return args.head_pieces * kUnits; }
+__device__ unsigned units_after_head(const Arguments &args, unsigned end) {
+  const unsigned units = units_of(end);
+  return units > head_units(args) ? units - head_units(args) : 0;
+}
 
 // kExtentBatchMax: the longest of all rows. Every block reads all lengths: the price
 // of a launch in which no block waits.
@@ -416,6 +469,26 @@ __device__ int longest_extent(const Arguments &args) {
   return longest;
 }
 
+// A row's length and index on their way.
+struct RowLoad {
+  Words length;
+  Words index;
+
+  __device__ void load(const Arguments &args, unsigned row) {
+    length.load(args.seq_lens, has_wide_lengths(args), row);
+    index.load(args.req_pool_indices, has_wide_indices(args), row);
+  }
+  __device__ Row row(const Arguments &args, const Layout &layout, int longest,
+                     unsigned number) const {
+    const bool wide = has_wide_lengths(args);
+    const int tokens = length.clamped(wide);
+    Row row = {number, first_position(args, layout, number), 0, nullptr};
+    row.end = end_position(layout, row.first, extent_of(args, longest, tokens));
+    row.columns = row_columns(args, row, index);
+    return row;
+  }
+};
+
 // 32 rows, one a lane, and where the lane's units end in the batch. The units
 // follow each other row by row, but the rows in any order.
 struct Chunk {
@@ -438,8 +511,8 @@ struct Directory {
   int longest;
   unsigned units;  // of the lists of the warp whose number is the lane's
   unsigned ends;
-  const unsigned *list_ends;  // shared memory: counted from the first list of its warp
-  const Row *rows;            // shared memory: the first of each list
+  unsigned *list_ends;  // shared memory: counted from the first list of its warp
+  Row *rows;            // shared memory: the first of each list
 };
 
 // Brings the chunk that holds unit `at`: the rows of a warp where each thread has one at most,
@@ -466,14 +539,10 @@ __device__ void find_chunk(const Arguments &args, const Layout &layout, const Di
   while (true) {
     unsigned units = 0;
     if (chunk->row.number < batch_size) {
-      Words index;
-      index.load(args.req_pool_indices, has_wide_indices(args), chunk->row.number);
-      const int length = load_length(args, chunk->row.number);
-      chunk->row.first = first_position(args, layout, chunk->row.number);
-      chunk->row.end =
-          end_position(layout, chunk->row.first, extent_of(args, directory.longest, length));
-      chunk->row.columns = row_columns(args, chunk->row, index);
-      units = units_of(chunk->row.end);
+      RowLoad loaded;
+      loaded.load(args, chunk->row.number);
+      chunk->row = loaded.row(args, layout, directory.longest, chunk->row.number);
+      units = units_after_head(args, chunk->row.end);
     }
     chunk->count(units);
     if (chunk->end > at) return;
@@ -483,23 +552,24 @@ __device__ void find_chunk(const Arguments &args, const Layout &layout, const Di
 }
 
 // The units of the thread's list but for its first row.
+template <class Integer>
 __device__ unsigned count_list(const Arguments &args, const Layout &layout, int longest) {
-  const bool wide = has_wide_lengths(args);
+  const Integer *const seq_lens = static_cast<const Integer *>(args.seq_lens);
   const unsigned batch_size = static_cast<unsigned>(args.batch_size);
   unsigned units = 0;
-  constexpr unsigned kAtOnce = 8;
+  constexpr unsigned kAtOnce = 4;
 #pragma unroll 1
   for (unsigned row = threadIdx.x + kThreads; row < batch_size; row += kAtOnce * kThreads) {
-    Words lengths[kAtOnce];
+    Integer lengths[kAtOnce];
 #pragma unroll
     for (unsigned v = 0; v < kAtOnce; ++v) {
-      lengths[v].load(args.seq_lens, wide, min_unsigned(row + v * kThreads, batch_size - 1));
+      lengths[v] = seq_lens[min_unsigned(row + v * kThreads, batch_size - 1)];
     }
 #pragma unroll
     for (unsigned v = 0; v < kAtOnce; ++v) {
-      const int extent = extent_of(args, longest, lengths[v].clamped(wide));
+      const int extent = extent_of(args, longest, clamp_length(lengths[v]));
       const unsigned first = first_position(args, layout, row + v * kThreads);
-      const unsigned some = units_of(end_position(layout, first, extent));
+      const unsigned some = units_after_head(args, end_position(layout, first, extent));
       if (row + v * kThreads < batch_size) units += some;
     }
   }
@@ -515,70 +585,8 @@ struct Piece {
   unsigned end;
 };
 
-// Whole units of vectors. All loads are in flight before the first store, here and below.
-template <unsigned kCount, class Outputs>
-__device__ void copy_vectors(const Arguments &args, const Outputs &outputs, const Piece &piece) {
-  const unsigned column = piece.begin - piece.first + lane_index() * 4;
-  const int4 *from = reinterpret_cast<const int4 *>(piece.columns + column);
-  int4 slots[kCount];
-#pragma unroll
-  for (unsigned v = 0; v < kCount; ++v) slots[v] = __ldg(from + v * 32);
-  const int64 offset = piece.row * args.page_table_stride + column;
-  outputs.for_each_tensor(kPageTable1, [&](int *table) {
-    int4 *to = reinterpret_cast<int4 *>(table + offset);
-    // NVCC makes four stores of some plain ones
-#pragma unroll
-    for (unsigned v = 0; v < kCount; ++v) __stwb(to + v * 32, slots[v]);
-  });
-}
-
-// Any positions of up to kCount / 4 units, an element at a time.
-template <unsigned kCount, class Outputs>
-__device__ void copy_elements(const Arguments &args, const Outputs &outputs, const Piece &piece) {
-  const unsigned before = piece.begin < piece.first ? piece.first - piece.begin : 0;
-  const unsigned count = piece.end - piece.begin - before;
-  const unsigned mine = lane_index() - before;
-  const int column = static_cast<int>(piece.begin + lane_index() - piece.first);
-  const int *from = piece.columns + column;
-  int slots[kCount];
-#pragma unroll
-  for (unsigned v = 0; v < kCount; ++v) {
-    if (mine + v * 32 < count) slots[v] = __ldg(from + v * 32);
-  }
-  const int64 offset = piece.row * args.page_table_stride + column;
-  outputs.for_each_tensor(kPageTable1, [&](int *table) {
-    int *to = table + offset;
-#pragma unroll
-    for (unsigned v = 0; v < kCount; ++v) {
-      if (mine + v * 32 < count) to[v * 32] = slots[v];
-    }
-  });
-}
-
-template <class Outputs>
-__device__ void copy_slots(const Arguments &args, const Outputs &outputs, const Layout &layout,
-                           const Piece &piece) {
-  const unsigned size = piece.end - piece.begin;
-  const unsigned misaligned = (address_in_elements(piece.columns) - piece.first) % 4;
-  if (!layout.has(kVectors) || misaligned || piece.begin < piece.first || size % kUnit) {
-    if (size <= kUnit) {
-      copy_elements<kUnit / 32>(args, outputs, piece);
-    } else {
-      copy_elements<kUnits * kUnit / 32>(args, outputs, piece);
-    }
-  } else if (size == kUnit) {
-    copy_vectors<1>(args, outputs, piece);
-  } else if (size == 2 * kUnit) {
-    copy_vectors<2>(args, outputs, piece);
-  } else if (size == 3 * kUnit) {
-    copy_vectors<3>(args, outputs, piece);
-  } else {
-    copy_vectors<kUnits>(args, outputs, piece);
-  }
-}
-
 // The pages [begin, end) of a row whose first slots are in a piece, one a lane. The
-// first 32 are loaded before the piece is stored.
+// first 32 are loaded together with the piece.
 struct Pages {
   unsigned begin;
   unsigned end;
@@ -591,7 +599,7 @@ struct Pages {
   }
 };
 
-__device__ Pages load_pages(const Layout &layout, const Piece &piece) {
+__device__ Pages pages_of(const Layout &layout, const Piece &piece) {
   Pages pages = {piece.begin, piece.end, 0};
   if (layout.has(kSlots)) {
     const unsigned column = piece.begin < piece.first ? 0 : piece.begin - piece.first;
@@ -599,8 +607,75 @@ __device__ Pages load_pages(const Layout &layout, const Piece &piece) {
     pages.end = layout.page_size.divide_up(piece.end - piece.first);
   }
   if (!layout.has(kPages)) pages.end = 0;
-  pages.load(layout, piece);
   return pages;
+}
+
+// Up to kCount whole units of vectors. All loads are in flight before the first store, here
+// and below; those of pages come last, as what they load is then on its way.
+template <unsigned kCount, class Outputs>
+__device__ void copy_vectors(const Arguments &args, const Outputs &outputs, const Layout &layout,
+                             const Piece &piece, Pages *pages) {
+  const unsigned column = piece.begin - piece.first + lane_index() * 4;
+  const unsigned size = piece.end - piece.begin;
+  const int4 *from = reinterpret_cast<const int4 *>(piece.columns + column);
+  int4 slots[kCount];
+#pragma unroll
+  for (unsigned v = 0; v < kCount; ++v) {
+    if (v == 0 || v * kUnit < size) slots[v] = __ldg(from + v * 32);
+  }
+  pages->load(layout, piece);
+  const int64 offset = piece.row * args.page_table_stride + column;
+  outputs.for_each_tensor(kPageTable1, [&](int *table) {
+    int4 *to = reinterpret_cast<int4 *>(table + offset);
+    // NVCC makes four stores of some plain ones
+#pragma unroll
+    for (unsigned v = 0; v < kCount; ++v) {
+      if (v == 0 || v * kUnit < size) __stwb(to + v * 32, slots[v]);
+    }
+  });
+}
+
+// Any positions of up to kCount / 4 units, an element at a time.
+template <unsigned kCount, class Outputs>
+__device__ void copy_elements(const Arguments &args, const Outputs &outputs, const Layout &layout,
+                              const Piece &piece, Pages *pages) {
+  const unsigned before = piece.begin < piece.first ? piece.first - piece.begin : 0;
+  const unsigned count = piece.end - piece.begin - before;
+  const unsigned mine = lane_index() - before;
+  const int column = static_cast<int>(piece.begin + lane_index() - piece.first);
+  const int *from = piece.columns + column;
+  int slots[kCount];
+#pragma unroll
+  for (unsigned v = 0; v < kCount; ++v) {
+    if (mine + v * 32 < count) slots[v] = __ldg(from + v * 32);
+  }
+  pages->load(layout, piece);
+  const int64 offset = piece.row * args.page_table_stride + column;
+  outputs.for_each_tensor(kPageTable1, [&](int *table) {
+    int *to = table + offset;
+#pragma unroll
+    for (unsigned v = 0; v < kCount; ++v) {
+      if (mine + v * 32 < count) to[v * 32] = slots[v];
+    }
+  });
+}
+
+template <class Outputs>
+__device__ void copy_slots(const Arguments &args, const Outputs &outputs, const Layout &layout,
+                           const Piece &piece, Pages *pages) {
+  const unsigned size = piece.end - piece.begin;
+  const unsigned misaligned = (address_in_elements(piece.columns) - piece.first) % 4;
+  if (!layout.has(kVectors) || misaligned || piece.begin < piece.first || size % kUnit) {
+    if (size <= kUnit) {
+      copy_elements<kUnit / 32>(args, outputs, layout, piece, pages);
+    } else {
+      copy_elements<kUnits * kUnit / 32>(args, outputs, layout, piece, pages);
+    }
+  } else if (size == kUnit) {
+    copy_vectors<1>(args, outputs, layout, piece, pages);
+  } else {
+    copy_vectors<kUnits>(args, outputs, layout, piece, pages);
+  }
 }
 
 template <class Outputs>
@@ -617,6 +692,55 @@ __device__ void store_pages(const Arguments &args, const Outputs &outputs, const
     outputs.for_each_tensor(kRealPageTable, [&](int *table) {
       if (has_page) table[offset] = slot;
     });
+  }
+}
+
+template <class Outputs>
+__device__ void copy_piece(const Arguments &args, const Outputs &outputs, const Layout &layout,
+                           const Piece &piece) {
+  Pages pages = pages_of(layout, piece);
+  if (layout.has(kSlots)) {
+    copy_slots(args, outputs, layout, piece, &pages);
+  } else {
+    pages.load(layout, piece);
+  }
+  store_pages(args, outputs, layout, piece, pages);
+}
+
+// The heads of all rows: head_pieces pieces of each, of as many units as the row fills
+// evenly, kUnits at most. They are dealt to the warps of the grid in turn, row by row:
+// to find one takes a row's length, and no count. What a row has beyond is left to Runs.
+struct Heads {
+  Divider batch_size;
+  unsigned total;
+  unsigned at;
+  unsigned part;  // piece of its row
+
+  __device__ unsigned row() const { return at - part * batch_size.divisor; }
+  __device__ void take(unsigned head) {
+    at = head;
+    part = batch_size.divide(head);
+  }
+  __device__ Piece piece(const Arguments &args, const Row &row) const {
+    const unsigned units = units_of(row.end);
+    const unsigned pieces = args.head_pieces;
+    const unsigned more = (units > pieces) + (units > 2 * pieces) + (units > 3 * pieces);
+    const unsigned size = (1 + more) * kUnit;
+    return {row.number, row.columns, row.first, part * size,
+            min_unsigned(part * size + size, row.end)};
+  }
+};
+
+template <class Outputs>
+__device__ void copy_heads(const Arguments &args, const Outputs &outputs, const Layout &layout,
+                           int longest, unsigned warps, Heads heads, RowLoad loaded) {
+#pragma unroll 1
+  while (heads.at < heads.total) {
+    const Row row = loaded.row(args, layout, longest, heads.row());
+    const Piece piece = heads.piece(args, row);
+    heads.take(heads.at + warps);
+    if (heads.at < heads.total) loaded.load(args, heads.row());
+    if (piece.begin < piece.end) copy_piece(args, outputs, layout, piece);
   }
 }
 
@@ -646,10 +770,10 @@ struct Runs {
 __device__ Piece find_piece(const Arguments &args, const Layout &layout, const Directory &directory,
                             Chunk *chunk, Runs *runs) {
   const unsigned at = runs->at;
-  if (at < chunk->begin || at >= chunk->end) find_chunk(args, layout, directory, at, chunk);
+  if (at >= chunk->end) find_chunk(args, layout, directory, at, chunk);
   const int k = first_lane(chunk->ends > at);
   const unsigned row_end = __shfl_sync(kWholeWarp, chunk->ends, k);
-  const unsigned unit = at - row_end + __shfl_sync(kWholeWarp, chunk->units, k);
+  const unsigned unit = head_units(args) + at - row_end + __shfl_sync(kWholeWarp, chunk->units, k);
   const unsigned end = __shfl_sync(kWholeWarp, chunk->row.end, k);
   Piece piece;
   piece.row = __shfl_sync(kWholeWarp, chunk->row.number, k);
@@ -669,58 +793,43 @@ __device__ void copy_runs(const Arguments &args, const Outputs &outputs, const L
 #pragma unroll 1
   while (runs.at < runs.total) {
     const Piece piece = find_piece(args, layout, directory, &chunk, &runs);
-    const Pages pages = load_pages(layout, piece);
-    if (layout.has(kSlots)) copy_slots(args, outputs, layout, piece);
-    store_pages(args, outputs, layout, piece, pages);
+    copy_piece(args, outputs, layout, piece);
     if (runs.at < runs.end) continue;
     if (!runs.taken) return;
     runs.take_next();
   }
 }
 
-// The thread's row of up to 32, which each warp has all of; or the first of its list.
-// What does not depend on the length is done while that is on its way.
-template <class Outputs>
-__device__ Row first_row(const Arguments &args, Outputs &outputs, unsigned number, Layout *layout,
-                         int *longest) {
-  const unsigned readable = min_unsigned(number, static_cast<unsigned>(args.batch_size) - 1);
-  Words length, index;
-  length.load(args.seq_lens, has_wide_lengths(args), readable);
-  index.load(args.req_pool_indices, has_wide_indices(args), readable);
-  outputs.load();
-  *layout = make_layout(args, outputs);
-  Row row = {number, first_position(args, *layout, number), 0, nullptr};
-  *longest = args.flags & kExtentBatchMax ? longest_extent(args) : -1;
-  const int extent = extent_of(args, *longest, length.clamped(has_wide_lengths(args)));
-  row.end = end_position(*layout, row.first, extent);
-  row.columns = row_columns(args, row, index);
-  return row;
+// Units of a run: few where there are few, so that all warps have one; many where rows are
+// looked up.
+__device__ unsigned run_length(const Arguments &args, unsigned total, unsigned warps) {
+  if (args.batch_size > kThreads && total > 2 * kUnits * warps) return total / (2 * warps);
+  return total > 2 * warps ? kUnits : total > warps ? 2 : 1;
 }
 
+// What the heads leave: `units` are those of the thread's rows, of which `chunk` has the first.
 template <class Outputs>
-__device__ void write_page_tables(const Arguments &args, Outputs &outputs, unsigned block,
-                                  unsigned blocks) {
-  __shared__ unsigned list_ends[kThreads];
+__device__ void copy_rest(const Arguments &args, const Outputs &outputs, const Layout &layout,
+                          Directory directory, Chunk chunk, unsigned units, unsigned block,
+                          unsigned blocks) {
   __shared__ unsigned warp_units[kWarps];
-  __shared__ Row rows[kThreads];
   __shared__ unsigned taken;
-  const unsigned batch_size = static_cast<unsigned>(args.batch_size);
+  const bool few = args.batch_size <= 32;
   const unsigned warp = threadIdx.x / 32;
-  const bool few = batch_size <= 32;
-  Layout layout;
-  Directory directory = {-1, 0, 0, list_ends, rows};
-  Chunk chunk;
-  chunk.row =
-      first_row(args, outputs, few ? lane_index() : threadIdx.x, &layout, &directory.longest);
-  unsigned units = chunk.row.number < batch_size ? units_of(chunk.row.end) : 0;
-  if (batch_size > kThreads) units += count_list(args, layout, directory.longest);
+  const unsigned warps = blocks * kWarps;
+  unsigned total;
   chunk.begin = 0;
-  chunk.count(units);
-  unsigned total = chunk.end;
-  if (threadIdx.x == 0) taken = kWarps;
-  if (!few) {
-    rows[threadIdx.x] = chunk.row;
-    list_ends[threadIdx.x] = chunk.ends;
+  if (few) {
+    if (!__any_sync(kWholeWarp, units > 0)) return;
+    chunk.count(units);
+    total = chunk.end;
+    if (threadIdx.x == 0) taken = kWarps;
+  } else {
+    if (!__syncthreads_or(units > 0)) return;
+    chunk.count(units);
+    if (threadIdx.x == 0) taken = kWarps;
+    directory.rows[threadIdx.x] = chunk.row;
+    directory.list_ends[threadIdx.x] = chunk.ends;
     if (lane_index() == 31) warp_units[warp] = chunk.ends;
     __syncthreads();
     directory.units = warp_units[lane_index() % kWarps];
@@ -728,16 +837,44 @@ __device__ void write_page_tables(const Arguments &args, Outputs &outputs, unsig
     total = __shfl_sync(kWholeWarp, directory.ends, kWarps - 1);
     chunk.end = 0;  // none yet
   }
-  // short runs where there are few units, so that all warps have one
-  const unsigned warps = blocks * kWarps;
-  unsigned run = total > 2 * warps ? kUnits : total > warps ? 2 : 1;
-  // long ones where rows are looked up
-  if (batch_size > kThreads && total > 2 * kUnits * warps) run = total / (2 * warps);
+  const unsigned run = run_length(args, total, warps);
   const bool is_one_a_warp = total <= run * warps;
   if (few && !is_one_a_warp) __syncthreads();  // for `taken`
   Runs runs = {total, run, block, blocks, is_one_a_warp ? nullptr : &taken, 0, 0};
   runs.take(warp);
   copy_runs(args, outputs, layout, directory, runs, chunk);
+}
+
+template <class Outputs>
+__device__ void write_page_tables(const Arguments &args, Outputs &outputs, unsigned block,
+                                  unsigned blocks) {
+  __shared__ unsigned list_ends[kThreads];
+  __shared__ Row rows[kThreads];
+  const unsigned batch_size = static_cast<unsigned>(args.batch_size);
+  // all loads that depend on arguments alone
+  Heads heads = {{batch_size, args.batch_reciprocal}, batch_size * args.head_pieces, 0, 0};
+  RowLoad head, own;
+  heads.take(threadIdx.x / 32 * blocks + block);
+  head.load(args, heads.row());
+  // The row that the thread counts: of up to 32 each warp has all, else it is the first of its
+  // list.
+  const unsigned number = batch_size <= 32 ? lane_index() : threadIdx.x;
+  own.load(args, min_unsigned(number, batch_size - 1));
+  outputs.load();
+  const Layout layout = make_layout(args, outputs);
+  Directory directory = {-1, 0, 0, list_ends, rows};
+  if (args.flags & kExtentBatchMax) directory.longest = longest_extent(args);
+
+  copy_heads(args, outputs, layout, directory.longest, blocks * kWarps, heads, head);
+
+  Chunk chunk;
+  chunk.row = own.row(args, layout, directory.longest, number);
+  unsigned units = number < batch_size ? units_after_head(args, chunk.row.end) : 0;
+  if (batch_size > kThreads) {
+    units += has_wide_lengths(args) ? count_list<int64>(args, layout, directory.longest)
+                                    : count_list<int>(args, layout, directory.longest);
+  }
+  copy_rest(args, outputs, layout, directory, chunk, units, block, blocks);
 }
 
 __device__ unsigned length_blocks(const Arguments &args) {
@@ -769,42 +906,49 @@ __device__ void decode_metadata(const Arguments &args, Outputs &outputs) {
 
 // The parameters common to both entries. runtime/launch.c packs them in this order.
 #define UDM_INPUTS const void *seq_lens, const void *req_pool_indices, const int *req_to_token
-#define UDM_SCALARS                                                                   \
-  int batch_size, unsigned flags, int max_len, int page_table_blocks,                 \
-      long long req_to_token_stride, long long page_table_stride,                     \
-      long long real_page_table_stride, int real_page_size, unsigned page_reciprocal, \
+#define UDM_SCALARS                                                                             \
+  int batch_size, unsigned batch_reciprocal, unsigned head_pieces, unsigned flags, int max_len, \
+      int page_table_blocks, long long req_to_token_stride, long long page_table_stride,        \
+      long long real_page_table_stride, int real_page_size, unsigned page_reciprocal,           \
       int nsa_index_topk, int num_backends
-#define UDM_ARGUMENTS                                                                        \
-  {                                                                                          \
-    seq_lens, req_pool_indices, req_to_token, batch_size, flags, max_len, page_table_blocks, \
-        req_to_token_stride, page_table_stride, real_page_table_stride, real_page_size,      \
-        page_reciprocal, nsa_index_topk, num_backends                                        \
+#define UDM_ARGUMENTS                                                                           \
+  {                                                                                             \
+    seq_lens, req_pool_indices, req_to_token, batch_size, batch_reciprocal, head_pieces, flags, \
+        max_len, page_table_blocks, req_to_token_stride, page_table_stride,                     \
+        real_page_table_stride, real_page_size, page_reciprocal, nsa_index_topk, num_backends   \
   }
 
-#define UDM_BACKEND(b)                                                                 \
-  int *cache_seqlens_##b, int *cu_seqlens_k_##b, int *page_table_1_##b,                \
-      int *nsa_cache_seqlens_##b, int *nsa_cu_seqlens_k_##b, int *real_page_table_##b, \
-      int *seqlens_expanded_##b
-#define UDM_BACKEND_POINTERS(b)                                                   \
-  {                                                                               \
-    cache_seqlens_##b, cu_seqlens_k_##b, page_table_1_##b, nsa_cache_seqlens_##b, \
-        nsa_cu_seqlens_k_##b, real_page_table_##b, seqlens_expanded_##b           \
-  }
+// An output of three backends. The page tables come first: they are needed first, and the
+// constant cache brings what stands together.
+#define UDM_TENSORS(name) int *name##_0, int *name##_1, int *name##_2
+#define UDM_POINTERS(name) \
+  { name##_0, name##_1, name##_2 }
 
 extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)
-    udm_decode_metadata_direct(UDM_INPUTS, UDM_SCALARS, UDM_BACKEND(0), UDM_BACKEND(1),
-                               UDM_BACKEND(2)) {
+    udm_decode_metadata_direct(UDM_INPUTS, UDM_SCALARS, UDM_TENSORS(page_table_1),
+                               UDM_TENSORS(real_page_table), UDM_TENSORS(cache_seqlens),
+                               UDM_TENSORS(cu_seqlens_k), UDM_TENSORS(nsa_cache_seqlens),
+                               UDM_TENSORS(nsa_cu_seqlens_k), UDM_TENSORS(seqlens_expanded)) {
   const Arguments args = UDM_ARGUMENTS;
-  DirectOutputs outputs = {
-      {UDM_BACKEND_POINTERS(0), UDM_BACKEND_POINTERS(1), UDM_BACKEND_POINTERS(2)}};
+  DirectOutputs outputs = {{UDM_POINTERS(cache_seqlens), UDM_POINTERS(cu_seqlens_k),
+                            UDM_POINTERS(page_table_1), UDM_POINTERS(nsa_cache_seqlens),
+                            UDM_POINTERS(nsa_cu_seqlens_k), UDM_POINTERS(real_page_table),
+                            UDM_POINTERS(seqlens_expanded)}};
   decode_metadata(args, outputs);
 }
 
-// Of up to 8 backends: the pointers of the table where there is one, else those of `backends`.
+// Of up to 8 backends: the pointers of the table where there is one, else of `backends`.
 extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)
     udm_decode_metadata_table(UDM_INPUTS, UDM_SCALARS, const long long *backend_pointers,
-                              long long backend_pointers_stride, const Backends backends) {
+                              long long backend_pointers_stride,
+                              const __grid_constant__ Backends backends) {
   const Arguments args = UDM_ARGUMENTS;
-  LaneOutputs outputs = {backend_pointers, backend_pointers_stride, backends, num_backends, {}};
+  TableOutputs outputs = {
+      reinterpret_cast<const long long *>(&backends), 1, kOutputs, num_backends, {}};
+  if (backend_pointers) {
+    outputs.pointers = backend_pointers;
+    outputs.output_stride = backend_pointers_stride;
+    outputs.backend_stride = 1;
+  }
   decode_metadata(args, outputs);
 }

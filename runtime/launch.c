@@ -84,14 +84,24 @@ static uint32_t page_table_blocks(const udm_context *ctx, const udm_decode_args 
 
 /* What the kernel takes that is not in udm_decode_args as it is. */
 struct derived {
+  uint32_t batch_reciprocal;
+  uint32_t head_pieces;
   uint32_t flags;
   uint32_t page_table_blocks;
   uint32_t page_reciprocal;
 };
 
+/* A piece of each row's head for every warp that copies; a warp has several where rows are many. */
+static uint32_t head_pieces(uint32_t blocks, uint32_t rows) {
+  const uint32_t pieces = blocks * UDM_KERNEL_WARPS_PER_BLOCK / rows;
+  return pieces > 0 ? pieces : 1;
+}
+
 static struct derived derive(const udm_context *ctx, const udm_decode_args *args, bool direct) {
-  return (struct derived){flags_of(args, direct), page_table_blocks(ctx, args),
-                          UINT32_MAX / (uint32_t)args->real_page_size};
+  const uint32_t rows = args->batch_size > 0 ? (uint32_t)args->batch_size : 1;
+  const uint32_t blocks = page_table_blocks(ctx, args);
+  return (struct derived){UINT32_MAX / rows, head_pieces(blocks, rows), flags_of(args, direct),
+                          blocks, UINT32_MAX / (uint32_t)args->real_page_size};
 }
 
 static unsigned int grid_of(const udm_decode_args *args, const struct derived *derived) {
@@ -100,7 +110,7 @@ static unsigned int grid_of(const udm_decode_args *args, const struct derived *d
 
 enum {
   INPUTS = 3,
-  SCALARS = 11,
+  SCALARS = 13,
   TABLE_PARAMETERS = 3,
   FEW_POINTERS = FEW_BACKENDS * UDM_OUTPUTS_PER_BACKEND,
   MOST_PARAMETERS = INPUTS + SCALARS + FEW_POINTERS
@@ -116,25 +126,30 @@ static void pack_common(const udm_decode_args *args, const struct derived *deriv
   parameters[1] = parameter(&args->req_pool_indices);
   parameters[2] = parameter(&args->req_to_token);
   parameters[3] = parameter(&args->batch_size);
-  parameters[4] = parameter(&derived->flags);
-  parameters[5] = parameter(&args->max_len);
-  parameters[6] = parameter(&derived->page_table_blocks);
-  parameters[7] = parameter(&args->req_to_token_stride);
-  parameters[8] = parameter(&args->page_table_stride);
-  parameters[9] = parameter(&args->real_page_table_stride);
-  parameters[10] = parameter(&args->real_page_size);
-  parameters[11] = parameter(&derived->page_reciprocal);
-  parameters[12] = parameter(&args->nsa_index_topk);
-  parameters[13] = parameter(&args->num_backends);
+  parameters[4] = parameter(&derived->batch_reciprocal);
+  parameters[5] = parameter(&derived->head_pieces);
+  parameters[6] = parameter(&derived->flags);
+  parameters[7] = parameter(&args->max_len);
+  parameters[8] = parameter(&derived->page_table_blocks);
+  parameters[9] = parameter(&args->req_to_token_stride);
+  parameters[10] = parameter(&args->page_table_stride);
+  parameters[11] = parameter(&args->real_page_table_stride);
+  parameters[12] = parameter(&args->real_page_size);
+  parameters[13] = parameter(&derived->page_reciprocal);
+  parameters[14] = parameter(&args->nsa_index_topk);
+  parameters[15] = parameter(&args->num_backends);
 }
+
+/* The kernel's order of the outputs of udm_backend_outputs: it has each of all backends at once. */
+static const int outputs_in_order[UDM_OUTPUTS_PER_BACKEND] = {2, 5, 0, 1, 3, 4, 6};
 
 static void pack_few(const udm_decode_args *args, void **pointers) {
   static const CUdeviceptr none = 0;
-  for (int b = 0; b < FEW_BACKENDS; ++b) {
-    const CUdeviceptr *first = &args->backends[b].cache_seqlens; /* of seven */
-    for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND; ++o) {
-      pointers[b * UDM_OUTPUTS_PER_BACKEND + o] =
-          parameter(b < args->num_backends ? first + o : &none);
+  for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND; ++o) {
+    for (int b = 0; b < FEW_BACKENDS; ++b) {
+      const CUdeviceptr *first = &args->backends[b].cache_seqlens; /* of seven */
+      pointers[o * FEW_BACKENDS + b] =
+          parameter(b < args->num_backends ? first + outputs_in_order[o] : &none);
     }
   }
 }

@@ -176,7 +176,8 @@ static void the_largest_batch_can_be_described(void **state) {
 }
 
 /* Bits of the kernel's flags; from ANCHOR_SHIFT up, where in its line the first table begins. */
-enum { FLAGS_PARAMETER = 4, SLOTS = 16, VECTORS = 32, ANCHOR_SHIFT = 8 };
+enum { RECIPROCAL_PARAMETER = 4, HEAD_PIECES_PARAMETER = 5, FLAGS_PARAMETER = 6 };
+enum { SLOTS = 16, VECTORS = 32, ANCHOR_SHIFT = 8 };
 
 /* What the host tells of up to three page_table_1: the kernel finds out the same for a table. */
 static void the_flags_say_how_the_tables_lie(void **state) {
@@ -241,6 +242,42 @@ static void the_grid_follows_the_columns(void **state) {
   }
 }
 
+/* Pieces of a row's head: as many as there are warps that copy, 8 a block, for each row. */
+static void every_row_has_a_head(void **state) {
+  const gpu_session *session = *state;
+  udm_context_info info = UDM_CONTEXT_INFO_INIT;
+  assert_int_equal(udm_get_context_info(session->udm, &info), UDM_OK);
+  const int32_t warps = 8 * info.multiprocessor_count;
+  const struct {
+    int32_t batch_size, max_len;
+    int32_t pieces;
+  } heads[] = {
+      {1, 1 << 20, warps},
+      {7, 1 << 20, warps / 7},
+      {256, 1 << 20, warps / 256},
+      {9, 100, 8 * 4 / 9},
+      {1000, 1 << 20, 2 * warps / 1000},
+      {1 << 16, 1 << 20, 1},
+      {0, 100, 1},
+      {9, 0, 1},
+  };
+  for (size_t h = 0; h < sizeof heads / sizeof heads[0]; ++h) {
+    udm_decode_args args = UDM_DECODE_ARGS_INIT;
+    udm_kernel_launch launch = UDM_KERNEL_LAUNCH_INIT;
+    args.seq_lens = args.req_pool_indices = args.req_to_token = 4096;
+    args.req_to_token_stride = args.page_table_stride = 1 << 20;
+    args.batch_size = heads[h].batch_size;
+    args.max_len = heads[h].max_len;
+    args.num_backends = 1;
+    args.backends[0] = (udm_backend_outputs){4096, 4096, 4096, 4096, 4096, 0, 4096};
+    assert_int_equal(udm_prepare_direct(session->udm, &args, &launch), UDM_OK);
+    const uint32_t rows = heads[h].batch_size > 0 ? (uint32_t)heads[h].batch_size : 1;
+    const uint32_t pieces = heads[h].pieces > 0 ? (uint32_t)heads[h].pieces : 1;
+    assert_int_equal(*(const uint32_t *)launch.parameters[RECIPROCAL_PARAMETER], UINT32_MAX / rows);
+    assert_int_equal(*(const uint32_t *)launch.parameters[HEAD_PIECES_PARAMETER], pieces);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(direct_node_replays_and_is_updated),
@@ -251,6 +288,7 @@ int main(void) {
       cmocka_unit_test(the_largest_batch_can_be_described),
       cmocka_unit_test(the_flags_say_how_the_tables_lie),
       cmocka_unit_test(the_grid_follows_the_columns),
+      cmocka_unit_test(every_row_has_a_head),
   };
   gpu_fixture_skip_if_impossible();
   return cmocka_run_group_tests_name("kernel nodes of a graph", tests, gpu_fixture_open,

@@ -36,6 +36,8 @@ static struct {
   uint32_t thread_count;
   uint32_t live;
   uint32_t at_barrier;
+  bool brought_to_barrier; /* by those that are there */
+  bool result_of_barrier;  /* of the last one */
   uint32_t ready[HOST_KERNEL_MAX_THREADS];
   uint32_t ready_count;
   uint32_t current;
@@ -152,6 +154,8 @@ static void release_barrier(void) {
     }
   }
   block.at_barrier = 0;
+  block.result_of_barrier = block.brought_to_barrier;
+  block.brought_to_barrier = false;
   make_all_ready(AT_BARRIER);
 }
 
@@ -181,12 +185,14 @@ static void run_threads(void) {
 /* The running thread waits until it is made ready and drawn. */
 static void wait_for_others(const thread *t) { leave(t->stack, choose_next()); }
 
-void block_scheduler_barrier(int line) {
+bool block_scheduler_barrier(bool value, int line) {
   thread *t = &block.threads[block.current];
   t->state = AT_BARRIER;
   t->line = line;
+  if (value) block.brought_to_barrier = true;
   if (++block.at_barrier == block.live) release_barrier();
   wait_for_others(t);
+  return block.result_of_barrier; /* of this one: the next cannot end before this thread is there */
 }
 
 /* Whether thread t waits in the very operation that the other one is in. */
@@ -275,6 +281,7 @@ bool block_scheduler_run(const host_kernel *kernel, void *const *parameters, uin
   block.thread_count = blockDim.x * blockDim.y * blockDim.z;
   block.live = block.thread_count;
   block.at_barrier = 0;
+  block.brought_to_barrier = false;
   block.ready_count = 0;
   block.prefer_latest = block_scheduler_random(&block.random) % 2 == 0;
   for (uint32_t t = 0; t < block.thread_count; ++t) {

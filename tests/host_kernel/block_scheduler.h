@@ -43,8 +43,11 @@ typedef enum warp_operation {
   WARP_SHUFFLE_XOR
 } warp_operation;
 
-/* Waits until every live thread of the block is at a barrier; all must be at this line. */
-void block_scheduler_barrier(int line);
+/*
+ * Waits until every live thread of the block is at a barrier; all must be at this line. Returns
+ * whether one of them brought true.
+ */
+bool block_scheduler_barrier(bool value, int line);
 
 /*
  * Waits until every lane of mask has come to this line with this operation and

@@ -17,6 +17,7 @@
 #define __forceinline__ inline __attribute__((always_inline))
 #define __noinline__ __attribute__((noinline))
 #define __launch_bounds__(...)
+#define __grid_constant__
 // One copy is enough, as one block runs at a time. The section is filled with
 // random bytes before every block; `used` says that it changes unseen.
 #define __shared__ static __attribute__((section("udm_shared"), used))
@@ -65,7 +66,11 @@ T host_warp(warp_operation operation, unsigned mask, T value, unsigned operand, 
   return value;
 }
 
-inline void __syncthreads(int line = __builtin_LINE()) { block_scheduler_barrier(line); }
+inline void __syncthreads(int line = __builtin_LINE()) { block_scheduler_barrier(false, line); }
+
+inline int __syncthreads_or(int predicate, int line = __builtin_LINE()) {
+  return block_scheduler_barrier(predicate != 0, line);
+}
 
 inline void __syncwarp(unsigned mask = 0xffffffffu, int line = __builtin_LINE()) {
   block_scheduler_warp(WARP_SYNC, mask, 0, 0, 32, line);
@@ -74,6 +79,10 @@ inline void __syncwarp(unsigned mask = 0xffffffffu, int line = __builtin_LINE())
 inline unsigned __ballot_sync(unsigned mask, int predicate, int line = __builtin_LINE()) {
   return static_cast<unsigned>(
       block_scheduler_warp(WARP_BALLOT, mask, predicate != 0, 0, 32, line));
+}
+
+inline int __any_sync(unsigned mask, int predicate, int line = __builtin_LINE()) {
+  return __ballot_sync(mask, predicate, line) != 0;
 }
 
 template <class T>

@@ -47,9 +47,11 @@ static uint32_t launch_flags(const udm_decode_args *args) {
          (args->real_page_size > 1 && args->real_page_table_stride > 0 ? 8u : 0u);
 }
 
-enum { COMMON_PARAMETERS = 14, FEW = 3, MOST_PARAMETERS = 35 };
+enum { COMMON_PARAMETERS = 16, FEW = 3, MOST_PARAMETERS = 37, WARPS = THREADS / 32 };
 
 typedef struct derived_scalars {
+  uint32_t batch_reciprocal;
+  uint32_t head_pieces;
   uint32_t flags;
   uint32_t page_table_blocks;
   uint32_t page_reciprocal;
@@ -57,11 +59,13 @@ typedef struct derived_scalars {
 
 /* The inputs and scalars, which both kernels take first. */
 static size_t pack_common(udm_decode_args *args, uint32_t flags, host_kernel_dim3 grid,
-                          derived_scalars *derived, void **parameters) {
+                          uint64_t seed, derived_scalars *derived, void **parameters) {
   void *const common[COMMON_PARAMETERS] = {&args->seq_lens,
                                            &args->req_pool_indices,
                                            &args->req_to_token,
                                            &args->batch_size,
+                                           &derived->batch_reciprocal,
+                                           &derived->head_pieces,
                                            &derived->flags,
                                            &args->max_len,
                                            &derived->page_table_blocks,
@@ -72,9 +76,14 @@ static size_t pack_common(udm_decode_args *args, uint32_t flags, host_kernel_dim
                                            &derived->page_reciprocal,
                                            &args->nsa_index_topk,
                                            &args->num_backends};
-  *derived = (derived_scalars){flags, 0, UINT32_MAX / (uint32_t)args->real_page_size};
-  if (args->batch_size > 0) {
+  const uint32_t rows = (uint32_t)args->batch_size;
+  *derived = (derived_scalars){0, 1, flags, 0, UINT32_MAX / (uint32_t)args->real_page_size};
+  if (rows > 0) {
+    derived->batch_reciprocal = UINT32_MAX / rows;
     derived->page_table_blocks = grid.x - decode_launch_length_blocks(args);
+    /* any number is right: the library's, or fewer */
+    const uint32_t most = derived->page_table_blocks * WARPS / rows;
+    if (most > 1) derived->head_pieces = most - (uint32_t)(seed % most);
   }
   memcpy(parameters, common, sizeof common);
   return COMMON_PARAMETERS;
@@ -91,6 +100,9 @@ static bool launch(const char *name, void **parameters, host_kernel_dim3 grid, u
                             text);
 }
 
+/* Of the kernel for few backends: the page tables first. */
+static const int outputs_in_order[UDM_OUTPUTS_PER_BACKEND] = {2, 5, 0, 1, 3, 4, 6};
+
 static bool launch_few(const udm_decode_args *args, host_kernel_dim3 grid, uint64_t seed,
                        char *text) {
   udm_decode_args copy = *args;
@@ -98,9 +110,13 @@ static bool launch_few(const udm_decode_args *args, host_kernel_dim3 grid, uint6
   void *parameters[MOST_PARAMETERS];
   derived_scalars derived;
   const uint32_t flags = launch_flags(args) | layout_flags(args);
-  size_t count = pack_common(&copy, flags, grid, &derived, parameters);
+  size_t count = pack_common(&copy, flags, grid, seed, &derived, parameters);
   memcpy(pointers, copy.backends, (size_t)copy.num_backends * sizeof copy.backends[0]);
-  for (int p = 0; p < FEW * UDM_OUTPUTS_PER_BACKEND; ++p) parameters[count++] = &pointers[p];
+  for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND; ++o) {
+    for (int b = 0; b < FEW; ++b) {
+      parameters[count++] = &pointers[b * UDM_OUTPUTS_PER_BACKEND + outputs_in_order[o]];
+    }
+  }
   return launch("udm_decode_metadata_direct", parameters, grid, seed, text);
 }
 
@@ -111,7 +127,7 @@ static bool launch_table(const udm_decode_args *args, CUdeviceptr backend_pointe
   udm_decode_args copy = *args;
   void *parameters[MOST_PARAMETERS];
   derived_scalars derived;
-  size_t count = pack_common(&copy, launch_flags(args), grid, &derived, parameters);
+  size_t count = pack_common(&copy, launch_flags(args), grid, seed, &derived, parameters);
   if (backend_pointers) memset(copy.backends, 0xa5, sizeof copy.backends); /* not looked at */
   parameters[count++] = &backend_pointers;
   parameters[count++] = &backend_pointers_stride;

@@ -36,12 +36,12 @@ void make_empty_batch(empty_batch *b) {
   b->scalars[0] = 1;
   b->scalars[3] = 1;
   for (size_t p = 0; p < 3; ++p) b->parameters[p] = &b->inputs[p];
-  for (size_t p = 0; p < 4; ++p) b->parameters[3 + p] = &b->batch[p];
-  for (size_t p = 0; p < 3; ++p) b->parameters[7 + p] = &b->strides[p];
-  for (size_t p = 0; p < 4; ++p) b->parameters[10 + p] = &b->scalars[p];
-  b->parameters[14] = &b->pointers;
-  b->parameters[15] = &b->pointers_stride;
-  b->parameters[16] = b->backends;
+  for (size_t p = 0; p < 6; ++p) b->parameters[3 + p] = &b->batch[p];
+  for (size_t p = 0; p < 3; ++p) b->parameters[9 + p] = &b->strides[p];
+  for (size_t p = 0; p < 4; ++p) b->parameters[12 + p] = &b->scalars[p];
+  b->parameters[16] = &b->pointers;
+  b->parameters[17] = &b->pointers_stride;
+  b->parameters[18] = b->backends;
 }
 
 uint64_t read_sums(const empty_batch *b) {

@@ -19,13 +19,14 @@ CUfunction load_function(void);
 /* The arguments of the table kernel for an empty batch of one backend. */
 typedef struct empty_batch {
   CUdeviceptr inputs[3];
-  int32_t batch[4]; /* batch_size, flags, max_len, page_table_blocks */
+  int32_t
+      batch[6]; /* batch_size and its reciprocal, head_pieces, flags, max_len, page_table_blocks */
   long long strides[3];
   int32_t scalars[4]; /* real_page_size, page_reciprocal, nsa_index_topk, num_backends */
   CUdeviceptr pointers;
   long long pointers_stride;
   CUdeviceptr backends[8 * 7];
-  void *parameters[17];
+  void *parameters[19];
   CUdeviceptr memory; /* the pointer array, then two int32 */
 } empty_batch;
 

@@ -91,14 +91,14 @@ CUresult cuLaunchKernel(CUfunction function, unsigned int grid_x, unsigned int g
 
 /* Where the kernel writes the leading 0 of backend 0's cu_seqlens_k, by its signature. */
 static int32_t *first_prefix_sum(const host_kernel *kernel, void *const *parameters) {
-  const size_t first = 14; /* after 3 inputs and 11 scalars */
+  const size_t first = 16; /* after 3 inputs and 13 scalars */
   int64_t address = 0;
   int64_t table = 0;
   int64_t stride = 0;
   memcpy(&table, parameters[first], sizeof table);
   memcpy(&stride, parameters[first + 1], sizeof stride);
   if (strcmp(kernel->name, "udm_decode_metadata_direct") == 0) {
-    memcpy(&address, parameters[first + 1], sizeof address); /* after cache_seqlens */
+    memcpy(&address, parameters[first + 9], sizeof address); /* after three outputs of three */
   } else if (table) {
     memcpy(&address, (const int64_t *)(intptr_t)table + stride, sizeof address);
   } else {
