@@ -56,7 +56,7 @@ struct Arguments {
   const void *seq_lens;
   const void *req_pool_indices;
   const int *req_to_token;
-  int batch_size;
+  unsigned batch_size;
   unsigned batch_reciprocal;  // of batch_size: see Divider
   unsigned head_pieces;       // of each row: see Heads
   unsigned flags;
@@ -132,14 +132,15 @@ struct Backends {
 };
 
 // The pointers of up to 8 backends, wherever they lie: in a table in device memory or in
-// a Backends. Both are read alike, as a branch would have each load waited for. Of the first
-// group, page_table_1 is loaded once, before it is needed.
+// a Backends. Both are read alike, as a branch would have each load waited for. The page
+// tables of the first group are loaded once, before they are needed.
 struct TableOutputs {
   const int64 *pointers;
   int64 output_stride;
   int64 backend_stride;
   int count;
   int *page_table_1[kGroup];
+  int *real_page_table[kGroup];
 
   __device__ int *get(int backend, Output output) const {
     if (backend >= count) return nullptr;
@@ -149,6 +150,7 @@ struct TableOutputs {
 #pragma unroll
     for (int b = 0; b < kGroup; ++b) {
       page_table_1[b] = get(b, kPageTable1);
+      real_page_table[b] = get(b, kRealPageTable);
     }
   }
 
@@ -158,7 +160,7 @@ struct TableOutputs {
     int *group[kGroup];
 #pragma unroll
     for (int i = 0; i < kGroup; ++i) {
-      group[i] = output == kPageTable1 ? page_table_1[i] : get(i, output);
+      group[i] = output == kPageTable1 ? page_table_1[i] : real_page_table[i];
     }
     int b = kGroup;
 #pragma unroll 1
@@ -329,7 +331,7 @@ __device__ Sums length_sums(const Arguments &args, int length) {
 template <class Outputs>
 __device__ void write_few_lengths(const Arguments &args, const Outputs &outputs) {
   const unsigned i = lane_index();
-  const bool has_row = i < static_cast<unsigned>(args.batch_size);
+  const bool has_row = i < args.batch_size;
   const int length = has_row ? load_length(args, i) : 0;
   Sums sums = length_sums(args, length);
   sums = {warp_inclusive_scan(sums.k), warp_inclusive_scan(sums.nsa)};
@@ -452,7 +454,7 @@ __device__ int longest_extent(const Arguments &args) {
   __shared__ int warp_max[kWarps];
   int longest = 0;
 #pragma unroll 4
-  for (unsigned i = threadIdx.x; i < static_cast<unsigned>(args.batch_size); i += kThreads) {
+  for (unsigned i = threadIdx.x; i < args.batch_size; i += kThreads) {
     const int extent = min_int(load_length(args, i), args.max_len);
     longest = extent > longest ? extent : longest;
   }
@@ -519,12 +521,11 @@ struct Directory {
 // else 32 rows of a list, which is walked from its beginning.
 __device__ void find_chunk(const Arguments &args, const Layout &layout, const Directory &directory,
                            unsigned at, Chunk *chunk) {
-  const unsigned batch_size = static_cast<unsigned>(args.batch_size);
   const unsigned lane = lane_index();
   const int warp = first_lane(directory.ends > at);
   chunk->begin = __shfl_sync(kWholeWarp, directory.ends - directory.units, warp);
   const unsigned ends = directory.list_ends[warp * 32 + lane];
-  if (batch_size <= kThreads) {
+  if (args.batch_size <= kThreads) {
     const unsigned before = __shfl_up_sync(kWholeWarp, ends, 1);
     chunk->row = directory.rows[warp * 32 + lane];
     chunk->units = ends - (lane > 0 ? before : 0);
@@ -538,7 +539,7 @@ __device__ void find_chunk(const Arguments &args, const Layout &layout, const Di
 #pragma unroll 1
   while (true) {
     unsigned units = 0;
-    if (chunk->row.number < batch_size) {
+    if (chunk->row.number < args.batch_size) {
       RowLoad loaded;
       loaded.load(args, chunk->row.number);
       chunk->row = loaded.row(args, layout, directory.longest, chunk->row.number);
@@ -555,22 +556,21 @@ __device__ void find_chunk(const Arguments &args, const Layout &layout, const Di
 template <class Integer>
 __device__ unsigned count_list(const Arguments &args, const Layout &layout, int longest) {
   const Integer *const seq_lens = static_cast<const Integer *>(args.seq_lens);
-  const unsigned batch_size = static_cast<unsigned>(args.batch_size);
   unsigned units = 0;
   constexpr unsigned kAtOnce = 4;
 #pragma unroll 1
-  for (unsigned row = threadIdx.x + kThreads; row < batch_size; row += kAtOnce * kThreads) {
+  for (unsigned row = threadIdx.x + kThreads; row < args.batch_size; row += kAtOnce * kThreads) {
     Integer lengths[kAtOnce];
 #pragma unroll
     for (unsigned v = 0; v < kAtOnce; ++v) {
-      lengths[v] = seq_lens[min_unsigned(row + v * kThreads, batch_size - 1)];
+      lengths[v] = seq_lens[min_unsigned(row + v * kThreads, args.batch_size - 1)];
     }
 #pragma unroll
     for (unsigned v = 0; v < kAtOnce; ++v) {
       const int extent = extent_of(args, longest, clamp_length(lengths[v]));
       const unsigned first = first_position(args, layout, row + v * kThreads);
       const unsigned some = units_after_head(args, end_position(layout, first, extent));
-      if (row + v * kThreads < batch_size) units += some;
+      if (row + v * kThreads < args.batch_size) units += some;
     }
   }
   return units;
@@ -850,16 +850,16 @@ __device__ void write_page_tables(const Arguments &args, Outputs &outputs, unsig
                                   unsigned blocks) {
   __shared__ unsigned list_ends[kThreads];
   __shared__ Row rows[kThreads];
-  const unsigned batch_size = static_cast<unsigned>(args.batch_size);
   // all loads that depend on arguments alone
-  Heads heads = {{batch_size, args.batch_reciprocal}, batch_size * args.head_pieces, 0, 0};
+  Heads heads = {
+      {args.batch_size, args.batch_reciprocal}, args.batch_size * args.head_pieces, 0, 0};
   RowLoad head, own;
   heads.take(threadIdx.x / 32 * blocks + block);
   head.load(args, heads.row());
   // The row that the thread counts: of up to 32 each warp has all, else it is the first of its
   // list.
-  const unsigned number = batch_size <= 32 ? lane_index() : threadIdx.x;
-  own.load(args, min_unsigned(number, batch_size - 1));
+  const unsigned number = args.batch_size <= 32 ? lane_index() : threadIdx.x;
+  own.load(args, min_unsigned(number, args.batch_size - 1));
   outputs.load();
   const Layout layout = make_layout(args, outputs);
   Directory directory = {-1, 0, 0, list_ends, rows};
@@ -869,8 +869,8 @@ __device__ void write_page_tables(const Arguments &args, Outputs &outputs, unsig
 
   Chunk chunk;
   chunk.row = own.row(args, layout, directory.longest, number);
-  unsigned units = number < batch_size ? units_after_head(args, chunk.row.end) : 0;
-  if (batch_size > kThreads) {
+  unsigned units = number < args.batch_size ? units_after_head(args, chunk.row.end) : 0;
+  if (args.batch_size > kThreads) {
     units += has_wide_lengths(args) ? count_list<int64>(args, layout, directory.longest)
                                     : count_list<int>(args, layout, directory.longest);
   }
@@ -878,7 +878,7 @@ __device__ void write_page_tables(const Arguments &args, Outputs &outputs, unsig
 }
 
 __device__ unsigned length_blocks(const Arguments &args) {
-  const unsigned blocks = (static_cast<unsigned>(args.batch_size) + kThreads - 1) / kThreads;
+  const unsigned blocks = (args.batch_size + kThreads - 1) / kThreads;
   return blocks > kMaxLengthBlocks ? kMaxLengthBlocks : blocks > 0 ? blocks : 1;
 }
 
@@ -895,22 +895,21 @@ __device__ void decode_metadata(const Arguments &args, Outputs &outputs) {
     return;
   }
   // whole chunks of kThreads rows for each block
-  const unsigned batch_size = static_cast<unsigned>(args.batch_size);
-  const unsigned chunks = (batch_size + kThreads - 1) / kThreads;
+  const unsigned chunks = (args.batch_size + kThreads - 1) / kThreads;
   const unsigned rows = (chunks + writers - 1) / writers * kThreads;
-  const unsigned first = min_unsigned((blockIdx.x - copiers) * rows, batch_size);
-  write_lengths(args, outputs, first, min_unsigned(first + rows, batch_size));
+  const unsigned first = min_unsigned((blockIdx.x - copiers) * rows, args.batch_size);
+  write_lengths(args, outputs, first, min_unsigned(first + rows, args.batch_size));
 }
 
 }  // namespace
 
 // The parameters common to both entries. runtime/launch.c packs them in this order.
 #define UDM_INPUTS const void *seq_lens, const void *req_pool_indices, const int *req_to_token
-#define UDM_SCALARS                                                                             \
-  int batch_size, unsigned batch_reciprocal, unsigned head_pieces, unsigned flags, int max_len, \
-      int page_table_blocks, long long req_to_token_stride, long long page_table_stride,        \
-      long long real_page_table_stride, int real_page_size, unsigned page_reciprocal,           \
-      int nsa_index_topk, int num_backends
+#define UDM_SCALARS                                                                      \
+  unsigned batch_size, unsigned batch_reciprocal, unsigned head_pieces, unsigned flags,  \
+      int max_len, int page_table_blocks, long long req_to_token_stride,                 \
+      long long page_table_stride, long long real_page_table_stride, int real_page_size, \
+      unsigned page_reciprocal, int nsa_index_topk, int num_backends
 #define UDM_ARGUMENTS                                                                           \
   {                                                                                             \
     seq_lens, req_pool_indices, req_to_token, batch_size, batch_reciprocal, head_pieces, flags, \
@@ -944,7 +943,7 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)
                               const __grid_constant__ Backends backends) {
   const Arguments args = UDM_ARGUMENTS;
   TableOutputs outputs = {
-      reinterpret_cast<const long long *>(&backends), 1, kOutputs, num_backends, {}};
+      reinterpret_cast<const long long *>(&backends), 1, kOutputs, num_backends, {}, {}};
   if (backend_pointers) {
     outputs.pointers = backend_pointers;
     outputs.output_stride = backend_pointers_stride;

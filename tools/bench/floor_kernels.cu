@@ -8,7 +8,8 @@
 // clang-format off
 extern "C" __global__ void udm_bench_empty(
     const void *, const void *, const int *,
-    int, unsigned, int, int, long long, long long, long long, int, unsigned, int, int,
+    unsigned, unsigned, unsigned, unsigned, int, int, long long, long long, long long,
+    int, unsigned, int, int,
     int *, int *, int *, int *, int *, int *, int *,
     int *, int *, int *, int *, int *, int *, int *,
     int *, int *, int *, int *, int *, int *, int *) {}

@@ -18,7 +18,7 @@ enum {
   kVectorsInFlight = 4,
   kTile = kThreads * kVectorsInFlight,
   kBlocksPerMultiprocessor = 4,
-  kParameters = 35
+  kParameters = 37
 };
 
 static CUresult load(bench_floors *floors, const cuda_driver *driver, const unsigned char *cubin) {
