@@ -936,6 +936,11 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)
   decode_metadata(args, outputs);
 }
 
+// Before CUDA 11.7 a parameter whose address is taken is copied, to each thread's local memory.
+#if defined(__CUDACC_RTC__) && __CUDACC_VER_MAJOR__ * 100 + __CUDACC_VER_MINOR__ < 1107
+#define __grid_constant__
+#endif
+
 // Of up to 8 backends: the pointers of the table where there is one, else of `backends`.
 extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)
     udm_decode_metadata_table(UDM_INPUTS, UDM_SCALARS, const long long *backend_pointers,

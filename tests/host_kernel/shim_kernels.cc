@@ -50,6 +50,16 @@ __global__ void reverse_without_barrier(int *out, const int *in) {
   out[threadIdx.x] = values[blockDim.x - 1 - threadIdx.x];
 }
 
+// Thread `who` of the block says yes at the second of three barriers, and none at the others.
+__global__ void votes(int *out, unsigned who) {
+  const unsigned t = threadIdx.x;
+  const bool first = __syncthreads_or(0);
+  const bool second = __syncthreads_or(t == who ? 4 : 0);
+  const bool third = __syncthreads_or(0);
+  const bool of_warp = __any_sync(0xffffffffu, t == who ? 4 : 0);
+  out[t] = first | second << 1 | third << 2 | of_warp << 3;
+}
+
 // The second write may come before another warp's read. Right only with a barrier there.
 __global__ void reuse_without_barrier(int *out, const int *in) {
   __shared__ int values[HOST_KERNEL_MAX_THREADS];
@@ -128,6 +138,7 @@ const host_kernel *shim_kernel(const char *name) {
       KERNEL(shuffles),
       KERNEL(masked),
       KERNEL(reverse),
+      KERNEL(votes),
       KERNEL(reverse_without_barrier),
       KERNEL(reuse_without_barrier),
       KERNEL(record_order),

@@ -113,6 +113,21 @@ static void the_longest_row_is_found_wherever_it_is(void **state) {
   }
 }
 
+/* Rows that go on after their heads, by the length of another row. The seeds draw both types. */
+static void every_row_is_as_long_as_the_longest(void **state) {
+  (void)state;
+  static const int32_t sizes[] = {33, 257, 700};
+  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  request.last_row_longest = true;
+  request.max_len = 900;
+  request.num_backends = 1;
+  request.extent = UDM_EXTENT_BATCH_MAX;
+  for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; ++s) {
+    request.batch_size = sizes[s];
+    for (request.seed = 2150; request.seed < 2154; ++request.seed) check_request(&request);
+  }
+}
+
 /* Every page size with every kind of alignment; INT32_MAX and 2^27 times a lane pass 32 bits. */
 static void page_sizes_and_alignments(void **state) {
   (void)state;
@@ -327,6 +342,7 @@ int main(void) {
       cmocka_unit_test(every_batch_size_to_300),
       cmocka_unit_test(large_batches),
       cmocka_unit_test(the_longest_row_is_found_wherever_it_is),
+      cmocka_unit_test(every_row_is_as_long_as_the_longest),
       cmocka_unit_test(page_sizes_and_alignments),
       cmocka_unit_test(one_huge_row_among_many_small),
       cmocka_unit_test(ragged_batches_to_5000),

@@ -122,6 +122,45 @@ static void table_offsets_are_64_bit(void **state) {
   run(true);
 }
 
+/* Rows of one column, the last of them beyond 2^32. */
+enum { INDICES = 3 };
+static const int64_t wide_indices[INDICES] = {3, (INT64_C(1) << 31) + 1, (INT64_C(1) << 32) + 2};
+
+static void check_indices(int32_t *req_to_token) {
+  char text[HOST_KERNEL_TEXT_SIZE];
+  const int32_t seq_lens[INDICES] = {1, 1, 1};
+  int32_t vectors[5][INDICES + 1];
+  int32_t page_table_1[INDICES] = {0};
+  for (int i = 0; i < INDICES; ++i) req_to_token[wide_indices[i]] = 10 + i;
+  udm_decode_args args = UDM_DECODE_ARGS_INIT;
+  args.seq_lens = address(seq_lens);
+  args.req_pool_indices = address(wide_indices);
+  args.req_pool_indices_type = UDM_INT64;
+  args.req_to_token = address(req_to_token);
+  args.req_to_token_stride = args.page_table_stride = args.max_len = 1;
+  args.batch_size = INDICES;
+  args.num_backends = 1;
+  args.backends[0] =
+      (udm_backend_outputs){address(vectors[0]), address(vectors[1]), address(page_table_1),
+                            address(vectors[2]), address(vectors[3]), 0,
+                            address(vectors[4])};
+  if (!decode_launch_direct(&args, decode_launch_grid(&args), 1, text)) fail_msg("%s", text);
+  for (int i = 0; i < INDICES; ++i) assert_int_equal(page_table_1[i], 10 + i);
+}
+
+static void indices_are_64_bit(void **state) {
+  (void)state;
+  const int64_t elements = wide_indices[INDICES - 1] + 1;
+  int32_t *req_to_token = reserve(elements);
+  if (req_to_token) {
+    check_indices(req_to_token);
+    release(req_to_token, elements);
+  } else {
+    printf("skipped: %lld bytes of address space cannot be reserved\n", (long long)elements * 4);
+    skip();
+  }
+}
+
 enum { LONG_PAGE = 1 << 20, LONG_PAGES = 1 << 11 };
 
 /* INT32_MAX tokens a row; of them the first of each page is read, so most of it is never touched.
@@ -172,6 +211,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(direct_offsets_are_64_bit),
       cmocka_unit_test(table_offsets_are_64_bit),
+      cmocka_unit_test(indices_are_64_bit),
       cmocka_unit_test(the_longest_rows),
   };
   return cmocka_run_group_tests_name("offsets beyond 32 bits", tests, NULL, NULL);

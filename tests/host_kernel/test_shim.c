@@ -92,6 +92,19 @@ static void a_barrier_holds_all_threads(void **state) {
   }
 }
 
+static void all_threads_learn_of_one_yes(void **state) {
+  (void)state;
+  int out[96];
+  int *pointer = out;
+  for (uint32_t who = 0; who <= 96; ++who) { /* the last one is nobody */
+    void *parameters[] = {&pointer, &who};
+    assert_true(launch("votes", 1, 96, parameters, who));
+    for (uint32_t t = 0; t < 96; ++t) {
+      assert_int_equal(out[t], (who < 96 ? 2 : 0) | (t / 32 == who / 32 ? 8 : 0));
+    }
+  }
+}
+
 /* A kernel that lacks a barrier must not pass by luck. */
 static void a_missing_barrier_shows(void **state) {
   (void)state;
@@ -267,6 +280,7 @@ int main(void) {
       cmocka_unit_test(shuffles_are_exact),
       cmocka_unit_test(halves_of_a_warp_work_apart),
       cmocka_unit_test(a_barrier_holds_all_threads),
+      cmocka_unit_test(all_threads_learn_of_one_yes),
       cmocka_unit_test(a_missing_barrier_shows),
       cmocka_unit_test(a_missing_second_barrier_shows),
       cmocka_unit_test(every_thread_of_every_block_runs_once),

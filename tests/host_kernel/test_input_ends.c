@@ -1,0 +1,115 @@
+/*
+ * Nothing is read past the end of an input: each ends where memory does. What is read too much
+ * changes no value, and in other tests it lies in memory that may be read.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+/* cmocka needs the headers above */
+#include <cmocka.h>
+#include <stdalign.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "decode_launch.h"
+
+enum { MOST_ROWS = 300, UNIT = 128, STRIDE = 10 * UNIT, PAGE_SIZE = 16 };
+
+static alignas(128) int32_t page_table_1[MOST_ROWS][STRIDE];
+static int32_t real_page_table[MOST_ROWS][STRIDE / PAGE_SIZE];
+static int32_t vectors[5][MOST_ROWS + 1];
+
+/* Memory whose last byte is the last that may be read. */
+typedef struct edge {
+  unsigned char *memory;
+  size_t bytes; /* and one page more, which is closed */
+} edge;
+
+static edge open_edge(size_t bytes) {
+  const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  edge e = {NULL, (bytes + page - 1) / page * page};
+  void *memory =
+      mmap(NULL, e.bytes + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  assert_true(memory != MAP_FAILED);
+  e.memory = memory;
+  assert_int_equal(mprotect(e.memory + e.bytes, page, PROT_NONE), 0);
+  return e;
+}
+
+static void close_edge(const edge *e) {
+  munmap(e->memory, e->bytes + (size_t)sysconf(_SC_PAGESIZE));
+}
+
+static CUdeviceptr address(const void *pointer) { return (CUdeviceptr)(uintptr_t)pointer; }
+
+/* All rows are `columns` long and of one row of req_to_token; 8 bytes hold an integer of both
+ * types. */
+static void check(int32_t rows, int32_t columns, udm_int_type type, uint32_t copiers) {
+  char text[HOST_KERNEL_TEXT_SIZE];
+  const size_t integer = type == UDM_INT64 ? 8 : 4;
+  const edge lengths = open_edge((size_t)rows * integer);
+  const edge indices = open_edge((size_t)rows * integer);
+  const edge source = open_edge((size_t)columns * sizeof(int32_t));
+  unsigned char *first_length = lengths.memory + lengths.bytes - (size_t)rows * integer;
+  int32_t *slots = (int32_t *)(void *)(source.memory + source.bytes) - columns;
+  for (int32_t i = 0; i < rows; ++i) memcpy(first_length + (size_t)i * integer, &columns, 4);
+  for (int32_t j = 0; j < columns; ++j) slots[j] = j + 1;
+  memset(page_table_1, 0, sizeof page_table_1);
+  udm_decode_args args = UDM_DECODE_ARGS_INIT;
+  args.seq_lens = address(first_length);
+  args.req_pool_indices = address(indices.memory + indices.bytes - (size_t)rows * integer);
+  args.seq_lens_type = args.req_pool_indices_type = type;
+  args.req_to_token = address(slots);
+  args.req_to_token_stride = args.max_len = columns;
+  args.page_table_stride = STRIDE;
+  args.real_page_table_stride = STRIDE / PAGE_SIZE;
+  args.real_page_size = PAGE_SIZE;
+  args.batch_size = rows;
+  args.num_backends = 1;
+  args.backends[0] = (udm_backend_outputs){
+      address(vectors[0]), address(vectors[1]),      address(page_table_1), address(vectors[2]),
+      address(vectors[3]), address(real_page_table), address(vectors[4])};
+  const host_kernel_dim3 grid = {decode_launch_length_blocks(&args) + copiers, 1, 1};
+  if (!decode_launch_direct(&args, grid, 0, text)) fail_msg("%s", text);
+  for (int32_t i = 0; i < rows; ++i) {
+    assert_memory_equal(page_table_1[i], slots, (size_t)columns * sizeof(int32_t));
+    assert_int_equal(real_page_table[i][(columns - 1) / PAGE_SIZE],
+                     ((columns - 1) / PAGE_SIZE * PAGE_SIZE + 1) / PAGE_SIZE);
+  }
+  close_edge(&lengths);
+  close_edge(&indices);
+  close_edge(&source);
+}
+
+/* Rows of 1 to 9 units, the last of them whole or not: a warp has 1 to 4 of them at a time. */
+static void rows_that_end_where_memory_ends(void **state) {
+  (void)state;
+  static const int32_t less[] = {0, 1, 4, UNIT - 1};
+  for (int32_t units = 1; units <= 9; ++units) {
+    for (size_t l = 0; l < sizeof less / sizeof less[0]; ++l) {
+      for (uint32_t copiers = 1; copiers <= 2; ++copiers) {
+        check(4, units * UNIT - less[l], UDM_INT32, copiers);
+      }
+    }
+  }
+}
+
+static void batches_that_end_where_memory_ends(void **state) {
+  (void)state;
+  static const int32_t sizes[] = {1, 5, 31, 32, 33, 255, 256, 257, MOST_ROWS};
+  for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; ++s) {
+    check(sizes[s], 6 * UNIT, UDM_INT32, 1);
+    check(sizes[s], 6 * UNIT, UDM_INT64, 3);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(rows_that_end_where_memory_ends),
+      cmocka_unit_test(batches_that_end_where_memory_ends),
+  };
+  return cmocka_run_group_tests_name("ends of the inputs", tests, NULL, NULL);
+}
