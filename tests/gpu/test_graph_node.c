@@ -211,6 +211,19 @@ static void the_flags_say_how_the_tables_lie(void **state) {
   }
 }
 
+/* A launch of one backend that has no real_page_table. */
+static void prepare_shape(const gpu_session *session, int32_t batch_size, int32_t max_len,
+                          udm_kernel_launch *launch) {
+  udm_decode_args args = UDM_DECODE_ARGS_INIT;
+  args.seq_lens = args.req_pool_indices = args.req_to_token = 4096;
+  args.req_to_token_stride = args.page_table_stride = 1 << 20;
+  args.batch_size = batch_size;
+  args.max_len = max_len;
+  args.num_backends = 1;
+  args.backends[0] = (udm_backend_outputs){4096, 4096, 4096, 4096, 4096, 0, 4096};
+  assert_int_equal(udm_prepare_direct(session->udm, &args, launch), UDM_OK);
+}
+
 /* Blocks for lengths: one for 256 rows, 32 at most. Blocks that copy: one for 256 columns. */
 static void the_grid_follows_the_columns(void **state) {
   const gpu_session *session = *state;
@@ -229,15 +242,8 @@ static void the_grid_follows_the_columns(void **state) {
       {1 << 16, 1 << 16, 32 + 2 * most}, /* 2^32 columns */
   };
   for (size_t g = 0; g < sizeof grids / sizeof grids[0]; ++g) {
-    udm_decode_args args = UDM_DECODE_ARGS_INIT;
     udm_kernel_launch launch = UDM_KERNEL_LAUNCH_INIT;
-    args.seq_lens = args.req_pool_indices = args.req_to_token = 4096;
-    args.req_to_token_stride = args.page_table_stride = 1 << 20;
-    args.batch_size = grids[g].batch_size;
-    args.max_len = grids[g].max_len;
-    args.num_backends = 1;
-    args.backends[0] = (udm_backend_outputs){4096, 4096, 4096, 4096, 4096, 0, 4096};
-    assert_int_equal(udm_prepare_direct(session->udm, &args, &launch), UDM_OK);
+    prepare_shape(session, grids[g].batch_size, grids[g].max_len, &launch);
     assert_int_equal(launch.grid_x, grids[g].blocks);
   }
 }
@@ -262,15 +268,8 @@ static void every_row_has_a_head(void **state) {
       {9, 0, 1},
   };
   for (size_t h = 0; h < sizeof heads / sizeof heads[0]; ++h) {
-    udm_decode_args args = UDM_DECODE_ARGS_INIT;
     udm_kernel_launch launch = UDM_KERNEL_LAUNCH_INIT;
-    args.seq_lens = args.req_pool_indices = args.req_to_token = 4096;
-    args.req_to_token_stride = args.page_table_stride = 1 << 20;
-    args.batch_size = heads[h].batch_size;
-    args.max_len = heads[h].max_len;
-    args.num_backends = 1;
-    args.backends[0] = (udm_backend_outputs){4096, 4096, 4096, 4096, 4096, 0, 4096};
-    assert_int_equal(udm_prepare_direct(session->udm, &args, &launch), UDM_OK);
+    prepare_shape(session, heads[h].batch_size, heads[h].max_len, &launch);
     const uint32_t rows = heads[h].batch_size > 0 ? (uint32_t)heads[h].batch_size : 1;
     const uint32_t pieces = heads[h].pieces > 0 ? (uint32_t)heads[h].pieces : 1;
     assert_int_equal(*(const uint32_t *)launch.parameters[RECIPROCAL_PARAMETER], UINT32_MAX / rows);
