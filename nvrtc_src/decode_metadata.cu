@@ -105,7 +105,6 @@ struct DirectOutputs {
 
   __device__ void load() {}
   __device__ int *get(int backend, Output output) const { return pointers[output][backend]; }
-  __device__ unsigned layout_flags(const Arguments &args) const { return args.flags; }
 
   // the tensors of one output that are not null
   template <class Body>
@@ -154,9 +153,8 @@ struct TableOutputs {
     }
   }
 
-  // The tensors of one output, a group at a time, null pointers among them.
   template <class Body>
-  __device__ void for_each_group(Output output, Body body) const {
+  __device__ void for_each_tensor(Output output, Body body) const {
     int *group[kGroup];
 #pragma unroll
     for (int i = 0; i < kGroup; ++i) {
@@ -165,21 +163,15 @@ struct TableOutputs {
     int b = kGroup;
 #pragma unroll 1
     while (true) {
-      body(group);
+#pragma unroll
+      for (int i = 0; i < kGroup; ++i) {
+        if (group[i]) body(group[i]);
+      }
       if (b >= count) return;
 #pragma unroll
       for (int i = 0; i < kGroup; ++i) group[i] = get(b + i, output);
       b += kGroup;
     }
-  }
-  template <class Body>
-  __device__ void for_each_tensor(Output output, Body body) const {
-    for_each_group(output, [&](int *const(&group)[kGroup]) {
-#pragma unroll
-      for (int i = 0; i < kGroup; ++i) {
-        if (group[i]) body(group[i]);
-      }
-    });
   }
   template <class Body>
   __device__ void for_each_backend(Body body) const {
@@ -195,23 +187,28 @@ struct TableOutputs {
   __device__ void for_each_backend_of_warp(unsigned warp, Body body) const {
     if (static_cast<int>(warp) < count) body(length_tensors(*this, static_cast<int>(warp)));
   }
-  // What the host works out for DirectOutputs: page_table_1_flags() of runtime/launch.c.
-  __device__ unsigned layout_flags(const Arguments &args) const {
-    unsigned long long first = 0;
-    unsigned vectors = kVectors;
-    const auto look_at = [&](const int *tensor) {
-      const unsigned long long address = reinterpret_cast<unsigned long long>(tensor);
-      if (!first) first = address;
-      if (address && (address - first) % 16) vectors = 0;
-    };
-#pragma unroll
-    for (int b = 0; b < kGroup; ++b) look_at(page_table_1[b]);
-#pragma unroll 1
-    for (int b = kGroup; b < count; ++b) look_at(get(b, kPageTable1));
-    if (!first || args.page_table_stride <= 0) return args.flags;
-    return args.flags | kSlots | vectors | static_cast<unsigned>(first / 4 % 32) << kAnchorShift;
-  }
 };
+
+// The flags with how the page_table_1 lie: page_table_1_flags() of runtime/launch.c has put it
+// there for DirectOutputs.
+__device__ unsigned layout_flags(const Arguments &args, const DirectOutputs &) {
+  return args.flags;
+}
+__device__ unsigned layout_flags(const Arguments &args, const TableOutputs &outputs) {
+  unsigned long long first = 0;
+  unsigned vectors = kVectors;
+  const auto look_at = [&](const int *tensor) {
+    const unsigned long long address = reinterpret_cast<unsigned long long>(tensor);
+    if (!first) first = address;
+    if (address && (address - first) % 16) vectors = 0;
+  };
+#pragma unroll
+  for (int b = 0; b < kGroup; ++b) look_at(outputs.page_table_1[b]);
+#pragma unroll 1
+  for (int b = kGroup; b < outputs.count; ++b) look_at(outputs.get(b, kPageTable1));
+  if (!first || args.page_table_stride <= 0) return args.flags;
+  return args.flags | kSlots | vectors | static_cast<unsigned>(first / 4 % 32) << kAnchorShift;
+}
 
 __device__ int min_int(int a, int b) { return a < b ? a : b; }
 __device__ unsigned min_unsigned(unsigned a, unsigned b) { return a < b ? a : b; }
@@ -404,7 +401,7 @@ struct Layout {
 template <class Outputs>
 __device__ Layout make_layout(const Arguments &args, const Outputs &outputs) {
   Layout layout;
-  layout.flags = outputs.layout_flags(args);
+  layout.flags = layout_flags(args, outputs);
   layout.page_size = {static_cast<unsigned>(args.real_page_size), args.page_reciprocal};
   layout.line_mask = layout.has(kSlots) ? 31 : 0;
   return layout;

@@ -175,8 +175,10 @@ static void the_largest_batch_can_be_described(void **state) {
   assert_int_equal(udm_prepare_direct(session->udm, &args, &launch), UDM_OK);
 }
 
-/* Bits of the kernel's flags; from ANCHOR_SHIFT up, where in its line the first table begins. */
+/* Which parameters of both kernels. */
 enum { RECIPROCAL_PARAMETER = 4, HEAD_PIECES_PARAMETER = 5, FLAGS_PARAMETER = 6 };
+
+/* Bits of the kernel's flags; from ANCHOR_SHIFT up, where in its line the first table begins. */
 enum { SLOTS = 16, VECTORS = 32, ANCHOR_SHIFT = 8 };
 
 /* What the host tells of up to three page_table_1: the kernel finds out the same for a table. */
