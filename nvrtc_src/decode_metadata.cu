@@ -5,8 +5,8 @@
 // The contract is in include/udm.h. This file includes nothing: it is compiled
 // by NVRTC on the user's machine, and by the tests for the host CPU.
 //
-// Grid: the first page_table_blocks write the page tables, the length_blocks() after
-// them the lengths and their prefix sums. The columns that are live at run time are
+// Grid: the first page_table_blocks write the page tables, those after them the
+// lengths and their prefix sums, each of rows_of_length_block(). The columns that are live at run time are
 // cut into units. The first units of each row are dealt to the warps by the number of
 // rows alone: a warp reads one length and copies. While these are stored, each block
 // counts the units that remain of all rows, and each warp finds the row of a unit by
@@ -874,9 +874,10 @@ __device__ void write_page_tables(const Arguments &args, Outputs &outputs, unsig
   copy_rest(args, outputs, layout, directory, chunk, units, block, blocks);
 }
 
-__device__ unsigned length_blocks(const Arguments &args) {
-  const unsigned blocks = (args.batch_size + kThreads - 1) / kThreads;
-  return blocks > kMaxLengthBlocks ? kMaxLengthBlocks : blocks > 0 ? blocks : 1;
+// Whole chunks of kThreads rows. length_blocks() of runtime/launch.c counts the blocks.
+__device__ unsigned rows_of_length_block(const Arguments &args) {
+  const unsigned chunks = (args.batch_size + kThreads - 1) / kThreads;
+  return (chunks + kMaxLengthBlocks - 1) / kMaxLengthBlocks * kThreads;
 }
 
 template <class Outputs>
@@ -886,15 +887,12 @@ __device__ void decode_metadata(const Arguments &args, Outputs &outputs) {
     write_page_tables(args, outputs, blockIdx.x, copiers);
     return;
   }
-  const unsigned writers = length_blocks(args);
   if (args.batch_size <= 32) {
     write_few_lengths(args, outputs);
     return;
   }
-  // whole chunks of kThreads rows for each block
-  const unsigned chunks = (args.batch_size + kThreads - 1) / kThreads;
-  const unsigned rows = (chunks + writers - 1) / writers * kThreads;
-  const unsigned first = min_unsigned((blockIdx.x - copiers) * rows, args.batch_size);
+  const unsigned rows = rows_of_length_block(args);
+  const unsigned first = (blockIdx.x - copiers) * rows;
   write_lengths(args, outputs, first, min_unsigned(first + rows, args.batch_size));
 }
 

@@ -16,23 +16,18 @@
 #include "status.h"
 #include "struct_size.h"
 
-/*
- * Blocks that copy on a multiprocessor. One keeps the memory busy, and each more would count the
- * batch once more; where rows are more than threads, two hide better that rows are looked up.
- */
-static unsigned int blocks_per_multiprocessor(const udm_decode_args *args) {
-  return args->batch_size > UDM_KERNEL_THREADS_PER_BLOCK ? 2 : 1;
-}
-
 /* What is worth a block: a line of 32 columns for each of its warps. */
 enum { COLUMNS_OF_BLOCK = UDM_KERNEL_THREADS_PER_BLOCK };
 
-/* Of the kernel: how many blocks, the last ones, write the lengths and prefix sums. */
+static unsigned int divide_up(unsigned int n, unsigned int divisor) {
+  return (n + divisor - 1) / divisor;
+}
+
+/* How many blocks, the last ones, write the lengths and prefix sums: see the kernel. */
 static unsigned int length_blocks(const udm_decode_args *args) {
-  const unsigned int threads = UDM_KERNEL_THREADS_PER_BLOCK;
-  const unsigned int blocks = ((unsigned)args->batch_size + threads - 1) / threads;
-  if (blocks == 0) return 1;
-  return blocks < UDM_KERNEL_MAX_LENGTH_BLOCKS ? blocks : UDM_KERNEL_MAX_LENGTH_BLOCKS;
+  const unsigned int chunks = divide_up((unsigned)args->batch_size, UDM_KERNEL_THREADS_PER_BLOCK);
+  if (chunks == 0) return 1;
+  return divide_up(chunks, divide_up(chunks, UDM_KERNEL_MAX_LENGTH_BLOCKS));
 }
 
 enum {
@@ -71,12 +66,23 @@ static uint32_t flags_of(const udm_decode_args *args, bool direct) {
   return direct && is_for_few(args) ? flags | page_table_1_flags(args) : flags;
 }
 
+/*
+ * One copying block a multiprocessor keeps the memory busy, and each more would count the batch
+ * once more. Where rows are more than threads, two hide better that rows are looked up; they
+ * leave room for the blocks of lengths, which would else begin when the first have ended.
+ */
+static unsigned int most_page_table_blocks(const udm_context *ctx, const udm_decode_args *args) {
+  const unsigned int multiprocessors = (unsigned)ctx->info.multiprocessor_count;
+  if (args->batch_size <= UDM_KERNEL_THREADS_PER_BLOCK) return multiprocessors;
+  const unsigned int lengths = length_blocks(args);
+  return lengths < multiprocessors ? 2 * multiprocessors - lengths : multiprocessors;
+}
+
 /* Depends on the arguments alone, never on what the tensors hold: see the kernel. */
 static uint32_t page_table_blocks(const udm_context *ctx, const udm_decode_args *args) {
   if (!udm_has_page_columns(args)) return 0;
   if (args->page_table_stride <= 0 && !has_real_page_tables(args)) return 0;
-  const unsigned int most =
-      (unsigned)ctx->info.multiprocessor_count * blocks_per_multiprocessor(args);
+  const unsigned int most = most_page_table_blocks(ctx, args);
   const uint64_t columns = (uint64_t)args->batch_size * (unsigned)args->max_len;
   const uint64_t blocks = columns / COLUMNS_OF_BLOCK + 1;
   return blocks < most ? (uint32_t)blocks : most;

@@ -39,9 +39,12 @@ static void every_batch_size_to_300(void **state) {
   case_runner_release(&runner);
 }
 
-/* Of 8192 rows each of the most blocks for lengths has some; 70000 are more than a grid's y. */
+/*
+ * Of 8192 rows each of the most blocks for lengths has 256; of 8193 half as many blocks have 512;
+ * 70000 are more than a grid's y.
+ */
 static void large_batches(void **state) {
-  static const int32_t sizes[] = {513, 1000, 4096, 8192, 70000};
+  static const int32_t sizes[] = {513, 1000, 4096, 8192, 8193, 70000};
   const gpu_session *session = *state;
   case_runner runner = CASE_RUNNER_INIT(&session->driver, session->udm, session->stream);
   decode_case_request request = DECODE_CASE_REQUEST_INIT;

@@ -226,6 +226,11 @@ static void prepare_shape(const gpu_session *session, int32_t batch_size, int32_
   assert_int_equal(udm_prepare_direct(session->udm, &args, launch), UDM_OK);
 }
 
+/* Beyond 256 rows two blocks a multiprocessor run at a time; those of lengths are among them. */
+static int32_t copying_blocks_beside(int32_t length_blocks, int32_t multiprocessors) {
+  return length_blocks < multiprocessors ? 2 * multiprocessors - length_blocks : multiprocessors;
+}
+
 /* Blocks for lengths: one for 256 rows, 32 at most. Blocks that copy: one for 256 columns. */
 static void the_grid_follows_the_columns(void **state) {
   const gpu_session *session = *state;
@@ -239,9 +244,11 @@ static void the_grid_follows_the_columns(void **state) {
       {9, 0, 1},
       {9, 100, 1 + 4},
       {256, 1, 1 + 2},
-      {257, 1 << 20, 2 + 2 * most},
       {256, 1 << 20, 1 + most},
-      {1 << 16, 1 << 16, 32 + 2 * most}, /* 2^32 columns */
+      {257, 1 << 20, 2 + copying_blocks_beside(2, most)},
+      {8192, 1 << 20, 32 + copying_blocks_beside(32, most)},
+      {8193, 1 << 20, 17 + copying_blocks_beside(17, most)}, /* 33 times 256 rows, by twos */
+      {1 << 16, 1 << 16, 32 + copying_blocks_beside(32, most)}, /* 2^32 columns */
   };
   for (size_t g = 0; g < sizeof grids / sizeof grids[0]; ++g) {
     udm_kernel_launch launch = UDM_KERNEL_LAUNCH_INIT;
@@ -264,7 +271,7 @@ static void every_row_has_a_head(void **state) {
       {7, 1 << 20, warps / 7},
       {256, 1 << 20, warps / 256},
       {9, 100, 8 * 4 / 9},
-      {1000, 1 << 20, 2 * warps / 1000},
+      {1000, 1 << 20, 8 * copying_blocks_beside(4, info.multiprocessor_count) / 1000},
       {1 << 16, 1 << 20, 1},
       {0, 100, 1},
       {9, 0, 1},

@@ -13,9 +13,10 @@
 enum { THREADS = 256, MOST_LENGTH_BLOCKS = 32, MOST_COPY_BLOCKS = 24 };
 
 uint32_t decode_launch_length_blocks(const udm_decode_args *args) {
-  const uint32_t blocks = ((uint32_t)args->batch_size + THREADS - 1) / THREADS;
-  if (blocks == 0) return 1;
-  return blocks < MOST_LENGTH_BLOCKS ? blocks : MOST_LENGTH_BLOCKS;
+  const uint32_t chunks = ((uint32_t)args->batch_size + THREADS - 1) / THREADS;
+  if (chunks <= MOST_LENGTH_BLOCKS) return chunks > 0 ? chunks : 1;
+  const uint32_t chunks_of_block = (chunks - 1) / MOST_LENGTH_BLOCKS + 1;
+  return (chunks - 1) / chunks_of_block + 1;
 }
 
 host_kernel_dim3 decode_launch_grid(const udm_decode_args *args) {
