@@ -6,13 +6,12 @@
 // by NVRTC on the user's machine, and by the tests for the host CPU.
 //
 // Grid: the first page_table_blocks write the page tables, those after them the
-// lengths and their prefix sums, each of rows_of_length_block(). The columns that are live at run time are
-// cut into units. The first units of each row are dealt to the warps by the number of
-// rows alone: a warp reads one length and copies. While these are stored, each block
-// counts the units that remain of all rows, and each warp finds the row of a unit by
-// search. So no block waits for another, the cost follows the live columns alone, and
-// the grid depends on the launch's arguments alone: a recorded launch stays right
-// whatever the lengths are when it is replayed.
+// lengths and their prefix sums, each of rows_of_length_block(). The columns that are live at run
+// time are cut into units. The first units of each row are dealt to the warps by the number of rows
+// alone: a warp reads one length and copies. While these are stored, each block counts the units
+// that remain of all rows, and each warp finds the row of a unit by search. So no block waits for
+// another, the cost follows the live columns alone, and the grid depends on the launch's arguments
+// alone: a recorded launch stays right whatever the lengths are when it is replayed.
 
 namespace {
 

@@ -247,7 +247,7 @@ static void the_grid_follows_the_columns(void **state) {
       {256, 1 << 20, 1 + most},
       {257, 1 << 20, 2 + copying_blocks_beside(2, most)},
       {8192, 1 << 20, 32 + copying_blocks_beside(32, most)},
-      {8193, 1 << 20, 17 + copying_blocks_beside(17, most)}, /* 33 times 256 rows, by twos */
+      {8193, 1 << 20, 17 + copying_blocks_beside(17, most)},    /* 33 times 256 rows, by twos */
       {1 << 16, 1 << 16, 32 + copying_blocks_beside(32, most)}, /* 2^32 columns */
   };
   for (size_t g = 0; g < sizeof grids / sizeof grids[0]; ++g) {
