@@ -5,9 +5,9 @@
  */
 #include "processes.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +51,45 @@ int process_finish(struct process *process, char *text, size_t size) {
   close(process->output);
   assert_int_equal(waitpid(process->id, &status, 0), process->id);
   return status;
+}
+
+bool process_has_open(const struct process *process, const char *name) {
+  char folder[64];
+  char path[512];
+  char target[4352];
+  bool has = false;
+  snprintf(folder, sizeof folder, "/proc/%ld/fd", (long)process->id);
+  DIR *listing = opendir(folder);
+  if (!listing) return false;
+  for (struct dirent *entry = readdir(listing); entry && !has; entry = readdir(listing)) {
+    snprintf(path, sizeof path, "%s/%.100s", folder, entry->d_name);
+    const ssize_t length = readlink(path, target, sizeof target - 1);
+    if (length <= 0) continue;
+    target[length] = '\0';
+    const char *last = strrchr(target, '/');
+    has = last && strcmp(last + 1, name) == 0;
+  }
+  closedir(listing);
+  return has;
+}
+
+bool process_is_asleep(const struct process *process) {
+  char path[64];
+  char text[512];
+  snprintf(path, sizeof path, "/proc/%ld/stat", (long)process->id);
+  FILE *file = fopen(path, "r");
+  if (!file) return false;
+  text[fread(text, 1, sizeof text - 1, file)] = '\0';
+  fclose(file);
+  const char *state = strrchr(text, ')'); /* the name before it may hold anything */
+  return state && strncmp(state, ") S", 3) == 0;
+}
+
+bool process_has_ended(const struct process *process) {
+  siginfo_t info;
+  memset(&info, 0, sizeof info);
+  return waitid(P_PID, (id_t)process->id, &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+         info.si_pid != 0;
 }
 
 int64_t number_in_line(const char *line, const char *name) {

@@ -7,7 +7,6 @@
  */
 #include "cache_lock.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -137,37 +136,16 @@ static void test_no_wait_at_all(void **state) {
   end_holder(holder, SIGKILL);
 }
 
-static bool has_lock_file_open(pid_t process) {
-  char folder[64];
-  char path[512];
-  char target[4352];
-  bool has = false;
-  snprintf(folder, sizeof folder, "/proc/%ld/fd", (long)process);
-  DIR *listing = opendir(folder);
-  if (!listing) return false;
-  for (struct dirent *entry = readdir(listing); entry && !has; entry = readdir(listing)) {
-    snprintf(path, sizeof path, "%s/%.100s", folder, entry->d_name);
-    const ssize_t length = readlink(path, target, sizeof target - 1);
-    if (length <= 0) continue;
-    target[length] = '\0';
-    has = strstr(target, "/" UDM_CACHE_LOCK_FILE) != NULL;
-  }
-  closedir(listing);
-  return has;
+/* From the opening of the lock file on, a process sleeps only between two tries for the lock. */
+static bool waits_for_lock(const struct process *process) {
+  return process_has_open(process, UDM_CACHE_LOCK_FILE) && process_is_asleep(process);
 }
 
-static bool has_ended(pid_t process) {
-  siginfo_t info;
-  memset(&info, 0, sizeof info);
-  return waitid(P_PID, (id_t)process, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid != 0;
-}
-
-/* While a holder lives, a process that has the lock file open waits for it. */
 static void start_waiter(struct process *waiter) {
   const struct timespec pause = {0, 1000000};
   const char *const arguments[] = {set_variable("CACHE_PROCESS"), "create", NULL};
   process_start(waiter, arguments);
-  for (int i = 0; i < 60000 && !has_lock_file_open(waiter->id) && !has_ended(waiter->id); ++i)
+  for (int i = 0; i < 60000 && !waits_for_lock(waiter) && !process_has_ended(waiter); ++i)
     nanosleep(&pause, NULL);
 }
 
