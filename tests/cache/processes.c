@@ -1,5 +1,5 @@
 /*
- * processes.c: starts processes and reads what they print.
+ * processes.c: starts processes, sees what they are doing and reads what they print.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

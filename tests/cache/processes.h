@@ -1,6 +1,6 @@
 /*
- * processes.h: starts cache_process, or whatever runs it, many times at once and
- * reads the line that each prints.
+ * processes.h: starts cache_process, or whatever runs it, many times at once, sees
+ * what it is doing and reads the line that each prints.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
