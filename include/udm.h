@@ -421,8 +421,9 @@ typedef struct udm_decode_args {
 /*
  * Enqueues one kernel on stream that fills the outputs of up to eight
  * backends, whose pointers travel as kernel arguments: no device table, no
- * copy. There are two kernels, for up to three backends (21 pointers) and for
- * more (56 pointers); num_backends chooses.
+ * copy. There are three kernels: for up to three backends (21 pointers) one of
+ * batches of up to 256 rows and one of larger ones; for more backends (56
+ * pointers) one of both. num_backends and batch_size choose.
  *
  * ctx      from udm_create(); its CUDA context must be current.
  * args     see udm_decode_args. With batch_size 0 only the leading 0 of both
@@ -479,11 +480,12 @@ UDM_API udm_status udm_decode_metadata_table(udm_context *ctx, const udm_decode_
  *     cuGraphExecKernelNodeSetParams(exec, handle, &node);
  *
  * parameters points into the structure itself, so the structure must not be
- * moved or copied between the two calls. Up to three backends of args are one
- * function; more than three, and the table entry, another. cuGraphExecKernelNodeSetParams()
- * may change a node from one to the other from CUDA 11.2 on (the driver's version
- * counts), as long as both launches were prepared with handles of one CUDA
- * context; an older driver refuses, and the graph is instantiated anew. The
+ * moved or copied between the two calls. Which function it is depends on the
+ * entry, on num_backends (up to three, or more) and on batch_size (up to 256, or
+ * more). cuGraphExecKernelNodeSetParams() may change a node's function from CUDA
+ * 11.2 on (the driver's version counts), as long as both launches were prepared
+ * with handles of one CUDA context; an older driver refuses, and the graph is
+ * instantiated anew. The
  * driver copies the parameters during its call; the structure may be reused or
  * discarded afterwards. The other way to record a launch is stream capture, with
  * nothing to prepare.

@@ -5,6 +5,9 @@
 // The contract is in include/udm.h. This file includes nothing: it is compiled
 // by NVRTC on the user's machine, and by the tests for the host CPU.
 //
+// Four kernels, at the end of this file, do the same with what they leave out: of rows, of
+// backends, of where the outputs' pointers are.
+//
 // Grid: the first page_table_blocks write the page tables, those after them the
 // lengths and their prefix sums, each of rows_of_length_block(). The columns that are live at run
 // time are cut into units. The first units of each row are dealt to the warps by the number of rows
@@ -23,6 +26,7 @@ constexpr int kBlocks = 2;            // of a multiprocessor at a time
 constexpr unsigned kUnit = 128;       // positions: see Layout; and in runtime/kernel_interface.h
 constexpr unsigned kUnits = 4;        // a warp has at most so many units in flight
 constexpr int kMaxBackends = 8;
+constexpr unsigned kRowsOfWarp = 64;  // up to so many, each warp has the whole batch: two a lane
 constexpr int kWarps = kThreads / 32;
 constexpr unsigned kInt32Max = 0x7fffffff;
 constexpr unsigned kWholeWarp = 0xffffffffu;
@@ -97,9 +101,15 @@ __device__ LengthTensors length_tensors(const Outputs &outputs, int backend) {
 
 constexpr int kGroup = 3;  // backends whose code is unrolled
 
-// The pointers of up to 3 backends: kernel arguments, indexed by constants only, so
-// that they stay in the constant bank. Those past num_backends are null.
+// The batches that a kernel is for: of up to kThreads rows, of more, of any. What the others need
+// is left out of it, as also code that is not run costs.
+enum Rows { kFewRows, kManyRows, kAnyRows };
+
+// The pointers of up to 3 backends: kernel arguments, indexed by constants only, so that they
+// stay in the constant bank. Those past num_backends are null.
+template <Rows kSomeRows>
 struct DirectOutputs {
+  static constexpr Rows kRows = kSomeRows;
   int *pointers[kOutputs][kGroup];
 
   __device__ void load() {}
@@ -129,10 +139,12 @@ struct Backends {
   int *pointers[kMaxBackends][kOutputs];
 };
 
-// The pointers of up to 8 backends, wherever they lie: in a table in device memory or in
-// a Backends. Both are read alike, as a branch would have each load waited for. The page
-// tables of the first group are loaded once, before they are needed.
+// The pointers of up to kGroup backends in a table in device memory; where kAny, of up to 8,
+// there or in a Backends, which are read alike, as a branch would have each load waited for. The
+// page tables of the first group are loaded once, before they are needed.
+template <bool kAny>
 struct TableOutputs {
+  static constexpr Rows kRows = kAny ? kAnyRows : kFewRows;
   const int64 *pointers;
   int64 output_stride;
   int64 backend_stride;
@@ -159,6 +171,7 @@ struct TableOutputs {
     for (int i = 0; i < kGroup; ++i) {
       group[i] = output == kPageTable1 ? page_table_1[i] : real_page_table[i];
     }
+    const int backends = kAny ? count : kGroup;
     int b = kGroup;
 #pragma unroll 1
     while (true) {
@@ -166,7 +179,7 @@ struct TableOutputs {
       for (int i = 0; i < kGroup; ++i) {
         if (group[i]) body(group[i]);
       }
-      if (b >= count) return;
+      if (b >= backends) return;
 #pragma unroll
       for (int i = 0; i < kGroup; ++i) group[i] = get(b + i, output);
       b += kGroup;
@@ -188,12 +201,15 @@ struct TableOutputs {
   }
 };
 
-// The flags with how the page_table_1 lie: page_table_1_flags() of runtime/launch.c has put it
-// there for DirectOutputs.
-__device__ unsigned layout_flags(const Arguments &args, const DirectOutputs &) {
+// The flags with how the page_table_1 lie. Where the launch had no more than the address of a
+// table, page_table_1_flags() of runtime/launch.c could not put it there.
+template <Rows kRows>
+__device__ unsigned layout_flags(const Arguments &args, const DirectOutputs<kRows> &) {
   return args.flags;
 }
-__device__ unsigned layout_flags(const Arguments &args, const TableOutputs &outputs) {
+template <bool kAny>
+__device__ unsigned layout_flags(const Arguments &args, const TableOutputs<kAny> &outputs) {
+  if (kAny && args.flags & kSlots) return args.flags;
   unsigned long long first = 0;
   unsigned vectors = kVectors;
   const auto look_at = [&](const int *tensor) {
@@ -201,12 +217,24 @@ __device__ unsigned layout_flags(const Arguments &args, const TableOutputs &outp
     if (!first) first = address;
     if (address && (address - first) % 16) vectors = 0;
   };
-#pragma unroll
-  for (int b = 0; b < kGroup; ++b) look_at(outputs.page_table_1[b]);
+  if (kAny) {
 #pragma unroll 1
-  for (int b = kGroup; b < outputs.count; ++b) look_at(outputs.get(b, kPageTable1));
+    for (int b = 0; b < outputs.count; ++b) look_at(outputs.get(b, kPageTable1));
+  } else {
+#pragma unroll
+    for (int b = 0; b < kGroup; ++b) look_at(outputs.page_table_1[b]);
+  }
   if (!first || args.page_table_stride <= 0) return args.flags;
   return args.flags | kSlots | vectors | static_cast<unsigned>(first / 4 % 32) << kAnchorShift;
+}
+
+// Whether the batch has at most so many rows (kThreads or less). Where the kernel's Rows tell, the
+// compiler knows.
+template <class Outputs>
+__device__ bool has_up_to(unsigned most, const Arguments &args, const Outputs &) {
+  if (Outputs::kRows == kManyRows) return false;
+  if (Outputs::kRows == kFewRows && most >= kThreads) return true;
+  return args.batch_size <= most;
 }
 
 __device__ int min_int(int a, int b) { return a < b ? a : b; }
@@ -379,6 +407,7 @@ __device__ void write_lengths(const Arguments &args, const Outputs &outputs, uns
     outputs.for_each_backend([&](const LengthTensors &tensors) {
       if (tensors.cu_seqlens_k && i < last) store_lengths(args, tensors, i, length, sums);
     });
+    if (has_up_to(kThreads, args, outputs)) return;  // so that these kernels have no loop
   }
 }
 
@@ -487,19 +516,22 @@ struct RowLoad {
   }
 };
 
-// 32 rows, one a lane, and where the lane's units end in the batch. The units
-// follow each other row by row, but the rows in any order.
+// Rows of the batch, one a lane, or two that follow each other, and where their units lie in the
+// batch. The units follow each other row by row, but the rows in any order.
 struct Chunk {
   Row row;
-  unsigned units;
-  unsigned ends;
+  Row second;
+  unsigned row_begin;  // the lane's first unit
+  unsigned second_begin;
+  unsigned second_end;
   unsigned begin;  // the first unit of the first row
   unsigned end;    // the unit after the last row
 
-  __device__ void count(unsigned units_of_lane) {
-    units = units_of_lane;
-    ends = begin + warp_inclusive_scan(units);
-    end = __shfl_sync(kWholeWarp, ends, 31);
+  __device__ void count(unsigned units, unsigned second_units) {
+    second_end = begin + warp_inclusive_scan(units + second_units);
+    second_begin = second_end - second_units;
+    row_begin = second_begin - units;
+    end = __shfl_sync(kWholeWarp, second_end, 31);
   }
 };
 
@@ -513,20 +545,21 @@ struct Directory {
   Row *rows;            // shared memory: the first of each list
 };
 
-// Brings the chunk that holds unit `at`: the rows of a warp where each thread has one at most,
-// else 32 rows of a list, which is walked from its beginning.
-__device__ void find_chunk(const Arguments &args, const Layout &layout, const Directory &directory,
-                           unsigned at, Chunk *chunk) {
+// Brings the chunk that holds unit `at`: the rows of a warp where rows are few, else 32 rows of a
+// list, which is walked from its beginning.
+template <class Outputs>
+__device__ void find_chunk(const Arguments &args, const Outputs &outputs, const Layout &layout,
+                           const Directory &directory, unsigned at, Chunk *chunk) {
   const unsigned lane = lane_index();
   const int warp = first_lane(directory.ends > at);
   chunk->begin = __shfl_sync(kWholeWarp, directory.ends - directory.units, warp);
   const unsigned ends = directory.list_ends[warp * 32 + lane];
-  if (args.batch_size <= kThreads) {
+  if (has_up_to(kThreads, args, outputs)) {
     const unsigned before = __shfl_up_sync(kWholeWarp, ends, 1);
     chunk->row = directory.rows[warp * 32 + lane];
-    chunk->units = ends - (lane > 0 ? before : 0);
-    chunk->ends = chunk->begin + ends;
-    chunk->end = __shfl_sync(kWholeWarp, chunk->ends, 31);
+    chunk->row_begin = chunk->begin + (lane > 0 ? before : 0);
+    chunk->second_begin = chunk->second_end = chunk->begin + ends;
+    chunk->end = __shfl_sync(kWholeWarp, chunk->second_end, 31);
     return;
   }
   const int list = first_lane(chunk->begin + ends > at);
@@ -541,7 +574,7 @@ __device__ void find_chunk(const Arguments &args, const Layout &layout, const Di
       chunk->row = loaded.row(args, layout, directory.longest, chunk->row.number);
       units = units_after_head(args, chunk->row.end);
     }
-    chunk->count(units);
+    chunk->count(units, 0);
     if (chunk->end > at) return;
     chunk->begin = chunk->end;
     chunk->row.number += 32 * kThreads;
@@ -606,6 +639,15 @@ __device__ Pages pages_of(const Layout &layout, const Piece &piece) {
   return pages;
 }
 
+// An address of which the compiler knows nothing, so that the vectors' loads follow one another
+// with constant offsets, and that of pages, whose lines they bring, comes after them.
+__device__ const int4 *opaque(const int4 *address) {
+#ifdef __CUDA_ARCH__
+  asm("" : "+l"(address));
+#endif
+  return address;
+}
+
 // Up to kCount whole units of vectors. All loads are in flight before the first store, here
 // and below; those of pages come last, as what they load is then on its way.
 template <unsigned kCount, class Outputs>
@@ -613,7 +655,7 @@ __device__ void copy_vectors(const Arguments &args, const Outputs &outputs, cons
                              const Piece &piece, Pages *pages) {
   const unsigned column = piece.begin - piece.first + lane_index() * 4;
   const unsigned size = piece.end - piece.begin;
-  const int4 *from = reinterpret_cast<const int4 *>(piece.columns + column);
+  const int4 *from = opaque(reinterpret_cast<const int4 *>(piece.columns + column));
   int4 slots[kCount];
 #pragma unroll
   for (unsigned v = 0; v < kCount; ++v) {
@@ -763,19 +805,26 @@ struct Runs {
 };
 
 // The next piece of the run.
-__device__ Piece find_piece(const Arguments &args, const Layout &layout, const Directory &directory,
-                            Chunk *chunk, Runs *runs) {
+template <class Outputs>
+__device__ Piece find_piece(const Arguments &args, const Outputs &outputs, const Layout &layout,
+                            const Directory &directory, Chunk *chunk, Runs *runs) {
   const unsigned at = runs->at;
-  if (at >= chunk->end) find_chunk(args, layout, directory, at, chunk);
-  const int k = first_lane(chunk->ends > at);
-  const unsigned row_end = __shfl_sync(kWholeWarp, chunk->ends, k);
-  const unsigned unit = head_units(args) + at - row_end + __shfl_sync(kWholeWarp, chunk->units, k);
-  const unsigned end = __shfl_sync(kWholeWarp, chunk->row.end, k);
+  if (at >= chunk->end) find_chunk(args, outputs, layout, directory, at, chunk);
+  const bool second = at >= chunk->second_begin;
+  const int k = first_lane(chunk->second_end > at);
+  const unsigned row_begin =
+      __shfl_sync(kWholeWarp, second ? chunk->second_begin : chunk->row_begin, k);
+  const unsigned row_end =
+      __shfl_sync(kWholeWarp, second ? chunk->second_end : chunk->second_begin, k);
+  const int *const columns = second ? chunk->second.columns : chunk->row.columns;
+  const unsigned end = __shfl_sync(kWholeWarp, second ? chunk->second.end : chunk->row.end, k);
+  const unsigned unit = head_units(args) + at - row_begin;
   Piece piece;
-  piece.row = __shfl_sync(kWholeWarp, chunk->row.number, k);
+  piece.row = __shfl_sync(kWholeWarp, chunk->row.number + second, k);
   piece.columns = reinterpret_cast<const int *>(
-      __shfl_sync(kWholeWarp, reinterpret_cast<unsigned long long>(chunk->row.columns), k));
-  piece.first = __shfl_sync(kWholeWarp, chunk->row.first, k);
+      __shfl_sync(kWholeWarp, reinterpret_cast<unsigned long long>(columns), k));
+  piece.first =
+      __shfl_sync(kWholeWarp, first_position(args, layout, chunk->row.number + second), k);
   piece.begin = unit * kUnit;
   const unsigned units = min_unsigned(min_unsigned(runs->end, row_end) - at, kUnits);
   piece.end = min_unsigned((unit + units) * kUnit, end);
@@ -788,7 +837,7 @@ __device__ void copy_runs(const Arguments &args, const Outputs &outputs, const L
                           const Directory &directory, Runs runs, Chunk chunk) {
 #pragma unroll 1
   while (runs.at < runs.total) {
-    const Piece piece = find_piece(args, layout, directory, &chunk, &runs);
+    const Piece piece = find_piece(args, outputs, layout, directory, &chunk, &runs);
     copy_piece(args, outputs, layout, piece);
     if (runs.at < runs.end) continue;
     if (!runs.taken) return;
@@ -798,46 +847,91 @@ __device__ void copy_runs(const Arguments &args, const Outputs &outputs, const L
 
 // Units of a run: few where there are few, so that all warps have one; many where rows are
 // looked up.
-__device__ unsigned run_length(const Arguments &args, unsigned total, unsigned warps) {
-  if (args.batch_size > kThreads && total > 2 * kUnits * warps) return total / (2 * warps);
+template <class Outputs>
+__device__ unsigned run_length(const Arguments &args, const Outputs &outputs, unsigned total,
+                               unsigned warps) {
+  if (!has_up_to(kThreads, args, outputs) && total > 2 * kUnits * warps) return total / (2 * warps);
   return total > 2 * warps ? kUnits : total > warps ? 2 : 1;
 }
 
-// What the heads leave: `units` are those of the thread's rows, of which `chunk` has the first.
+// The rows whose units the thread counts, on their way: two where each warp has all, else the
+// first of its list.
+struct OwnRows {
+  unsigned number;
+  RowLoad row;
+  RowLoad second;
+
+  template <class Outputs>
+  __device__ void load(const Arguments &args, const Outputs &outputs) {
+    number = has_up_to(kRowsOfWarp, args, outputs) ? 2 * lane_index() : threadIdx.x;
+    row.load(args, min_unsigned(number, args.batch_size - 1));
+    if (has_up_to(kRowsOfWarp, args, outputs)) {
+      second.load(args, min_unsigned(number + 1, args.batch_size - 1));
+    }
+  }
+};
+
+// Up to kRowsOfWarp rows: all are the warp's chunk. Returns whether they have units.
+__device__ bool take_all_rows(const Arguments &args, const Layout &layout, int longest,
+                              const OwnRows &own, Chunk *chunk) {
+  const unsigned number = own.number;
+  chunk->row = own.row.row(args, layout, longest, number);
+  chunk->second = own.second.row(args, layout, longest, number + 1);
+  unsigned units = units_after_head(args, chunk->row.end);
+  unsigned second_units = units_after_head(args, chunk->second.end);
+  if (number >= args.batch_size) units = 0;
+  if (number + 1 >= args.batch_size) second_units = 0;
+  if (!__any_sync(kWholeWarp, units + second_units > 0)) return false;
+  chunk->count(units, second_units);
+  return true;
+}
+
+// More rows: the block's threads tell each other what their lists have. No chunk is taken yet.
+// Returns the units of the batch.
+template <class Outputs>
+__device__ unsigned make_directory(const Arguments &args, const Outputs &outputs,
+                                   const Layout &layout, const OwnRows &own, Directory *directory,
+                                   Chunk *chunk) {
+  __shared__ unsigned warp_units[kWarps];
+  const unsigned number = own.number;
+  const Row row = own.row.row(args, layout, directory->longest, number);
+  unsigned units = number < args.batch_size ? units_after_head(args, row.end) : 0;
+  if (!has_up_to(kThreads, args, outputs)) {
+    units += has_wide_lengths(args) ? count_list<int64>(args, layout, directory->longest)
+                                    : count_list<int>(args, layout, directory->longest);
+  }
+  if (!__syncthreads_or(units > 0)) return 0;
+  const unsigned ends = warp_inclusive_scan(units);
+  directory->rows[threadIdx.x] = row;
+  directory->list_ends[threadIdx.x] = ends;
+  if (lane_index() == 31) warp_units[threadIdx.x / 32] = ends;
+  __syncthreads();
+  directory->units = warp_units[lane_index() % kWarps];
+  directory->ends = warp_inclusive_scan<kWarps>(directory->units);
+  chunk->end = 0;
+  return __shfl_sync(kWholeWarp, directory->ends, kWarps - 1);
+}
+
+// What the heads leave. `taken` is kWarps, for all threads of the block.
 template <class Outputs>
 __device__ void copy_rest(const Arguments &args, const Outputs &outputs, const Layout &layout,
-                          Directory directory, Chunk chunk, unsigned units, unsigned block,
-                          unsigned blocks) {
-  __shared__ unsigned warp_units[kWarps];
-  __shared__ unsigned taken;
-  const bool few = args.batch_size <= 32;
-  const unsigned warp = threadIdx.x / 32;
+                          Directory directory, const OwnRows &own, unsigned block, unsigned blocks,
+                          unsigned *taken) {
   const unsigned warps = blocks * kWarps;
   unsigned total;
+  Chunk chunk;
   chunk.begin = 0;
-  if (few) {
-    if (!__any_sync(kWholeWarp, units > 0)) return;
-    chunk.count(units);
+  if (has_up_to(kRowsOfWarp, args, outputs)) {
+    if (!take_all_rows(args, layout, directory.longest, own, &chunk)) return;
     total = chunk.end;
-    if (threadIdx.x == 0) taken = kWarps;
   } else {
-    if (!__syncthreads_or(units > 0)) return;
-    chunk.count(units);
-    if (threadIdx.x == 0) taken = kWarps;
-    directory.rows[threadIdx.x] = chunk.row;
-    directory.list_ends[threadIdx.x] = chunk.ends;
-    if (lane_index() == 31) warp_units[warp] = chunk.ends;
-    __syncthreads();
-    directory.units = warp_units[lane_index() % kWarps];
-    directory.ends = warp_inclusive_scan<kWarps>(directory.units);
-    total = __shfl_sync(kWholeWarp, directory.ends, kWarps - 1);
-    chunk.end = 0;  // none yet
+    total = make_directory(args, outputs, layout, own, &directory, &chunk);
+    if (total == 0) return;
   }
-  const unsigned run = run_length(args, total, warps);
+  const unsigned run = run_length(args, outputs, total, warps);
   const bool is_one_a_warp = total <= run * warps;
-  if (few && !is_one_a_warp) __syncthreads();  // for `taken`
-  Runs runs = {total, run, block, blocks, is_one_a_warp ? nullptr : &taken, 0, 0};
-  runs.take(warp);
+  Runs runs = {total, run, block, blocks, is_one_a_warp ? nullptr : taken, 0, 0};
+  runs.take(threadIdx.x / 32);
   copy_runs(args, outputs, layout, directory, runs, chunk);
 }
 
@@ -846,31 +940,25 @@ __device__ void write_page_tables(const Arguments &args, Outputs &outputs, unsig
                                   unsigned blocks) {
   __shared__ unsigned list_ends[kThreads];
   __shared__ Row rows[kThreads];
+  __shared__ unsigned taken;
   // all loads that depend on arguments alone
   Heads heads = {
       {args.batch_size, args.batch_reciprocal}, args.batch_size * args.head_pieces, 0, 0};
-  RowLoad head, own;
+  RowLoad head;
+  OwnRows own;
   heads.take(threadIdx.x / 32 * blocks + block);
   head.load(args, heads.row());
-  // The row that the thread counts: of up to 32 each warp has all, else it is the first of its
-  // list.
-  const unsigned number = args.batch_size <= 32 ? lane_index() : threadIdx.x;
-  own.load(args, min_unsigned(number, args.batch_size - 1));
+  own.load(args, outputs);
   outputs.load();
+  // here, where the warps wait for their loads anyway, and not after the heads
+  if (threadIdx.x == 0) taken = kWarps;
+  __syncthreads();
   const Layout layout = make_layout(args, outputs);
   Directory directory = {-1, 0, 0, list_ends, rows};
   if (args.flags & kExtentBatchMax) directory.longest = longest_extent(args);
 
   copy_heads(args, outputs, layout, directory.longest, blocks * kWarps, heads, head);
-
-  Chunk chunk;
-  chunk.row = own.row(args, layout, directory.longest, number);
-  unsigned units = number < args.batch_size ? units_after_head(args, chunk.row.end) : 0;
-  if (args.batch_size > kThreads) {
-    units += has_wide_lengths(args) ? count_list<int64>(args, layout, directory.longest)
-                                    : count_list<int>(args, layout, directory.longest);
-  }
-  copy_rest(args, outputs, layout, directory, chunk, units, block, blocks);
+  copy_rest(args, outputs, layout, directory, own, block, blocks, &taken);
 }
 
 // Whole chunks of kThreads rows. length_blocks() of runtime/launch.c counts the blocks.
@@ -886,12 +974,12 @@ __device__ void decode_metadata(const Arguments &args, Outputs &outputs) {
     write_page_tables(args, outputs, blockIdx.x, copiers);
     return;
   }
-  if (args.batch_size <= 32) {
+  if (has_up_to(32, args, outputs)) {
     write_few_lengths(args, outputs);
     return;
   }
-  const unsigned rows = rows_of_length_block(args);
-  const unsigned first = (blockIdx.x - copiers) * rows;
+  const unsigned rows = has_up_to(kThreads, args, outputs) ? kThreads : rows_of_length_block(args);
+  const unsigned first = has_up_to(kThreads, args, outputs) ? 0 : (blockIdx.x - copiers) * rows;
   write_lengths(args, outputs, first, min_unsigned(first + rows, args.batch_size));
 }
 
@@ -917,16 +1005,42 @@ __device__ void decode_metadata(const Arguments &args, Outputs &outputs) {
 #define UDM_POINTERS(name) \
   { name##_0, name##_1, name##_2 }
 
+#define UDM_OUTPUTS                                                                             \
+  UDM_TENSORS(page_table_1), UDM_TENSORS(real_page_table), UDM_TENSORS(cache_seqlens),          \
+      UDM_TENSORS(cu_seqlens_k), UDM_TENSORS(nsa_cache_seqlens), UDM_TENSORS(nsa_cu_seqlens_k), \
+      UDM_TENSORS(seqlens_expanded)
+#define UDM_DIRECT_OUTPUTS                                                                 \
+  {                                                                                        \
+    {                                                                                      \
+      UDM_POINTERS(cache_seqlens), UDM_POINTERS(cu_seqlens_k), UDM_POINTERS(page_table_1), \
+          UDM_POINTERS(nsa_cache_seqlens), UDM_POINTERS(nsa_cu_seqlens_k),                 \
+          UDM_POINTERS(real_page_table), UDM_POINTERS(seqlens_expanded)                    \
+    }                                                                                      \
+  }
+
+// Few rows and up to 3 backends.
 extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)
-    udm_decode_metadata_direct(UDM_INPUTS, UDM_SCALARS, UDM_TENSORS(page_table_1),
-                               UDM_TENSORS(real_page_table), UDM_TENSORS(cache_seqlens),
-                               UDM_TENSORS(cu_seqlens_k), UDM_TENSORS(nsa_cache_seqlens),
-                               UDM_TENSORS(nsa_cu_seqlens_k), UDM_TENSORS(seqlens_expanded)) {
+    udm_decode_metadata_direct(UDM_INPUTS, UDM_SCALARS, UDM_OUTPUTS) {
   const Arguments args = UDM_ARGUMENTS;
-  DirectOutputs outputs = {{UDM_POINTERS(cache_seqlens), UDM_POINTERS(cu_seqlens_k),
-                            UDM_POINTERS(page_table_1), UDM_POINTERS(nsa_cache_seqlens),
-                            UDM_POINTERS(nsa_cu_seqlens_k), UDM_POINTERS(real_page_table),
-                            UDM_POINTERS(seqlens_expanded)}};
+  DirectOutputs<kFewRows> outputs = UDM_DIRECT_OUTPUTS;
+  decode_metadata(args, outputs);
+}
+
+// More rows.
+extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)
+    udm_decode_metadata_direct_large_batch(UDM_INPUTS, UDM_SCALARS, UDM_OUTPUTS) {
+  const Arguments args = UDM_ARGUMENTS;
+  DirectOutputs<kManyRows> outputs = UDM_DIRECT_OUTPUTS;
+  decode_metadata(args, outputs);
+}
+
+// Few rows and up to 3 backends, whose pointers are in a table.
+extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)
+    udm_decode_metadata_table(UDM_INPUTS, UDM_SCALARS, const long long *backend_pointers,
+                              long long backend_pointers_stride) {
+  const Arguments args = UDM_ARGUMENTS;
+  TableOutputs<false> outputs = {
+      backend_pointers, backend_pointers_stride, 1, num_backends, {}, {}};
   decode_metadata(args, outputs);
 }
 
@@ -935,13 +1049,13 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)
 #define __grid_constant__
 #endif
 
-// Of up to 8 backends: the pointers of the table where there is one, else of `backends`.
+// Any rows and up to 8 backends: the pointers of the table where there is one, else of `backends`.
 extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)
-    udm_decode_metadata_table(UDM_INPUTS, UDM_SCALARS, const long long *backend_pointers,
-                              long long backend_pointers_stride,
-                              const __grid_constant__ Backends backends) {
+    udm_decode_metadata_general(UDM_INPUTS, UDM_SCALARS, const long long *backend_pointers,
+                                long long backend_pointers_stride,
+                                const __grid_constant__ Backends backends) {
   const Arguments args = UDM_ARGUMENTS;
-  TableOutputs outputs = {
+  TableOutputs<true> outputs = {
       reinterpret_cast<const long long *>(&backends), 1, kOutputs, num_backends, {}, {}};
   if (backend_pointers) {
     outputs.pointers = backend_pointers;

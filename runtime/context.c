@@ -12,6 +12,7 @@
 #include "fork_guard.h"
 #include "host_memory.h"
 #include "image.h"
+#include "kernel_interface.h"
 #include "status.h"
 #include "struct_size.h"
 
@@ -70,9 +71,16 @@ static udm_status load_image(void *user_data, const struct image *image) {
   const struct driver *driver = &ctx->driver;
   udm_status status = udm_code_load(driver, image, &ctx->code);
   if (status != UDM_OK) return status;
-  status = udm_code_function(driver, &ctx->code, "udm_decode_metadata_direct", &ctx->direct);
-  if (status == UDM_OK) {
-    status = udm_code_function(driver, &ctx->code, "udm_decode_metadata_table", &ctx->table);
+  const struct {
+    const char *name;
+    CUfunction *function;
+  } kernels[] = {
+#define KERNEL(name) {"udm_decode_metadata_" #name, &ctx->name},
+      UDM_KERNEL_TABLE(KERNEL)
+#undef KERNEL
+  };
+  for (size_t k = 0; status == UDM_OK && k < sizeof kernels / sizeof kernels[0]; ++k) {
+    status = udm_code_function(driver, &ctx->code, kernels[k].name, kernels[k].function);
   }
   if (status != UDM_OK) udm_code_unload(driver, &ctx->code);
   return status;

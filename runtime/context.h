@@ -13,9 +13,12 @@ struct udm_context {
   CUcontext cuda_context;             /* the caller's */
   unsigned long long cuda_context_id; /* 0 where the driver gives none */
   struct loaded_code code;
-  CUfunction direct;       /* up to 3 backends */
-  CUfunction table;        /* up to 8, and those of a table in device memory */
-  unsigned process_number; /* of the process that made it: fork_guard.h */
+  /* the kernels; few rows are as many as a block has threads, few backends are 3 */
+  CUfunction direct;             /* few rows, few backends */
+  CUfunction direct_large_batch; /* more rows, few backends */
+  CUfunction table;              /* few rows, few backends of a table in device memory */
+  CUfunction general;            /* whatever else */
+  unsigned process_number;       /* of the process that made it: fork_guard.h */
   udm_context_info info;
 };
 

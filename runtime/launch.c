@@ -19,6 +19,9 @@
 /* What is worth a block: a line of 32 columns for each of its warps. */
 enum { COLUMNS_OF_BLOCK = UDM_KERNEL_THREADS_PER_BLOCK };
 
+/* Beyond so many, each multiprocessor has two copying blocks. */
+enum { ROWS_OF_ONE_BLOCK = 128 };
+
 static unsigned int divide_up(unsigned int n, unsigned int divisor) {
   return (n + divisor - 1) / divisor;
 }
@@ -31,18 +34,24 @@ static unsigned int length_blocks(const udm_decode_args *args) {
 }
 
 enum {
-  FEW_BACKENDS = 3, /* of the kernel whose pointers are arguments; the other one takes all */
+  FEW_BACKENDS = 3, /* of the kernels whose pointers are arguments */
   ELEMENTS_OF_LINE = 32,
   ELEMENTS_OF_VECTOR = 4
 };
 
-static bool is_for_few(const udm_decode_args *args) { return args->num_backends <= FEW_BACKENDS; }
+static bool has_few_backends(const udm_decode_args *args) {
+  return args->num_backends <= FEW_BACKENDS;
+}
+
+static bool has_few_rows(const udm_decode_args *args) {
+  return args->batch_size <= UDM_KERNEL_THREADS_PER_BLOCK;
+}
 
 static bool has_real_page_tables(const udm_decode_args *args) {
   return args->real_page_size > 1 && args->real_page_table_stride > 0;
 }
 
-/* How the tables of few backends lie: the kernel finds this out itself for others. */
+/* How the tables lie. Of a table in device memory the kernel finds this out itself. */
 static uint32_t page_table_1_flags(const udm_decode_args *args) {
   CUdeviceptr first = 0;
   uint32_t flags = UDM_KERNEL_VECTORS;
@@ -63,17 +72,18 @@ static uint32_t flags_of(const udm_decode_args *args, bool direct) {
   if (args->req_pool_indices_type == UDM_INT64) flags |= UDM_KERNEL_REQ_POOL_INDICES_INT64;
   if (args->extent == UDM_EXTENT_BATCH_MAX) flags |= UDM_KERNEL_EXTENT_BATCH_MAX;
   if (has_real_page_tables(args)) flags |= UDM_KERNEL_PAGES;
-  return direct && is_for_few(args) ? flags | page_table_1_flags(args) : flags;
+  return direct ? flags | page_table_1_flags(args) : flags;
 }
 
 /*
  * One copying block a multiprocessor keeps the memory busy, and each more would count the batch
- * once more. Where rows are more than threads, two hide better that rows are looked up; they
- * leave room for the blocks of lengths, which would else begin when the first have ended.
+ * once more. Where rows are many, two deal their heads more evenly and hide better that rows are
+ * looked up; they leave room for the blocks of lengths, which would else begin when the first have
+ * ended.
  */
 static unsigned int most_page_table_blocks(const udm_context *ctx, const udm_decode_args *args) {
   const unsigned int multiprocessors = (unsigned)ctx->info.multiprocessor_count;
-  if (args->batch_size <= UDM_KERNEL_THREADS_PER_BLOCK) return multiprocessors;
+  if (args->batch_size <= ROWS_OF_ONE_BLOCK) return multiprocessors;
   const unsigned int lengths = length_blocks(args);
   return lengths < multiprocessors ? 2 * multiprocessors - lengths : multiprocessors;
 }
@@ -160,12 +170,13 @@ static void pack_few(const udm_decode_args *args, void **pointers) {
   }
 }
 
-/* A table in device memory; where it is null, the kernel takes the pointers of args by value. */
+/* A table in device memory; where it is null, the general kernel takes the pointers of args. */
 struct table {
   CUdeviceptr backend_pointers;
   int64_t backend_pointers_stride;
 };
 
+/* The kernel of few backends knows no third parameter, and does not look at it. */
 static void pack_table(const udm_decode_args *args, const struct table *table, void **parameters) {
   parameters[0] = parameter(&table->backend_pointers);
   parameters[1] = parameter(&table->backend_pointers_stride);
@@ -175,13 +186,18 @@ static void pack_table(const udm_decode_args *args, const struct table *table, v
 static const struct table no_table = {0, 0};
 
 static CUfunction direct_function(const udm_context *ctx, const udm_decode_args *args) {
-  return is_for_few(args) ? ctx->direct : ctx->table;
+  if (!has_few_backends(args)) return ctx->general;
+  return has_few_rows(args) ? ctx->direct : ctx->direct_large_batch;
+}
+
+static CUfunction table_function(const udm_context *ctx, const udm_decode_args *args) {
+  return has_few_backends(args) && has_few_rows(args) ? ctx->table : ctx->general;
 }
 
 static void pack_direct(const udm_decode_args *args, const struct derived *derived,
                         void **parameters) {
   pack_common(args, derived, parameters);
-  if (is_for_few(args)) {
+  if (has_few_backends(args)) {
     pack_few(args, parameters + INPUTS + SCALARS);
   } else {
     pack_table(args, &no_table, parameters + INPUTS + SCALARS);
@@ -248,7 +264,7 @@ udm_status udm_decode_metadata_table(udm_context *ctx, const udm_decode_args *ar
   const struct table table = {backend_pointers, backend_pointers_stride};
   pack_common(args, &derived, parameters);
   pack_table(args, &table, parameters + INPUTS + SCALARS);
-  return launch(ctx, ctx->table, grid_of(args, &derived), stream, parameters);
+  return launch(ctx, table_function(ctx, args), grid_of(args, &derived), stream, parameters);
 }
 
 /* What `parameters` of a prepared launch points to: udm_kernel_launch's storage. */
@@ -275,7 +291,7 @@ static struct prepared *fill_kernel_launch(const udm_context *ctx, const udm_dec
   const size_t known = args->struct_size < sizeof *args ? args->struct_size : sizeof *args;
   memcpy(&prepared->args, args, known);
   prepared->derived = derive(ctx, args, direct);
-  out->function = direct ? direct_function(ctx, args) : ctx->table;
+  out->function = direct ? direct_function(ctx, args) : table_function(ctx, args);
   out->grid_x = grid_of(args, &prepared->derived);
   out->block_x = UDM_KERNEL_THREADS_PER_BLOCK;
   out->grid_y = out->grid_z = out->block_y = out->block_z = 1;

@@ -16,10 +16,11 @@
 #include "cuda_driver.h"
 #include "udm.h"
 
-enum { MOST = 1000, KERNELS = 2 };
+enum { MOST = 1000, KERNELS = 4 };
 
-static const char *const kernels[KERNELS] = {"udm_decode_metadata_direct",
-                                             "udm_decode_metadata_table"};
+static const char *const kernels[KERNELS] = {
+    "udm_decode_metadata_direct", "udm_decode_metadata_direct_large_batch",
+    "udm_decode_metadata_table", "udm_decode_metadata_general"};
 
 /* The calls that only this program makes; null where the driver lacks them. */
 typedef struct loading {

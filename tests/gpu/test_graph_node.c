@@ -95,7 +95,7 @@ static void add_replay_and_update(const gpu_session *session, const shape shapes
 
 static void direct_node_replays_and_is_updated(void **state) {
   static const shape shapes[CASES] = {
-      {false, 3, 24}, {false, 3, 1}, {false, 3, 300}, {false, 3, 0}};
+      {false, 3, 24}, {false, 3, 1}, {false, 3, 200}, {false, 3, 0}};
   add_replay_and_update(*state, shapes);
 }
 
@@ -106,17 +106,17 @@ static void node_of_eight_backends_replays_and_is_updated(void **state) {
 }
 
 static void table_node_replays_and_is_updated(void **state) {
-  static const shape shapes[CASES] = {
-      {true, -1, 24}, {true, -1, 1}, {true, -1, 300}, {true, -1, 0}};
+  static const shape shapes[CASES] = {{true, 3, 24}, {true, 2, 1}, {true, 1, 200}, {true, 3, 0}};
   add_replay_and_update(*state, shapes);
 }
 
-/* Another count of backends, or the other entry, is another function in the same node. */
+/* Other backends or rows, or the other entry, can be another function in the same node. */
 static void a_node_changes_its_function(void **state) {
   enum { FUNCTION_MAY_CHANGE = 11020 };
-  static const shape shapes[2][CASES] = {
+  static const shape shapes[][CASES] = {
       {{false, 3, 24}, {false, 4, 61}, {false, 1, 300}, {false, 8, 7}},
-      {{false, 8, 300}, {true, -1, 24}, {false, 2, 61}, {true, -1, 5}},
+      {{false, 8, 300}, {true, 2, 24}, {false, 2, 61}, {true, 8, 5}},
+      {{false, 3, 257}, {false, 3, 256}, {true, 3, 256}, {true, 3, 257}},
   };
   udm_driver_info driver = {.struct_size = sizeof driver};
   assert_int_equal(udm_query_driver(NULL, &driver), UDM_OK);
@@ -124,7 +124,9 @@ static void a_node_changes_its_function(void **state) {
     printf("skipped: a driver of before CUDA 11.2 keeps a node's function\n");
     skip();
   }
-  for (int i = 0; i < 2; ++i) add_replay_and_update(*state, shapes[i]);
+  for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; ++i) {
+    add_replay_and_update(*state, shapes[i]);
+  }
 }
 
 static void wrong_arguments_are_named(void **state) {
@@ -208,8 +210,50 @@ static void the_flags_say_how_the_tables_lie(void **state) {
     }
     assert_int_equal(udm_prepare_direct(session->udm, &args, &launch), UDM_OK);
     assert_int_equal(*(const uint32_t *)launch.parameters[FLAGS_PARAMETER], rows[r].flags);
+    udm_decode_args more = args; /* the last three of six */
+    more.num_backends = 6;
+    memcpy(more.backends + 3, args.backends, sizeof args.backends[0] * 3);
+    for (int b = 0; b < 3; ++b) more.backends[b].page_table_1 = 0;
+    assert_int_equal(udm_prepare_direct(session->udm, &more, &launch), UDM_OK);
+    assert_int_equal(*(const uint32_t *)launch.parameters[FLAGS_PARAMETER], rows[r].flags);
     assert_int_equal(udm_prepare_table(session->udm, &args, 4096, 3, &launch), UDM_OK);
     assert_int_equal(*(const uint32_t *)launch.parameters[FLAGS_PARAMETER], 0);
+  }
+}
+
+/* Direct launches of up to 3 backends have two kernels, for up to 256 rows and for more; tables of
+ * both few have one; and the general one is for whatever else. */
+static void rows_and_backends_choose_the_kernel(void **state) {
+  enum { DIRECT, LARGE_BATCH, TABLE, GENERAL, KERNELS };
+  const gpu_session *session = *state;
+  static const struct {
+    bool table;
+    int32_t backends, rows, kernel;
+  } launches[] = {
+      {false, 3, 256, DIRECT}, {false, 3, 257, LARGE_BATCH}, {true, 3, 256, TABLE},
+      {false, 4, 1, GENERAL},  {false, 8, 257, GENERAL},     {true, 3, 257, GENERAL},
+      {true, 4, 256, GENERAL}, {false, 1, 0, DIRECT},        {true, 1, 1, TABLE},
+  };
+  void *kernels[KERNELS] = {NULL};
+  udm_decode_args args = UDM_DECODE_ARGS_INIT;
+  args.seq_lens = args.req_pool_indices = args.req_to_token = 4096;
+  for (int b = 0; b < UDM_MAX_BACKENDS; ++b) {
+    args.backends[b] = (udm_backend_outputs){4096, 4096, 0, 4096, 4096, 0, 4096};
+  }
+  for (size_t l = 0; l < sizeof launches / sizeof launches[0]; ++l) {
+    udm_kernel_launch launch = UDM_KERNEL_LAUNCH_INIT;
+    args.batch_size = launches[l].rows;
+    args.num_backends = launches[l].backends;
+    assert_int_equal(launches[l].table
+                         ? udm_prepare_table(session->udm, &args, 4096, UDM_MAX_BACKENDS, &launch)
+                         : udm_prepare_direct(session->udm, &args, &launch),
+                     UDM_OK);
+    void **const kernel = &kernels[launches[l].kernel];
+    if (!*kernel) *kernel = launch.function;
+    assert_ptr_equal(launch.function, *kernel);
+  }
+  for (int k = 0; k < KERNELS; ++k) {
+    for (int other = 0; other < k; ++other) assert_ptr_not_equal(kernels[k], kernels[other]);
   }
 }
 
@@ -226,7 +270,7 @@ static void prepare_shape(const gpu_session *session, int32_t batch_size, int32_
   assert_int_equal(udm_prepare_direct(session->udm, &args, launch), UDM_OK);
 }
 
-/* Beyond 256 rows two blocks a multiprocessor run at a time; those of lengths are among them. */
+/* Beyond 128 rows two blocks a multiprocessor run at a time; those of lengths are among them. */
 static int32_t copying_blocks_beside(int32_t length_blocks, int32_t multiprocessors) {
   return length_blocks < multiprocessors ? 2 * multiprocessors - length_blocks : multiprocessors;
 }
@@ -244,7 +288,9 @@ static void the_grid_follows_the_columns(void **state) {
       {9, 0, 1},
       {9, 100, 1 + 4},
       {256, 1, 1 + 2},
-      {256, 1 << 20, 1 + most},
+      {128, 1 << 20, 1 + most},
+      {129, 1 << 20, 1 + copying_blocks_beside(1, most)},
+      {256, 1 << 20, 1 + copying_blocks_beside(1, most)},
       {257, 1 << 20, 2 + copying_blocks_beside(2, most)},
       {8192, 1 << 20, 32 + copying_blocks_beside(32, most)},
       {8193, 1 << 20, 17 + copying_blocks_beside(17, most)},    /* 33 times 256 rows, by twos */
@@ -269,7 +315,8 @@ static void every_row_has_a_head(void **state) {
   } heads[] = {
       {1, 1 << 20, warps},
       {7, 1 << 20, warps / 7},
-      {256, 1 << 20, warps / 256},
+      {128, 1 << 20, warps / 128},
+      {129, 1 << 20, 8 * copying_blocks_beside(1, info.multiprocessor_count) / 129},
       {9, 100, 8 * 4 / 9},
       {1000, 1 << 20, 8 * copying_blocks_beside(4, info.multiprocessor_count) / 1000},
       {1 << 16, 1 << 20, 1},
@@ -295,6 +342,7 @@ int main(void) {
       cmocka_unit_test(wrong_arguments_are_named),
       cmocka_unit_test(the_largest_batch_can_be_described),
       cmocka_unit_test(the_flags_say_how_the_tables_lie),
+      cmocka_unit_test(rows_and_backends_choose_the_kernel),
       cmocka_unit_test(the_grid_follows_the_columns),
       cmocka_unit_test(every_row_has_a_head),
   };

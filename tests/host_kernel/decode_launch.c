@@ -26,7 +26,7 @@ host_kernel_dim3 decode_launch_grid(const udm_decode_args *args) {
       decode_launch_length_blocks(args) + (copies < most ? (uint32_t)copies : most), 1, 1};
 }
 
-/* How the tables of up to three backends lie: bits 4 and 5, and from bit 8 up. */
+/* How the tables lie: bits 4 and 5, and from bit 8 up. */
 static uint32_t layout_flags(const udm_decode_args *args) {
   CUdeviceptr first = 0;
   uint32_t flags = 16 | 32;
@@ -118,7 +118,9 @@ static bool launch_few(const udm_decode_args *args, host_kernel_dim3 grid, uint6
       parameters[count++] = &pointers[b * UDM_OUTPUTS_PER_BACKEND + outputs_in_order[o]];
     }
   }
-  return launch("udm_decode_metadata_direct", parameters, grid, seed, text);
+  const char *const kernel = args->batch_size <= THREADS ? "udm_decode_metadata_direct"
+                                                         : "udm_decode_metadata_direct_large_batch";
+  return launch(kernel, parameters, grid, seed, text);
 }
 
 /* A null table: the backends of args. */
@@ -128,12 +130,15 @@ static bool launch_table(const udm_decode_args *args, CUdeviceptr backend_pointe
   udm_decode_args copy = *args;
   void *parameters[MOST_PARAMETERS];
   derived_scalars derived;
-  size_t count = pack_common(&copy, launch_flags(args), grid, seed, &derived, parameters);
+  const uint32_t flags = launch_flags(args) | (backend_pointers ? 0 : layout_flags(args));
+  size_t count = pack_common(&copy, flags, grid, seed, &derived, parameters);
   if (backend_pointers) memset(copy.backends, 0xa5, sizeof copy.backends); /* not looked at */
   parameters[count++] = &backend_pointers;
   parameters[count++] = &backend_pointers_stride;
   parameters[count++] = copy.backends;
-  return launch("udm_decode_metadata_table", parameters, grid, seed, text);
+  const bool few = backend_pointers && args->num_backends <= FEW && args->batch_size <= THREADS;
+  return launch(few ? "udm_decode_metadata_table" : "udm_decode_metadata_general", parameters, grid,
+                seed, text);
 }
 
 bool decode_launch_direct(const udm_decode_args *args, host_kernel_dim3 grid, uint64_t seed,

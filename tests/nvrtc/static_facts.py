@@ -19,18 +19,26 @@ import tempfile
 
 SKIPPED = 77
 ARCHS = ["sm_80", "sm_90", "sm_100", "sm_120"]
-ENTRIES = ["udm_decode_metadata_direct", "udm_decode_metadata_table"]
 
 # Two blocks of 256 threads fit on a multiprocessor of 65536 registers.
 MOST_REGISTERS = 128
 MOST_FRAME = 0  # bytes of local memory of a thread: nothing is spilled
-MOST_INSTRUCTIONS = 4000
+MOST_INSTRUCTIONS = {
+    "udm_decode_metadata_direct": 2400,
+    "udm_decode_metadata_direct_large_batch": 3300,
+    "udm_decode_metadata_table": 2400,
+    "udm_decode_metadata_general": 4200,
+}
+ENTRIES = list(MOST_INSTRUCTIONS)
 # A warp copies 1 or up to 4 vectors a lane at a time to each of 3 tables, all loads before the
 # first store; the heads of rows and what they leave have this code each.
 COPIED_VECTORS = [1, 1, 4, 4]
 TABLES = 3
-# From the first load of 4 vectors to the last of 12 stores; those of a table may go on to more.
-MOST_COPY_INSTRUCTIONS = {"udm_decode_metadata_direct": 40, "udm_decode_metadata_table": 52}
+# From the first load of 4 vectors to the last, from the first of their 12 stores to the last, and
+# from that load to that store. The stores of the general kernel may go on to more tables.
+MOST_LOAD_INSTRUCTIONS = 14
+MOST_STORE_INSTRUCTIONS = 28
+MOST_COPY_INSTRUCTIONS = 52
 
 # Attributes of a cubin's .nv.info section.
 FORMAT_SIZED, ATTRIBUTE_FRAME_SIZE, ATTRIBUTE_REGISTERS = 4, 0x11, 0x2F
@@ -121,7 +129,7 @@ class Facts:
             value = frames.get(entry)
             self.check(where, "bytes of local memory", value, value is not None and value <= MOST_FRAME)
             value = cubin.instructions(entry)
-            self.check(where, "instructions", value, 0 < value <= MOST_INSTRUCTIONS)
+            self.check(where, "instructions", value, 0 < value <= MOST_INSTRUCTIONS[entry])
 
     def of_the_code(self, arch, opcodes):
         for entry in ENTRIES:
@@ -133,11 +141,19 @@ class Facts:
             self.check(where, "loads and stores of 16 bytes, a copy", counts, counts == wanted)
             if counts != wanted:
                 continue
-            loads, stores = max(copies, key=lambda copy: len(copy[0]))
-            length = stores[-1] - loads[0] + 1
-            self.check(where, "instructions of the copy", length, length <= MOST_COPY_INSTRUCTIONS[entry])
+            for loads, stores in copies:
+                if len(loads) == max(COPIED_VECTORS):
+                    self.of_the_copy(where, loads, stores)
             local = [o for o in code if o.startswith(("LDL", "STL"))]
             self.check(where, "accesses of local memory", len(local), not local)
+
+    def of_the_copy(self, where, loads, stores):
+        for what, first, last, most in (
+            ("from load to load", loads[0], loads[-1], MOST_LOAD_INSTRUCTIONS),
+            ("from store to store", stores[0], stores[-1], MOST_STORE_INSTRUCTIONS),
+            ("of the copy", loads[0], stores[-1], MOST_COPY_INSTRUCTIONS),
+        ):
+            self.check(where, f"instructions {what}", last - first + 1, last - first + 1 <= most)
 
 
 def vector_copies(code):

@@ -16,6 +16,7 @@
 #include "compile.h"
 #include "cubin.h"
 #include "image.h"
+#include "kernel_interface.h"
 #include "temporary_folder.h"
 #include "udm.h"
 
@@ -67,8 +68,9 @@ static void check_entry(const char *path, int32_t arch) {
   assert_memory_equal(header.e_ident, ELFMAG, SELFMAG);
   assert_int_equal(header.e_machine, 190 /* EM_CUDA */);
   assert_int_equal(udm_cubin_arch(bytes, size), arch);
-  assert_has_kernel(bytes, size, "udm_decode_metadata_direct");
-  assert_has_kernel(bytes, size, "udm_decode_metadata_table");
+#define KERNEL(name) assert_has_kernel(bytes, size, "udm_decode_metadata_" #name);
+  UDM_KERNEL_TABLE(KERNEL)
+#undef KERNEL
   free(bytes);
 }
 
@@ -106,8 +108,9 @@ static void check_ptx(const char *ptx, int32_t arch) {
   assert_int_equal(target, arch);
   assert_int_equal(major, nvrtc.version_major - 4);
   assert_in_range(minor, nvrtc.version_minor - (nvrtc.version_minor > 0), nvrtc.version_minor);
-  assert_non_null(strstr(ptx, ".visible .entry udm_decode_metadata_direct("));
-  assert_non_null(strstr(ptx, ".visible .entry udm_decode_metadata_table("));
+#define KERNEL(name) assert_non_null(strstr(ptx, ".visible .entry udm_decode_metadata_" #name "("));
+  UDM_KERNEL_TABLE(KERNEL)
+#undef KERNEL
 }
 
 static void test_ptx_for_every_arch(void **state) {

@@ -18,6 +18,7 @@ has_line() {
 has_line "// source sha256 $hash"
 has_line '.version 7.8'
 has_line '.target sm_70'
-has_line '.visible .entry udm_decode_metadata_direct('
-has_line '.visible .entry udm_decode_metadata_table('
+for kernel in direct direct_large_batch table general; do
+  has_line ".visible .entry udm_decode_metadata_$kernel("
+done
 [[ $failures -eq 0 ]]

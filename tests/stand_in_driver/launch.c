@@ -97,7 +97,7 @@ static int32_t *first_prefix_sum(const host_kernel *kernel, void *const *paramet
   int64_t stride = 0;
   memcpy(&table, parameters[first], sizeof table);
   memcpy(&stride, parameters[first + 1], sizeof stride);
-  if (strcmp(kernel->name, "udm_decode_metadata_direct") == 0) {
+  if (strncmp(kernel->name, "udm_decode_metadata_direct", 26) == 0) {
     memcpy(&address, parameters[first + 9], sizeof address); /* after three outputs of three */
   } else if (table) {
     memcpy(&address, (const int64_t *)(intptr_t)table + stride, sizeof address);

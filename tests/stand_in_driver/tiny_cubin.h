@@ -10,7 +10,7 @@
 
 #include <elf.h>
 
-enum { TINY_CUBIN_SECTIONS = 4, TINY_CUBIN_KERNELS = 3, TINY_CUBIN_TEXT = 128 };
+enum { TINY_CUBIN_SECTIONS = 4, TINY_CUBIN_KERNELS = 4, TINY_CUBIN_TEXT = 128 };
 
 typedef struct tiny_cubin {
   Elf64_Ehdr header;
