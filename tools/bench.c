@@ -26,6 +26,7 @@ static const char kHelp[] =
     "need NVRTC; without it the rest is measured.\n"
     "\n"
     "  --quick           few replays, no charts\n"
+    "  --backends N      that each launch fills, 1 to 8 (3: what the goals are for)\n"
     "  --replays N       of each graph; the median counts (15)\n"
     "  --max-tokens N    leave out work of more live tokens\n"
     "  --html FILE       write the result as one page with charts\n"
@@ -35,12 +36,14 @@ static const char kHelp[] =
     "\n"
     "examples\n"
     "  udm bench --html bench.html\n"
-    "  udm bench --quick --json >bench.json\n";
+    "  udm bench --quick --json >bench.json\n"
+    "  udm bench --quick --backends 8\n";
 
-enum { kQuick = kGpuOptionFirst, kReplays, kMaxTokens, kHtml };
+enum { kQuick = kGpuOptionFirst, kBackends, kReplays, kMaxTokens, kHtml };
 
 static const struct option kOptions[] = {
     {"quick", no_argument, NULL, kQuick},
+    {"backends", required_argument, NULL, kBackends},
     {"replays", required_argument, NULL, kReplays},
     {"max-tokens", required_argument, NULL, kMaxTokens},
     {"html", required_argument, NULL, kHtml},
@@ -50,7 +53,9 @@ static const struct option kOptions[] = {
 #define K(n) ((n)*1024)
 #define M(n) ((n)*1024 * 1024)
 
-/* The goals are for one H200. */
+enum { kGoalBackends = 3 };
+
+/* The goals are for one H200 and kGoalBackends. */
 static bench_row works[] = {
     {.shape = {"bs 1, 4k", 1, K(8), K(4), 0, false}, .goal = 2.2},
     {.shape = {"bs 1, 4k", 1, K(128), K(4), 0, false}, .goal = 2.2},
@@ -91,7 +96,8 @@ static bool measure_row(bench_command *command, bench_row *row, bool full) {
     snprintf(row->reason, sizeof(row->reason), "more tokens than --max-tokens");
     return true;
   }
-  const CUresult result = bench_work_open(&work, &bench->session, &row->shape);
+  const CUresult result =
+      bench_work_open(&work, &bench->session, &row->shape, (int32_t)bench->backends);
   if (result == CUDA_ERROR_OUT_OF_MEMORY) {
     row->skipped = true;
     snprintf(row->reason, sizeof(row->reason), "too little memory");
@@ -167,6 +173,10 @@ static int report_result(bench_command *command) {
   return kExitDone;
 }
 
+static void forget_goals(void) {
+  for (size_t i = 0; i < kWorks; ++i) works[i].goal = 0;
+}
+
 static int run(bench_command *command) {
   bench_run *bench = &command->bench;
   bench_report *report = &command->report;
@@ -182,6 +192,7 @@ static int run(bench_command *command) {
   report->rows = works;
   report->row_count = kWorks;
   report->host = (bench_host_times){-1, -1, -1, -1, -1};
+  if (bench->backends != kGoalBackends) forget_goals();
   if (!command->quick) make_series(report);
   const bool done = measure_all(command);
   if (done)
@@ -201,6 +212,8 @@ static bool take_option(void *user_data, int option, const char *value) {
       command->quick = true;
       command->bench.replays = 5;
       return true;
+    case kBackends:
+      return arguments_number("--backends", value, 1, UDM_MAX_BACKENDS, &command->bench.backends);
     case kReplays:
       return arguments_number("--replays", value, 1, 100000, &command->bench.replays);
     case kMaxTokens:
@@ -214,7 +227,8 @@ static bool take_option(void *user_data, int option, const char *value) {
 }
 
 int bench_main(int argc, char **argv) {
-  static bench_command command = {.bench = {.replays = 15}, .max_tokens = INT32_MAX};
+  static bench_command command = {.bench = {.replays = 15, .backends = kGoalBackends},
+                                  .max_tokens = INT32_MAX};
   if (!gpu_arguments_read(&command.arguments, argc, argv, kOptions, take_option, &command)) {
     return kExitUsage;
   }

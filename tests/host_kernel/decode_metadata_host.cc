@@ -18,6 +18,7 @@ const host_kernel *host_kernel_find(const char *name) {
       make_host_kernel("udm_decode_metadata_table", udm_decode_metadata_table),
       make_host_kernel("udm_decode_metadata_general", udm_decode_metadata_general),
       make_host_kernel("udm_bench_empty", udm_bench_empty),
+      make_host_kernel("udm_bench_empty_general", udm_bench_empty_general),
       make_host_kernel("udm_bench_copy", udm_bench_copy),
       make_host_kernel("udm_bench_sweep", udm_bench_sweep),
   };

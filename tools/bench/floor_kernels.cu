@@ -1,5 +1,5 @@
 // What udm bench measures beside udm's kernel: a kernel of the same arguments that
-// does nothing, a copy of one read and three writes, and a sweep of the L2 cache.
+// does nothing, a copy of one read and some writes, and a sweep of the L2 cache.
 //
 // SPDX-License-Identifier: Apache-2.0
 //
@@ -13,13 +13,26 @@ extern "C" __global__ void udm_bench_empty(
     int *, int *, int *, int *, int *, int *, int *,
     int *, int *, int *, int *, int *, int *, int *,
     int *, int *, int *, int *, int *, int *, int *) {}
+
+struct Pointers {
+  int *pointers[8][7];
+};
+extern "C" __global__ void udm_bench_empty_general(
+    const void *, const void *, const int *,
+    unsigned, unsigned, unsigned, unsigned, int, int, long long, long long, long long,
+    int, unsigned, int, int,
+    const long long *, long long, const Pointers) {}
 // clang-format on
 
 constexpr int kInFlight = 4;
 
+struct Targets {
+  int4 *tables[8];
+};
+
 // Each block takes tiles in turn, all loads in flight before the first store.
 extern "C" __global__ void __launch_bounds__(512)
-    udm_bench_copy(const int4 *from, int4 *first, int4 *second, int4 *third, long long count) {
+    udm_bench_copy(const int4 *from, const Targets to, int targets, long long count) {
   const long long tile = kInFlight * static_cast<long long>(blockDim.x);
   for (long long begin = blockIdx.x * tile; begin < count; begin += gridDim.x * tile) {
     int4 values[kInFlight];
@@ -32,9 +45,10 @@ extern "C" __global__ void __launch_bounds__(512)
     for (int v = 0; v < kInFlight; ++v) {
       const long long i = begin + v * static_cast<long long>(blockDim.x) + threadIdx.x;
       if (i >= count) break;
-      first[i] = values[v];
-      second[i] = values[v];
-      third[i] = values[v];
+#pragma unroll
+      for (int t = 0; t < 8; ++t) {
+        if (t < targets) to.tables[t][i] = values[v];
+      }
     }
   }
 }

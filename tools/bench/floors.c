@@ -18,6 +18,7 @@ enum {
   kVectorsInFlight = 4,
   kTile = kThreads * kVectorsInFlight,
   kBlocksPerMultiprocessor = 4,
+  kFewBackends = 3, /* whose pointers are parameters of their own */
   kParameters = 37
 };
 
@@ -25,6 +26,10 @@ static CUresult load(bench_floors *floors, const cuda_driver *driver, const unsi
   CUresult result = driver->cuModuleLoadDataEx(&floors->module, cubin, 0, NULL, NULL);
   if (result == CUDA_SUCCESS) {
     result = driver->cuModuleGetFunction(&floors->empty, floors->module, "udm_bench_empty");
+  }
+  if (result == CUDA_SUCCESS) {
+    result = driver->cuModuleGetFunction(&floors->empty_general, floors->module,
+                                         "udm_bench_empty_general");
   }
   if (result == CUDA_SUCCESS) {
     result = driver->cuModuleGetFunction(&floors->copy, floors->module, "udm_bench_copy");
@@ -77,12 +82,14 @@ void bench_floors_close(bench_floors *floors, const gpu_session *session) {
   *floors = (bench_floors){.module = NULL};
 }
 
-CUresult bench_launch_empty(const bench_floors *floors, const gpu_session *session) {
-  static long long zero;
+CUresult bench_launch_empty(const bench_floors *floors, const gpu_session *session,
+                            int64_t backends) {
+  static const udm_backend_outputs zeros[UDM_MAX_BACKENDS]; /* of any parameter */
   void *parameters[kParameters];
-  for (int p = 0; p < kParameters; ++p) parameters[p] = &zero;
-  return session->driver.cuLaunchKernel(floors->empty, 1, 1, 1, 256, 1, 1, 0, session->stream,
-                                        parameters, NULL);
+  for (int p = 0; p < kParameters; ++p) parameters[p] = (void *)(uintptr_t)zeros;
+  const CUfunction empty = backends <= kFewBackends ? floors->empty : floors->empty_general;
+  return session->driver.cuLaunchKernel(empty, 1, 1, 1, 256, 1, 1, 0, session->stream, parameters,
+                                        NULL);
 }
 
 CUresult bench_launch_sweep(const bench_floors *floors, const gpu_session *session) {
@@ -94,10 +101,10 @@ CUresult bench_launch_sweep(const bench_floors *floors, const gpu_session *sessi
 }
 
 CUresult bench_launch_copy(const bench_floors *floors, const gpu_session *session, CUdeviceptr from,
-                           const CUdeviceptr to[3], int64_t elements) {
-  CUdeviceptr target[3] = {to[0], to[1], to[2]};
+                           const bench_targets *to, int64_t elements) {
+  bench_targets targets = *to;
   int64_t vectors = (elements + 3) / 4;
-  void *parameters[] = {&from, &target[0], &target[1], &target[2], &vectors};
+  void *parameters[] = {&from, targets.tables, &targets.count, &vectors};
   const int64_t tiles = (vectors - 1) / kTile + 1;
   const int64_t most = (int64_t)floors->multiprocessors * kBlocksPerMultiprocessor;
   return session->driver.cuLaunchKernel(floors->copy, (unsigned)(tiles < most ? tiles : most), 1, 1,

@@ -14,7 +14,8 @@
 
 typedef struct bench_floors {
   CUmodule module;
-  CUfunction empty;
+  CUfunction empty;         /* of the arguments of up to 3 backends */
+  CUfunction empty_general; /* of more */
   CUfunction copy;
   CUfunction sweep;
   CUdeviceptr swept; /* memory of four times the L2 cache */
@@ -23,16 +24,23 @@ typedef struct bench_floors {
   unsigned int multiprocessors;
 } bench_floors;
 
+/* Where a copy goes: Targets and the count of floor_kernels.cu. */
+typedef struct bench_targets {
+  CUdeviceptr tables[UDM_MAX_BACKENDS];
+  int32_t count;
+} bench_targets;
+
 /* False when they cannot be had; reason says why. The floors are closed then. */
 bool bench_floors_open(bench_floors *floors, const gpu_session *session, const udm_options *options,
                        char *reason, size_t reason_size);
 void bench_floors_close(bench_floors *floors, const gpu_session *session);
 
 /* Each enqueues one kernel on the session's stream. */
-CUresult bench_launch_empty(const bench_floors *floors, const gpu_session *session);
+CUresult bench_launch_empty(const bench_floors *floors, const gpu_session *session,
+                            int64_t backends);
 CUresult bench_launch_sweep(const bench_floors *floors, const gpu_session *session);
-/* Copies that many elements of 4 bytes from one place to three, rounded up to 16 bytes. */
+/* Copies that many elements of 4 bytes from one place to all targets, rounded up to 16 bytes. */
 CUresult bench_launch_copy(const bench_floors *floors, const gpu_session *session, CUdeviceptr from,
-                           const CUdeviceptr to[3], int64_t elements);
+                           const bench_targets *to, int64_t elements);
 
 #endif /* UDM_TOOLS_BENCH_FLOORS_H */

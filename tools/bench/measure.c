@@ -42,14 +42,13 @@ static CUresult enqueue_each_backend(const bench_run *bench, const bench_work *w
 
 static CUresult enqueue_empty(const bench_run *bench, const bench_work *work) {
   (void)work;
-  return bench_launch_empty(&bench->floors, &bench->session);
+  return bench_launch_empty(&bench->floors, &bench->session, bench->backends);
 }
 
 static CUresult enqueue_copy(const bench_run *bench, const bench_work *work) {
-  const CUdeviceptr to[3] = {work->args.backends[0].page_table_1,
-                             work->args.backends[1].page_table_1,
-                             work->args.backends[2].page_table_1};
-  return bench_launch_copy(&bench->floors, &bench->session, work->args.req_to_token, to,
+  bench_targets to = {.count = work->args.num_backends};
+  for (int b = 0; b < to.count; ++b) to.tables[b] = work->args.backends[b].page_table_1;
+  return bench_launch_copy(&bench->floors, &bench->session, work->args.req_to_token, &to,
                            work->tokens);
 }
 

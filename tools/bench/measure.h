@@ -21,7 +21,7 @@ typedef struct bench_times {
   double table;
   double table_with_copy; /* a host-to-device copy of the pointers before each launch */
   double each_backend;    /* a launch for each backend */
-  double copy;            /* the floor: one read and three writes of as many bytes */
+  double copy;            /* the floor: one read, and a write for each backend, of as many bytes */
   double copy_flushed;
 } bench_times;
 
@@ -39,6 +39,7 @@ typedef struct bench_run {
   bool has_floors;
   char floors_missing[512]; /* why not */
   int64_t replays;
+  int64_t backends;  /* that each launch fills */
   double empty_node; /* one graph node of the empty kernel */
   char error[1024];
 } bench_run;

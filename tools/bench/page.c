@@ -118,8 +118,8 @@ static void put_series(FILE *file, const bench_series *series) {
   put_line(file, series, &a, true);
   put_line(file, series, &a, false);
   fputs(
-      "</svg>\n<p class=\"dim\">Solid: udm. Dashed: a plain copy of the same bytes, one read and "
-      "three writes.</p>\n",
+      "</svg>\n<p class=\"dim\">Solid: udm. Dashed: a plain copy of the same bytes, one read, and "
+      "a write for each backend.</p>\n",
       file);
 }
 
@@ -199,7 +199,7 @@ bool bench_write_page(const bench_report *report, const char *path) {
           "with the same arguments takes %.2f us a node.</p>\n",
           udm_version_string(), (int)bench->session.info.device_arch,
           (int)bench->session.info.multiprocessor_count, bench->replays, kBenchNodes,
-          kBenchBackends, kBenchPageSize, kBenchTopk, bench->empty_node);
+          (int)bench->backends, kBenchPageSize, kBenchTopk, bench->empty_node);
   if (!bench->has_floors) {
     fputs("<p>The floors were not measured: ", file);
     put_text(file, bench->floors_missing);

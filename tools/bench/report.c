@@ -110,9 +110,10 @@ void bench_print_text(const bench_report *report, FILE *file) {
           udm_image_source_name(info->image_source), info->image_bytes);
   fprintf(file,
           "method   median of %" PRId64
-          " replays of %d nodes; %d backends, page size %d, "
+          " replays of %d nodes; %d %s, page size %d, "
           "top-k %d, row extent\n",
-          bench->replays, kBenchNodes, kBenchBackends, kBenchPageSize, kBenchTopk);
+          bench->replays, kBenchNodes, (int)bench->backends,
+          bench->backends == 1 ? "backend" : "backends", kBenchPageSize, kBenchTopk);
   fprintf(file, "floor    an empty kernel with the same arguments: %s us a node\n",
           number(cell, bench->empty_node));
   if (!bench->has_floors) fprintf(file, "floors   not measured: %s\n", bench->floors_missing);
@@ -179,8 +180,8 @@ json_t *bench_to_json(const bench_report *report) {
       "{s:s, s:i, s:i, s:s, s:I, s:i, s:i, s:i, s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:b}", "device",
       bench->session.name, "arch", bench->session.info.device_arch, "multiprocessors",
       bench->session.info.multiprocessor_count, "udm", udm_version_string(), "replays",
-      (json_int_t)bench->replays, "nodes", kBenchNodes, "backends", kBenchBackends, "page_size",
-      kBenchPageSize, "topk", kBenchTopk, "floors_missing",
+      (json_int_t)bench->replays, "nodes", kBenchNodes, "backends", (int)bench->backends,
+      "page_size", kBenchPageSize, "topk", kBenchTopk, "floors_missing",
       bench->has_floors ? "" : bench->floors_missing, "empty_node_us", json_time(bench->empty_node),
       "works", works, "host", host_object, "create", create, "series", series, "interrupted",
       interrupted());

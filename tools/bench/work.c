@@ -14,7 +14,12 @@
 /* CUDA_ERROR_LAUNCH_FAILED, for a udm call that failed: udm_last_error() says why. */
 enum { kCallFailed = 719 };
 
-enum { kAlignment = 512, kPointers = UDM_OUTPUTS_PER_BACKEND * kBenchBackends };
+enum { kAlignment = 512 };
+
+/* Of the table of pointers. */
+static size_t table_bytes(const bench_work *work) {
+  return UDM_OUTPUTS_PER_BACKEND * (size_t)work->args.num_backends * sizeof(CUdeviceptr);
+}
 
 /* Row i of the batch; the same in every run. */
 static int32_t row_length(const bench_shape *shape, int32_t i) {
@@ -38,7 +43,8 @@ static CUdeviceptr take(size_t *used, int64_t elements, CUdeviceptr base) {
 }
 
 /* Lays the tensors out from base on; returns the bytes that they need. */
-static size_t lay_out(bench_work *work, const bench_shape *shape, CUdeviceptr base) {
+static size_t lay_out(bench_work *work, const bench_shape *shape, int32_t backends,
+                      CUdeviceptr base) {
   const udm_decode_args init = UDM_DECODE_ARGS_INIT;
   udm_decode_args *args = &work->args;
   const int64_t rows = shape->batch_size;
@@ -47,7 +53,7 @@ static size_t lay_out(bench_work *work, const bench_shape *shape, CUdeviceptr ba
   *args = init;
   args->batch_size = shape->batch_size;
   args->max_len = shape->width;
-  args->num_backends = kBenchBackends;
+  args->num_backends = backends;
   args->nsa_index_topk = kBenchTopk;
   args->real_page_size = kBenchPageSize;
   args->req_to_token_stride = args->page_table_stride = shape->width;
@@ -55,7 +61,7 @@ static size_t lay_out(bench_work *work, const bench_shape *shape, CUdeviceptr ba
   args->seq_lens = take(&used, rows, base);
   args->req_pool_indices = take(&used, rows, base);
   args->req_to_token = take(&used, rows * shape->width, base);
-  for (int b = 0; b < kBenchBackends; ++b) {
+  for (int b = 0; b < backends; ++b) {
     udm_backend_outputs *outputs = &args->backends[b];
     outputs->cache_seqlens = take(&used, rows, base);
     outputs->cu_seqlens_k = take(&used, rows + 1, base);
@@ -65,7 +71,7 @@ static size_t lay_out(bench_work *work, const bench_shape *shape, CUdeviceptr ba
     outputs->real_page_table = take(&used, rows * pages, base);
     outputs->seqlens_expanded = take(&used, rows, base);
   }
-  work->pointer_table = take(&used, 2 * (int64_t)kPointers, base);
+  work->pointer_table = take(&used, (int64_t)(table_bytes(work) / 4), base);
   return used;
 }
 
@@ -100,26 +106,26 @@ static CUresult upload_rows(const bench_work *work, const bench_shape *shape) {
 static CUresult upload_pointers(bench_work *work) {
   const cuda_driver *driver = &work->session->driver;
   void *pinned = NULL;
-  CUresult result = driver->cuMemAllocHost_v2(&pinned, kPointers * sizeof(CUdeviceptr));
+  CUresult result = driver->cuMemAllocHost_v2(&pinned, table_bytes(work));
   if (result != CUDA_SUCCESS) return result;
   work->host_table = pinned;
-  for (int b = 0; b < kBenchBackends; ++b) {
+  for (int b = 0; b < work->args.num_backends; ++b) {
     CUdeviceptr outputs[UDM_OUTPUTS_PER_BACKEND];
     memcpy(outputs, &work->args.backends[b], sizeof(outputs));
     for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND; ++o) {
-      work->host_table[o * kBenchBackends + b] = outputs[o];
+      work->host_table[o * work->args.num_backends + b] = outputs[o];
     }
   }
-  return driver->cuMemcpyHtoD_v2(work->pointer_table, work->host_table,
-                                 kPointers * sizeof(CUdeviceptr));
+  return driver->cuMemcpyHtoD_v2(work->pointer_table, work->host_table, table_bytes(work));
 }
 
-CUresult bench_work_open(bench_work *work, const gpu_session *session, const bench_shape *shape) {
+CUresult bench_work_open(bench_work *work, const gpu_session *session, const bench_shape *shape,
+                         int32_t backends) {
   *work = (bench_work){.session = session, .tokens = bench_shape_tokens(shape)};
-  const size_t bytes = lay_out(work, shape, 0);
+  const size_t bytes = lay_out(work, shape, backends, 0);
   CUresult result = session->driver.cuMemAlloc_v2(&work->memory, bytes);
   if (result == CUDA_SUCCESS) {
-    lay_out(work, shape, work->memory);
+    lay_out(work, shape, backends, work->memory);
     result = upload_rows(work, shape);
   }
   if (result == CUDA_SUCCESS) result = upload_pointers(work);
@@ -147,13 +153,12 @@ CUresult bench_call_direct(const bench_work *work) {
 
 CUresult bench_call_table(const bench_work *work) {
   return result_of(udm_decode_metadata_table(work->session->udm, &work->args, work->pointer_table,
-                                             kBenchBackends, work->session->stream));
+                                             work->args.num_backends, work->session->stream));
 }
 
 CUresult bench_call_table_with_copy(const bench_work *work) {
   const CUresult result = work->session->driver.cuMemcpyHtoDAsync_v2(
-      work->pointer_table, work->host_table, kPointers * sizeof(CUdeviceptr),
-      work->session->stream);
+      work->pointer_table, work->host_table, table_bytes(work), work->session->stream);
   return result == CUDA_SUCCESS ? bench_call_table(work) : result;
 }
 
@@ -161,7 +166,7 @@ CUresult bench_call_each_backend(const bench_work *work) {
   CUresult result = CUDA_SUCCESS;
   udm_decode_args args = work->args;
   args.num_backends = 1;
-  for (int b = 0; b < kBenchBackends && result == CUDA_SUCCESS; ++b) {
+  for (int b = 0; b < work->args.num_backends && result == CUDA_SUCCESS; ++b) {
     args.backends[0] = work->args.backends[b];
     result =
         result_of(udm_decode_metadata_direct(work->session->udm, &args, work->session->stream));

@@ -1,6 +1,6 @@
 /*
  * What the bench measures: a batch of some shape, in device memory, and the
- * three backends that are filled from it.
+ * backends that are filled from it.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -12,7 +12,7 @@
 
 #include "../gpu_session.h"
 
-enum { kBenchBackends = 3, kBenchPageSize = 64, kBenchTopk = 2048 };
+enum { kBenchPageSize = 64, kBenchTopk = 2048 };
 
 typedef struct bench_shape {
   const char *name;
@@ -29,14 +29,15 @@ int64_t bench_shape_tokens(const bench_shape *shape);
 typedef struct bench_work {
   const gpu_session *session;
   udm_decode_args args;      /* of all backends */
-  CUdeviceptr pointer_table; /* int64[7][3] in device memory */
+  CUdeviceptr pointer_table; /* int64[7, backends] in device memory */
   CUdeviceptr *host_table;   /* the same in pinned host memory */
   CUdeviceptr memory;        /* all tensors lie in it */
   int64_t tokens;
 } bench_work;
 
 /* CUDA_SUCCESS, or what a driver call said. Fills the live slots with random numbers. */
-CUresult bench_work_open(bench_work *work, const gpu_session *session, const bench_shape *shape);
+CUresult bench_work_open(bench_work *work, const gpu_session *session, const bench_shape *shape,
+                         int32_t backends);
 void bench_work_close(bench_work *work);
 
 /* Each enqueues on the session's stream. */
