@@ -4,6 +4,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +26,7 @@ static const char kHelp[] =
     "ways to do it, as ratios; the host time of a call; the time of udm_create. The floors\n"
     "need NVRTC; without it the rest is measured.\n"
     "\n"
-    "  --quick           few replays, no charts\n"
+    "  --quick           5 replays, unless --replays is given; no charts\n"
     "  --backends N      that each launch fills, 1 to 8 (3: what the goals are for)\n"
     "  --replays N       of each graph; the median counts (15)\n"
     "  --max-tokens N    leave out work of more live tokens\n"
@@ -55,7 +56,7 @@ static const struct option kOptions[] = {
 
 enum { kGoalBackends = 3 };
 
-/* The goals are for one H200 and kGoalBackends. */
+/* The goals are for a whole H200 and kGoalBackends. */
 static bench_row works[] = {
     {.shape = {"bs 1, 4k", 1, K(8), K(4), 0, false}, .goal = 2.2},
     {.shape = {"bs 1, 4k", 1, K(128), K(4), 0, false}, .goal = 2.2},
@@ -177,6 +178,12 @@ static void forget_goals(void) {
   for (size_t i = 0; i < kWorks; ++i) works[i].goal = 0;
 }
 
+/* By its name; a GH200 is another machine. */
+static bool is_h200(const char *name) {
+  const char *found = strstr(name, "H200");
+  return found && (found == name || !isalnum((unsigned char)found[-1]));
+}
+
 static int run(bench_command *command) {
   bench_run *bench = &command->bench;
   bench_report *report = &command->report;
@@ -193,6 +200,7 @@ static int run(bench_command *command) {
   report->row_count = kWorks;
   report->host = (bench_host_times){-1, -1, -1, -1, -1};
   if (bench->backends != kGoalBackends) forget_goals();
+  report->shows_goals = bench->backends == kGoalBackends && is_h200(bench->session.name);
   if (!command->quick) make_series(report);
   const bool done = measure_all(command);
   if (done)
@@ -210,7 +218,6 @@ static bool take_option(void *user_data, int option, const char *value) {
   switch (option) {
     case kQuick:
       command->quick = true;
-      command->bench.replays = 5;
       return true;
     case kBackends:
       return arguments_number("--backends", value, 1, UDM_MAX_BACKENDS, &command->bench.backends);
@@ -227,11 +234,11 @@ static bool take_option(void *user_data, int option, const char *value) {
 }
 
 int bench_main(int argc, char **argv) {
-  static bench_command command = {.bench = {.replays = 15, .backends = kGoalBackends},
-                                  .max_tokens = INT32_MAX};
+  static bench_command command = {.bench = {.backends = kGoalBackends}, .max_tokens = INT32_MAX};
   if (!gpu_arguments_read(&command.arguments, argc, argv, kOptions, take_option, &command)) {
     return kExitUsage;
   }
+  if (command.bench.replays == 0) command.bench.replays = command.quick ? 5 : 15;
   if (!command.arguments.help) return run(&command);
   fputs(kHelp, stdout);
   return kExitDone;

@@ -25,22 +25,25 @@ static const char *ratio(char *text, double value, double of) {
   return text;
 }
 
-static void add_row(text_table *table, const bench_row *row) {
-  char cells[8][kCell];
+static void add_row(text_table *table, const bench_row *row, bool goals) {
+  char cells[6][kCell];
   const bench_times *times = &row->times;
   if (row->skipped) return;
-  table_add(table, "%s\t%" PRId32 "\t%s\t%s\t%s\t%s\t%s\t%s", row->shape.name, row->shape.width,
+  table_add(table, "%s\t%" PRId32 "\t%s\t%s\t%s\t%s\t%s%s%s", row->shape.name, row->shape.width,
             number(cells[0], times->direct), number(cells[1], times->direct_flushed),
             number(cells[2], times->copy), number(cells[3], times->copy_flushed),
-            ratio(cells[4], times->direct, times->copy),
-            row->goal > 0 ? number(cells[5], row->goal) : "-");
+            ratio(cells[4], times->direct, times->copy), goals ? "\t" : "",
+            goals ? number(cells[5], row->goal > 0 ? row->goal : -1) : "");
 }
 
 static void print_works(const bench_report *report, FILE *file) {
   text_table table = TABLE_INIT;
   fprintf(file, "\nGPU time of one graph node, us (flushed: the L2 cache swept before each)\n");
-  table_add(&table, "work\twidth\tudm\tflushed\tcopy\tflushed\tudm/copy\tH200 goal");
-  for (size_t i = 0; i < report->row_count; ++i) add_row(&table, &report->rows[i]);
+  table_add(&table, "work\twidth\tudm\tflushed\tcopy\tflushed\tudm/copy%s",
+            report->shows_goals ? "\tH200 goal" : "");
+  for (size_t i = 0; i < report->row_count; ++i) {
+    add_row(&table, &report->rows[i], report->shows_goals);
+  }
   table_print(&table, file, 2, "lrrrrrrr");
   table_free(&table);
   for (size_t i = 0; i < report->row_count; ++i) {

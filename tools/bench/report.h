@@ -40,6 +40,7 @@ typedef struct bench_report {
   bench_series series[kBenchSeries];
   size_t series_count;
   bench_create_times create;
+  bool shows_goals; /* for people: this device is what they were set for */
 } bench_report;
 
 void bench_print_text(const bench_report *report, FILE *file);
