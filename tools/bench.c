@@ -195,6 +195,7 @@ static int run(bench_command *command) {
   bench->has_floors =
       bench_floors_open(&bench->floors, &bench->session, &command->arguments.options,
                         bench->floors_missing, sizeof(bench->floors_missing));
+  bench_machine_look(&report->machine, &command->arguments.options);
   report->bench = bench;
   report->rows = works;
   report->row_count = kWorks;

@@ -103,14 +103,26 @@ static void print_create(const bench_report *report, FILE *file) {
   if (create->note[0]) fprintf(file, "  not measured: %s\n", create->note);
 }
 
-void bench_print_text(const bench_report *report, FILE *file) {
-  const bench_run *bench = report->bench;
-  const udm_context_info *info = &bench->session.info;
-  char cell[kCell];
-  fprintf(file, "device   %s, sm_%d, %d multiprocessors\n", bench->session.name,
-          (int)info->device_arch, (int)info->multiprocessor_count);
+/* What docs/measurements/README.md wants stated of a machine. */
+static void print_machine(const bench_report *report, FILE *file) {
+  const gpu_session *session = &report->bench->session;
+  const bench_machine *machine = &report->machine;
+  const udm_context_info *info = &session->info;
+  fprintf(file, "device   %s, sm_%d, %d multiprocessors\n", session->name, (int)info->device_arch,
+          (int)info->multiprocessor_count);
+  fprintf(file, "driver   CUDA %s\n", machine->driver[0] ? machine->driver : "unknown");
+  fprintf(file, "NVRTC    %s\n", machine->nvrtc[0] ? machine->nvrtc : "none");
+  fprintf(file, "host     %s\n", machine->host_cpu[0] ? machine->host_cpu : "unknown CPU");
+  fprintf(file, "date     %s\n", machine->date);
+  fprintf(file, "udm      %s\n", udm_version_string());
   fprintf(file, "image    sm_%d from %s, %zu bytes\n", (int)info->image_arch,
           udm_image_source_name(info->image_source), info->image_bytes);
+}
+
+void bench_print_text(const bench_report *report, FILE *file) {
+  const bench_run *bench = report->bench;
+  char cell[kCell];
+  print_machine(report, file);
   fprintf(file,
           "method   median of %" PRId64
           " replays of %d nodes; %d %s, page size %d, "
@@ -161,6 +173,22 @@ static json_t *series_to_json(const bench_series *series) {
                    points);
 }
 
+/* JSON null for what is not known. */
+static json_t *json_fact(const char *text) { return text[0] ? output_text(text) : json_null(); }
+
+static void add_machine(json_t *object, const bench_report *report) {
+  const udm_context_info *info = &report->bench->session.info;
+  const bench_machine *machine = &report->machine;
+  json_object_set_new(object, "date", json_fact(machine->date));
+  json_object_set_new(object, "driver_cuda", json_fact(machine->driver));
+  json_object_set_new(object, "nvrtc", json_fact(machine->nvrtc));
+  json_object_set_new(object, "host_cpu", json_fact(machine->host_cpu));
+  json_object_set_new(
+      object, "image",
+      json_pack("{s:i, s:s, s:I}", "arch", (int)info->image_arch, "source",
+                udm_image_source_name(info->image_source), "bytes", (json_int_t)info->image_bytes));
+}
+
 json_t *bench_to_json(const bench_report *report) {
   const bench_run *bench = report->bench;
   const bench_host_times *host = &report->host;
@@ -179,13 +207,15 @@ json_t *bench_to_json(const bench_report *report) {
   json_t *create =
       json_pack("{s:o, s:o, s:o}", "cold_ms", json_time(report->create.cold), "warm_ms",
                 json_time(report->create.warm), "ptx_ms", json_time(report->create.ptx));
-  return json_pack(
-      "{s:s, s:i, s:i, s:s, s:I, s:i, s:i, s:i, s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:b}", "device",
-      bench->session.name, "arch", bench->session.info.device_arch, "multiprocessors",
-      bench->session.info.multiprocessor_count, "udm", udm_version_string(), "replays",
-      (json_int_t)bench->replays, "nodes", kBenchNodes, "backends", (int)bench->backends,
-      "page_size", kBenchPageSize, "topk", kBenchTopk, "floors_missing",
-      bench->has_floors ? "" : bench->floors_missing, "empty_node_us", json_time(bench->empty_node),
-      "works", works, "host", host_object, "create", create, "series", series, "interrupted",
-      interrupted());
+  json_t *object =
+      json_pack("{s:s, s:i, s:i, s:s, s:I, s:i, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:b}",
+                "device", bench->session.name, "arch", bench->session.info.device_arch,
+                "multiprocessors", bench->session.info.multiprocessor_count, "udm",
+                udm_version_string(), "replays", (json_int_t)bench->replays, "nodes", kBenchNodes,
+                "backends", (int)bench->backends, "page_size", kBenchPageSize, "topk", kBenchTopk,
+                "floors_missing", output_text(bench->has_floors ? "" : bench->floors_missing),
+                "empty_node_us", json_time(bench->empty_node), "works", works, "host", host_object,
+                "create", create, "series", series, "interrupted", interrupted());
+  add_machine(object, report);
+  return object;
 }

@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "create.h"
+#include "machine.h"
 #include "measure.h"
 
 typedef struct bench_row {
@@ -34,6 +35,7 @@ typedef struct bench_series {
 
 typedef struct bench_report {
   const bench_run *bench;
+  bench_machine machine;
   bench_row *rows;
   size_t row_count;
   bench_host_times host;
