@@ -5,7 +5,6 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <ctype.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +15,7 @@
 #include "interrupt.h"
 #include "output.h"
 #include "progress.h"
+#include "whole_file.h"
 
 static const char kHelp[] =
     "usage: udm bench [OPTION...]\n"
@@ -79,6 +79,7 @@ typedef struct bench_command {
   bench_report report;
   progress_bar bar;
   const char *html;
+  whole_file page;
   int64_t max_tokens;
   bool quick;
 } bench_command;
@@ -164,14 +165,53 @@ static bool measure_all(bench_command *command) {
   return good;
 }
 
-static int report_result(bench_command *command) {
-  if (command->html && !bench_write_page(&command->report, command->html)) {
-    return output_fail(command->arguments.json, "%s cannot be written: %s", command->html,
-                       strerror(errno));
+/*
+ * Found out before minutes of measuring, not after. The file is not held open: a
+ * run that is killed would leave a part of one behind.
+ */
+static bool page_can_be_written(bench_command *command) {
+  whole_file *file = &command->page;
+  if (!command->html) return true;
+  const bool opened = whole_file_open(file, command->html, false);
+  if (opened) whole_file_discard(file);
+  return opened;
+}
+
+/* False, and command->page.error, when it could not be written: an older page is as it was. */
+static bool write_page(bench_command *command) {
+  whole_file *file = &command->page;
+  char *text = NULL;
+  size_t size = 0;
+  FILE *memory = open_memstream(&text, &size);
+  bool written = false;
+  if (!memory) {
+    snprintf(file->error, sizeof(file->error), "cannot write %s: out of memory", command->html);
+    return false;
   }
-  if (command->arguments.json) return output_json(bench_to_json(&command->report), kExitDone);
-  bench_print_text(&command->report, stdout);
-  return kExitDone;
+  bench_print_page(&command->report, memory);
+  if (fclose(memory) != 0) {
+    snprintf(file->error, sizeof(file->error), "cannot write %s: out of memory", command->html);
+  } else if (whole_file_open(file, command->html, false)) {
+    written = whole_file_write(file, text, size) && whole_file_keep(file);
+    whole_file_discard(file);
+  }
+  free(text);
+  return written;
+}
+
+/* What was measured is told even if there is no place for the page. */
+static int report_result(bench_command *command) {
+  const bool failed = command->html && !write_page(command);
+  const int code = failed ? kExitCouldNot : kExitDone;
+  int told = code;
+  if (command->arguments.json) {
+    told = output_json(bench_to_json(&command->report), code);
+  } else {
+    bench_print_text(&command->report, stdout);
+  }
+  fflush(stdout); /* the error comes last */
+  if (failed) output_error("%s", command->page.error);
+  return told;
 }
 
 static void forget_goals(void) {
@@ -188,6 +228,9 @@ static int run(bench_command *command) {
   bench_run *bench = &command->bench;
   bench_report *report = &command->report;
   interrupt_watch();
+  if (!page_can_be_written(command)) {
+    return output_fail(command->arguments.json, "%s", command->page.error);
+  }
   if (!gpu_session_open(&bench->session, &command->arguments.options, command->arguments.gpu,
                         bench->error, sizeof(bench->error))) {
     return output_fail(command->arguments.json, "nothing can be measured: %s", bench->error);

@@ -47,7 +47,6 @@ typedef struct bench_report {
 
 void bench_print_text(const bench_report *report, FILE *file);
 json_t *bench_to_json(const bench_report *report);
-/* False when it could not be written; errno says why. */
-bool bench_write_page(const bench_report *report, const char *path);
+void bench_print_page(const bench_report *report, FILE *file);
 
 #endif /* UDM_TOOLS_BENCH_REPORT_H */
