@@ -4,7 +4,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include <errno.h>
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +15,7 @@
 #include "interrupt.h"
 #include "output.h"
 #include "progress.h"
+#include "whole_file.h"
 
 static const char kHelp[] =
     "usage: udm bench [OPTION...]\n"
@@ -25,7 +26,7 @@ static const char kHelp[] =
     "ways to do it, as ratios; the host time of a call; the time of udm_create. The floors\n"
     "need NVRTC; without it the rest is measured.\n"
     "\n"
-    "  --quick           few replays, no charts\n"
+    "  --quick           5 replays, unless --replays is given; no charts\n"
     "  --backends N      that each launch fills, 1 to 8 (3: what the goals are for)\n"
     "  --replays N       of each graph; the median counts (15)\n"
     "  --max-tokens N    leave out work of more live tokens\n"
@@ -55,7 +56,7 @@ static const struct option kOptions[] = {
 
 enum { kGoalBackends = 3 };
 
-/* The goals are for one H200 and kGoalBackends. */
+/* The goals are for a whole H200 and kGoalBackends. */
 static bench_row works[] = {
     {.shape = {"bs 1, 4k", 1, K(8), K(4), 0, false}, .goal = 2.2},
     {.shape = {"bs 1, 4k", 1, K(128), K(4), 0, false}, .goal = 2.2},
@@ -78,6 +79,7 @@ typedef struct bench_command {
   bench_report report;
   progress_bar bar;
   const char *html;
+  whole_file page;
   int64_t max_tokens;
   bool quick;
 } bench_command;
@@ -163,24 +165,72 @@ static bool measure_all(bench_command *command) {
   return good;
 }
 
-static int report_result(bench_command *command) {
-  if (command->html && !bench_write_page(&command->report, command->html)) {
-    return output_fail(command->arguments.json, "%s cannot be written: %s", command->html,
-                       strerror(errno));
+/*
+ * Found out before minutes of measuring, not after. The file is not held open: a
+ * run that is killed would leave a part of one behind.
+ */
+static bool page_can_be_written(bench_command *command) {
+  whole_file *file = &command->page;
+  if (!command->html) return true;
+  const bool opened = whole_file_open(file, command->html, false);
+  if (opened) whole_file_discard(file);
+  return opened;
+}
+
+/* False, and command->page.error, when it could not be written: an older page is as it was. */
+static bool write_page(bench_command *command) {
+  whole_file *file = &command->page;
+  char *text = NULL;
+  size_t size = 0;
+  FILE *memory = open_memstream(&text, &size);
+  bool written = false;
+  if (!memory) {
+    snprintf(file->error, sizeof(file->error), "cannot write %s: out of memory", command->html);
+    return false;
   }
-  if (command->arguments.json) return output_json(bench_to_json(&command->report), kExitDone);
-  bench_print_text(&command->report, stdout);
-  return kExitDone;
+  bench_print_page(&command->report, memory);
+  if (fclose(memory) != 0) {
+    snprintf(file->error, sizeof(file->error), "cannot write %s: out of memory", command->html);
+  } else if (whole_file_open(file, command->html, false)) {
+    written = whole_file_write(file, text, size) && whole_file_keep(file);
+    whole_file_discard(file);
+  }
+  free(text);
+  return written;
+}
+
+/* What was measured is told even if there is no place for the page. */
+static int report_result(bench_command *command) {
+  const bool failed = command->html && !write_page(command);
+  const int code = failed ? kExitCouldNot : kExitDone;
+  int told = code;
+  if (command->arguments.json) {
+    told = output_json(bench_to_json(&command->report), code);
+  } else {
+    bench_print_text(&command->report, stdout);
+  }
+  fflush(stdout); /* the error comes last */
+  if (failed) output_error("%s", command->page.error);
+  return told;
 }
 
 static void forget_goals(void) {
   for (size_t i = 0; i < kWorks; ++i) works[i].goal = 0;
 }
 
+/* By its name; a GH200 is another machine. */
+static bool is_h200(const char *name) {
+  const char *found = strstr(name, "H200");
+  return found && (found == name || !isalnum((unsigned char)found[-1]));
+}
+
 static int run(bench_command *command) {
   bench_run *bench = &command->bench;
   bench_report *report = &command->report;
   interrupt_watch();
+  if (!page_can_be_written(command)) {
+    return output_fail(command->arguments.json, "%s", command->page.error);
+  }
   if (!gpu_session_open(&bench->session, &command->arguments.options, command->arguments.gpu,
                         bench->error, sizeof(bench->error))) {
     return output_fail(command->arguments.json, "nothing can be measured: %s", bench->error);
@@ -188,11 +238,13 @@ static int run(bench_command *command) {
   bench->has_floors =
       bench_floors_open(&bench->floors, &bench->session, &command->arguments.options,
                         bench->floors_missing, sizeof(bench->floors_missing));
+  bench_machine_look(&report->machine, &command->arguments.options);
   report->bench = bench;
   report->rows = works;
   report->row_count = kWorks;
   report->host = (bench_host_times){-1, -1, -1, -1, -1};
   if (bench->backends != kGoalBackends) forget_goals();
+  report->shows_goals = bench->backends == kGoalBackends && is_h200(bench->session.name);
   if (!command->quick) make_series(report);
   const bool done = measure_all(command);
   if (done)
@@ -210,7 +262,6 @@ static bool take_option(void *user_data, int option, const char *value) {
   switch (option) {
     case kQuick:
       command->quick = true;
-      command->bench.replays = 5;
       return true;
     case kBackends:
       return arguments_number("--backends", value, 1, UDM_MAX_BACKENDS, &command->bench.backends);
@@ -227,11 +278,11 @@ static bool take_option(void *user_data, int option, const char *value) {
 }
 
 int bench_main(int argc, char **argv) {
-  static bench_command command = {.bench = {.replays = 15, .backends = kGoalBackends},
-                                  .max_tokens = INT32_MAX};
+  static bench_command command = {.bench = {.backends = kGoalBackends}, .max_tokens = INT32_MAX};
   if (!gpu_arguments_read(&command.arguments, argc, argv, kOptions, take_option, &command)) {
     return kExitUsage;
   }
+  if (command.bench.replays == 0) command.bench.replays = command.quick ? 5 : 15;
   if (!command.arguments.help) return run(&command);
   fputs(kHelp, stdout);
   return kExitDone;

@@ -1,6 +1,7 @@
 /*
  * Devices: UDM_STAND_IN_DEVICES="9.0,8.6" makes two of those compute
- * capabilities, "" none; the default is one 9.0. Read by the first cuInit.
+ * capabilities, "" none; the default is one 9.0. UDM_STAND_IN_NAME is what they
+ * are called. Read by the first cuInit.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -33,6 +34,7 @@ int devices_driver_version(void) {
 
 static void read_devices(void) {
   const char *rest = getenv("UDM_STAND_IN_DEVICES");
+  const char *name = getenv("UDM_STAND_IN_NAME");
   if (!rest) rest = "9.0";
   device_count = 0;
   while (device_count < MAX_DEVICES) {
@@ -40,6 +42,7 @@ static void read_devices(void) {
     device *d = &devices[device_count];
     if (sscanf(rest, "%d.%d%n", &d->major, &d->minor, &length) != 2) break;
     snprintf(d->name, sizeof d->name, "Stand-in GPU sm_%d%d", d->major, d->minor);
+    if (name) snprintf(d->name, sizeof d->name, "%s", name);
     ++device_count;
     rest += length;
     if (*rest == ',') ++rest;

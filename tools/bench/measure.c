@@ -45,11 +45,16 @@ static CUresult enqueue_empty(const bench_run *bench, const bench_work *work) {
   return bench_launch_empty(&bench->floors, &bench->session, bench->backends);
 }
 
+/* Of as many bytes as the largest output has: of the pages where there is no page_table_1. */
 static CUresult enqueue_copy(const bench_run *bench, const bench_work *work) {
-  bench_targets to = {.count = work->args.num_backends};
-  for (int b = 0; b < to.count; ++b) to.tables[b] = work->args.backends[b].page_table_1;
-  return bench_launch_copy(&bench->floors, &bench->session, work->args.req_to_token, &to,
-                           work->tokens);
+  const udm_decode_args *args = &work->args;
+  const bool pages = !args->backends[0].page_table_1;
+  bench_targets to = {.count = args->num_backends};
+  for (int b = 0; b < to.count; ++b) {
+    to.tables[b] = pages ? args->backends[b].real_page_table : args->backends[b].page_table_1;
+  }
+  return bench_launch_copy(&bench->floors, &bench->session, args->req_to_token, &to,
+                           pages ? work->pages : work->tokens);
 }
 
 static bool good(bench_run *bench, const char *what, CUresult result) {
@@ -132,14 +137,13 @@ bool bench_measure_empty(bench_run *bench) {
 }
 
 bool bench_measure_work(bench_run *bench, const bench_work *work, bool full, bench_times *times) {
-  const bool has_copy = bench->has_floors && work->args.backends[0].page_table_1;
+  const bool floors = bench->has_floors;
   *times = (bench_times){-1, -1, -1, -1, -1, -1, -1};
   bool done = time_node(bench, enqueue_direct, work, false, &times->direct) &&
-              (!has_copy || time_node(bench, enqueue_copy, work, false, &times->copy));
+              (!floors || time_node(bench, enqueue_copy, work, false, &times->copy));
   if (!done || !full) return done;
-  return (!bench->has_floors ||
-          time_flushed(bench, enqueue_direct, work, &times->direct_flushed)) &&
-         (!has_copy || time_flushed(bench, enqueue_copy, work, &times->copy_flushed)) &&
+  return (!floors || time_flushed(bench, enqueue_direct, work, &times->direct_flushed)) &&
+         (!floors || time_flushed(bench, enqueue_copy, work, &times->copy_flushed)) &&
          time_node(bench, enqueue_table, work, false, &times->table) &&
          time_node(bench, enqueue_table_with_copy, work, false, &times->table_with_copy) &&
          time_node(bench, enqueue_each_backend, work, false, &times->each_backend);

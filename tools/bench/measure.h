@@ -21,7 +21,8 @@ typedef struct bench_times {
   double table;
   double table_with_copy; /* a host-to-device copy of the pointers before each launch */
   double each_backend;    /* a launch for each backend */
-  double copy;            /* the floor: one read, and a write for each backend, of as many bytes */
+  double copy;            /* the floor: one read, and a write for each backend, of as many bytes as
+                             page_table_1, or else real_page_table, gets of them */
   double copy_flushed;
 } bench_times;
 

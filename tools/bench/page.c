@@ -1,214 +1,208 @@
 /*
- * The bench's findings as one page of HTML: charts in SVG, nothing fetched from
- * anywhere, readable on a phone and in the dark.
+ * The bench's findings as one page of HTML: nothing fetched from anywhere, no
+ * script, readable on a phone and in the dark. The charts are chart.h's.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <inttypes.h>
 #include <math.h>
 
+#include "../interrupt.h"
+#include "chart.h"
+#include "html.h"
 #include "report.h"
-
-enum { kWidth = 640, kHeight = 320, kLeft = 56, kRight = 16, kTop = 16, kBottom = 44 };
 
 static const char kHead[] =
     "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n"
     "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
     "<title>udm bench</title>\n<style>\n"
-    ":root{color-scheme:light dark;--ink:#1c2733;--dim:#657282;--line:#d5dbe1;--a:#1667c7;"
-    "--b:#c2610c;--back:#fff}\n"
+    ":root{color-scheme:light dark;--ink:#1c2733;--dim:#596675;--line:#d5dbe1;--a:#1667c7;"
+    "--b:#b4590b;--back:#fff}\n"
     "@media(prefers-color-scheme:dark){:root{--ink:#e4e9ee;--dim:#9aa7b4;--line:#37424d;"
     "--a:#6db1ff;--b:#ffa657;--back:#12181e}}\n"
     "body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--back);"
-    "max-width:56rem;margin:0 auto;padding:1rem}\n"
-    "h1{font-size:1.4rem}h2{font-size:1.1rem;margin-top:2rem}\n"
-    "svg{width:100%;height:auto}text{fill:var(--dim);font-size:12px}\n"
-    ".scroll{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}\n"
-    "td,th{padding:.25rem .6rem;border-bottom:1px solid var(--line);text-align:right;"
-    "white-space:nowrap}\n"
-    "td:first-child,th:first-child{text-align:left}.dim{color:var(--dim)}\n"
-    ".grid{stroke:var(--line)}.a{stroke:var(--a);fill:none;stroke-width:2}"
-    ".b{stroke:var(--b);fill:none;stroke-width:2;stroke-dasharray:5 4}\n"
-    ".da{fill:var(--a)}.db{fill:var(--b)}\n</style>\n";
+    "max-width:60rem;margin:0 auto;padding:.75rem;overflow-wrap:break-word}\n"
+    "h1{font-size:1.3rem;line-height:1.3}h2{font-size:1.05rem;margin:1.75rem 0 .5rem}\n"
+    "p{margin:.5rem 0}.dim,small{color:var(--dim)}\n"
+    ".notice{border-left:4px solid var(--b);padding:.25rem .75rem}\n"
+    /* side by side where there is room */
+    ".charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,22rem),1fr));"
+    "gap:0 1.5rem}section{min-width:0}\n"
+    "svg{display:block;width:100%;height:auto}svg text{fill:var(--dim);font-size:13px}\n"
+    "svg .v{fill:var(--ink);font-weight:600;stroke:var(--back);stroke-width:3px;"
+    "paint-order:stroke}\n"
+    ".grid{stroke:var(--line)}.a,.b,.c{fill:none;stroke-width:2}.a{stroke:var(--a)}"
+    ".b{stroke:var(--b);stroke-dasharray:5 4}.c{stroke:var(--dim);stroke-dasharray:1 4}"
+    ".da{fill:var(--a)}\n"
+    ".key{font-size:.875rem}.key span{white-space:nowrap;margin-right:1rem}.key "
+    "i{display:inline-block;width:1.75rem;"
+    "margin-right:.4rem;vertical-align:middle;border-top:2px solid var(--a)}"
+    ".key .kb{border-top:2px dashed var(--b)}\n"
+    "summary{padding:.4rem 0;cursor:pointer}\n"
+    ".scroll{overflow-x:auto}"
+    "table{border-collapse:collapse;font-size:.875rem;font-variant-numeric:tabular-nums}\n"
+    "td,th{padding:.3rem .5rem;border-bottom:1px solid var(--line);text-align:right;"
+    "vertical-align:top}td{white-space:nowrap}th{vertical-align:bottom}\n"
+    "td:first-child,th:first-child{text-align:left;padding-left:0}small{display:block}\n"
+    /* the first column stays in sight, and is narrow enough to leave room for others */
+    ".scroll td:first-child,.scroll th:first-child{position:sticky;left:0;"
+    "background:var(--back);white-space:normal;min-width:6.5rem;max-width:7.5rem}\n"
+    "td.why{text-align:left;color:var(--dim)}"
+    ".facts td{text-align:left;white-space:normal}.facts "
+    "th{font-weight:400;color:var(--dim);vertical-align:top}\n"
+    ".bar p{margin:.6rem 0 .15rem}.bar i{display:block;height:.75rem;min-width:2px;"
+    "border-radius:3px;background:var(--a)}.bar .raw{background:var(--b)}\n</style>\n";
 
-/* Names of devices and reasons come from outside. */
-static void put_text(FILE *file, const char *text) {
-  for (; *text; ++text) {
-    if (*text == '<' || *text == '>' || *text == '&') {
-      fprintf(file, "&#%d;", *text);
-    } else {
-      fputc(*text, file);
-    }
-  }
+static void put_fact(FILE *file, const char *name, const char *text) {
+  fprintf(file, "<tr><th>%s<td>", name);
+  html_text(file, text);
+  fputs("</tr>\n", file);
 }
 
-/* Both axes are logarithmic: x from the first point to the last, y over whole decades. */
-typedef struct axes {
-  double left, right; /* log2 */
-  double low, high;   /* log10 */
-} axes;
-
-static double place_x(const axes *a, double x) {
-  const double part = a->right > a->left ? (log2(x) - a->left) / (a->right - a->left) : 0.5;
-  return kLeft + part * (kWidth - kLeft - kRight);
-}
-
-static double place_y(const axes *a, double y) {
-  return kTop + (a->high - log10(y)) / (a->high - a->low) * (kHeight - kTop - kBottom);
-}
-
-static axes axes_of(const bench_series *series) {
-  double least = INFINITY;
-  double most = 0;
-  for (size_t i = 0; i < series->count; ++i) {
-    const bench_times *times = &series->points[i].times;
-    const double both[] = {times->direct, times->copy};
-    for (int b = 0; b < 2; ++b) {
-      if (both[b] > 0) least = fmin(least, both[b]);
-      if (both[b] > 0) most = fmax(most, both[b]);
-    }
+static void put_facts(FILE *file, const bench_report *report) {
+  const bench_run *bench = report->bench;
+  const bench_machine *machine = &report->machine;
+  const udm_context_info *info = &bench->session.info;
+  fprintf(file, "<table class=\"facts\">\n<tr><th>device<td>sm_%d, %d multiprocessors</tr>\n",
+          (int)info->device_arch, (int)info->multiprocessor_count);
+  fprintf(file, "<tr><th>driver<td>CUDA %s</tr>\n",
+          machine->driver[0] ? machine->driver : "unknown");
+  put_fact(file, "NVRTC", machine->nvrtc[0] ? machine->nvrtc : "none");
+  put_fact(file, "host", machine->host_cpu[0] ? machine->host_cpu : "unknown CPU");
+  put_fact(file, "date", machine->date);
+  put_fact(file, "udm", udm_version_string());
+  fprintf(file, "<tr><th>image<td>sm_%d from %s, %zu bytes</tr>\n", (int)info->image_arch,
+          udm_image_source_name(info->image_source), info->image_bytes);
+  fprintf(file,
+          "<tr><th>method<td>median of %" PRId64
+          " replays of %d nodes; %d %s, page size %d, top-k %d, row extent</tr>\n",
+          bench->replays, kBenchNodes, (int)bench->backends,
+          bench->backends == 1 ? "backend" : "backends", kBenchPageSize, kBenchTopk);
+  if (bench->empty_node >= 0) {
+    fprintf(file, "<tr><th>floor<td>an empty kernel with the same arguments: %.2f us a node</tr>\n",
+            bench->empty_node);
   }
-  if (!isfinite(least)) least = most = 1;
-  return (axes){log2(series->x[0]), log2(series->x[series->count - 1]), floor(log10(least)),
-                floor(log10(most)) + 1};
-}
-
-static void put_line(FILE *file, const bench_series *series, const axes *a, bool copy) {
-  fprintf(file, "<polyline class=\"%s\" points=\"", copy ? "b" : "a");
-  for (size_t i = 0; i < series->count; ++i) {
-    const bench_times *times = &series->points[i].times;
-    const double value = copy ? times->copy : times->direct;
-    if (value > 0) fprintf(file, "%.1f,%.1f ", place_x(a, series->x[i]), place_y(a, value));
+  if (!bench->has_floors) {
+    fputs("<tr><th>floors<td>not measured: ", file);
+    html_text(file, bench->floors_missing);
+    fputs("</tr>\n", file);
   }
-  fputs("\"/>\n", file);
-  for (size_t i = 0; i < series->count && !copy; ++i) {
-    const double value = series->points[i].times.direct;
-    if (value <= 0) continue;
-    fprintf(file,
-            "<circle class=\"da\" cx=\"%.1f\" cy=\"%.1f\" r=\"4\"><title>%d: %.2f us</title>"
-            "</circle>\n",
-            place_x(a, series->x[i]), place_y(a, value), (int)series->x[i], value);
-  }
-}
-
-static void put_x_label(FILE *file, double x, int32_t value) {
-  const bool thousands = value >= 1024 && value % 1024 == 0;
-  fprintf(file, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%d%s</text>\n", x,
-          kHeight - kBottom + 18, (int)(thousands ? value / 1024 : value), thousands ? "k" : "");
-}
-
-static void put_series(FILE *file, const bench_series *series) {
-  if (series->count == 0) return;
-  const axes a = axes_of(series);
-  fprintf(file, "<h2>%s</h2>\n<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"%s\">\n",
-          series->title, kWidth, kHeight, series->title);
-  for (int decade = (int)a.low; decade <= (int)a.high; ++decade) {
-    const double value = pow(10, decade);
-    const double y = place_y(&a, value);
-    fprintf(file,
-            "<line class=\"grid\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/>"
-            "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%g us</text>\n",
-            kLeft, kWidth - kRight, y, y, kLeft - 6, y + 4, value);
-  }
-  for (size_t i = 0; i < series->count; ++i) {
-    put_x_label(file, place_x(&a, series->x[i]), series->x[i]);
-  }
-  fprintf(file, "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">%s</text>\n", kWidth / 2,
-          kHeight - 6, series->axis);
-  put_line(file, series, &a, true);
-  put_line(file, series, &a, false);
-  fputs(
-      "</svg>\n<p class=\"dim\">Solid: udm. Dashed: a plain copy of the same bytes, one read, and "
-      "a write for each backend.</p>\n",
-      file);
-}
-
-static void put_cell(FILE *file, double value, const char *unit) {
-  if (value < 0) {
-    fputs("<td class=\"dim\">-</td>", file);
-  } else {
-    fprintf(file, "<td>%.2f%s</td>", value, unit);
-  }
+  fputs("</table>\n", file);
 }
 
 static double quotient(double value, double of) { return value < 0 || of <= 0 ? -1 : value / of; }
 
-static void put_works(FILE *file, const bench_report *report) {
-  fputs(
-      "<h2>GPU time of one graph node, us</h2>\n<div class=\"scroll\"><table>\n<tr><th>work"
-      "<th>width<th>udm<th>L2 flushed<th>copy<th>L2 flushed<th>udm / copy<th>table entry<th>with "
-      "pointer copy<th>a launch a backend<th>goal, H200</tr>\n",
-      file);
-  for (size_t i = 0; i < report->row_count; ++i) {
-    const bench_row *row = &report->rows[i];
-    const bench_times *times = &row->times;
-    fprintf(file, "<tr><td>%s</td><td>%d</td>", row->shape.name, (int)row->shape.width);
-    if (row->skipped) {
-      fputs("<td class=\"dim\" colspan=\"9\">skipped: ", file);
-      put_text(file, row->reason);
-      fputs("</td></tr>\n", file);
-      continue;
-    }
-    put_cell(file, times->direct, "");
-    put_cell(file, times->direct_flushed, "");
-    put_cell(file, times->copy, "");
-    put_cell(file, times->copy_flushed, "");
-    put_cell(file, quotient(times->direct, times->copy), "x");
-    put_cell(file, quotient(times->table, times->direct), "x");
-    put_cell(file, quotient(times->table_with_copy, times->direct), "x");
-    put_cell(file, quotient(times->each_backend, times->direct), "x");
-    put_cell(file, row->goal > 0 ? row->goal : -1, "");
-    fputs("</tr>\n", file);
+static void put_work(FILE *file, const bench_row *row, bool goals) {
+  const bench_times *times = &row->times;
+  fprintf(file, "<tr><td>%s<small>width ", row->shape.name);
+  html_size(file, row->shape.width);
+  fputs("</small></td>", file);
+  if (row->skipped) {
+    fprintf(file, "<td class=\"why\" colspan=\"%d\">skipped: ", goals ? 9 : 8);
+    html_text(file, row->reason);
+    fputs("</td></tr>\n", file);
+    return;
   }
-  fputs("</table></div>\n", file);
+  html_cell(file, times->direct, "");
+  html_cell(file, times->direct_flushed, "");
+  html_cell(file, times->copy, "");
+  html_cell(file, times->copy_flushed, "");
+  html_cell(file, quotient(times->direct, times->copy), "x");
+  html_cell(file, quotient(times->table, times->direct), "x");
+  html_cell(file, quotient(times->table_with_copy, times->direct), "x");
+  html_cell(file, quotient(times->each_backend, times->direct), "x");
+  if (goals) html_cell(file, row->goal > 0 ? row->goal : -1, "");
+  fputs("</tr>\n", file);
 }
 
-static void put_bar(FILE *file, int index, const char *name, double value, double most) {
+static void put_works(FILE *file, const bench_report *report) {
+  fputs(
+      "<h2>GPU time of one graph node, us</h2>\n"
+      "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"GPU time of each work\">"
+      "<table>\n<tr><th>work<th>udm<th>L2 flushed<th>copy<th>L2 flushed<th>udm / copy<th>table "
+      "entry<th>with pointer copy<th>a launch a backend",
+      file);
+  fputs(report->shows_goals ? "<th>goal, H200</tr>\n" : "</tr>\n", file);
+  for (size_t i = 0; i < report->row_count; ++i) {
+    put_work(file, &report->rows[i], report->shows_goals);
+  }
+  fputs(
+      "</table></div>\n<p class=\"dim\">L2 flushed: the L2 cache swept before each. The table "
+      "entry "
+      "and what follows are ratios to udm's direct entry, the first column.",
+      file);
+  if (report->bench->has_floors) {
+    fputs(
+        " The copy is one read, and a write for each backend, of the bytes of page_table_1; of "
+        "pages "
+        "alone, of the bytes of real_page_table, read in one piece: less traffic than the kernel's "
+        "reads, which are one slot of each page.",
+        file);
+  }
+  fputs("</p>\n", file);
+}
+
+static void put_bar(FILE *file, const char *name, double value, double most, bool raw) {
   if (value < 0) return;
-  const int y = 8 + 44 * index;
   fprintf(file,
-          "<text x=\"0\" y=\"%d\">%s: %.2f us</text><rect class=\"%s\" x=\"0\" y=\"%d\" "
-          "width=\"%.1f\" height=\"18\" rx=\"3\"/>\n",
-          y + 8, name, value, index == 0 ? "db" : "da", y + 14, value / most * kWidth);
+          "<div class=\"bar\"><p>%s: <b>%.2f us</b></p><i%s style=\"width:%.1f%%\"></i></div>\n",
+          name, value, raw ? " class=\"raw\"" : "", value / most * 100);
 }
 
 static void put_host(FILE *file, const bench_report *report) {
   const bench_host_times *host = &report->host;
   const double most = fmax(fmax(host->empty, host->direct),
                            fmax(host->table, fmax(host->table_with_copy, host->each_backend)));
-  fprintf(file, "<h2>Host time of one call</h2>\n<svg viewBox=\"0 0 %d 232\" role=\"img\">\n",
-          kWidth);
-  put_bar(file, 0, "cuLaunchKernel, empty kernel, same arguments", host->empty, most);
-  put_bar(file, 1, "direct entry", host->direct, most);
-  put_bar(file, 2, "table entry", host->table, most);
-  put_bar(file, 3, "table entry with a copy of the pointers", host->table_with_copy, most);
-  put_bar(file, 4, "a launch for each backend", host->each_backend, most);
-  fputs("</svg>\n", file);
+  fputs("<h2>Host time of one call</h2>\n", file);
+  if (most <= 0) {
+    fputs("<p>Not measured: all work was skipped.</p>\n", file);
+    return;
+  }
+  put_bar(file, "cuLaunchKernel, empty kernel, same arguments", host->empty, most, true);
+  put_bar(file, "direct entry", host->direct, most, false);
+  put_bar(file, "table entry", host->table, most, false);
+  put_bar(file, "table entry with a copy of the pointers", host->table_with_copy, most, false);
+  put_bar(file, "a launch for each backend", host->each_backend, most, false);
 }
 
-bool bench_write_page(const bench_report *report, const char *path) {
-  const bench_run *bench = report->bench;
-  FILE *file = fopen(path, "w");
-  if (!file) return false;
+static void put_create(FILE *file, const bench_report *report) {
+  const bench_create_times *create = &report->create;
+  fputs("<h2>Time of udm_create, ms</h2>\n<table>\n<tr><td>cold: NVRTC compiles</td>", file);
+  html_cell(file, create->cold, "");
+  fputs("</tr>\n<tr><td>warm: from the cache</td>", file);
+  html_cell(file, create->warm, "");
+  fputs("</tr>\n<tr><td>cold: the shipped PTX</td>", file);
+  html_cell(file, create->ptx, "");
+  fprintf(
+      file,
+      "</tr>\n</table>\n<p class=\"dim\">Median of %d in this process, in which NVRTC is loaded "
+      "already.</p>\n",
+      create->repetitions);
+  if (!create->note[0]) return;
+  fputs("<p>Not measured: ", file);
+  html_text(file, create->note);
+  fputs(".</p>\n", file);
+}
+
+void bench_print_page(const bench_report *report, FILE *file) {
   fputs(kHead, file);
   fputs("<h1>udm bench: ", file);
-  put_text(file, bench->session.name);
-  fprintf(file,
-          "</h1>\n<p>udm %s, sm_%d, %d multiprocessors. Median of %" PRId64
-          " replays of %d nodes; %d backends, page size %d, top-k %d, row extent. An empty kernel "
-          "with the same arguments takes %.2f us a node.</p>\n",
-          udm_version_string(), (int)bench->session.info.device_arch,
-          (int)bench->session.info.multiprocessor_count, bench->replays, kBenchNodes,
-          (int)bench->backends, kBenchPageSize, kBenchTopk, bench->empty_node);
-  if (!bench->has_floors) {
-    fputs("<p>The floors were not measured: ", file);
-    put_text(file, bench->floors_missing);
-    fputs("</p>\n", file);
+  html_text(file, report->bench->session.name);
+  fputs("</h1>\n", file);
+  if (interrupted()) {
+    fputs(
+        "<p class=\"notice\"><b>Interrupted.</b> This page has what was measured until then; the "
+        "rest is marked as skipped or not measured.</p>\n",
+        file);
   }
-  for (size_t i = 0; i < report->series_count; ++i) put_series(file, &report->series[i]);
+  put_facts(file, report);
+  fputs("<div class=\"charts\">\n", file);
+  for (size_t i = 0; i < report->series_count; ++i) {
+    chart_print(file, &report->series[i], report->bench->empty_node);
+  }
+  fputs("</div>\n", file);
   put_host(file, report);
+  put_create(file, report);
   put_works(file, report);
   fputs("</html>\n", file);
-  const bool written = !ferror(file);
-  return fclose(file) == 0 && written;
 }

@@ -13,6 +13,13 @@
 
 enum { kCell = 24 };
 
+/* Of the last: a page's slots are 256 bytes, and memory is read in sectors of 32. */
+static const char kCopyNote[] =
+    "  copy: one read, and a write for each backend, of the bytes of page_table_1; of pages "
+    "alone,\n"
+    "  of the bytes of real_page_table, read in one piece: less traffic than the kernel's reads,\n"
+    "  which are one slot of each page\n";
+
 static const char *number(char *text, double value) {
   if (value < 0) return "-";
   snprintf(text, kCell, "%.2f", value);
@@ -25,24 +32,28 @@ static const char *ratio(char *text, double value, double of) {
   return text;
 }
 
-static void add_row(text_table *table, const bench_row *row) {
-  char cells[8][kCell];
+static void add_row(text_table *table, const bench_row *row, bool goals) {
+  char cells[6][kCell];
   const bench_times *times = &row->times;
   if (row->skipped) return;
-  table_add(table, "%s\t%" PRId32 "\t%s\t%s\t%s\t%s\t%s\t%s", row->shape.name, row->shape.width,
+  table_add(table, "%s\t%" PRId32 "\t%s\t%s\t%s\t%s\t%s%s%s", row->shape.name, row->shape.width,
             number(cells[0], times->direct), number(cells[1], times->direct_flushed),
             number(cells[2], times->copy), number(cells[3], times->copy_flushed),
-            ratio(cells[4], times->direct, times->copy),
-            row->goal > 0 ? number(cells[5], row->goal) : "-");
+            ratio(cells[4], times->direct, times->copy), goals ? "\t" : "",
+            goals ? number(cells[5], row->goal > 0 ? row->goal : -1) : "");
 }
 
 static void print_works(const bench_report *report, FILE *file) {
   text_table table = TABLE_INIT;
   fprintf(file, "\nGPU time of one graph node, us (flushed: the L2 cache swept before each)\n");
-  table_add(&table, "work\twidth\tudm\tflushed\tcopy\tflushed\tudm/copy\tH200 goal");
-  for (size_t i = 0; i < report->row_count; ++i) add_row(&table, &report->rows[i]);
+  table_add(&table, "work\twidth\tudm\tflushed\tcopy\tflushed\tudm/copy%s",
+            report->shows_goals ? "\tH200 goal" : "");
+  for (size_t i = 0; i < report->row_count; ++i) {
+    add_row(&table, &report->rows[i], report->shows_goals);
+  }
   table_print(&table, file, 2, "lrrrrrrr");
   table_free(&table);
+  if (report->bench->has_floors) fputs(kCopyNote, file);
   for (size_t i = 0; i < report->row_count; ++i) {
     const bench_row *row = &report->rows[i];
     if (!row->skipped) continue;
@@ -100,14 +111,26 @@ static void print_create(const bench_report *report, FILE *file) {
   if (create->note[0]) fprintf(file, "  not measured: %s\n", create->note);
 }
 
-void bench_print_text(const bench_report *report, FILE *file) {
-  const bench_run *bench = report->bench;
-  const udm_context_info *info = &bench->session.info;
-  char cell[kCell];
-  fprintf(file, "device   %s, sm_%d, %d multiprocessors\n", bench->session.name,
-          (int)info->device_arch, (int)info->multiprocessor_count);
+/* What docs/measurements/README.md wants stated of a machine. */
+static void print_machine(const bench_report *report, FILE *file) {
+  const gpu_session *session = &report->bench->session;
+  const bench_machine *machine = &report->machine;
+  const udm_context_info *info = &session->info;
+  fprintf(file, "device   %s, sm_%d, %d multiprocessors\n", session->name, (int)info->device_arch,
+          (int)info->multiprocessor_count);
+  fprintf(file, "driver   CUDA %s\n", machine->driver[0] ? machine->driver : "unknown");
+  fprintf(file, "NVRTC    %s\n", machine->nvrtc[0] ? machine->nvrtc : "none");
+  fprintf(file, "host     %s\n", machine->host_cpu[0] ? machine->host_cpu : "unknown CPU");
+  fprintf(file, "date     %s\n", machine->date);
+  fprintf(file, "udm      %s\n", udm_version_string());
   fprintf(file, "image    sm_%d from %s, %zu bytes\n", (int)info->image_arch,
           udm_image_source_name(info->image_source), info->image_bytes);
+}
+
+void bench_print_text(const bench_report *report, FILE *file) {
+  const bench_run *bench = report->bench;
+  char cell[kCell];
+  print_machine(report, file);
   fprintf(file,
           "method   median of %" PRId64
           " replays of %d nodes; %d %s, page size %d, "
@@ -145,6 +168,8 @@ static json_t *row_to_json(const bench_row *row) {
   json_object_set_new(object, "table_us", json_time(times->table));
   json_object_set_new(object, "table_with_copy_us", json_time(times->table_with_copy));
   json_object_set_new(object, "each_backend_us", json_time(times->each_backend));
+  json_object_set_new(object, "copy_of",
+                      json_string(shape->no_page_table_1 ? "real_page_table" : "page_table_1"));
   if (row->goal > 0) json_object_set_new(object, "h200_goal_us", json_real(row->goal));
   return object;
 }
@@ -156,6 +181,22 @@ static json_t *series_to_json(const bench_series *series) {
   }
   return json_pack("{s:s, s:s, s:o}", "title", series->title, "axis", series->axis, "points",
                    points);
+}
+
+/* JSON null for what is not known. */
+static json_t *json_fact(const char *text) { return text[0] ? output_text(text) : json_null(); }
+
+static void add_machine(json_t *object, const bench_report *report) {
+  const udm_context_info *info = &report->bench->session.info;
+  const bench_machine *machine = &report->machine;
+  json_object_set_new(object, "date", json_fact(machine->date));
+  json_object_set_new(object, "driver_cuda", json_fact(machine->driver));
+  json_object_set_new(object, "nvrtc", json_fact(machine->nvrtc));
+  json_object_set_new(object, "host_cpu", json_fact(machine->host_cpu));
+  json_object_set_new(
+      object, "image",
+      json_pack("{s:i, s:s, s:I}", "arch", (int)info->image_arch, "source",
+                udm_image_source_name(info->image_source), "bytes", (json_int_t)info->image_bytes));
 }
 
 json_t *bench_to_json(const bench_report *report) {
@@ -176,13 +217,15 @@ json_t *bench_to_json(const bench_report *report) {
   json_t *create =
       json_pack("{s:o, s:o, s:o}", "cold_ms", json_time(report->create.cold), "warm_ms",
                 json_time(report->create.warm), "ptx_ms", json_time(report->create.ptx));
-  return json_pack(
-      "{s:s, s:i, s:i, s:s, s:I, s:i, s:i, s:i, s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:b}", "device",
-      bench->session.name, "arch", bench->session.info.device_arch, "multiprocessors",
-      bench->session.info.multiprocessor_count, "udm", udm_version_string(), "replays",
-      (json_int_t)bench->replays, "nodes", kBenchNodes, "backends", (int)bench->backends,
-      "page_size", kBenchPageSize, "topk", kBenchTopk, "floors_missing",
-      bench->has_floors ? "" : bench->floors_missing, "empty_node_us", json_time(bench->empty_node),
-      "works", works, "host", host_object, "create", create, "series", series, "interrupted",
-      interrupted());
+  json_t *object =
+      json_pack("{s:s, s:i, s:i, s:s, s:I, s:i, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:b}",
+                "device", bench->session.name, "arch", bench->session.info.device_arch,
+                "multiprocessors", bench->session.info.multiprocessor_count, "udm",
+                udm_version_string(), "replays", (json_int_t)bench->replays, "nodes", kBenchNodes,
+                "backends", (int)bench->backends, "page_size", kBenchPageSize, "topk", kBenchTopk,
+                "floors_missing", output_text(bench->has_floors ? "" : bench->floors_missing),
+                "empty_node_us", json_time(bench->empty_node), "works", works, "host", host_object,
+                "create", create, "series", series, "interrupted", interrupted());
+  add_machine(object, report);
+  return object;
 }

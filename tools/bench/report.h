@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "create.h"
+#include "machine.h"
 #include "measure.h"
 
 typedef struct bench_row {
@@ -34,17 +35,18 @@ typedef struct bench_series {
 
 typedef struct bench_report {
   const bench_run *bench;
+  bench_machine machine;
   bench_row *rows;
   size_t row_count;
   bench_host_times host;
   bench_series series[kBenchSeries];
   size_t series_count;
   bench_create_times create;
+  bool shows_goals; /* for people: this device is what they were set for */
 } bench_report;
 
 void bench_print_text(const bench_report *report, FILE *file);
 json_t *bench_to_json(const bench_report *report);
-/* False when it could not be written; errno says why. */
-bool bench_write_page(const bench_report *report, const char *path);
+void bench_print_page(const bench_report *report, FILE *file);
 
 #endif /* UDM_TOOLS_BENCH_REPORT_H */

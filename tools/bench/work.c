@@ -35,6 +35,14 @@ int64_t bench_shape_tokens(const bench_shape *shape) {
   return tokens;
 }
 
+int64_t bench_shape_pages(const bench_shape *shape) {
+  int64_t pages = 0;
+  for (int32_t i = 0; i < shape->batch_size; ++i) {
+    pages += (row_length(shape, i) + kBenchPageSize - 1) / kBenchPageSize;
+  }
+  return pages;
+}
+
 /* Takes the next place in the arena for that many elements of 4 bytes. */
 static CUdeviceptr take(size_t *used, int64_t elements, CUdeviceptr base) {
   const CUdeviceptr place = base + *used;
@@ -121,7 +129,8 @@ static CUresult upload_pointers(bench_work *work) {
 
 CUresult bench_work_open(bench_work *work, const gpu_session *session, const bench_shape *shape,
                          int32_t backends) {
-  *work = (bench_work){.session = session, .tokens = bench_shape_tokens(shape)};
+  *work = (bench_work){
+      .session = session, .tokens = bench_shape_tokens(shape), .pages = bench_shape_pages(shape)};
   const size_t bytes = lay_out(work, shape, backends, 0);
   CUresult result = session->driver.cuMemAlloc_v2(&work->memory, bytes);
   if (result == CUDA_SUCCESS) {

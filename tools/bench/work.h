@@ -23,8 +23,9 @@ typedef struct bench_shape {
   bool no_page_table_1;
 } bench_shape;
 
-/* The tokens of all rows together. */
+/* The tokens of all rows together, and the pages. */
 int64_t bench_shape_tokens(const bench_shape *shape);
+int64_t bench_shape_pages(const bench_shape *shape);
 
 typedef struct bench_work {
   const gpu_session *session;
@@ -33,6 +34,7 @@ typedef struct bench_work {
   CUdeviceptr *host_table;   /* the same in pinned host memory */
   CUdeviceptr memory;        /* all tensors lie in it */
   int64_t tokens;
+  int64_t pages;
 } bench_work;
 
 /* CUDA_SUCCESS, or what a driver call said. Fills the live slots with random numbers. */

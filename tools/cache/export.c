@@ -12,18 +12,18 @@
 #include <unistd.h>
 
 #include "action.h"
-#include "archive_file.h"
 #include "command.h"
 #include "output.h"
 #include "places.h"
 #include "progress.h"
+#include "whole_file.h"
 
 /* 1980-01-01: when an entry was made is nobody's business, and 0 makes tar programs complain. */
 enum { kMemberTime = 315532800 };
 
 typedef struct exporting {
   const cache_command *command;
-  archive_file file;
+  whole_file file;
   struct archive *archive;
   bool given_up;   /* nothing more is written */
   json_t *members; /* by name: of two layers that have the same entry, the first counts */
@@ -128,7 +128,7 @@ static const char *write_archive(exporting *export) {
   if (archive_write_close(export->archive) != ARCHIVE_OK) {
     return archive_problem(export);
   }
-  return archive_file_keep(&export->file) ? NULL : export->file.error;
+  return whole_file_keep(&export->file) ? NULL : export->file.error;
 }
 
 static json_t *members_json(const exporting *export) {
@@ -140,7 +140,7 @@ static json_t *members_json(const exporting *export) {
 }
 
 static int report(const exporting *export) {
-  const archive_file *file = &export->file;
+  const whole_file *file = &export->file;
   const size_t count = json_object_size(export->members);
   char bytes[32];
   if (export->command->json) {
@@ -160,7 +160,7 @@ static int report(const exporting *export) {
 int cache_export(const cache_command *command) {
   exporting export = {.command = command};
   int code = kExitCouldNot;
-  if (!archive_file_open(&export.file, command->file)) {
+  if (!whole_file_open(&export.file, command->file, true)) {
     return output_fail(command->json, "%s", export.file.error);
   }
   export.archive = archive_write_new();
@@ -168,7 +168,7 @@ int cache_export(const cache_command *command) {
   const char *error = export.archive && export.members ? write_archive(&export) : "out of memory";
   if (error) {
     export.given_up = true;
-    archive_file_discard(&export.file);
+    whole_file_discard(&export.file);
     code = output_fail(command->json, "export to %s: %s",
                        export.file.is_stdout ? "standard output" : command->file, error);
   } else {

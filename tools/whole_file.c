@@ -1,9 +1,9 @@
 /*
- * The file that an archive is written to: see archive_file.h.
+ * A file that appears when it is whole: see whole_file.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "archive_file.h"
+#include "whole_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,13 +16,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static bool fail(archive_file *file, const char *name, const char *reason) {
+static bool fail(whole_file *file, const char *name, const char *reason) {
   snprintf(file->error, sizeof(file->error), "cannot write %s: %s", name, reason);
   return false;
 }
 
 /* The file's own path: a rename would replace a symbolic link, not what it points at. */
-static bool resolve(archive_file *file, const char *name) {
+static bool resolve(whole_file *file, const char *name, bool may_be_stdout) {
   char real[PATH_MAX];
   struct stat status;
   if (strlen(name) >= sizeof(file->path)) return fail(file, "FILE", strerror(ENAMETOOLONG));
@@ -32,14 +32,16 @@ static bool resolve(archive_file *file, const char *name) {
   }
   if (S_ISDIR(status.st_mode)) return fail(file, name, "it is a folder");
   if (!S_ISREG(status.st_mode)) {
-    return fail(file, name, "it is no regular file: write to standard output with -");
+    return fail(file, name,
+                may_be_stdout ? "it is no regular file: write to standard output with -"
+                              : "it is no regular file: name one, or a new file");
   }
   if (!realpath(name, real)) return fail(file, name, strerror(errno));
   snprintf(file->path, sizeof(file->path), "%s", real);
   return true;
 }
 
-static bool open_stdout(archive_file *file) {
+static bool open_stdout(whole_file *file) {
   file->is_stdout = true;
   if (isatty(STDOUT_FILENO)) {
     return fail(file, "standard output", "it is a terminal: name a file, or pipe it somewhere");
@@ -49,12 +51,12 @@ static bool open_stdout(archive_file *file) {
   return file->descriptor >= 0 || fail(file, "standard output", strerror(errno));
 }
 
-bool archive_file_open(archive_file *file, const char *name) {
+bool whole_file_open(whole_file *file, const char *name, bool may_be_stdout) {
   unsigned long long random = 0;
   memset(file, 0, sizeof(*file));
   file->descriptor = -1;
-  if (strcmp(name, "-") == 0) return open_stdout(file);
-  if (!resolve(file, name)) return false;
+  if (may_be_stdout && strcmp(name, "-") == 0) return open_stdout(file);
+  if (!resolve(file, name, may_be_stdout)) return false;
   if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random)) {
     return fail(file, name, strerror(errno));
   }
@@ -62,6 +64,18 @@ bool archive_file_open(archive_file *file, const char *name) {
   /* the mode of any file that a user makes: what umask leaves */
   file->descriptor = open(file->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   return file->descriptor >= 0 || fail(file, name, strerror(errno));
+}
+
+bool whole_file_write(whole_file *file, const char *bytes, size_t size) {
+  while (size > 0) {
+    const ssize_t count = write(file->descriptor, bytes, size);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0)
+      return fail(file, file->is_stdout ? "standard output" : file->path, strerror(errno));
+    bytes += count;
+    size -= (size_t)count;
+  }
+  return true;
 }
 
 /* So that the name is not lost when the machine stops; that it may fail is no matter. */
@@ -74,7 +88,7 @@ static void sync_folder(const char *path) {
   close(folder);
 }
 
-bool archive_file_keep(archive_file *file) {
+bool whole_file_keep(whole_file *file) {
   const int descriptor = file->descriptor;
   const char *name = file->is_stdout ? "standard output" : file->path;
   const bool synced = file->is_stdout || fsync(descriptor) == 0;
@@ -90,7 +104,7 @@ bool archive_file_keep(archive_file *file) {
   return fail(file, name, strerror(error));
 }
 
-void archive_file_discard(archive_file *file) {
+void whole_file_discard(whole_file *file) {
   if (file->descriptor < 0) return;
   close(file->descriptor);
   file->descriptor = -1;
