@@ -72,8 +72,9 @@ def test_the_call_works(driver):
 @pytest.mark.parametrize("dtype", [np.float32, np.int16, np.uint32, np.bool_])
 def test_dtype_of_the_batch(call, argument, dtype):
     setattr(call, argument, wrap(np.zeros(BS, dtype)))
-    name = {"bool": "bool8"}.get(np.dtype(dtype).name, np.dtype(dtype).name)
-    fails(call, TypeError, f"{argument} has dtype {name}: it must be int32 or int64")
+    fails(
+        call, TypeError, f"{argument} has dtype {np.dtype(dtype).name}: it must be int32 or int64"
+    )
 
 
 def test_dtype_of_req_to_token(call):
@@ -242,8 +243,13 @@ def test_scalars(call):
     fails(call, TypeError, "nsa_index_topk must be an integer, not <class 'str'>")
     call.topk = 1 << 31
     fails(call, ValueError, "nsa_index_topk is 2147483648: it must fit in 32 bits")
+    for number in (1 << 70, -(1 << 70)):
+        call.topk = number
+        fails(call, ValueError, f"nsa_index_topk is {number}: it must fit in 32 bits")
     call.topk, call.page_size = 48, 0
     fails(call, ValueError, "real_page_size is 0: it must be 1 or more")
+    call.page_size = 1 << 64
+    fails(call, ValueError, f"real_page_size is {1 << 64}: it must fit in 32 bits")
 
 
 def test_keywords(call):
@@ -251,6 +257,8 @@ def test_keywords(call):
     fails(call, ValueError, "extent is 'rows': it must be 'row' or 'batch_max'")
     call.keywords = {"max_len": -1}
     fails(call, ValueError, "max_len is -1")
+    call.keywords = {"max_len": 1 << 63}
+    fails(call, ValueError, f"max_len is {1 << 63}: it must fit in 64 bits")
     call.keywords = {"max_len": 301}
     fails(call, ValueError, "req_to_token has 300 columns, less than max_len, 301")
     call.keywords = {"topk": 1}
@@ -298,6 +306,27 @@ def test_stream_of_no_kind(driver):
     call.keywords = {"stream": "mine"}
     with pytest.raises(TypeError, match="stream is a <class 'str'>"):
         call.direct()
+
+
+@pytest.mark.parametrize("number", [-1, 1 << 64, -(1 << 70)])
+def test_stream_that_is_no_address(driver, number):
+    call = Call()
+    plan = udm.Plan(call.metadata, call.req_to_token, 48, 64)
+    match = f"^stream is {number}: it must be the address of a CUstream, or 0$"
+    for stream in (number, SimpleNamespace(cuda_stream=number), SimpleNamespace(ptr=number)):
+        call.keywords = {"stream": stream}
+        with pytest.raises(ValueError, match=match):
+            call.direct()
+        with pytest.raises(ValueError, match=match):
+            plan(call.seq_lens, call.req_pool_indices, stream=stream)
+
+
+def test_stream_whose_handle_is_no_integer(driver):
+    call = Call()
+    for stream in (SimpleNamespace(ptr="mine"), SimpleNamespace(__cuda_stream__=lambda: (0, 1.5))):
+        call.keywords = {"stream": stream}
+        with pytest.raises(TypeError, match="^stream has a handle that is a <class '"):
+            call.direct()
 
 
 def test_batch_larger_than_the_plan(driver):
