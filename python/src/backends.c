@@ -84,7 +84,9 @@ static int bind_output(binding *b, PyObject *value, const tensor_name *about, in
   *pointer = tensor_data(&t);
   if (o == PAGE_TABLE_1) return bind_table(&t, about, *rows, &tables[0]);
   if (o == REAL_PAGE_TABLE) return bind_table(&t, about, *rows, &tables[1]);
-  if (*rows < 0) *rows = t.view.ndim == 1 ? t.view.shape[0] : 0; /* the first vector decides */
+  if (*rows < 0) { /* the first vector decides */
+    *rows = t.view.ndim == 1 && t.view.shape[0] > 0 ? t.view.shape[0] : 0;
+  }
   return tensor_check_vector(&t, about, *rows + outputs[o].extra);
 }
 
@@ -157,6 +159,11 @@ static int bind_max_len(binding *b, const page_tables *tables, int64_t max_len) 
   for (int i = 0; max_len < 0 && i < b->args.num_backends; ++i) {
     const page_table *table = &tables->of[i][0];
     if (!table->written) continue;
+    if (table->columns < 0) {
+      const tensor_name about = name_of(i, PAGE_TABLE_1);
+      return raise_about(PyExc_ValueError, &about, "has %lld columns: it must have 0 or more",
+                         (long long)table->columns);
+    }
     if (table->columns < columns) columns = table->columns;
     break;
   }

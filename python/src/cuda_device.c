@@ -173,7 +173,8 @@ int cuda_device_of_pointer(CUdeviceptr address, int32_t *device) {
   int ordinal = 0;
   if (driver.cuPointerGetAttribute &&
       driver.cuPointerGetAttribute(&ordinal, CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL, address) ==
-          CUDA_SUCCESS) {
+          CUDA_SUCCESS &&
+      ordinal >= 0) { /* negative: memory of no device */
     *device = ordinal;
     return 0;
   }

@@ -121,3 +121,47 @@ int raise_about(PyObject *exception, const tensor_name *about, const char *forma
   Py_DECREF(text);
   return -1;
 }
+
+/* Borrowed; NULL for types that may not be made of a text, or that say more than a text. */
+static PyObject *retold_as(PyObject *type) {
+  PyObject *const types[] = {PyExc_TypeError, PyExc_ValueError, PyExc_AttributeError,
+                             PyExc_BufferError, PyExc_RuntimeError};
+  if (type == PyExc_OverflowError) return PyExc_ValueError; /* an integer of too many bits */
+  for (size_t i = 0; i < sizeof types / sizeof *types; ++i) {
+    if (types[i] == type) return type;
+  }
+  return NULL;
+}
+
+/* Of the exception that is set. Takes the reference. */
+static void set_cause(PyObject *cause) {
+  PyObject *type = NULL;
+  PyObject *value = NULL;
+  PyObject *traceback = NULL;
+  PyErr_Fetch(&type, &value, &traceback);
+  PyErr_NormalizeException(&type, &value, &traceback);
+  PyException_SetCause(value, cause);
+  PyErr_Restore(type, value, traceback);
+}
+
+int raise_named(const tensor_name *about) {
+  PyObject *type = NULL;
+  PyObject *value = NULL;
+  PyObject *traceback = NULL;
+  PyErr_Fetch(&type, &value, &traceback);
+  PyErr_NormalizeException(&type, &value, &traceback);
+  PyObject *as = retold_as(type);
+  if (!as) {
+    PyErr_Restore(type, value, traceback);
+    return -1;
+  }
+  raise_about(as, about, "cannot be read: %S", value);
+  if (traceback) { /* from the tensor's own Python code: it shows where */
+    PyException_SetTraceback(value, traceback);
+    set_cause(Py_NewRef(value));
+  }
+  Py_XDECREF(traceback);
+  Py_DECREF(value);
+  Py_DECREF(type);
+  return -1;
+}

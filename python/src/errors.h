@@ -31,4 +31,10 @@ int raise_text(udm_status status, const char *format, ...);
 /* Raises exception: the name, a space, the text. Returns -1. */
 int raise_about(PyObject *exception, const tensor_name *about, const char *format, ...);
 
+/*
+ * Tells the exception that is set again, with the tensor's name before its text; one of a type that
+ * is not Python's own is left as it is. Returns -1.
+ */
+int raise_named(const tensor_name *about);
+
 #endif
