@@ -19,6 +19,7 @@ void binding_init(binding *b) {
   memcpy(&b->args, &empty, offsetof(udm_decode_args, backends));
   b->device = -1;
   b->token_columns = 0;
+  b->backends_argument = NULL;
   b->consumer = (stream_choice){false, NULL};
 }
 

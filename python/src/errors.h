@@ -25,6 +25,9 @@ int errors_create(PyObject *module);
 /* Raises what a failed library call of this thread left behind. Returns -1. */
 int raise_status(udm_status status);
 
+/* The same of a launch, whose backends the caller gave in that argument; NULL: as addresses. */
+int raise_launch(udm_status status, const char *backends_argument);
+
 /* Raises the exception of a status with a text of this extension. Returns -1. */
 int raise_text(udm_status status, const char *format, ...);
 

@@ -17,14 +17,12 @@ static const char prepare_doc[] =
     "Loads the kernel for a CUDA device, which the first call would do otherwise: from the cache,\n"
     "or compiled by NVRTC. For servers that capture a graph before any call, and to see what is\n"
     "missing early.\n\n"
-    "device    None: that of the calling thread's current CUDA context, as "
-    "torch.cuda.set_device()\n"
-    "          and others make it current; 0 where none is. Else a number, 'cuda:1' or a\n"
-    "          torch.device; without a number these mean the current device too\n\n"
+    "device    None: that of the calling thread's current CUDA context; 0 where none is (from\n"
+    "          CUDA 12 on torch.cuda.set_device() makes one current). Else a number, 'cuda:1' or\n"
+    "          a torch.device; without a number these two mean the current device too\n\n"
     "What is missing is a udm.Error: no driver, no such device, no NVRTC and nothing cached.\n\n"
     "Example:\n\n"
-    "    torch.cuda.set_device(rank)\n"
-    "    udm.prepare()\n";
+    "    udm.prepare(torch.device(\"cuda\", rank))\n";
 
 static const signature prepare_signature = {"prepare", 0, 1, 1, {"device"}};
 

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every entry, bit for bit against the formulas, over memory that nothing else may change in."""
 
+import sys
+import weakref
+
 import numpy as np
 import pytest
 from decode_case import DecodeCase, later_spelling
@@ -260,9 +263,19 @@ def test_plan_tells_what_it_was_made_for(driver):
     assert "2 backends" in repr(plan)
 
 
-def test_plan_keeps_its_tensors_alive(driver):
-    import sys
+def test_plan_is_referred_to_weakly(driver):
+    case = DecodeCase(3, backends=1)
+    metadata = wrap_backends(case, ExchangeTensor)
+    plan = udm.Plan(metadata, ExchangeTensor(case.req_to_token), case.topk, 64)
+    gone = []
+    reference = weakref.ref(plan, gone.append)
+    assert reference() is plan
+    by_plan = weakref.WeakKeyDictionary({plan: 1})
+    del plan
+    assert reference() is None and len(gone) == 1 and not by_plan
 
+
+def test_plan_keeps_its_tensors_alive(driver):
     case = DecodeCase(3, backends=1)
     metadata = wrap_backends(case, DataPtrTensor)
     tensor = metadata[0].cu_seqlens_k

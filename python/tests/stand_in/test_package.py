@@ -6,6 +6,7 @@ import inspect
 import json
 import os
 import pathlib
+import pickle
 import subprocess
 import sys
 
@@ -82,6 +83,22 @@ def test_exceptions():
     for name in udm.__all__:
         if name.endswith("Error"):
             assert issubclass(getattr(udm, name), udm.Error)
+
+
+def test_status_of_exceptions_that_others_make():
+    assert udm.Error("mine").status == "UDM_ERROR_UNKNOWN"
+    assert udm.NoDriverError("mine").status == udm.NoDriverError.status == "UDM_ERROR_NO_DRIVER"
+    assert udm.InvalidArgumentError().status == "UDM_ERROR_INVALID_ARGUMENT"
+    copied = pickle.loads(pickle.dumps(udm.CacheError("mine")))
+    assert (type(copied), copied.args, copied.status) == (
+        udm.CacheError,
+        ("mine",),
+        "UDM_ERROR_CACHE",
+    )
+
+
+def test_help_shows_what_there_is_to_use():
+    assert [name for name in vars(udm.Plan) if name.endswith("offset__")] == []
 
 
 def command(*arguments, **environment):
