@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The package as such: names, stubs, documentation, the command."""
 
-import ast
 import inspect
 import json
 import os
 import pathlib
 import pickle
+import shutil
 import subprocess
 import sys
 
@@ -16,33 +16,6 @@ import udm
 import udm.sgl_kernel
 
 package = pathlib.Path(udm.__file__).parent
-
-
-def stub_names():
-    tree = ast.parse((package / "__init__.pyi").read_text())
-    names = {node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
-    return names | {node.target.id for node in tree.body if isinstance(node, ast.AnnAssign)}
-
-
-def test_stubs_name_what_there_is():
-    assert stub_names() == set(udm.__all__)
-    assert (package / "py.typed").exists()
-
-
-def stub_parameters(function):
-    arguments = function.args.posonlyargs + function.args.args + function.args.kwonlyargs
-    return [a.arg for a in arguments if a.arg != "self"]
-
-
-def test_stubs_have_the_parameters_there_are():
-    tree = ast.parse((package / "__init__.pyi").read_text())
-    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
-    assert len(functions) == 3
-    plan = next(node for node in tree.body if getattr(node, "name", None) == "Plan")
-    functions["Plan"] = next(n for n in plan.body if getattr(n, "name", None) == "__init__")
-    for name, function in functions.items():
-        there = inspect.signature(getattr(udm, name)).parameters
-        assert stub_parameters(function) == list(there), name
 
 
 def test_everything_is_documented():
@@ -114,6 +87,38 @@ def command(*arguments, **environment):
 def test_the_command_is_the_one_of_the_library():
     done = command("--version")
     assert done.returncode == 0 and udm.__version__ in done.stdout
+
+
+def run_in_the_source_folder(*arguments):
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=pathlib.Path(__file__).parents[2],
+        env={**os.environ, "PYTHONPATH": ""},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments", [("-c", "import udm"), ("-c", "import udm.sgl_kernel"), ("-m", "udm", "doctor")]
+)
+def test_python_that_runs_in_the_source_folder(arguments):
+    done = run_in_the_source_folder(*arguments)
+    assert done.returncode != 0
+    assert "ImportError: " in done.stderr
+    assert "is the source of udm, which has no compiled part: install the package" in done.stderr
+    assert "circular" not in done.stderr
+
+
+def test_compiled_part_that_is_missing_elsewhere(tmp_path):
+    """The original error, not the one of the source folder."""
+    shutil.copytree(package, tmp_path / "udm", ignore=shutil.ignore_patterns("_udm*", "bin"))
+    done = subprocess.run(
+        [sys.executable, "-c", "import udm"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode != 0
+    assert "cannot import name '_udm'" in done.stderr and "source of udm" not in done.stderr
 
 
 def test_doctor(session_driver):
