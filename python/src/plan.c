@@ -41,12 +41,22 @@ static const char plan_doc[] =
     "req_to_token      int32 [requests, columns], kept alive too\n"
     "max_batch_size    None: the length of the first backend's cache_seqlens_int32\n"
     "the others        as for unified_decode_metadata_cuda_direct()\n\n"
-    "Loads the kernel, if that has not been done yet. Calling it is legal during stream capture, "
-    "and\n"
-    "on several threads at once.\n\n"
+    "plan(seq_lens, req_pool_indices, *, stream=None) takes, on the same device,\n\n"
+    "seq_lens          int32 or int64 [bs], bs at most max_batch_size: tokens per request\n"
+    "req_pool_indices  int32 or int64 [>= bs]: row of req_to_token per request\n"
+    "stream            as for unified_decode_metadata_cuda_direct()\n\n"
+    "Making a plan loads the kernel, if that has not been done yet. It may be called on several\n"
+    "threads at once, and during stream capture. A graph records the addresses of seq_lens and\n"
+    "req_pool_indices and of the plan's tensors: keep the two and the plan for as long as the\n"
+    "graph is replayed, and update the two in place.\n\n"
     "Example:\n\n"
     "    plan = udm.Plan(metadata, req_to_token, 2048, 64)   # once per captured batch size\n"
-    "    plan(seq_lens, req_pool_indices)                    # every step\n";
+    "    plan(seq_lens, req_pool_indices)                    # every step, or recorded:\n\n"
+    "    graph = torch.cuda.CUDAGraph()\n"
+    "    with torch.cuda.graph(graph):\n"
+    "        plan(seq_lens, req_pool_indices)\n"
+    "    seq_lens.copy_(new_seq_lens)\n"
+    "    graph.replay()\n";
 
 enum plan_argument {
   PLAN_METADATA,

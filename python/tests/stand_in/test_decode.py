@@ -96,6 +96,16 @@ def test_tuple_of_backends_and_keywords(driver):
     )
 
 
+def test_req_pool_indices_longer_than_the_batch(driver):
+    """What is beyond the batch is not looked at."""
+    case = DecodeCase(8)
+    longer = np.concatenate((case.req_pool_indices, np.full(5, 1 << 30, np.int32)))
+    seq_lens, _, req_to_token = inputs(case, ExchangeTensor)
+    metadata = wrap_backends(case, ExchangeTensor)
+    plan = udm.Plan(metadata, req_to_token, case.topk, case.page_size)
+    run(driver, case, lambda: plan(seq_lens, ExchangeTensor(longer)))
+
+
 def test_max_len_limits_the_tables(driver):
     case = DecodeCase(8, max_len=300)
     case.max_len = 130

@@ -24,6 +24,9 @@ def test_everything_is_documented():
             assert getattr(udm, name).__doc__, name
     for function in (udm.unified_decode_metadata_cuda_direct, udm.unified_decode_metadata_cuda):
         assert "Example" in function.__doc__ and "int32" in function.__doc__
+    for name in ("seq_lens ", "req_pool_indices ", "max_batch_size ", "torch.cuda.graph("):
+        assert name in udm.Plan.__doc__
+    assert "Example" in udm.prepare.__doc__
 
 
 def test_signatures_are_those_of_the_original():
