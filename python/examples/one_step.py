@@ -27,10 +27,30 @@ def make_metadata():
     )
 
 
-def main():
+def make_req_to_token():
+    return torch.randint(1 << 20, (BATCH_SIZE, MAX_LEN), dtype=torch.int32, device="cuda")
+
+
+def make_batch():
+    """Lengths and rows of req_to_token, both int64, as SGLang has them."""
     seq_lens = torch.randint(1, MAX_LEN, (BATCH_SIZE,), device="cuda")
-    req_pool_indices = torch.randperm(BATCH_SIZE, device="cuda")
-    req_to_token = torch.randint(1 << 20, (BATCH_SIZE, MAX_LEN), dtype=torch.int32, device="cuda")
+    return seq_lens, torch.randperm(BATCH_SIZE, device="cuda")
+
+
+def check(metadata, seq_lens, req_pool_indices, req_to_token):
+    """Compares with what eager PyTorch has."""
+    assert torch.equal(metadata.cache_seqlens_int32, seq_lens.int())
+    assert torch.equal(metadata.cu_seqlens_k[1:], seq_lens.cumsum(0).int())
+    for i, length in enumerate(seq_lens.tolist()):
+        row = req_to_token[req_pool_indices[i], :length]
+        assert torch.equal(metadata.page_table_1[i, :length], row)
+        pages = row[::PAGE_SIZE] // PAGE_SIZE
+        assert torch.equal(metadata.real_page_table[i, : len(pages)], pages)
+
+
+def main():
+    req_to_token = make_req_to_token()
+    seq_lens, req_pool_indices = make_batch()
     backends = [make_metadata() for _ in range(3)]
 
     plan = udm.Plan(backends, req_to_token, TOPK, PAGE_SIZE)
@@ -38,13 +58,7 @@ def main():
     plan(seq_lens, req_pool_indices)
 
     for metadata in backends:
-        assert torch.equal(metadata.cache_seqlens_int32, seq_lens.int())
-        assert torch.equal(metadata.cu_seqlens_k[1:], seq_lens.cumsum(0).int())
-        for i, length in enumerate(seq_lens.tolist()):
-            row = req_to_token[req_pool_indices[i], :length]
-            assert torch.equal(metadata.page_table_1[i, :length], row)
-            pages = row[::PAGE_SIZE] // PAGE_SIZE
-            assert torch.equal(metadata.real_page_table[i, : len(pages)], pages)
+        check(metadata, seq_lens, req_pool_indices, req_to_token)
     print("as eager PyTorch has it")
 
 

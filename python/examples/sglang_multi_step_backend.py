@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where SGLang's multi-step NSA (DSA) backend fills the metadata before a CUDA graph is replayed:
-the original call, and the two ways to replace it. A sketch of the call site, not a program."""
+the original call, and the two ways to replace it. Each class stands for SGLang's, with what the
+call needs of it: attn_backends, and in each of these the metadata of every captured batch size."""
 
 # Before: pointers gathered in a CPU tensor, copied to the GPU, at most 256 requests.
 #
@@ -21,6 +22,10 @@ from udm.sgl_kernel import unified_decode_metadata_cuda_direct
 class DropIn:
     """The same call, another import. Good where the metadata objects come and go."""
 
+    def __init__(self, attn_backends):
+        self.attn_backends = attn_backends
+        udm.prepare()  # loads the kernel here, not in the first step
+
     def init_forward_metadata_replay_cuda_graph(self, forward_batch, bs):
         first = self.attn_backends[0]
         unified_decode_metadata_cuda_direct(
@@ -35,6 +40,10 @@ class DropIn:
 
 class BoundOnce:
     """A plan for each captured batch size: a step reads two tensors and launches."""
+
+    def __init__(self, attn_backends):
+        self.attn_backends = attn_backends
+        self.plans = {}  # by batch size; they keep the metadata's tensors alive
 
     def init_forward_metadata_capture_cuda_graph(self, bs):
         first = self.attn_backends[0]

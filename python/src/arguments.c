@@ -66,15 +66,23 @@ int arguments_parse_tuple(const signature *s, PyObject *arguments, PyObject *key
   return check_required(s, values);
 }
 
-int argument_int64(const char *name, PyObject *value, int64_t minimum, int64_t *out) {
-  const long long number = PyLong_AsLongLong(value);
-  if (number == -1 && PyErr_Occurred()) {
-    if (!PyErr_ExceptionMatches(PyExc_TypeError)) return -1;
+/* Tells the exception of a failed conversion again, with the argument's name. */
+static int raise_no_integer(const char *name, PyObject *value, int bits) {
+  if (PyErr_ExceptionMatches(PyExc_TypeError)) {
     PyErr_Clear();
     PyErr_Format(PyExc_TypeError, "%s must be an integer, not %R", name,
                  (PyObject *)Py_TYPE(value));
-    return -1;
+  } else if (PyErr_ExceptionMatches(PyExc_OverflowError)) {
+    PyErr_Clear();
+    PyErr_Format(PyExc_ValueError, "%s is %S: it must fit in %d bits", name, value, bits);
   }
+  return -1;
+}
+
+static int read_integer(const char *name, PyObject *value, int64_t minimum, int bits,
+                        int64_t *out) {
+  const long long number = PyLong_AsLongLong(value);
+  if (number == -1 && PyErr_Occurred()) return raise_no_integer(name, value, bits);
   if (number < minimum) {
     PyErr_Format(PyExc_ValueError, "%s is %lld: it must be %lld or more", name, number,
                  (long long)minimum);
@@ -84,9 +92,13 @@ int argument_int64(const char *name, PyObject *value, int64_t minimum, int64_t *
   return 0;
 }
 
+int argument_int64(const char *name, PyObject *value, int64_t minimum, int64_t *out) {
+  return read_integer(name, value, minimum, 64, out);
+}
+
 int argument_int32(const char *name, PyObject *value, int32_t minimum, int32_t *out) {
   int64_t number = 0;
-  if (argument_int64(name, value, minimum, &number) < 0) return -1;
+  if (read_integer(name, value, minimum, 32, &number) < 0) return -1;
   if (number > INT32_MAX) {
     PyErr_Format(PyExc_ValueError, "%s is %lld: it must fit in 32 bits", name, (long long)number);
     return -1;

@@ -5,6 +5,7 @@
  */
 #include "binding.h"
 #include "names.h"
+#include "wording.h"
 
 enum { CACHE_SEQLENS, PAGE_TABLE_1 = 2, REAL_PAGE_TABLE = 5, SEQLENS_EXPANDED = 6 };
 
@@ -12,18 +13,17 @@ enum { CACHE_SEQLENS, PAGE_TABLE_1 = 2, REAL_PAGE_TABLE = 5, SEQLENS_EXPANDED = 
 typedef struct output {
   PyObject **attribute;
   PyObject **later; /* how newer servers spell it */
-  const char *spelling;
-  int extra; /* elements beyond one a request */
+  int extra;        /* elements beyond one a request */
 } output;
 
 static const output outputs[UDM_OUTPUTS_PER_BACKEND] = {
-    {&name.cache_seqlens_int32, NULL, "cache_seqlens_int32", 0},
-    {&name.cu_seqlens_k, NULL, "cu_seqlens_k", 1},
-    {&name.page_table_1, NULL, "page_table_1", 0},
-    {&name.nsa_cache_seqlens_int32, &name.dsa_cache_seqlens_int32, "nsa_cache_seqlens_int32", 0},
-    {&name.nsa_cu_seqlens_k, &name.dsa_cu_seqlens_k, "nsa_cu_seqlens_k", 1},
-    {&name.real_page_table, NULL, "real_page_table", 0},
-    {&name.nsa_seqlens_expanded, &name.dsa_seqlens_expanded, "nsa_seqlens_expanded", 0}};
+    {&name.cache_seqlens_int32, NULL, 0},
+    {&name.cu_seqlens_k, NULL, 1},
+    {&name.page_table_1, NULL, 0},
+    {&name.nsa_cache_seqlens_int32, &name.dsa_cache_seqlens_int32, 0},
+    {&name.nsa_cu_seqlens_k, &name.dsa_cu_seqlens_k, 1},
+    {&name.real_page_table, NULL, 0},
+    {&name.nsa_seqlens_expanded, &name.dsa_seqlens_expanded, 0}};
 
 /* Which spelling was there last: a server uses one, and a failed look-up is slow. */
 static bool uses_later[UDM_OUTPUTS_PER_BACKEND];
@@ -39,8 +39,8 @@ typedef struct page_tables {
   page_table of[UDM_MAX_BACKENDS][2]; /* page_table_1, real_page_table */
 } page_tables;
 
-static tensor_name name_of(int backend, int o) {
-  return (tensor_name){"backend_metadata_list", backend, outputs[o].spelling};
+static tensor_name name_of(const binding *b, int backend, int o) {
+  return (tensor_name){b->backends_argument, backend, output_attributes[o]};
 }
 
 /* A new reference. */
@@ -84,18 +84,20 @@ static int bind_output(binding *b, PyObject *value, const tensor_name *about, in
   *pointer = tensor_data(&t);
   if (o == PAGE_TABLE_1) return bind_table(&t, about, *rows, &tables[0]);
   if (o == REAL_PAGE_TABLE) return bind_table(&t, about, *rows, &tables[1]);
-  if (*rows < 0) *rows = t.view.ndim == 1 ? t.view.shape[0] : 0; /* the first vector decides */
+  if (*rows < 0) { /* the first vector decides */
+    *rows = t.view.ndim == 1 && t.view.shape[0] > 0 ? t.view.shape[0] : 0;
+  }
   return tensor_check_vector(&t, about, *rows + outputs[o].extra);
 }
 
 static int bind_backend(binding *b, PyObject *metadata, int backend, int64_t *rows,
                         page_table tables[2], PyObject *keep_alive) {
   CUdeviceptr *first = &b->args.backends[backend].cache_seqlens; /* of seven */
-  tensor_name about = name_of(backend, CACHE_SEQLENS);
+  tensor_name about = name_of(b, backend, CACHE_SEQLENS);
   PyObject *cache_seqlens = NULL;
   int result = 0;
   for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND && result == 0; ++o) {
-    about.attribute = outputs[o].spelling;
+    about.attribute = output_attributes[o];
     PyObject *value = get_output(metadata, &about, o);
     if (!value) {
       result = -1;
@@ -122,7 +124,7 @@ static int bind_stride(const binding *b, const page_tables *tables, int kind, in
   for (int i = 0; i < b->args.num_backends; ++i) {
     const page_table *table = &tables->of[i][kind];
     if (!table->written) continue;
-    const tensor_name about = name_of(i, kind == 0 ? PAGE_TABLE_1 : REAL_PAGE_TABLE);
+    const tensor_name about = name_of(b, i, kind == 0 ? PAGE_TABLE_1 : REAL_PAGE_TABLE);
     if (table->columns < columns) {
       return raise_about(PyExc_ValueError, &about,
                          "has %lld columns: it needs at least %lld for %d tokens a request",
@@ -157,6 +159,11 @@ static int bind_max_len(binding *b, const page_tables *tables, int64_t max_len) 
   for (int i = 0; max_len < 0 && i < b->args.num_backends; ++i) {
     const page_table *table = &tables->of[i][0];
     if (!table->written) continue;
+    if (table->columns < 0) {
+      const tensor_name about = name_of(b, i, PAGE_TABLE_1);
+      return raise_about(PyExc_ValueError, &about, "has %lld columns: it must have 0 or more",
+                         (long long)table->columns);
+    }
     if (table->columns < columns) columns = table->columns;
     break;
   }
@@ -175,14 +182,14 @@ int bind_backends(binding *b, PyObject *metadata_list, int64_t *rows, int64_t ma
                   PyObject *keep_alive) {
   const bool is_list = PyList_Check(metadata_list);
   if (!is_list && !PyTuple_Check(metadata_list)) {
-    PyErr_Format(PyExc_TypeError, "backend_metadata_list must be a list or a tuple, not %R",
+    PyErr_Format(PyExc_TypeError, "%s must be a list or a tuple, not %R", b->backends_argument,
                  (PyObject *)Py_TYPE(metadata_list));
     return -1;
   }
   const Py_ssize_t count = is_list ? PyList_Size(metadata_list) : PyTuple_Size(metadata_list);
   if (count < 1 || count > UDM_MAX_DIRECT_BACKENDS) {
-    PyErr_Format(PyExc_ValueError, "backend_metadata_list has %zd backends: it must have 1 to %d",
-                 count, UDM_MAX_DIRECT_BACKENDS);
+    PyErr_Format(PyExc_ValueError, "%s has %zd backends: it must have 1 to %d",
+                 b->backends_argument, count, UDM_MAX_DIRECT_BACKENDS);
     return -1;
   }
   b->args.num_backends = (int32_t)count;

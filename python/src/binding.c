@@ -19,6 +19,7 @@ void binding_init(binding *b) {
   memcpy(&b->args, &empty, offsetof(udm_decode_args, backends));
   b->device = -1;
   b->token_columns = 0;
+  b->backends_argument = NULL;
   b->consumer = (stream_choice){false, NULL};
 }
 
@@ -35,6 +36,10 @@ static int read_input(binding *b, PyObject *object, const tensor_name *about, te
   if (tensor_read(object, about, b->consumer.stream, t) < 0) return -1;
   if (tensor_check_device(t, about, b->device) < 0) return -1;
   b->device = t->view.device.id;
+  if (b->device < 0) { /* also what stands for "none yet" */
+    return raise_about(PyExc_ValueError, about,
+                       "is on CUDA device %d: its number must be 0 or more", (int)b->device);
+  }
   return 0;
 }
 
@@ -44,8 +49,9 @@ int bind_batch(binding *b, PyObject *seq_lens, PyObject *req_pool_indices, CUstr
   if (tensor_check_int32_or_int64(&t, &seq_lens_name) < 0) return -1;
   const int64_t batch_size = t.view.ndim == 1 ? t.view.shape[0] : 0;
   if (tensor_check_vector(&t, &seq_lens_name, batch_size) < 0) return -1;
-  if (batch_size > INT32_MAX) {
-    return raise_about(PyExc_ValueError, &seq_lens_name, "has more than 2^31 - 1 elements");
+  if (batch_size < 0 || batch_size > INT32_MAX) {
+    return raise_about(PyExc_ValueError, &seq_lens_name,
+                       "has %lld elements: it must have 0 to 2^31 - 1", (long long)batch_size);
   }
   if (stream_current(seq_lens, &t, &b->consumer, stream) < 0) return -1;
   b->args.seq_lens = tensor_data(&t);
@@ -65,6 +71,10 @@ int bind_req_to_token(binding *b, PyObject *req_to_token) {
   if (read_input(b, req_to_token, &req_to_token_name, &t) < 0) return -1;
   if (tensor_check_int32(&t, &req_to_token_name) < 0) return -1;
   if (tensor_check_matrix(&t, &req_to_token_name, 0) < 0) return -1;
+  if (t.view.shape[1] < 0) {
+    return raise_about(PyExc_ValueError, &req_to_token_name,
+                       "has %lld columns: it must have 0 or more", (long long)t.view.shape[1]);
+  }
   if (t.view.shape[0] > 1 && t.view.strides[0] < t.view.shape[1]) {
     return raise_about(PyExc_ValueError, &req_to_token_name,
                        "has a row stride of %lld elements, less than its %lld columns",

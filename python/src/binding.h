@@ -12,10 +12,11 @@
 #include "udm.h"
 
 typedef struct binding {
-  int32_t device;         /* of the first tensor bound; all others must be on it; -1: none yet */
-  int64_t token_columns;  /* of req_to_token */
-  stream_choice consumer; /* see tensor_read */
-  udm_decode_args args;   /* last: the backends that are not there are neither set nor copied */
+  int32_t device;        /* of the first tensor bound; all others must be on it; -1: none yet */
+  int64_t token_columns; /* of req_to_token */
+  const char *backends_argument; /* by which the metadata objects came; NULL: addresses came */
+  stream_choice consumer;        /* see tensor_read */
+  udm_decode_args args; /* last: the backends that are not there are neither set nor copied */
 } binding;
 
 /* All but the backends' addresses, which whoever sets num_backends sets. */

@@ -1,7 +1,7 @@
 /*
  * cuda_device.c: the list of loaded kernels, one per CUDA context. It is read
  * and written with the GIL held; a kernel is loaded without it, by one thread
- * at a time.
+ * at a time. A child made by fork() gets nothing of it: CUDA does not work there.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -31,7 +31,8 @@ enum { CUDA_SUCCESS = 0, CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL = 9 };
   X(cuGetErrorName, (CUresult error, const char **name))
 
 static struct {
-  bool ready;
+  bool ready;  /* false again in a child */
+  bool forked; /* this process is a child of one that was ready */
 #define DRIVER_FIELD(name, parameters) CUresult(*name) parameters;
   DRIVER_TABLE(DRIVER_FIELD)
 #undef DRIVER_FIELD
@@ -55,8 +56,32 @@ static int raise_no_device(const char *function, CUresult result, int32_t device
   return status == UDM_OK ? raise_driver(function, result) : raise_status(status);
 }
 
+/* One thread runs in a child. What comes first in every call sees it, at no cost. */
+static void forget_driver(void) {
+  driver.forked = driver.forked || driver.ready;
+  driver.ready = false;
+}
+
+static int watch_forks(void) {
+  static bool watching;
+  if (!watching && pthread_atfork(NULL, NULL, forget_driver) != 0) {
+    PyErr_NoMemory();
+    return -1;
+  }
+  watching = true;
+  return 0;
+}
+
+static int raise_forked(void) {
+  return raise_text(UDM_ERROR_DRIVER,
+                    "CUDA cannot be used in this process: fork() made it of one that had used udm "
+                    "on a GPU. Fork before udm is used for the first time, or start the process "
+                    "anew (multiprocessing's spawn or forkserver, subprocess)");
+}
+
 static int open_driver(void) {
-  if (driver.ready) return 0;
+  if (driver.forked) return raise_forked();
+  if (watch_forks() < 0) return -1;
 #define DRIVER_RESOLVE(name, parameters)                                                     \
   {                                                                                          \
     const udm_status status = udm_driver_symbol(NULL, #name, (void **)(void *)&driver.name); \
@@ -168,16 +193,22 @@ void cuda_device_leave(bool pushed) {
   if (pushed) driver.cuCtxPopCurrent_v2(&context);
 }
 
+int cuda_device_current(int32_t *device) {
+  if (!driver.ready && open_driver() < 0) return -1;
+  CUdevice current = 0;
+  *device = driver.cuCtxGetDevice(&current) == CUDA_SUCCESS ? current : 0;
+  return 0;
+}
+
 int cuda_device_of_pointer(CUdeviceptr address, int32_t *device) {
   if (!driver.ready && open_driver() < 0) return -1;
   int ordinal = 0;
   if (driver.cuPointerGetAttribute &&
       driver.cuPointerGetAttribute(&ordinal, CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL, address) ==
-          CUDA_SUCCESS) {
+          CUDA_SUCCESS &&
+      ordinal >= 0) { /* negative: memory of no device */
     *device = ordinal;
     return 0;
   }
-  CUdevice current = 0;
-  *device = driver.cuCtxGetDevice(&current) == CUDA_SUCCESS ? current : 0;
-  return 0;
+  return cuda_device_current(device);
 }

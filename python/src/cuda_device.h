@@ -31,6 +31,9 @@ typedef struct loaded_kernel {
 const loaded_kernel *cuda_device_enter(int32_t device, bool *pushed);
 void cuda_device_leave(bool pushed);
 
+/* Device of the current context; 0 where none is current. */
+int cuda_device_current(int32_t *device);
+
 /* Device of the memory at address; the current one where the driver cannot tell. */
 int cuda_device_of_pointer(CUdeviceptr address, int32_t *device);
 

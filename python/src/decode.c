@@ -5,6 +5,8 @@
  */
 #include "decode.h"
 
+#include <string.h>
+
 #include "arguments.h"
 
 const char unified_decode_metadata_cuda_direct_doc[] =
@@ -13,7 +15,8 @@ const char unified_decode_metadata_cuda_direct_doc[] =
     "stream=None)\n--\n\n"
     "Fills the decode metadata of 1 to 8 backends in one kernel launch.\n\n"
     "seq_lens                int32 or int64 [bs]: tokens in the KV cache per request\n"
-    "req_pool_indices        int32 or int64 [bs]: row of req_to_token per request\n"
+    "req_pool_indices        int32 or int64 [>= bs]: row of req_to_token per request; what is\n"
+    "                        beyond the bs first is not looked at\n"
     "req_to_token            int32 [requests, columns]: KV slot of every token\n"
     "backend_metadata_list   list of objects with these attributes, all int32, written to:\n"
     "    cache_seqlens_int32       [>= bs]\n"
@@ -32,10 +35,15 @@ const char unified_decode_metadata_cuda_direct_doc[] =
     "                        page_table_1 and req_to_token both have\n"
     "stream                  None: the current stream of the tensors' framework; else an integer\n"
     "                        or a stream object\n\n"
-    "Tensors of PyTorch, CuPy, JAX and others, all on one CUDA device. Any thread; legal during\n"
-    "stream capture. The first call loads the kernel, which prepare() does earlier. A wrong\n"
-    "argument is a TypeError, ValueError or AttributeError that names it; what the library cannot\n"
-    "do is a udm.Error.\n\n"
+    "Tensors of PyTorch, CuPy, JAX and others, all on one CUDA device. Any thread. The first call\n"
+    "loads the kernel, which prepare() does earlier. A wrong argument is a TypeError, ValueError "
+    "or\n"
+    "AttributeError that names it; what the library cannot do is a udm.Error.\n\n"
+    "Legal during stream capture, also inside torch.cuda.graph. The graph records the addresses "
+    "of\n"
+    "all these tensors: they must live, where they are, for as long as it is replayed. Lengths "
+    "and\n"
+    "indices are updated in place, and every replay is right for what they hold then.\n\n"
     "Example:\n\n"
     "    metadata = [b.decode_cuda_graph_metadata[bs] for b in attn_backends]\n"
     "    udm.unified_decode_metadata_cuda_direct(\n"
@@ -63,24 +71,26 @@ const char unified_decode_metadata_cuda_doc[] =
     "    udm.unified_decode_metadata_cuda(seq_lens, req_pool_indices, req_to_token, pointers,\n"
     "                                     max_len, 2048, 64, pages, pages)\n";
 
-static int launched(udm_status status) { return status == UDM_OK ? 0 : raise_status(status); }
+static int launched(const binding *b, udm_status status) {
+  return status == UDM_OK ? 0 : raise_launch(status, b->backends_argument);
+}
 
-int launch_direct(const udm_decode_args *args, int32_t device, CUstream stream) {
+int launch_direct(const binding *b, CUstream stream) {
   bool pushed = false;
-  const loaded_kernel *kernel = cuda_device_enter(device, &pushed);
+  const loaded_kernel *kernel = cuda_device_enter(b->device, &pushed);
   if (!kernel) return -1;
-  const int result = launched(udm_decode_metadata_direct(kernel->udm, args, stream));
+  const int result = launched(b, udm_decode_metadata_direct(kernel->udm, &b->args, stream));
   cuda_device_leave(pushed);
   return result;
 }
 
-static int launch_table(const udm_decode_args *args, int32_t device, CUdeviceptr pointers,
-                        int64_t pointers_stride, CUstream stream) {
+static int launch_table(const binding *b, CUdeviceptr pointers, int64_t pointers_stride,
+                        CUstream stream) {
   bool pushed = false;
-  const loaded_kernel *kernel = cuda_device_enter(device, &pushed);
+  const loaded_kernel *kernel = cuda_device_enter(b->device, &pushed);
   if (!kernel) return -1;
-  const int result =
-      launched(udm_decode_metadata_table(kernel->udm, args, pointers, pointers_stride, stream));
+  const int result = launched(
+      b, udm_decode_metadata_table(kernel->udm, &b->args, pointers, pointers_stride, stream));
   cuda_device_leave(pushed);
   return result;
 }
@@ -130,8 +140,9 @@ PyObject *unified_decode_metadata_cuda_direct(PyObject *module, PyObject *const 
     return NULL;
   }
   int64_t rows = b.args.batch_size;
+  b.backends_argument = direct_signature.names[DIRECT_BACKENDS];
   if (bind_backends(&b, values[DIRECT_BACKENDS], &rows, max_len, NULL) < 0) return NULL;
-  return none_or_null(launch_direct(&b.args, b.device, stream));
+  return none_or_null(launch_direct(&b, stream));
 }
 
 enum pointer_argument {
@@ -187,28 +198,39 @@ static int bind_widths(binding *b, PyObject *const *values) {
 
 static const tensor_name pointers_name = {"backend_pointers", -1, NULL};
 
-/* In host memory: into the launch itself. */
-static void bind_host_pointers(binding *b, const tensor *t) {
-  const int64_t *first = (const int64_t *)(uintptr_t)tensor_data(t);
+/* In host memory, aligned or not: into the launch itself. */
+static int bind_host_pointers(binding *b, const tensor *t) {
+  const char *first = (const char *)(uintptr_t)tensor_data(t);
   udm_decode_args *args = &b->args;
+  if (!first) return raise_about(PyExc_ValueError, &pointers_name, "is at address 0");
   for (int i = 0; i < args->num_backends; ++i) {
     CUdeviceptr *outputs = &args->backends[i].cache_seqlens; /* the first of seven */
     for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND; ++o) {
-      outputs[o] = (CUdeviceptr)first[o * t->view.strides[0] + i * t->view.strides[1]];
+      const int64_t element = o * t->view.strides[0] + i * t->view.strides[1];
+      memcpy(&outputs[o], first + element * (int64_t)sizeof *outputs, sizeof *outputs);
     }
     if (args->real_page_size == 1) args->backends[i].real_page_table = 0;
   }
+  return 0;
+}
+
+static int explain_pointers_shape(const tensor *t) {
+  char shape[48] = "";
+  if (t->view.ndim == 2) {
+    PyOS_snprintf(shape, sizeof shape, " [%lld, %lld]", (long long)t->view.shape[0],
+                  (long long)t->view.shape[1]);
+  }
+  return raise_about(PyExc_ValueError, &pointers_name,
+                     "has %d dimensions%s: it must be of shape [%d, N], N 1 to %d",
+                     (int)t->view.ndim, shape, UDM_OUTPUTS_PER_BACKEND, UDM_MAX_BACKENDS);
 }
 
 static int read_pointers(binding *b, PyObject *object, tensor *t) {
   if (tensor_read(object, &pointers_name, b->consumer.stream, t) < 0) return -1;
-  if (t->view.dtype.code != DLPACK_INT || t->view.dtype.bits != 64) {
-    return raise_about(PyExc_TypeError, &pointers_name, "must be int64");
-  }
+  if (!tensor_is_int(t, 64)) return tensor_explain_dtype(t, &pointers_name, "int64");
   if (t->view.ndim != 2 || t->view.shape[0] != UDM_OUTPUTS_PER_BACKEND || t->view.shape[1] < 1 ||
       t->view.shape[1] > UDM_MAX_BACKENDS) {
-    return raise_about(PyExc_ValueError, &pointers_name, "must be of shape [%d, N], N 1 to %d",
-                       UDM_OUTPUTS_PER_BACKEND, UDM_MAX_BACKENDS);
+    return explain_pointers_shape(t);
   }
   b->args.num_backends = (int32_t)t->view.shape[1];
   return 0;
@@ -218,12 +240,12 @@ static int launch_pointers(binding *b, PyObject *object, CUstream stream) {
   tensor t;
   if (read_pointers(b, object, &t) < 0) return -1;
   if (t.view.device.type == DLPACK_CPU || t.view.device.type == DLPACK_CUDA_HOST) {
-    bind_host_pointers(b, &t);
-    return launch_direct(&b->args, b->device, stream);
+    if (bind_host_pointers(b, &t) < 0) return -1;
+    return launch_direct(b, stream);
   }
   if (tensor_check_device(&t, &pointers_name, b->device) < 0) return -1;
   if (tensor_check_matrix(&t, &pointers_name, UDM_OUTPUTS_PER_BACKEND) < 0) return -1;
-  return launch_table(&b->args, b->device, tensor_data(&t), t.view.strides[0], stream);
+  return launch_table(b, tensor_data(&t), t.view.strides[0], stream);
 }
 
 PyObject *unified_decode_metadata_cuda(PyObject *module, PyObject *const *arguments,

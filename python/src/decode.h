@@ -19,8 +19,8 @@ PyObject *unified_decode_metadata_cuda(PyObject *module, PyObject *const *argume
 extern const char unified_decode_metadata_cuda_direct_doc[];
 extern const char unified_decode_metadata_cuda_doc[];
 
-/* Launches on stream; the outputs are those of args. */
-int launch_direct(const udm_decode_args *args, int32_t device, CUstream stream);
+/* Launches on stream what is bound. */
+int launch_direct(const binding *b, CUstream stream);
 
 /* -1 for None and NULL. */
 int optional_max_len(PyObject *value, int64_t *out);

@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "wording.h"
+
 typedef struct status_exception {
   udm_status status;
   const char *name; /* UDM_ERROR_NO_DRIVER */
@@ -42,15 +44,23 @@ static void class_name(const char *status_name, char *out, size_t size) {
   memcpy(out + length, end, sizeof end);
 }
 
+/* An exception type with the attribute status. */
+static PyObject *new_type(const char *qualified_name, const char *doc, PyObject *bases,
+                          udm_status status) {
+  PyObject *attributes = Py_BuildValue("{ss}", "status", udm_status_name(status));
+  if (!attributes) return NULL;
+  PyObject *type = PyErr_NewExceptionWithDoc(qualified_name, doc, bases, attributes);
+  Py_DECREF(attributes);
+  return type;
+}
+
 /* A wrong argument is a ValueError for those who do not know udm's types. */
 static PyObject *make_exception(const status_exception *e, const char *qualified_name) {
-  if (e->status != UDM_ERROR_INVALID_ARGUMENT) {
-    return PyErr_NewExceptionWithDoc(qualified_name, udm_status_text(e->status), error, NULL);
-  }
-  PyObject *bases = PyTuple_Pack(2, error, PyExc_ValueError);
+  PyObject *bases = e->status == UDM_ERROR_INVALID_ARGUMENT
+                        ? PyTuple_Pack(2, error, PyExc_ValueError)
+                        : PyTuple_Pack(1, error);
   if (!bases) return NULL;
-  PyObject *type =
-      PyErr_NewExceptionWithDoc(qualified_name, udm_status_text(e->status), bases, NULL);
+  PyObject *type = new_type(qualified_name, udm_status_text(e->status), bases, e->status);
   Py_DECREF(bases);
   return type;
 }
@@ -65,10 +75,10 @@ static int add_exception(PyObject *module, status_exception *e) {
 }
 
 int errors_create(PyObject *module) {
-  error = PyErr_NewExceptionWithDoc("udm.Error",
-                                    "What the library could not do, in the library's own words; "
-                                    "the attribute status is the name of its status.",
-                                    PyExc_RuntimeError, NULL);
+  error = new_type("udm.Error",
+                   "What the library could not do, in the library's own words; "
+                   "the attribute status is the name of its status.",
+                   PyExc_RuntimeError, UDM_STATUS_FORCE_INT); /* the name of no status */
   if (!error || PyModule_AddObjectRef(module, "Error", error) < 0) return -1;
   for (int i = 0; i < STATUS_EXCEPTIONS; ++i) {
     if (status_exceptions[i].status == UDM_OK) continue;
@@ -82,20 +92,15 @@ static int raise_message(udm_status status, PyObject *message) {
   for (int i = 0; i < STATUS_EXCEPTIONS; ++i) {
     if (status_exceptions[i].status == status) type = status_exceptions[i].type;
   }
-  PyObject *exception = message ? PyObject_CallFunctionObjArgs(type, message, NULL) : NULL;
-  PyObject *status_name = exception ? PyUnicode_FromString(udm_status_name(status)) : NULL;
-  if (status_name && PyObject_SetAttrString(exception, "status", status_name) == 0) {
-    PyErr_SetObject(type, exception);
-  }
-  Py_XDECREF(status_name);
-  Py_XDECREF(exception);
+  if (message) PyErr_SetObject(type, message);
   Py_XDECREF(message);
   return -1;
 }
 
-int raise_status(udm_status status) {
-  const char *text = udm_last_error();
-  return raise_message(status, PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "replace"));
+int raise_status(udm_status status) { return raise_launch(status, NULL); }
+
+int raise_launch(udm_status status, const char *backends_argument) {
+  return raise_message(status, in_python_words(udm_last_error(), backends_argument));
 }
 
 int raise_text(udm_status status, const char *format, ...) {
@@ -119,5 +124,49 @@ int raise_about(PyObject *exception, const tensor_name *about, const char *forma
                  text);
   }
   Py_DECREF(text);
+  return -1;
+}
+
+/* Borrowed; NULL for types that may not be made of a text, or that say more than a text. */
+static PyObject *retold_as(PyObject *type) {
+  PyObject *const types[] = {PyExc_TypeError, PyExc_ValueError, PyExc_AttributeError,
+                             PyExc_BufferError, PyExc_RuntimeError};
+  if (type == PyExc_OverflowError) return PyExc_ValueError; /* an integer of too many bits */
+  for (size_t i = 0; i < sizeof types / sizeof *types; ++i) {
+    if (types[i] == type) return type;
+  }
+  return NULL;
+}
+
+/* Of the exception that is set. Takes the reference. */
+static void set_cause(PyObject *cause) {
+  PyObject *type = NULL;
+  PyObject *value = NULL;
+  PyObject *traceback = NULL;
+  PyErr_Fetch(&type, &value, &traceback);
+  PyErr_NormalizeException(&type, &value, &traceback);
+  PyException_SetCause(value, cause);
+  PyErr_Restore(type, value, traceback);
+}
+
+int raise_named(const tensor_name *about) {
+  PyObject *type = NULL;
+  PyObject *value = NULL;
+  PyObject *traceback = NULL;
+  PyErr_Fetch(&type, &value, &traceback);
+  PyErr_NormalizeException(&type, &value, &traceback);
+  PyObject *as = retold_as(type);
+  if (!as) {
+    PyErr_Restore(type, value, traceback);
+    return -1;
+  }
+  raise_about(as, about, "cannot be read: %S", value);
+  if (traceback) { /* from the tensor's own Python code: it shows where */
+    PyException_SetTraceback(value, traceback);
+    set_cause(Py_NewRef(value));
+  }
+  Py_XDECREF(traceback);
+  Py_DECREF(value);
+  Py_DECREF(type);
   return -1;
 }

@@ -25,10 +25,19 @@ int errors_create(PyObject *module);
 /* Raises what a failed library call of this thread left behind. Returns -1. */
 int raise_status(udm_status status);
 
+/* The same of a launch, whose backends the caller gave in that argument; NULL: as addresses. */
+int raise_launch(udm_status status, const char *backends_argument);
+
 /* Raises the exception of a status with a text of this extension. Returns -1. */
 int raise_text(udm_status status, const char *format, ...);
 
 /* Raises exception: the name, a space, the text. Returns -1. */
 int raise_about(PyObject *exception, const tensor_name *about, const char *format, ...);
+
+/*
+ * Tells the exception that is set again, with the tensor's name before its text; one of a type that
+ * is not Python's own is left as it is. Returns -1.
+ */
+int raise_named(const tensor_name *about);
 
 #endif

@@ -6,26 +6,38 @@
  */
 #include "foreign_protocols.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "cuda_device.h"
 #include "names.h"
 
-/* "<i4": a 4-byte signed integer. */
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define OTHER_BYTE_ORDER '>'
+#else
+#define OTHER_BYTE_ORDER '<'
+#endif
+
+/* "<i4": a 4-byte signed integer, lowest byte first. */
 static int read_typestr(PyObject *typestr, tensor *out) {
   const char *text = typestr ? PyUnicode_AsUTF8AndSize(typestr, NULL) : NULL;
   if (!text || strlen(text) < 3) {
     if (!PyErr_Occurred()) PyErr_SetString(PyExc_TypeError, "the array interface has no typestr");
     return -1;
   }
+  if (text[0] == OTHER_BYTE_ORDER) {
+    PyErr_Format(PyExc_TypeError, "its typestr %R is in the byte order of other machines", typestr);
+    return -1;
+  }
+  const int bytes = small_number(text + 2, 16);
   static const char kinds[] = "iufcb";
   static const uint8_t codes[] = {DLPACK_INT, DLPACK_UINT, DLPACK_FLOAT, DLPACK_COMPLEX,
                                   DLPACK_BOOL};
   const char *kind = strchr(kinds, text[1]);
-  out->view.dtype.code = kind ? codes[kind - kinds] : DLPACK_OPAQUE_HANDLE;
-  out->view.dtype.bits = (uint8_t)(8 * strtol(text + 2, NULL, 10));
-  out->view.dtype.lanes = 1;
+  if (!kind || !bytes) {
+    PyErr_Format(PyExc_TypeError, "its typestr %R is none of a number", typestr);
+    return -1;
+  }
+  out->view.dtype = (dlpack_data_type){codes[kind - kinds], (uint8_t)(8 * bytes), 1};
   return 0;
 }
 
@@ -54,8 +66,12 @@ static int read_strides(PyObject *strides, Py_ssize_t dimensions, tensor *out) {
   }
   Py_ssize_t count = 0;
   if (read_integers(strides, out->own_strides, &count) < 0) return -1;
+  if (count != dimensions) {
+    PyErr_SetString(PyExc_TypeError, "its shape and strides are of different lengths");
+    return -1;
+  }
   for (Py_ssize_t i = 0; i < count && i < TENSOR_DIMENSIONS; ++i) {
-    if (bytes == 0 || out->own_strides[i] % bytes != 0) {
+    if (out->own_strides[i] % bytes != 0) {
       PyErr_SetString(PyExc_ValueError, "a stride is no multiple of the element's size");
       return -1;
     }
@@ -88,8 +104,14 @@ static int read_array_device(PyObject *object, tensor *out) {
   Py_DECREF(method);
   const int result = device ? read_integers(device, numbers, &count) : -1;
   Py_XDECREF(device);
-  out->view.device = (dlpack_device){(int32_t)numbers[0], (int32_t)numbers[1]};
-  return result;
+  return result == 0 ? set_device(numbers[0], numbers[1], out) : -1;
+}
+
+/* Elements that do not count are none that a kernel could leave out. */
+static int check_mask(PyObject *mask) {
+  if (!mask || Py_IsNone(mask)) return 0;
+  PyErr_SetString(PyExc_ValueError, "it has a mask: masked arrays are not taken, pass its data");
+  return -1;
 }
 
 int read_cuda_array_interface(PyObject *object, PyObject *value, CUstream consumer, tensor *out) {
@@ -106,6 +128,7 @@ int read_cuda_array_interface(PyObject *object, PyObject *value, CUstream consum
   }
   if (read_integers(shape, out->own_shape, &dimensions) < 0) return -1;
   out->view.ndim = (int32_t)dimensions;
+  if (check_mask(PyDict_GetItemString(value, "mask")) < 0) return -1;
   if (read_typestr(PyDict_GetItemString(value, "typestr"), out) < 0) return -1;
   if (read_data(PyDict_GetItemString(value, "data"), out) < 0) return -1;
   if (read_strides(PyDict_GetItemString(value, "strides"), dimensions, out) < 0) return -1;

@@ -19,8 +19,14 @@ int read_integer(PyObject *value, int64_t *out);
 /* The first TENSOR_DIMENSIONS integers of a sequence, and how many it has. */
 int read_integers(PyObject *sequence, int64_t *out, Py_ssize_t *count);
 
-/* From "int32" or "torch.int32". */
-int set_dtype(const char *text, tensor *out);
+/* From "int32" or "torch.int32"; a dtype of no kind for what is not understood. */
+void set_dtype(const char *text, tensor *out);
+
+/* The number that text is, digits alone, of 1 to most; else 0. */
+int small_number(const char *text, int most);
+
+/* -1 with an exception set where they have no room in a tensor. */
+int set_device(int64_t type, int64_t number, tensor *out);
 
 /* The attribute, or NULL: without an exception when it is not there. */
 PyObject *optional_attribute(PyObject *object, PyObject *attribute);

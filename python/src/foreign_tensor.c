@@ -6,7 +6,6 @@
  */
 #include "foreign_tensor.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "foreign_protocols.h"
@@ -34,7 +33,28 @@ int read_integers(PyObject *sequence, int64_t *out, Py_ssize_t *count) {
   return 0;
 }
 
-int set_dtype(const char *text, tensor *out) {
+int small_number(const char *text, int most) {
+  int number = 0;
+  if (!*text) return 0;
+  for (; *text; ++text) {
+    if (*text < '0' || *text > '9') return 0;
+    number = 10 * number + (*text - '0');
+    if (number > most) return 0;
+  }
+  return number;
+}
+
+int set_device(int64_t type, int64_t number, tensor *out) {
+  if (type < INT32_MIN || type > INT32_MAX || number < INT32_MIN || number > INT32_MAX) {
+    PyErr_Format(PyExc_ValueError, "its device number is %lld, and its kind of device %lld",
+                 (long long)number, (long long)type);
+    return -1;
+  }
+  out->view.device = (dlpack_device){(int32_t)type, (int32_t)number};
+  return 0;
+}
+
+void set_dtype(const char *text, tensor *out) {
   static const struct {
     const char *prefix;
     dlpack_type_code code;
@@ -48,11 +68,10 @@ int set_dtype(const char *text, tensor *out) {
     if (strlen(kinds[i].prefix) != letters || strncmp(name_only, kinds[i].prefix, letters) != 0) {
       continue;
     }
-    const long bits = strtol(name_only + letters, NULL, 10);
-    out->view.dtype.code = (uint8_t)kinds[i].code;
-    out->view.dtype.bits = (uint8_t)(bits > 0 && bits <= 128 ? bits : 8);
+    const bool is_bool = kinds[i].code == DLPACK_BOOL && !name_only[letters];
+    const int bits = is_bool ? 8 : small_number(name_only + letters, 128);
+    if (bits) out->view.dtype = (dlpack_data_type){(uint8_t)kinds[i].code, (uint8_t)bits, 1};
   }
-  return 0;
 }
 
 static int read_dtype(PyObject *object, tensor *out) {
@@ -60,9 +79,9 @@ static int read_dtype(PyObject *object, tensor *out) {
   PyObject *text = dtype ? PyObject_Str(dtype) : NULL;
   Py_XDECREF(dtype);
   const char *utf8 = text ? PyUnicode_AsUTF8AndSize(text, NULL) : NULL;
-  const int result = utf8 ? set_dtype(utf8, out) : -1;
+  if (utf8) set_dtype(utf8, out);
   Py_XDECREF(text);
-  return result;
+  return utf8 ? 0 : -1;
 }
 
 /* torch.device: type "cuda", index 1. Without an index it is device 0. */
@@ -71,12 +90,12 @@ static int read_device(PyObject *object, tensor *out) {
   PyObject *device = PyObject_GetAttr(object, name.device);
   PyObject *type = device ? PyObject_GetAttr(device, name.type) : NULL;
   PyObject *number = type ? PyObject_GetAttr(device, name.index) : NULL;
-  const int result = number && !Py_IsNone(number) ? read_integer(number, &index) : 0;
+  int result = number && !Py_IsNone(number) ? read_integer(number, &index) : 0;
   if (number && result == 0) {
-    out->view.device.type = -1;
-    if (PyUnicode_CompareWithASCIIString(type, "cuda") == 0) out->view.device.type = DLPACK_CUDA;
-    if (PyUnicode_CompareWithASCIIString(type, "cpu") == 0) out->view.device.type = DLPACK_CPU;
-    out->view.device.id = (int32_t)index;
+    int64_t kind = -1;
+    if (PyUnicode_CompareWithASCIIString(type, "cuda") == 0) kind = DLPACK_CUDA;
+    if (PyUnicode_CompareWithASCIIString(type, "cpu") == 0) kind = DLPACK_CPU;
+    result = set_device(kind, index, out);
   }
   Py_XDECREF(number);
   Py_XDECREF(type);
@@ -151,7 +170,7 @@ int foreign_tensor_read(PyObject *object, const tensor_name *about, CUstream con
     value = optional_attribute(object, *protocols[i].attribute);
     if (value) result = protocols[i].read(object, value, consumer, out);
   }
-  if (!value && !PyErr_Occurred()) raise_no_tensor(object, about);
+  if (result < 0) PyErr_Occurred() ? raise_named(about) : raise_no_tensor(object, about);
   Py_XDECREF(value);
   return result;
 }

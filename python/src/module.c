@@ -7,15 +7,22 @@
 #include "arguments.h"
 #include "cuda_device.h"
 #include "decode.h"
+#include "device_argument.h"
 #include "errors.h"
 #include "names.h"
 #include "plan.h"
 
 static const char prepare_doc[] =
-    "prepare(device=0)\n--\n\n"
+    "prepare(device=None)\n--\n\n"
     "Loads the kernel for a CUDA device, which the first call would do otherwise: from the cache,\n"
     "or compiled by NVRTC. For servers that capture a graph before any call, and to see what is\n"
-    "missing early.\n";
+    "missing early.\n\n"
+    "device    None: that of the calling thread's current CUDA context; 0 where none is (from\n"
+    "          CUDA 12 on torch.cuda.set_device() makes one current). Else a number, 'cuda:1' or\n"
+    "          a torch.device; without a number these two mean the current device too\n\n"
+    "What is missing is a udm.Error: no driver, no such device, no NVRTC and nothing cached.\n\n"
+    "Example:\n\n"
+    "    udm.prepare(torch.device(\"cuda\", rank))\n";
 
 static const signature prepare_signature = {"prepare", 0, 1, 1, {"device"}};
 
@@ -26,7 +33,7 @@ static PyObject *prepare(PyObject *module, PyObject *const *arguments, Py_ssize_
   int32_t device = 0;
   bool pushed = false;
   if (arguments_parse(&prepare_signature, arguments, given, keyword_names, &value) < 0) return NULL;
-  if (value && argument_int32("device", value, 0, &device) < 0) return NULL;
+  if (device_argument(value, &device) < 0) return NULL;
   if (!cuda_device_enter(device, &pushed)) return NULL;
   cuda_device_leave(pushed);
   return Py_NewRef(Py_None);

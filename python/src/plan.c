@@ -25,7 +25,8 @@ typedef struct plan {
   PyObject_HEAD vectorcall_function *call; /* found by __vectorcalloffset__ */
   binding bound; /* never changed once made: calls on several threads read it */
   long long max_batch_size;
-  PyObject *tensors; /* kept alive; NULL until __init__ has succeeded */
+  PyObject *tensors; /* kept alive */
+  PyObject *weak_references;
 } plan;
 
 static const char plan_doc[] =
@@ -40,12 +41,22 @@ static const char plan_doc[] =
     "req_to_token      int32 [requests, columns], kept alive too\n"
     "max_batch_size    None: the length of the first backend's cache_seqlens_int32\n"
     "the others        as for unified_decode_metadata_cuda_direct()\n\n"
-    "Loads the kernel, if that has not been done yet. Calling it is legal during stream capture, "
-    "and\n"
-    "on several threads at once.\n\n"
+    "plan(seq_lens, req_pool_indices, *, stream=None) takes, on the same device,\n\n"
+    "seq_lens          int32 or int64 [bs], bs at most max_batch_size: tokens per request\n"
+    "req_pool_indices  int32 or int64 [>= bs]: row of req_to_token per request\n"
+    "stream            as for unified_decode_metadata_cuda_direct()\n\n"
+    "Making a plan loads the kernel, if that has not been done yet. It may be called on several\n"
+    "threads at once, and during stream capture. A graph records the addresses of seq_lens and\n"
+    "req_pool_indices and of the plan's tensors: keep the two and the plan for as long as the\n"
+    "graph is replayed, and update the two in place.\n\n"
     "Example:\n\n"
     "    plan = udm.Plan(metadata, req_to_token, 2048, 64)   # once per captured batch size\n"
-    "    plan(seq_lens, req_pool_indices)                    # every step\n";
+    "    plan(seq_lens, req_pool_indices)                    # every step, or recorded:\n\n"
+    "    graph = torch.cuda.CUDAGraph()\n"
+    "    with torch.cuda.graph(graph):\n"
+    "        plan(seq_lens, req_pool_indices)\n"
+    "    seq_lens.copy_(new_seq_lens)\n"
+    "    graph.replay()\n";
 
 enum plan_argument {
   PLAN_METADATA,
@@ -74,6 +85,7 @@ static int bind(plan *self, PyObject *const *values) {
     return -1;
   }
   binding_init(&self->bound);
+  self->bound.backends_argument = plan_signature.names[PLAN_METADATA];
   if (bind_scalars(&self->bound, values[PLAN_TOPK], values[PLAN_PAGE_SIZE], values[PLAN_EXTENT]) <
           0 ||
       bind_req_to_token(&self->bound, values[PLAN_REQ_TO_TOKEN]) < 0 ||
@@ -107,6 +119,7 @@ static PyObject *plan_new(PyTypeObject *type, PyObject *arguments, PyObject *key
 static void plan_free(PyObject *object) {
   plan *self = (plan *)(void *)object;
   PyTypeObject *type = Py_TYPE(object);
+  if (self->weak_references) PyObject_ClearWeakRefs(object);
   Py_XDECREF(self->tensors);
   freefunc release = (freefunc)(uintptr_t)PyType_GetSlot(type, Py_tp_free);
   release(object);
@@ -131,7 +144,7 @@ static PyObject *launch_plan(const plan *self, PyObject *const *values) {
                  (int)b.args.batch_size, self->max_batch_size);
     return NULL;
   }
-  return launch_direct(&b.args, b.device, stream) == 0 ? Py_NewRef(Py_None) : NULL;
+  return launch_direct(&b, stream) == 0 ? Py_NewRef(Py_None) : NULL;
 }
 
 /* plan(...): without a tuple being made for it. */
@@ -149,6 +162,10 @@ static PyObject *plan_call(PyObject *object, PyObject *arguments, PyObject *keyw
   if (arguments_parse_tuple(&call_signature, arguments, keywords, values) < 0) return NULL;
   return launch_plan((const plan *)(const void *)object, values);
 }
+
+/* How CPython is told where these two are. */
+#define VECTORCALL_OFFSET "__vectorcalloffset__"
+#define WEAK_REFERENCES_OFFSET "__weaklistoffset__"
 
 static PyObject *plan_repr(PyObject *object) {
   const plan *self = (const plan *)(const void *)object;
@@ -168,11 +185,18 @@ static PyMemberDef plan_members[] = {
     {"max_len", T_INT, BOUND(args.max_len), READONLY, "tokens a request at most in page tables"},
     {"max_batch_size", T_LONGLONG, (Py_ssize_t)offsetof(plan, max_batch_size), READONLY,
      "requests a call at most"},
-    {"__vectorcalloffset__", T_PYSSIZET, (Py_ssize_t)offsetof(plan, call), READONLY, NULL},
+    {VECTORCALL_OFFSET, T_PYSSIZET, (Py_ssize_t)offsetof(plan, call), READONLY, NULL},
+    {WEAK_REFERENCES_OFFSET, T_PYSSIZET, (Py_ssize_t)offsetof(plan, weak_references), READONLY,
+     NULL},
     {NULL, 0, 0, 0, NULL}};
 
 /* ISO C has no conversion from a function to an object pointer; POSIX and CPython rely on one. */
 #define SLOT(function) ((void *)(uintptr_t)(function))
+
+/* What help() need not show. Some versions of CPython have taken one of them out already. */
+static void hide(PyObject *type, const char *attribute) {
+  if (PyObject_DelAttrString(type, attribute) < 0) PyErr_Clear();
+}
 
 int plan_create(PyObject *module) {
   PyType_Slot slots[] = {{Py_tp_doc, (void *)(uintptr_t)plan_doc},
@@ -186,6 +210,8 @@ int plan_create(PyObject *module) {
   PyType_Spec spec = {"udm.Plan", (int)sizeof(plan), 0, flags, slots};
   PyObject *type = PyType_FromSpec(&spec);
   if (!type) return -1;
+  hide(type, VECTORCALL_OFFSET);
+  hide(type, WEAK_REFERENCES_OFFSET);
   const int result = PyModule_AddObjectRef(module, "Plan", type);
   Py_DECREF(type);
   return result;

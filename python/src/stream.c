@@ -5,14 +5,28 @@
  */
 #include "stream.h"
 
+#include <limits.h>
+
 #include "exchange_api.h"
 #include "foreign_protocols.h"
 #include "names.h"
 
+static int raise_no_handle(PyObject *handle) {
+  PyErr_Clear();
+  if (PyLong_Check(handle)) {
+    PyErr_Format(PyExc_ValueError, "stream is %S: it must be the address of a CUstream, or 0",
+                 handle);
+  } else {
+    PyErr_Format(PyExc_TypeError, "stream has a handle that is a %R: it must be an integer",
+                 (PyObject *)Py_TYPE(handle));
+  }
+  return -1;
+}
+
 static int set_stream(PyObject *handle, CUstream *out) {
   if (!handle) return -1;
   const unsigned long long value = PyLong_AsUnsignedLongLong(handle);
-  if (PyErr_Occurred()) return -1;
+  if (value == ULLONG_MAX && PyErr_Occurred()) return raise_no_handle(handle);
   *out = (CUstream)(uintptr_t)value;
   return 0;
 }

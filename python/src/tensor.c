@@ -23,9 +23,10 @@ void tensor_copy_view(const dlpack_tensor *from, tensor *out) {
 }
 
 /* For a type that lends no view: a tensor of its own, given back at once. */
-static int read_managed(const dlpack_exchange_api *api, PyObject *object, tensor *out) {
+static int read_managed(const dlpack_exchange_api *api, PyObject *object, const tensor_name *about,
+                        tensor *out) {
   dlpack_managed_versioned *managed = NULL;
-  if (api->managed_tensor_from_object(object, &managed) != 0) return -1;
+  if (api->managed_tensor_from_object(object, &managed) != 0) return raise_named(about);
   out->has_stream = false;
   tensor_copy_view(&managed->tensor, out);
   out->read_only = (managed->flags & DLPACK_READ_ONLY) != 0;
@@ -35,7 +36,8 @@ static int read_managed(const dlpack_exchange_api *api, PyObject *object, tensor
 
 int tensor_read_otherwise(const dlpack_exchange_api *api, PyObject *object,
                           const tensor_name *about, CUstream consumer, tensor *out) {
-  return api ? read_managed(api, object, out) : foreign_tensor_read(object, about, consumer, out);
+  return api ? read_managed(api, object, about, out)
+             : foreign_tensor_read(object, about, consumer, out);
 }
 
 int tensor_explain_device(const tensor *t, const tensor_name *about, int32_t device) {
@@ -51,6 +53,7 @@ int tensor_explain_device(const tensor *t, const tensor_name *about, int32_t dev
                      (int)t->view.device.id, (int)device);
 }
 
+/* NULL: a kind that no framework has a word for. */
 static const char *type_code_name(uint8_t code) {
   switch (code) {
     case DLPACK_INT:
@@ -66,13 +69,20 @@ static const char *type_code_name(uint8_t code) {
     case DLPACK_BOOL:
       return "bool";
     default:
-      return "type of another kind, bits ";
+      return NULL;
   }
 }
 
 int tensor_explain_dtype(const tensor *t, const tensor_name *about, const char *wanted) {
-  return raise_about(PyExc_TypeError, about, "has dtype %s%d: it must be %s",
-                     type_code_name(t->view.dtype.code), (int)t->view.dtype.bits, wanted);
+  const dlpack_data_type *dtype = &t->view.dtype;
+  const char *kind = type_code_name(dtype->code);
+  char bits[16] = ""; /* "bool" has none, as frameworks spell it */
+  if (dtype->code != DLPACK_BOOL) PyOS_snprintf(bits, sizeof bits, "%d", (int)dtype->bits);
+  if (!kind || dtype->lanes != 1) {
+    return raise_about(PyExc_TypeError, about, "has a dtype of another kind: it must be %s",
+                       wanted);
+  }
+  return raise_about(PyExc_TypeError, about, "has dtype %s%s: it must be %s", kind, bits, wanted);
 }
 
 int tensor_explain_read_only(const tensor_name *about) {
@@ -105,7 +115,8 @@ int tensor_explain_matrix(const tensor *t, const tensor_name *about, int64_t row
     return raise_about(PyExc_ValueError, about, "has %lld rows: it needs at least %lld",
                        (long long)t->view.shape[0], (long long)rows);
   }
-  if (t->view.shape[1] > 1 && t->view.strides[1] != 1) {
+  /* where there is no element there is no stride either: NumPy has 0 then */
+  if (t->view.shape[0] > 0 && t->view.shape[1] > 1 && t->view.strides[1] != 1) {
     return raise_about(PyExc_ValueError, about,
                        "has stride %lld from column to column: its last dimension must be "
                        "contiguous",

@@ -53,7 +53,7 @@ static inline int tensor_read(PyObject *object, const tensor_name *about, CUstre
   }
   out->read_only = false;
   out->has_stream = false;
-  if (api->tensor_from_object(object, &out->view) != 0) return -1;
+  if (api->tensor_from_object(object, &out->view) != 0) return raise_named(about);
   if (!out->view.strides) tensor_copy_view(&out->view, out);
   return 0;
 }

@@ -6,7 +6,8 @@ set(UDM_TEST_PYTHON "" CACHE FILEPATH "A Python with the packages of dependencie
 # The package as a wheel would install it, for PYTHONPATH.
 set(package ${CMAKE_BINARY_DIR}/python/package)
 set_target_properties(udm_python PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${package}/udm)
-file(GLOB modules CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/udm/*)
+set(sources ${CMAKE_CURRENT_SOURCE_DIR}/udm)
+file(GLOB modules CONFIGURE_DEPENDS ${sources}/*.py ${sources}/*.pyi ${sources}/py.typed)
 add_custom_target(
   udm_python_package ALL
   COMMAND ${CMAKE_COMMAND} -E make_directory ${package}/udm/bin

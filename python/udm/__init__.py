@@ -15,7 +15,12 @@ Importing udm touches neither the driver nor the GPU; the first call, Plan or pr
 kernel. Tensors of PyTorch, CuPy, JAX and others are taken as they are; none of these is imported.
 """
 
-from udm import _udm
+try:
+    from udm import _udm
+except ImportError as error:
+    from udm import _source_folder
+
+    raise _source_folder.explain(error) from None
 from udm._udm import *  # noqa: F403 (the exceptions, one for each status)
 from udm._udm import (
     Error,

@@ -1,74 +1,80 @@
 # The types of udm. SPDX-License-Identifier: Apache-2.0
-#
-# Any stands for a tensor on a CUDA device (PyTorch, CuPy, JAX, or another with DLPack), and for an
-# object with the attributes that unified_decode_metadata_cuda_direct() documents.
-from typing import Any, Literal, Optional, Union
+from udm._udm import (
+    CacheError as CacheError,
+)
+from udm._udm import (
+    CaptureError as CaptureError,
+)
+from udm._udm import (
+    CompileError as CompileError,
+)
+from udm._udm import (
+    DriverError as DriverError,
+)
+from udm._udm import (
+    Error as Error,
+)
+from udm._udm import (
+    InvalidArgumentError as InvalidArgumentError,
+)
+from udm._udm import (
+    NoCurrentContextError as NoCurrentContextError,
+)
+from udm._udm import (
+    NoDeviceError as NoDeviceError,
+)
+from udm._udm import (
+    NoDriverError as NoDriverError,
+)
+from udm._udm import (
+    NoImageError as NoImageError,
+)
+from udm._udm import (
+    NoNvrtcError as NoNvrtcError,
+)
+from udm._udm import (
+    NotFoundError as NotFoundError,
+)
+from udm._udm import (
+    OutOfMemoryError as OutOfMemoryError,
+)
+from udm._udm import (
+    Plan as Plan,
+)
+from udm._udm import (
+    UnsupportedArchError as UnsupportedArchError,
+)
+from udm._udm import (
+    __version__ as __version__,
+)
+from udm._udm import (
+    prepare as prepare,
+)
+from udm._udm import (
+    unified_decode_metadata_cuda as unified_decode_metadata_cuda,
+)
+from udm._udm import (
+    unified_decode_metadata_cuda_direct as unified_decode_metadata_cuda_direct,
+)
 
-__version__: str
-
-def unified_decode_metadata_cuda_direct(
-    seq_lens: Any,
-    req_pool_indices: Any,
-    req_to_token: Any,
-    backend_metadata_list: Union[list[Any], tuple[Any, ...]],
-    nsa_index_topk: int,
-    real_page_size: int,
-    *,
-    extent: Literal["row", "batch_max"] = "row",
-    max_len: Optional[int] = None,
-    stream: Any = None,
-) -> None: ...
-def unified_decode_metadata_cuda(
-    seq_lens: Any,
-    req_pool_indices: Any,
-    req_to_token: Any,
-    backend_pointers: Any,
-    max_len_allocated: int,
-    nsa_index_topk: int,
-    real_page_size: int,
-    real_page_table_cols: int,
-    real_page_table_dst_stride: int,
-    *,
-    extent: Literal["row", "batch_max"] = "row",
-    stream: Any = None,
-) -> None: ...
-def prepare(device: int = 0) -> None: ...
-
-class Plan:
-    @property
-    def device(self) -> int: ...
-    @property
-    def num_backends(self) -> int: ...
-    @property
-    def max_len(self) -> int: ...
-    @property
-    def max_batch_size(self) -> int: ...
-    def __init__(
-        self,
-        metadata_list: Union[list[Any], tuple[Any, ...]],
-        req_to_token: Any,
-        nsa_index_topk: int,
-        real_page_size: int,
-        *,
-        extent: Literal["row", "batch_max"] = "row",
-        max_len: Optional[int] = None,
-        max_batch_size: Optional[int] = None,
-    ) -> None: ...
-    def __call__(self, seq_lens: Any, req_pool_indices: Any, *, stream: Any = None) -> None: ...
-
-class Error(RuntimeError):
-    status: str
-
-class InvalidArgumentError(Error, ValueError): ...
-class OutOfMemoryError(Error): ...
-class NoDriverError(Error): ...
-class NoDeviceError(Error): ...
-class NoCurrentContextError(Error): ...
-class DriverError(Error): ...
-class NoNvrtcError(Error): ...
-class CompileError(Error): ...
-class UnsupportedArchError(Error): ...
-class NoImageError(Error): ...
-class CacheError(Error): ...
-class NotFoundError(Error): ...
-class CaptureError(Error): ...
+__all__ = [
+    "CacheError",
+    "CaptureError",
+    "CompileError",
+    "DriverError",
+    "Error",
+    "InvalidArgumentError",
+    "NoCurrentContextError",
+    "NoDeviceError",
+    "NoDriverError",
+    "NoImageError",
+    "NoNvrtcError",
+    "NotFoundError",
+    "OutOfMemoryError",
+    "Plan",
+    "UnsupportedArchError",
+    "__version__",
+    "prepare",
+    "unified_decode_metadata_cuda",
+    "unified_decode_metadata_cuda_direct",
+]

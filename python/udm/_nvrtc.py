@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """NVRTC from a Python wheel, for machines where the library finds none by itself."""
 
+import importlib
 import os
 from typing import Optional
 
@@ -10,10 +11,11 @@ def find() -> Optional[str]:
     if os.environ.get("UDM_NVRTC_LIBRARY"):
         return None
     try:
-        from cuda.pathfinder import DynamicLibNotFoundError, load_nvidia_dynamic_lib
+        pathfinder = importlib.import_module("cuda.pathfinder")  # no types, and often not there
     except ImportError:
         return None
     try:
-        return load_nvidia_dynamic_lib("nvrtc").abs_path
-    except DynamicLibNotFoundError:
+        path: Optional[str] = pathfinder.load_nvidia_dynamic_lib("nvrtc").abs_path
+    except pathfinder.DynamicLibNotFoundError:
         return None
+    return path

@@ -12,7 +12,7 @@ python_packages=$root/dependencies/python.txt
 install_python_packages() {
   local venv=$1
   cmp -s "$python_packages" "$venv/python.txt" && "$venv/bin/python" -c '' 2>/dev/null && return
-  say 'getting the pinned Python packages of the tests (30 MB)'
+  say 'getting the pinned Python packages of the tests (50 MB)'
   new_log python
   rm -rf "$venv"
   logged python python3 -m venv "$venv" || return

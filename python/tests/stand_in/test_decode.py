@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every entry, bit for bit against the formulas, over memory that nothing else may change in."""
 
+import sys
+import weakref
+
 import numpy as np
 import pytest
 from decode_case import DecodeCase, later_spelling
@@ -91,6 +94,16 @@ def test_tuple_of_backends_and_keywords(driver):
             seq_lens=seq_lens,
         ),
     )
+
+
+def test_req_pool_indices_longer_than_the_batch(driver):
+    """What is beyond the batch is not looked at."""
+    case = DecodeCase(8)
+    longer = np.concatenate((case.req_pool_indices, np.full(5, 1 << 30, np.int32)))
+    seq_lens, _, req_to_token = inputs(case, ExchangeTensor)
+    metadata = wrap_backends(case, ExchangeTensor)
+    plan = udm.Plan(metadata, req_to_token, case.topk, case.page_size)
+    run(driver, case, lambda: plan(seq_lens, ExchangeTensor(longer)))
 
 
 def test_max_len_limits_the_tables(driver):
@@ -260,9 +273,19 @@ def test_plan_tells_what_it_was_made_for(driver):
     assert "2 backends" in repr(plan)
 
 
-def test_plan_keeps_its_tensors_alive(driver):
-    import sys
+def test_plan_is_referred_to_weakly(driver):
+    case = DecodeCase(3, backends=1)
+    metadata = wrap_backends(case, ExchangeTensor)
+    plan = udm.Plan(metadata, ExchangeTensor(case.req_to_token), case.topk, 64)
+    gone = []
+    reference = weakref.ref(plan, gone.append)
+    assert reference() is plan
+    by_plan = weakref.WeakKeyDictionary({plan: 1})
+    del plan
+    assert reference() is None and len(gone) == 1 and not by_plan
 
+
+def test_plan_keeps_its_tensors_alive(driver):
     case = DecodeCase(3, backends=1)
     metadata = wrap_backends(case, DataPtrTensor)
     tensor = metadata[0].cu_seqlens_k

@@ -50,15 +50,19 @@ def call(driver, request):
     made = Call()
     launches = driver.calls("cuLaunchKernel")
     made.run = getattr(made, request.param)
+    made.list_name = "metadata_list" if request.param == "plan" else "backend_metadata_list"
     yield made
     assert driver.calls("cuLaunchKernel") == launches
 
 
 def fails(call, exception, *parts):
+    """LIST in a part stands for the argument that the call takes the metadata objects in."""
     with pytest.raises(exception) as caught:
         call.run()
+    text = str(caught.value)
     for part in parts:
-        assert part in str(caught.value)
+        assert part.replace("LIST", call.list_name) in text
+    assert text.startswith(parts[0].replace("LIST", call.list_name)) if parts else True
 
 
 def test_the_call_works(driver):
@@ -72,8 +76,9 @@ def test_the_call_works(driver):
 @pytest.mark.parametrize("dtype", [np.float32, np.int16, np.uint32, np.bool_])
 def test_dtype_of_the_batch(call, argument, dtype):
     setattr(call, argument, wrap(np.zeros(BS, dtype)))
-    name = {"bool": "bool8"}.get(np.dtype(dtype).name, np.dtype(dtype).name)
-    fails(call, TypeError, f"{argument} has dtype {name}: it must be int32 or int64")
+    fails(
+        call, TypeError, f"{argument} has dtype {np.dtype(dtype).name}: it must be int32 or int64"
+    )
 
 
 def test_dtype_of_req_to_token(call):
@@ -86,7 +91,7 @@ def test_dtype_of_req_to_token(call):
 def test_dtype_of_an_output(call, backend, attribute):
     array = getattr(call.case.backends[backend], attribute).astype(np.int64)
     setattr(call.metadata[backend], attribute, wrap(array))
-    fails(call, TypeError, f"backend_metadata_list[{backend}].{attribute} has dtype int64")
+    fails(call, TypeError, f"LIST[{backend}].{attribute} has dtype int64")
 
 
 @pytest.mark.parametrize("argument", ["seq_lens", "req_pool_indices", "req_to_token"])
@@ -106,7 +111,7 @@ def test_tensors_on_different_gpus(call):
 @pytest.mark.parametrize("attribute", OUTPUTS)
 def test_output_on_another_device(call, attribute):
     array = getattr(call.case.backends[1], attribute)
-    name = f"backend_metadata_list[1].{attribute} is on"
+    name = f"LIST[1].{attribute} is on"
     setattr(call.metadata[1], attribute, wrap(array, device=(2, 1)))
     fails(call, ValueError, f"{name} CUDA device 1, but")
     setattr(call.metadata[1], attribute, wrap(array, device=(1, 0)))
@@ -129,7 +134,7 @@ def test_output_that_is_not_contiguous(call, attribute):
     array = getattr(call.case.backends[1], attribute)
     shape = (*array.shape[:-1], 2 * array.shape[-1])
     setattr(call.metadata[1], attribute, wrap(np.zeros(shape, np.int32)[..., ::2]))
-    fails(call, ValueError, f"backend_metadata_list[1].{attribute} has stride 2")
+    fails(call, ValueError, f"LIST[1].{attribute} has stride 2")
 
 
 @pytest.mark.parametrize("attribute", ["page_table_1", "real_page_table"])
@@ -140,7 +145,7 @@ def test_backends_whose_strides_differ(call, attribute):
     fails(
         call,
         ValueError,
-        f"backend_metadata_list[1].{attribute} has a row stride of {columns + 2}",
+        f"LIST[1].{attribute} has a row stride of {columns + 2}",
         "backend 0",
     )
 
@@ -152,7 +157,7 @@ def test_table_too_narrow(call, attribute):
     fails(
         call,
         ValueError,
-        f"backend_metadata_list[1].{attribute} has {array.shape[1] - 1} columns",
+        f"LIST[1].{attribute} has {array.shape[1] - 1} columns",
         f"at least {array.shape[1]}",
     )
 
@@ -160,7 +165,7 @@ def test_table_too_narrow(call, attribute):
 def test_rows_that_overlap(call):
     row = np.zeros(300, np.int32)
     call.metadata[0].page_table_1 = wrap(np.lib.stride_tricks.as_strided(row, (BS, 300), (0, 4)))
-    fails(call, ValueError, "backend_metadata_list[0].page_table_1 has rows that overlap")
+    fails(call, ValueError, "LIST[0].page_table_1 has rows that overlap")
 
 
 def test_req_to_token_whose_rows_overlap(call):
@@ -177,7 +182,7 @@ def test_output_too_short(call, attribute):
     fails(
         call,
         ValueError,
-        f"backend_metadata_list[1].{attribute} has {needed - 1}",
+        f"LIST[1].{attribute} has {needed - 1}",
         f"least {needed}",
     )
 
@@ -192,7 +197,7 @@ def test_wrong_number_of_dimensions(call):
     fails(call, ValueError, "seq_lens has 2 dimensions: it must have 1")
     call.seq_lens = wrap(call.case.seq_lens)
     call.metadata[1].page_table_1 = wrap(np.zeros(BS, np.int32))
-    fails(call, ValueError, "backend_metadata_list[1].page_table_1 has 1 dimensions")
+    fails(call, ValueError, "LIST[1].page_table_1 has 1 dimensions")
     call.req_to_token = wrap(np.zeros((1, 2, 3), np.int32))
     fails(call, ValueError, "req_to_token has 3 dimensions: it must have 2")
 
@@ -200,7 +205,7 @@ def test_wrong_number_of_dimensions(call):
 @pytest.mark.parametrize("attribute", OUTPUTS)
 def test_missing_attribute(call, attribute):
     delattr(call.metadata[1], attribute)
-    fails(call, AttributeError, f"backend_metadata_list[1].{attribute} is missing")
+    fails(call, AttributeError, f"LIST[1].{attribute} is missing")
 
 
 def test_attribute_that_raises_otherwise(call):
@@ -211,28 +216,29 @@ def test_attribute_that_raises_otherwise(call):
 
     attributes = {k: v for k, v in vars(call.metadata[1]).items() if k != "cu_seqlens_k"}
     call.metadata[1] = Metadata(**attributes)
-    fails(call, KeyError, "mine")
+    fails(call, KeyError, "'mine'")
 
 
 @pytest.mark.parametrize("attribute", [o for o in OUTPUTS if o != "page_table_1"])
 def test_none_instead_of_an_output(call, attribute):
     setattr(call.metadata[0], attribute, None)
-    fails(call, TypeError, f"backend_metadata_list[0].{attribute} is a <class 'NoneType'>")
+    fails(call, TypeError, f"LIST[0].{attribute} is a <class 'NoneType'>")
 
 
 def test_no_tensors(call):
     for argument in ("req_to_token", "req_pool_indices", "seq_lens"):
         setattr(call, argument, [1, 2, 3])
-    fails(call, TypeError, "is a <class 'list'>: it must be a tensor")
+    first = "req_to_token" if call.list_name == "metadata_list" else "seq_lens"
+    fails(call, TypeError, f"{first} is a <class 'list'>: it must be a tensor")
 
 
 def test_number_of_backends(call):
     call.metadata = call.metadata[:1] * 9
-    fails(call, ValueError, "backend_metadata_list has 9 backends: it must have 1 to 8")
+    fails(call, ValueError, "LIST has 9 backends: it must have 1 to 8")
     call.metadata = []
-    fails(call, ValueError, "backend_metadata_list has 0 backends")
+    fails(call, ValueError, "LIST has 0 backends")
     call.metadata = SimpleNamespace()
-    fails(call, TypeError, "backend_metadata_list must be a list or a tuple")
+    fails(call, TypeError, "LIST must be a list or a tuple")
 
 
 def test_scalars(call):
@@ -242,8 +248,13 @@ def test_scalars(call):
     fails(call, TypeError, "nsa_index_topk must be an integer, not <class 'str'>")
     call.topk = 1 << 31
     fails(call, ValueError, "nsa_index_topk is 2147483648: it must fit in 32 bits")
+    for number in (1 << 70, -(1 << 70)):
+        call.topk = number
+        fails(call, ValueError, f"nsa_index_topk is {number}: it must fit in 32 bits")
     call.topk, call.page_size = 48, 0
     fails(call, ValueError, "real_page_size is 0: it must be 1 or more")
+    call.page_size = 1 << 64
+    fails(call, ValueError, f"real_page_size is {1 << 64}: it must fit in 32 bits")
 
 
 def test_keywords(call):
@@ -251,18 +262,21 @@ def test_keywords(call):
     fails(call, ValueError, "extent is 'rows': it must be 'row' or 'batch_max'")
     call.keywords = {"max_len": -1}
     fails(call, ValueError, "max_len is -1")
+    call.keywords = {"max_len": 1 << 63}
+    fails(call, ValueError, f"max_len is {1 << 63}: it must fit in 64 bits")
     call.keywords = {"max_len": 301}
     fails(call, ValueError, "req_to_token has 300 columns, less than max_len, 301")
     call.keywords = {"topk": 1}
-    fails(call, TypeError, "got an unexpected keyword argument 'topk'")
+    name = "Plan" if call.list_name == "metadata_list" else "unified_decode_metadata_cuda_direct"
+    fails(call, TypeError, f"{name}() got an unexpected keyword argument 'topk'")
     call.keywords = {"nsa_index_topk": 1}
-    fails(call, TypeError, "got multiple values for argument 'nsa_index_topk'")
+    fails(call, TypeError, f"{name}() got multiple values for argument 'nsa_index_topk'")
 
 
 def test_read_only_output(call):
     array = call.case.backends[1].cu_seqlens_k
     call.metadata[1].cu_seqlens_k = ArrayInterfaceTensor(array, read_only=True)
-    fails(call, ValueError, "backend_metadata_list[1].cu_seqlens_k is read-only")
+    fails(call, ValueError, "LIST[1].cu_seqlens_k is read-only")
 
 
 def test_a_tensor_that_fails(call):
@@ -271,16 +285,36 @@ def test_a_tensor_that_fails(call):
             raise BufferError("it has no storage")
 
     call.seq_lens = Failing(call.case.seq_lens)
-    fails(call, BufferError, "it has no storage")
+    fails(call, BufferError, "seq_lens cannot be read: it has no storage")
 
 
 def test_address_that_is_not_aligned(call):
     memory = np.zeros(4 * 300 * BS + 1, np.uint8)
     array = memory[1:].view(np.int32).reshape(BS, 300)
     call.metadata[1].page_table_1 = wrap(array)
-    fails(call, udm.InvalidArgumentError, "backends[1].page_table_1 is not aligned")
-    fails(call, ValueError)
-    fails(call, udm.Error)
+    text = "LIST[1].page_table_1 is not aligned to 4 bytes: 0x"
+    for exception in (udm.InvalidArgumentError, ValueError, udm.Error):
+        fails(call, exception, text)
+
+
+def test_address_0(call):
+    for attribute in ("cu_seqlens_k", "cache_seqlens_int32", "nsa_seqlens_expanded"):
+        tensor = DataPtrTensor(getattr(call.case.backends[1], attribute))
+        tensor.data_ptr = lambda: 0
+        working = getattr(call.metadata[1], attribute)
+        setattr(call.metadata[1], attribute, tensor)
+        fails(call, udm.InvalidArgumentError, f"LIST[1].{attribute} is null")
+        setattr(call.metadata[1], attribute, working)
+    call.seq_lens = DataPtrTensor(call.case.seq_lens)
+    call.seq_lens.data_ptr = lambda: 2
+    fails(call, udm.InvalidArgumentError, "seq_lens is not aligned to its 4-byte elements: 0x2")
+
+
+def test_row_stride_beyond_what_can_be_addressed(call):
+    call.req_to_token = DataPtrTensor(call.case.req_to_token)
+    call.req_to_token.stride = lambda: (1 << 32, 1)
+    text = "the row stride of req_to_token is 4294967296 elements: more than"
+    fails(call, udm.InvalidArgumentError, text)
 
 
 def test_wrong_number_of_arguments(driver):
@@ -300,6 +334,27 @@ def test_stream_of_no_kind(driver):
         call.direct()
 
 
+@pytest.mark.parametrize("number", [-1, 1 << 64, -(1 << 70)])
+def test_stream_that_is_no_address(driver, number):
+    call = Call()
+    plan = udm.Plan(call.metadata, call.req_to_token, 48, 64)
+    match = f"^stream is {number}: it must be the address of a CUstream, or 0$"
+    for stream in (number, SimpleNamespace(cuda_stream=number), SimpleNamespace(ptr=number)):
+        call.keywords = {"stream": stream}
+        with pytest.raises(ValueError, match=match):
+            call.direct()
+        with pytest.raises(ValueError, match=match):
+            plan(call.seq_lens, call.req_pool_indices, stream=stream)
+
+
+def test_stream_whose_handle_is_no_integer(driver):
+    call = Call()
+    for stream in (SimpleNamespace(ptr="mine"), SimpleNamespace(__cuda_stream__=lambda: (0, 1.5))):
+        call.keywords = {"stream": stream}
+        with pytest.raises(TypeError, match="^stream has a handle that is a <class '"):
+            call.direct()
+
+
 def test_batch_larger_than_the_plan(driver):
     case = DecodeCase(BS)
     plan = udm.Plan(
@@ -307,34 +362,6 @@ def test_batch_larger_than_the_plan(driver):
     )
     with pytest.raises(ValueError, match="seq_lens has 5 elements: this plan was made for 4"):
         plan(wrap(case.seq_lens), wrap(case.req_pool_indices))
-
-
-def pointers_fail(exception, match, pointers, max_len=300, pages=5, stride=5):
-    case = DecodeCase(BS)
-    with pytest.raises(exception, match=match):
-        udm.unified_decode_metadata_cuda(
-            *inputs(case, wrap), pointers, max_len, 48, 64, pages, stride
-        )
-
-
-def test_pointers(driver):
-    launches = driver.calls("cuLaunchKernel")
-    good = DecodeCase(BS).pointers()
-    pointers_fail(TypeError, "backend_pointers must be int64", good.astype(np.int32))
-    pointers_fail(ValueError, r"backend_pointers must be of shape \[7, N\]", good[:6])
-    pointers_fail(ValueError, r"backend_pointers must be of shape \[7, N\]", good[:, :0])
-    pointers_fail(ValueError, r"backend_pointers must be of shape", np.zeros((7, 9), np.int64))
-    pointers_fail(TypeError, "backend_pointers is a <class 'list'>", [[0]] * 7)
-    pointers_fail(udm.InvalidArgumentError, "cu_seqlens_k is null", np.zeros((7, 1), np.int64))
-    pointers_fail(ValueError, "real_page_table_cols is 4: 300 tokens a request", good, pages=4)
-    pointers_fail(ValueError, "real_page_table_dst_stride is 4", good, stride=4)
-    pointers_fail(ValueError, "max_len_allocated is -1", good, max_len=-1)
-    pointers_fail(TypeError, "max_len_allocated must be an integer", good, max_len=2.5)
-    on_gpu = wrap(np.ascontiguousarray(good.T).T)
-    pointers_fail(ValueError, "backend_pointers has stride 7 from column to column", on_gpu)
-    other_gpu = wrap(good, device=(2, 1))
-    pointers_fail(ValueError, "backend_pointers is on CUDA device 1", other_gpu)
-    assert driver.calls("cuLaunchKernel") == launches
 
 
 def test_every_way_to_take_a_tensor_is_checked(driver):

@@ -59,6 +59,9 @@ def test_no_device(session_driver):
 def test_device_that_is_not_there(session_driver):
     output = run(PREPARE.format(device=7))
     assert output.startswith("NoDeviceError UDM_ERROR_NO_DEVICE ")
+    assert output.endswith(
+        "there is no CUDA device 7; python -m udm doctor lists those there are\n"
+    )
 
 
 def test_a_failing_driver(session_driver):

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The package as such: names, stubs, documentation, the command."""
 
-import ast
 import inspect
 import json
 import os
 import pathlib
+import pickle
+import shutil
 import subprocess
 import sys
 
@@ -17,39 +18,15 @@ import udm.sgl_kernel
 package = pathlib.Path(udm.__file__).parent
 
 
-def stub_names():
-    tree = ast.parse((package / "__init__.pyi").read_text())
-    names = {node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
-    return names | {node.target.id for node in tree.body if isinstance(node, ast.AnnAssign)}
-
-
-def test_stubs_name_what_there_is():
-    assert stub_names() == set(udm.__all__)
-    assert (package / "py.typed").exists()
-
-
-def stub_parameters(function):
-    arguments = function.args.posonlyargs + function.args.args + function.args.kwonlyargs
-    return [a.arg for a in arguments if a.arg != "self"]
-
-
-def test_stubs_have_the_parameters_there_are():
-    tree = ast.parse((package / "__init__.pyi").read_text())
-    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
-    assert len(functions) == 3
-    plan = next(node for node in tree.body if getattr(node, "name", None) == "Plan")
-    functions["Plan"] = next(n for n in plan.body if getattr(n, "name", None) == "__init__")
-    for name, function in functions.items():
-        there = inspect.signature(getattr(udm, name)).parameters
-        assert stub_parameters(function) == list(there), name
-
-
 def test_everything_is_documented():
     for name in udm.__all__:
         if name != "__version__":
             assert getattr(udm, name).__doc__, name
     for function in (udm.unified_decode_metadata_cuda_direct, udm.unified_decode_metadata_cuda):
         assert "Example" in function.__doc__ and "int32" in function.__doc__
+    for name in ("seq_lens ", "req_pool_indices ", "max_batch_size ", "torch.cuda.graph("):
+        assert name in udm.Plan.__doc__
+    assert "Example" in udm.prepare.__doc__
 
 
 def test_signatures_are_those_of_the_original():
@@ -84,6 +61,22 @@ def test_exceptions():
             assert issubclass(getattr(udm, name), udm.Error)
 
 
+def test_status_of_exceptions_that_others_make():
+    assert udm.Error("mine").status == "UDM_ERROR_UNKNOWN"
+    assert udm.NoDriverError("mine").status == udm.NoDriverError.status == "UDM_ERROR_NO_DRIVER"
+    assert udm.InvalidArgumentError().status == "UDM_ERROR_INVALID_ARGUMENT"
+    copied = pickle.loads(pickle.dumps(udm.CacheError("mine")))
+    assert (type(copied), copied.args, copied.status) == (
+        udm.CacheError,
+        ("mine",),
+        "UDM_ERROR_CACHE",
+    )
+
+
+def test_help_shows_what_there_is_to_use():
+    assert [name for name in vars(udm.Plan) if name.endswith("offset__")] == []
+
+
 def command(*arguments, **environment):
     return subprocess.run(
         [sys.executable, "-m", "udm", *arguments],
@@ -97,6 +90,38 @@ def command(*arguments, **environment):
 def test_the_command_is_the_one_of_the_library():
     done = command("--version")
     assert done.returncode == 0 and udm.__version__ in done.stdout
+
+
+def run_in_the_source_folder(*arguments):
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=pathlib.Path(__file__).parents[2],
+        env={**os.environ, "PYTHONPATH": ""},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments", [("-c", "import udm"), ("-c", "import udm.sgl_kernel"), ("-m", "udm", "doctor")]
+)
+def test_python_that_runs_in_the_source_folder(arguments):
+    done = run_in_the_source_folder(*arguments)
+    assert done.returncode != 0
+    assert "ImportError: " in done.stderr
+    assert "is the source of udm, which has no compiled part: install the package" in done.stderr
+    assert "circular" not in done.stderr
+
+
+def test_compiled_part_that_is_missing_elsewhere(tmp_path):
+    """The original error, not the one of the source folder."""
+    shutil.copytree(package, tmp_path / "udm", ignore=shutil.ignore_patterns("_udm*", "bin"))
+    done = subprocess.run(
+        [sys.executable, "-c", "import udm"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode != 0
+    assert "cannot import name '_udm'" in done.stderr and "source of udm" not in done.stderr
 
 
 def test_doctor(session_driver):

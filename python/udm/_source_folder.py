@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Why the compiled part of the package cannot be imported."""
+
+import os
+
+
+def explain(error: ImportError) -> ImportError:
+    """What to raise instead of error: the same, unless this is the source of the package, which
+    Python finds first when it runs in the folder python/ of the repository."""
+    package = os.path.dirname(os.path.abspath(__file__))
+    source = os.path.dirname(package)
+    if not os.path.exists(os.path.join(source, "src", "module.c")):
+        return error
+    return ImportError(
+        f"{package} is the source of udm, which has no compiled part: install the package "
+        f"(pip install {source}), and run Python in another folder than {source}",
+        name="udm",
+        path=package,
+    )

@@ -1,0 +1,77 @@
+# The types of the C part of udm. SPDX-License-Identifier: Apache-2.0
+#
+# Any stands for a tensor on a CUDA device (PyTorch, CuPy, JAX, or another with DLPack), for an
+# object with the attributes that unified_decode_metadata_cuda_direct() documents, and for a
+# framework's stream or device.
+from typing import Any, Literal, Optional, Union, final
+
+__version__: str
+
+def unified_decode_metadata_cuda_direct(
+    seq_lens: Any,
+    req_pool_indices: Any,
+    req_to_token: Any,
+    backend_metadata_list: Union[list[Any], tuple[Any, ...]],
+    nsa_index_topk: int,
+    real_page_size: int,
+    *,
+    extent: Literal["row", "batch_max"] = "row",
+    max_len: Optional[int] = None,
+    stream: Any = None,
+) -> None: ...
+def unified_decode_metadata_cuda(
+    seq_lens: Any,
+    req_pool_indices: Any,
+    req_to_token: Any,
+    backend_pointers: Any,
+    max_len_allocated: int,
+    nsa_index_topk: int,
+    real_page_size: int,
+    real_page_table_cols: int,
+    real_page_table_dst_stride: int,
+    *,
+    extent: Literal["row", "batch_max"] = "row",
+    stream: Any = None,
+) -> None: ...
+def prepare(device: Any = None) -> None: ...
+def library_finds_nvrtc() -> bool: ...
+
+@final
+class Plan:
+    @property
+    def device(self) -> int: ...
+    @property
+    def num_backends(self) -> int: ...
+    @property
+    def max_len(self) -> int: ...
+    @property
+    def max_batch_size(self) -> int: ...
+    def __new__(
+        cls,
+        metadata_list: Union[list[Any], tuple[Any, ...]],
+        req_to_token: Any,
+        nsa_index_topk: int,
+        real_page_size: int,
+        *,
+        extent: Literal["row", "batch_max"] = "row",
+        max_len: Optional[int] = None,
+        max_batch_size: Optional[int] = None,
+    ) -> Plan: ...
+    def __call__(self, seq_lens: Any, req_pool_indices: Any, *, stream: Any = None) -> None: ...
+
+class Error(RuntimeError):
+    status: str
+
+class InvalidArgumentError(Error, ValueError): ...
+class OutOfMemoryError(Error): ...
+class NoDriverError(Error): ...
+class NoDeviceError(Error): ...
+class NoCurrentContextError(Error): ...
+class DriverError(Error): ...
+class NoNvrtcError(Error): ...
+class CompileError(Error): ...
+class UnsupportedArchError(Error): ...
+class NoImageError(Error): ...
+class CacheError(Error): ...
+class NotFoundError(Error): ...
+class CaptureError(Error): ...
