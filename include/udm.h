@@ -485,10 +485,9 @@ UDM_API udm_status udm_decode_metadata_table(udm_context *ctx, const udm_decode_
  * more). cuGraphExecKernelNodeSetParams() may change a node's function from CUDA
  * 11.2 on (the driver's version counts), as long as both launches were prepared
  * with handles of one CUDA context; an older driver refuses, and the graph is
- * instantiated anew. The
- * driver copies the parameters during its call; the structure may be reused or
- * discarded afterwards. The other way to record a launch is stream capture, with
- * nothing to prepare.
+ * instantiated anew. The driver copies the parameters during its call; the
+ * structure may be reused or discarded afterwards. The other way to record a
+ * launch is stream capture, with nothing to prepare.
  */
 typedef struct udm_kernel_launch {
   size_t struct_size;

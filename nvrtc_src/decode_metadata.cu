@@ -5,16 +5,17 @@
 // The contract is in include/udm.h. This file includes nothing: it is compiled
 // by NVRTC on the user's machine, and by the tests for the host CPU.
 //
-// Four kernels, at the end of this file, do the same with what they leave out: of rows, of
-// backends, of where the outputs' pointers are.
+// Four kernels, at the end of this file, do the same work. They differ in what they leave out:
+// numbers of rows, numbers of backends, places where the outputs' pointers can be.
 //
 // Grid: the first page_table_blocks write the page tables, those after them the
 // lengths and their prefix sums, each of rows_of_length_block(). The columns that are live at run
 // time are cut into units. The first units of each row are dealt to the warps by the number of rows
-// alone: a warp reads one length and copies. While these are stored, each block counts the units
-// that remain of all rows, and each warp finds the row of a unit by search. So no block waits for
-// another, the cost follows the live columns alone, and the grid depends on the launch's arguments
-// alone: a recorded launch stays right whatever the lengths are when it is replayed.
+// alone: a warp reads one length and copies. While these are stored, the units that remain of all
+// rows are counted, by each warp or by each block, and each warp finds the row of a unit by search.
+// So no block waits for another, the cost follows the live columns alone, and the grid depends on
+// the launch's arguments alone: a recorded launch stays right whatever the lengths are when it is
+// replayed.
 
 namespace {
 
@@ -101,8 +102,8 @@ __device__ LengthTensors length_tensors(const Outputs &outputs, int backend) {
 
 constexpr int kGroup = 3;  // backends whose code is unrolled
 
-// The batches that a kernel is for: of up to kThreads rows, of more, of any. What the others need
-// is left out of it, as also code that is not run costs.
+// The batches a kernel is for: of up to kThreads rows, of more, of any. The code that only other
+// batches need is left out of it, since code costs even when it is not run.
 enum Rows { kFewRows, kManyRows, kAnyRows };
 
 // The pointers of up to 3 backends: kernel arguments, indexed by constants only, so that they
@@ -139,9 +140,9 @@ struct Backends {
   int *pointers[kMaxBackends][kOutputs];
 };
 
-// The pointers of up to kGroup backends in a table in device memory; where kAny, of up to 8,
-// there or in a Backends, which are read alike, as a branch would have each load waited for. The
-// page tables of the first group are loaded once, before they are needed.
+// The pointers of up to kGroup backends, in a table in device memory. With kAny: of up to 8, there
+// or in a Backends; both are read through one pointer, as a branch would have each load waited for.
+// The page tables of the first group are loaded once, before they are needed.
 template <bool kAny>
 struct TableOutputs {
   static constexpr Rows kRows = kAny ? kAnyRows : kFewRows;
@@ -201,15 +202,15 @@ struct TableOutputs {
   }
 };
 
-// The flags with how the page_table_1 lie. Where the launch had no more than the address of a
-// table, page_table_1_flags() of runtime/launch.c could not put it there.
+// The flags, and in them how the page_table_1 lie. page_table_1_flags() of runtime/launch.c has
+// done this, except where it had only a table's address.
 template <Rows kRows>
 __device__ unsigned layout_flags(const Arguments &args, const DirectOutputs<kRows> &) {
   return args.flags;
 }
 template <bool kAny>
 __device__ unsigned layout_flags(const Arguments &args, const TableOutputs<kAny> &outputs) {
-  if (kAny && args.flags & kSlots) return args.flags;
+  if (kAny && (args.flags & kSlots)) return args.flags;
   unsigned long long first = 0;
   unsigned vectors = kVectors;
   const auto look_at = [&](const int *tensor) {
@@ -217,19 +218,16 @@ __device__ unsigned layout_flags(const Arguments &args, const TableOutputs<kAny>
     if (!first) first = address;
     if (address && (address - first) % 16) vectors = 0;
   };
-  if (kAny) {
-#pragma unroll 1
-    for (int b = 0; b < outputs.count; ++b) look_at(outputs.get(b, kPageTable1));
-  } else {
 #pragma unroll
-    for (int b = 0; b < kGroup; ++b) look_at(outputs.page_table_1[b]);
-  }
+  for (int b = 0; b < kGroup; ++b) look_at(outputs.page_table_1[b]);
+#pragma unroll 1
+  for (int b = kGroup; kAny && b < outputs.count; ++b) look_at(outputs.get(b, kPageTable1));
   if (!first || args.page_table_stride <= 0) return args.flags;
   return args.flags | kSlots | vectors | static_cast<unsigned>(first / 4 % 32) << kAnchorShift;
 }
 
-// Whether the batch has at most so many rows (kThreads or less). Where the kernel's Rows tell, the
-// compiler knows.
+// Whether the batch has at most so many rows (kThreads or less). Where Rows decides it, this is a
+// constant.
 template <class Outputs>
 __device__ bool has_up_to(unsigned most, const Arguments &args, const Outputs &) {
   if (Outputs::kRows == kManyRows) return false;
@@ -521,7 +519,6 @@ struct RowLoad {
 struct Chunk {
   Row row;
   Row second;
-  unsigned row_begin;  // the lane's first unit
   unsigned second_begin;
   unsigned second_end;
   unsigned begin;  // the first unit of the first row
@@ -530,7 +527,6 @@ struct Chunk {
   __device__ void count(unsigned units, unsigned second_units) {
     second_end = begin + warp_inclusive_scan(units + second_units);
     second_begin = second_end - second_units;
-    row_begin = second_begin - units;
     end = __shfl_sync(kWholeWarp, second_end, 31);
   }
 };
@@ -545,7 +541,7 @@ struct Directory {
   Row *rows;            // shared memory: the first of each list
 };
 
-// Brings the chunk that holds unit `at`: the rows of a warp where rows are few, else 32 rows of a
+// Brings the chunk that holds unit `at`: of up to kThreads rows those of a warp, else 32 rows of a
 // list, which is walked from its beginning.
 template <class Outputs>
 __device__ void find_chunk(const Arguments &args, const Outputs &outputs, const Layout &layout,
@@ -555,9 +551,7 @@ __device__ void find_chunk(const Arguments &args, const Outputs &outputs, const 
   chunk->begin = __shfl_sync(kWholeWarp, directory.ends - directory.units, warp);
   const unsigned ends = directory.list_ends[warp * 32 + lane];
   if (has_up_to(kThreads, args, outputs)) {
-    const unsigned before = __shfl_up_sync(kWholeWarp, ends, 1);
     chunk->row = directory.rows[warp * 32 + lane];
-    chunk->row_begin = chunk->begin + (lane > 0 ? before : 0);
     chunk->second_begin = chunk->second_end = chunk->begin + ends;
     chunk->end = __shfl_sync(kWholeWarp, chunk->second_end, 31);
     return;
@@ -812,8 +806,9 @@ __device__ Piece find_piece(const Arguments &args, const Outputs &outputs, const
   if (at >= chunk->end) find_chunk(args, outputs, layout, directory, at, chunk);
   const bool second = at >= chunk->second_begin;
   const int k = first_lane(chunk->second_end > at);
-  const unsigned row_begin =
-      __shfl_sync(kWholeWarp, second ? chunk->second_begin : chunk->row_begin, k);
+  // the row's, computed rather than kept in a register
+  const unsigned first_begin = chunk->second_begin - units_after_head(args, chunk->row.end);
+  const unsigned row_begin = __shfl_sync(kWholeWarp, second ? chunk->second_begin : first_begin, k);
   const unsigned row_end =
       __shfl_sync(kWholeWarp, second ? chunk->second_end : chunk->second_begin, k);
   const int *const columns = second ? chunk->second.columns : chunk->row.columns;
@@ -886,8 +881,8 @@ __device__ bool take_all_rows(const Arguments &args, const Layout &layout, int l
   return true;
 }
 
-// More rows: the block's threads tell each other what their lists have. No chunk is taken yet.
-// Returns the units of the batch.
+// More than kRowsOfWarp rows: the block's threads tell each other what their lists have. No chunk
+// is taken yet. Returns the units of the batch.
 template <class Outputs>
 __device__ unsigned make_directory(const Arguments &args, const Outputs &outputs,
                                    const Layout &layout, const OwnRows &own, Directory *directory,
@@ -985,7 +980,7 @@ __device__ void decode_metadata(const Arguments &args, Outputs &outputs) {
 
 }  // namespace
 
-// The parameters common to both entries. runtime/launch.c packs them in this order.
+// The parameters common to all kernels. runtime/launch.c packs them in this order.
 #define UDM_INPUTS const void *seq_lens, const void *req_pool_indices, const int *req_to_token
 #define UDM_SCALARS                                                                      \
   unsigned batch_size, unsigned batch_reciprocal, unsigned head_pieces, unsigned flags,  \
@@ -1018,7 +1013,7 @@ __device__ void decode_metadata(const Arguments &args, Outputs &outputs) {
     }                                                                                      \
   }
 
-// Few rows and up to 3 backends.
+// Up to kThreads rows and 3 backends.
 extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)
     udm_decode_metadata_direct(UDM_INPUTS, UDM_SCALARS, UDM_OUTPUTS) {
   const Arguments args = UDM_ARGUMENTS;
@@ -1026,7 +1021,7 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)
   decode_metadata(args, outputs);
 }
 
-// More rows.
+// More than kThreads rows, up to 3 backends.
 extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)
     udm_decode_metadata_direct_large_batch(UDM_INPUTS, UDM_SCALARS, UDM_OUTPUTS) {
   const Arguments args = UDM_ARGUMENTS;
@@ -1034,7 +1029,7 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)
   decode_metadata(args, outputs);
 }
 
-// Few rows and up to 3 backends, whose pointers are in a table.
+// Up to kThreads rows and 3 backends, whose pointers are in a table.
 extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)
     udm_decode_metadata_table(UDM_INPUTS, UDM_SCALARS, const long long *backend_pointers,
                               long long backend_pointers_stride) {

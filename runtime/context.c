@@ -76,7 +76,7 @@ static udm_status load_image(void *user_data, const struct image *image) {
     CUfunction *function;
   } kernels[] = {
 #define KERNEL(name) {"udm_decode_metadata_" #name, &ctx->name},
-      UDM_KERNEL_TABLE(KERNEL)
+      UDM_FOR_EACH_KERNEL(KERNEL)
 #undef KERNEL
   };
   for (size_t k = 0; status == UDM_OK && k < sizeof kernels / sizeof kernels[0]; ++k) {

@@ -13,7 +13,7 @@ struct udm_context {
   CUcontext cuda_context;             /* the caller's */
   unsigned long long cuda_context_id; /* 0 where the driver gives none */
   struct loaded_code code;
-  /* the kernels; few rows are as many as a block has threads, few backends are 3 */
+  /* the kernels; few rows: at most as many as a block has threads; few backends: at most 3 */
   CUfunction direct;             /* few rows, few backends */
   CUfunction direct_large_batch; /* more rows, few backends */
   CUfunction table;              /* few rows, few backends of a table in device memory */

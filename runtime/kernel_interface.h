@@ -9,7 +9,7 @@
 #define UDM_RUNTIME_KERNEL_INTERFACE_H
 
 /* The kernels: each is udm_decode_metadata_NAME there, and NAME in udm_context. */
-#define UDM_KERNEL_TABLE(X) X(direct) X(direct_large_batch) X(table) X(general)
+#define UDM_FOR_EACH_KERNEL(X) X(direct) X(direct_large_batch) X(table) X(general)
 
 enum {
   UDM_KERNEL_THREADS_PER_BLOCK = 256, /* kThreads */

@@ -51,7 +51,7 @@ static bool has_real_page_tables(const udm_decode_args *args) {
   return args->real_page_size > 1 && args->real_page_table_stride > 0;
 }
 
-/* How the tables lie. Of a table in device memory the kernel finds this out itself. */
+/* How the page_table_1 lie. Where their pointers are in device memory, the kernel finds it out. */
 static uint32_t page_table_1_flags(const udm_decode_args *args) {
   CUdeviceptr first = 0;
   uint32_t flags = UDM_KERNEL_VECTORS;
@@ -176,7 +176,7 @@ struct table {
   int64_t backend_pointers_stride;
 };
 
-/* The kernel of few backends knows no third parameter, and does not look at it. */
+/* The kernel for few backends has no third parameter; the driver ignores it. */
 static void pack_table(const udm_decode_args *args, const struct table *table, void **parameters) {
   parameters[0] = parameter(&table->backend_pointers);
   parameters[1] = parameter(&table->backend_pointers_stride);

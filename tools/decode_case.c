@@ -22,8 +22,8 @@ static void draw_words(decode_case *c, unsigned char *bytes, size_t size, uint32
 
 /* Sizes crowd around the edges of warps, blocks and tiles. */
 static int64_t draw_size(decode_case *c, int64_t bound) {
-  static const int64_t edges[] = {0,   1,   2,   31,   32,   33,   255, 256,
-                                  257, 511, 512, 2047, 2048, 2049, 4096};
+  static const int64_t edges[] = {0,   1,   2,   31,  32,  33,  63,   64,   65,   128,
+                                  129, 255, 256, 257, 511, 512, 2047, 2048, 2049, 4096};
   int64_t size = 0;
   switch (draw_between(c, 0, 3)) {
     case 0:

@@ -177,13 +177,13 @@ static void the_largest_batch_can_be_described(void **state) {
   assert_int_equal(udm_prepare_direct(session->udm, &args, &launch), UDM_OK);
 }
 
-/* Which parameters of both kernels. */
+/* Which parameters of all kernels. */
 enum { RECIPROCAL_PARAMETER = 4, HEAD_PIECES_PARAMETER = 5, FLAGS_PARAMETER = 6 };
 
 /* Bits of the kernel's flags; from ANCHOR_SHIFT up, where in its line the first table begins. */
 enum { SLOTS = 16, VECTORS = 32, ANCHOR_SHIFT = 8 };
 
-/* What the host tells of up to three page_table_1: the kernel finds out the same for a table. */
+/* What the host tells of the page_table_1: the kernel finds out the same for a table. */
 static void the_flags_say_how_the_tables_lie(void **state) {
   const gpu_session *session = *state;
   static const struct {
@@ -203,6 +203,8 @@ static void the_flags_say_how_the_tables_lie(void **state) {
   args.req_to_token_stride = args.page_table_stride = args.max_len = 100;
   args.batch_size = 9;
   args.num_backends = 3;
+  for (int b = 0; b < UDM_MAX_BACKENDS; ++b)
+    args.backends[b].page_table_1 = 4096 + 4 * (CUdeviceptr)b;
   for (size_t r = 0; r < sizeof rows / sizeof rows[0]; ++r) {
     udm_kernel_launch launch = UDM_KERNEL_LAUNCH_INIT;
     for (int b = 0; b < 3; ++b) {

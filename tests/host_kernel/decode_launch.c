@@ -58,7 +58,7 @@ typedef struct derived_scalars {
   uint32_t page_reciprocal;
 } derived_scalars;
 
-/* The inputs and scalars, which both kernels take first. */
+/* The inputs and scalars, which all kernels take first. */
 static size_t pack_common(udm_decode_args *args, uint32_t flags, host_kernel_dim3 grid,
                           uint64_t seed, derived_scalars *derived, void **parameters) {
   void *const common[COMMON_PARAMETERS] = {&args->seq_lens,
@@ -101,7 +101,7 @@ static bool launch(const char *name, void **parameters, host_kernel_dim3 grid, u
                             text);
 }
 
-/* Of the kernel for few backends: the page tables first. */
+/* Of the direct kernels: the page tables first. */
 static const int outputs_in_order[UDM_OUTPUTS_PER_BACKEND] = {2, 5, 0, 1, 3, 4, 6};
 
 static bool launch_few(const udm_decode_args *args, host_kernel_dim3 grid, uint64_t seed,

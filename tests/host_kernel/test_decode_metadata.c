@@ -151,12 +151,13 @@ static void page_sizes_and_alignments(void **state) {
 }
 
 /*
- * One huge row among many small, wherever the kernel looks rows up in another way: as lanes,
+ * One huge row among many small, wherever the kernel looks rows up in another way: two a lane,
  * threads, lists of a chunk, lists of several.
  */
 static void one_huge_row_among_many_small(void **state) {
   (void)state;
-  static const int32_t sizes[] = {31, 32, 33, 255, 256, 257, 1000, 5000, 8192, 8193, 20000};
+  static const int32_t sizes[] = {31,  32,  33,  63,   64,   65,   128,  129,
+                                  255, 256, 257, 1000, 5000, 8192, 8193, 20000};
   decode_case_request request = DECODE_CASE_REQUEST_INIT;
   request.last_row_longest = true;
   request.extent = UDM_EXTENT_ROW;
@@ -174,7 +175,7 @@ static void one_huge_row_among_many_small(void **state) {
 /* The units of a row, and of the whole batch, in every regime of the kernel. */
 static void ragged_batches_to_5000(void **state) {
   (void)state;
-  static const int32_t sizes[] = {2,   8,   31,  32,   33,   64,   100,  255, 256,
+  static const int32_t sizes[] = {2,   8,   31,  33,   64,   65,   100,  255, 256,
                                   257, 300, 511, 1023, 1025, 2049, 4097, 5000};
   decode_case_request request = DECODE_CASE_REQUEST_INIT;
   request.max_len_bound = 900;
@@ -216,7 +217,7 @@ static void the_order_of_execution_does_not_matter(void **state) {
   }
 }
 
-/* Few rows, so no barrier but the one for the counter of runs; more runs than warps. */
+/* Few rows, so no barrier after the heads; more runs than warps. */
 static void runs_are_taken_in_any_order(void **state) {
   (void)state;
   decode_case_request request = DECODE_CASE_REQUEST_INIT;

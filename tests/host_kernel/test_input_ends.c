@@ -100,7 +100,7 @@ static void rows_that_end_where_memory_ends(void **state) {
 
 static void batches_that_end_where_memory_ends(void **state) {
   (void)state;
-  static const int32_t sizes[] = {1, 5, 31, 32, 33, 255, 256, 257, MOST_ROWS};
+  static const int32_t sizes[] = {1, 5, 31, 32, 33, 63, 64, 65, 255, 256, 257, MOST_ROWS};
   for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; ++s) {
     check(sizes[s], 6 * UNIT, UDM_INT32, 1);
     check(sizes[s], 6 * UNIT, UDM_INT64, 3);

@@ -15,7 +15,7 @@
 
 #include "decode_launch.h"
 
-enum { TABLES = 3, MOST_ROWS = 600, COLUMNS = 7 * 128, STRIDE = 1024, NONE = -1 };
+enum { TABLES = 5, FEW_TABLES = 3, MOST_ROWS = 600, COLUMNS = 7 * 128, STRIDE = 1024, NONE = -1 };
 
 /* One row more: a table that is shifted reaches into it. */
 static alignas(128) int32_t tables[TABLES][MOST_ROWS + 1][STRIDE];
@@ -40,6 +40,9 @@ static void fill_inputs(void) {
 /* The elements by which req_to_token begins after a line. */
 static int source_shift;
 
+/* FEW_TABLES, but for the kernel of more: how many tables there are. */
+static int table_count = FEW_TABLES;
+
 static udm_decode_args make_args(int32_t rows, const int shifts[TABLES]) {
   udm_decode_args args = UDM_DECODE_ARGS_INIT;
   args.seq_lens = address(seq_lens);
@@ -48,8 +51,8 @@ static udm_decode_args make_args(int32_t rows, const int shifts[TABLES]) {
   args.req_to_token_stride = args.page_table_stride = STRIDE;
   args.batch_size = rows;
   args.max_len = COLUMNS;
-  args.num_backends = TABLES;
-  for (int b = 0; b < TABLES; ++b) {
+  args.num_backends = table_count;
+  for (int b = 0; b < table_count; ++b) {
     const CUdeviceptr table = shifts[b] == NONE ? 0 : address(tables[b][0] + shifts[b]);
     args.backends[b] = (udm_backend_outputs){address(vectors[0]), address(vectors[1]), table,
                                              address(vectors[2]), address(vectors[3]), 0,
@@ -59,22 +62,24 @@ static udm_decode_args make_args(int32_t rows, const int shifts[TABLES]) {
 }
 
 /* Launches, looks at the values, and returns how many stores of 16 bytes it took. */
-static uint64_t stores_of(int32_t rows, const int shifts[TABLES], bool table, uint32_t copiers) {
+static uint64_t stores_of(int32_t rows, const int shifts[TABLES], bool table, uint32_t copiers,
+                          uint64_t seed) {
   char text[HOST_KERNEL_TEXT_SIZE];
   int64_t pointers[UDM_OUTPUTS_PER_BACKEND][TABLES];
   fill_inputs();
   const udm_decode_args args = make_args(rows, shifts);
-  for (int b = 0; b < TABLES; ++b) {
+  for (int b = 0; b < table_count; ++b) {
     const CUdeviceptr *first = &args.backends[b].cache_seqlens; /* of seven */
     for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND; ++o) pointers[o][b] = (int64_t)first[o];
   }
   const host_kernel_dim3 grid = {decode_launch_length_blocks(&args) + copiers, 1, 1};
   const uint64_t before = host_kernel_vector_stores();
-  const bool launched = table ? decode_launch_table(&args, address(pointers), TABLES, grid, 1, text)
-                              : decode_launch_direct(&args, grid, 1, text);
+  const bool launched =
+      table ? decode_launch_table(&args, address(pointers), TABLES, grid, seed, text)
+            : decode_launch_direct(&args, grid, seed, text);
   const uint64_t stores = host_kernel_vector_stores() - before;
   if (!launched) fail_msg("%s", text);
-  for (int b = 0; b < TABLES; ++b) {
+  for (int b = 0; b < table_count; ++b) {
     for (int32_t i = 0; i < rows && shifts[b] != NONE; ++i) {
       assert_memory_equal(tables[b][i] + shifts[b], req_to_token[i % 2] + source_shift,
                           COLUMNS * sizeof(int32_t));
@@ -85,21 +90,26 @@ static uint64_t stores_of(int32_t rows, const int shifts[TABLES], bool table, ui
 
 /* With few copying blocks a warp takes several runs, with many it has one or none. */
 static void expect(const int shifts[TABLES], int32_t stores_of_row) {
-  static const int32_t sizes[] = {1, 32, 33, 256, 257, MOST_ROWS};
+  static const int32_t sizes[] = {1, 32, 33, 64, 65, 256, 257, MOST_ROWS};
   static const uint32_t copiers[] = {1, 3, 40};
   for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; ++s) {
     for (size_t g = 0; g < sizeof copiers / sizeof copiers[0]; ++g) {
       const int64_t expected = (int64_t)sizes[s] * stores_of_row;
-      assert_int_equal(stores_of(sizes[s], shifts, false, copiers[g]), expected);
-      assert_int_equal(stores_of(sizes[s], shifts, true, copiers[g]), expected);
+      for (uint64_t seed = 1; seed <= 3; ++seed) {
+        assert_int_equal(stores_of(sizes[s], shifts, false, copiers[g], seed), expected);
+        assert_int_equal(stores_of(sizes[s], shifts, true, copiers[g], seed), expected);
+      }
     }
   }
 }
 
 static void tables_that_lie_alike(void **state) {
   (void)state;
-  static const int shifts[TABLES] = {0, 4, 32};
+  static const int shifts[TABLES] = {0, 4, 32, 64, 8};
+  expect(shifts, FEW_TABLES * COLUMNS / 4);
+  table_count = TABLES;
   expect(shifts, TABLES * COLUMNS / 4);
+  table_count = FEW_TABLES;
 }
 
 static void null_tables_lie_alike_with_any(void **state) {
@@ -113,16 +123,17 @@ static void null_tables_lie_alike_with_any(void **state) {
 /* Of the 8 units of such a row, 6 are whole. A warp takes one: there are enough. */
 static void rows_that_begin_within_a_line(void **state) {
   (void)state;
-  static const int shifts[TABLES] = {NONE, 1, 5};
+  static const int shifts[][TABLES] = {{NONE, 1, 5}, {1, NONE, 5}};
   static const int32_t sizes[] = {1, 32, 33};
   source_shift = 1;
-  for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; ++s) {
+  for (size_t s = 0; s < 2 * sizeof sizes / sizeof sizes[0]; ++s) {
     for (int table = 0; table <= 1; ++table) {
-      assert_int_equal(stores_of(sizes[s], shifts, table, 40), sizes[s] * 6 * 2 * 128 / 4);
+      const int32_t rows = sizes[s / 2];
+      assert_int_equal(stores_of(rows, shifts[s % 2], table, 40, 1), rows * 6 * 2 * 128 / 4);
     }
   }
   source_shift = 2; /* unlike the tables */
-  assert_int_equal(stores_of(33, shifts, false, 40), 0);
+  assert_int_equal(stores_of(33, shifts[0], false, 40, 1), 0);
   source_shift = 0;
 }
 

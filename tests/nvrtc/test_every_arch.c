@@ -69,7 +69,7 @@ static void check_entry(const char *path, int32_t arch) {
   assert_int_equal(header.e_machine, 190 /* EM_CUDA */);
   assert_int_equal(udm_cubin_arch(bytes, size), arch);
 #define KERNEL(name) assert_has_kernel(bytes, size, "udm_decode_metadata_" #name);
-  UDM_KERNEL_TABLE(KERNEL)
+  UDM_FOR_EACH_KERNEL(KERNEL)
 #undef KERNEL
   free(bytes);
 }
@@ -109,7 +109,7 @@ static void check_ptx(const char *ptx, int32_t arch) {
   assert_int_equal(major, nvrtc.version_major - 4);
   assert_in_range(minor, nvrtc.version_minor - (nvrtc.version_minor > 0), nvrtc.version_minor);
 #define KERNEL(name) assert_non_null(strstr(ptx, ".visible .entry udm_decode_metadata_" #name "("));
-  UDM_KERNEL_TABLE(KERNEL)
+  UDM_FOR_EACH_KERNEL(KERNEL)
 #undef KERNEL
 }
 

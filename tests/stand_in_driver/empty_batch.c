@@ -41,7 +41,6 @@ void make_empty_batch(empty_batch *b) {
   for (size_t p = 0; p < 4; ++p) b->parameters[12 + p] = &b->scalars[p];
   b->parameters[16] = &b->pointers;
   b->parameters[17] = &b->pointers_stride;
-  b->parameters[18] = b->backends;
 }
 
 uint64_t read_sums(const empty_batch *b) {

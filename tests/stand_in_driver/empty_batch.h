@@ -24,8 +24,7 @@ typedef struct empty_batch {
   int32_t scalars[4]; /* real_page_size, page_reciprocal, nsa_index_topk, num_backends */
   CUdeviceptr pointers;
   long long pointers_stride;
-  CUdeviceptr backends[8 * 7];
-  void *parameters[19];
+  void *parameters[18];
   CUdeviceptr memory; /* the pointer array, then two int32 */
 } empty_batch;
 

@@ -45,7 +45,7 @@ static void test_the_source_is_whole_and_includes_nothing(void **state) {
   const char *source = (const char *)udm_kernel_source;
   assert_int_equal(strlen(source), udm_kernel_source_size);
 #define KERNEL(name) assert_non_null(strstr(source, "udm_decode_metadata_" #name));
-  UDM_KERNEL_TABLE(KERNEL)
+  UDM_FOR_EACH_KERNEL(KERNEL)
 #undef KERNEL
   assert_null(strstr(source, "#include"));
 }
