@@ -265,11 +265,9 @@ bool block_scheduler_prepare(char *text) {
   return true;
 }
 
-/* With random bytes, or in a quarter of the blocks with zeros, which look like a counter. */
 static void poison_shared_memory(void) {
-  const bool zeros = block_scheduler_random(&block.random) % 4 == 0;
   for (unsigned char *at = __start_udm_shared; at < __stop_udm_shared; ++at) {
-    *at = zeros ? 0 : (unsigned char)block_scheduler_random(&block.random);
+    *at = (unsigned char)block_scheduler_random(&block.random);
   }
 }
 

@@ -2,7 +2,7 @@
  * CUDA kernels that were compiled for the host, and their launch: the threads
  * of a block are fibers that run in a seeded random order; barriers and warp
  * operations wait exactly for whom CUDA says; blocks run one after another, in
- * a seeded random order; shared memory holds random bytes, or zeros, when a block starts.
+ * a seeded random order; shared memory holds random bytes when a block starts.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
