@@ -59,6 +59,47 @@ static void large_batches(void **state) {
   case_runner_release(&runner);
 }
 
+/* Tensors that lie alike or anywhere, odd strides, on both sides of where rows are looked up anew.
+ */
+static void every_page_size_and_alignment(void **state) {
+  static const int32_t page_sizes[] = {1, 3, 16, 64, 128, 256};
+  static const int32_t sizes[] = {1, 33, 65, 129, 257};
+  static const int32_t aligned[] = {0, 50, 100};
+  enum { SIZES = sizeof sizes / sizeof sizes[0], ALIGNED = sizeof aligned / sizeof aligned[0] };
+  const gpu_session *session = *state;
+  case_runner runner = CASE_RUNNER_INIT(&session->driver, session->udm, session->stream);
+  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  request.max_len_bound = 900;
+  request.table_elements_bound = 60000;
+  for (size_t c = 0; c < SIZES * ALIGNED * sizeof page_sizes / sizeof page_sizes[0]; ++c) {
+    request.seed = 2100 + c;
+    request.table = c % 2 == 1;
+    request.batch_size = sizes[c % SIZES];
+    request.aligned_percent = aligned[c / SIZES % ALIGNED];
+    request.real_page_size = page_sizes[c / SIZES / ALIGNED];
+    gpu_fixture_check_request(&runner, &request);
+  }
+  case_runner_release(&runner);
+}
+
+static void one_huge_row_among_many_small(void **state) {
+  static const int32_t sizes[] = {31, 33, 64, 65, 129, 256, 257, 1000, 5000};
+  const gpu_session *session = *state;
+  case_runner runner = CASE_RUNNER_INIT(&session->driver, session->udm, session->stream);
+  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  request.last_row_longest = true;
+  request.extent = UDM_EXTENT_ROW;
+  for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; ++s) {
+    request.batch_size = sizes[s];
+    request.max_len = sizes[s] <= 300 ? 2000 : 300;
+    request.num_backends = sizes[s] <= 300 ? 3 : 1;
+    request.seed = 2300 + s;
+    request.table = s % 2 == 1;
+    gpu_fixture_check_request(&runner, &request);
+  }
+  case_runner_release(&runner);
+}
+
 /* What this table of each backend held before must stay. */
 static void expect_unwritten(decode_case *c, int output, int64_t stride, int64_t columns) {
   for (int32_t b = 0; b < c->args.num_backends; ++b) {
@@ -113,6 +154,8 @@ int main(void) {
       cmocka_unit_test(table_matches_reference_on_random_cases),
       cmocka_unit_test(every_batch_size_to_300),
       cmocka_unit_test(large_batches),
+      cmocka_unit_test(every_page_size_and_alignment),
+      cmocka_unit_test(one_huge_row_among_many_small),
       cmocka_unit_test(what_is_not_asked_for_is_not_written),
       cmocka_unit_test(the_default_stream_works),
   };
