@@ -65,18 +65,20 @@ static void every_page_size_and_alignment(void **state) {
   static const int32_t page_sizes[] = {1, 3, 16, 64, 128, 256};
   static const int32_t sizes[] = {1, 33, 65, 129, 257};
   static const int32_t aligned[] = {0, 50, 100};
-  enum { SIZES = sizeof sizes / sizeof sizes[0], ALIGNED = sizeof aligned / sizeof aligned[0] };
+  const size_t size_count = sizeof sizes / sizeof sizes[0];
+  const size_t aligned_count = sizeof aligned / sizeof aligned[0];
+  const size_t cases = size_count * aligned_count * (sizeof page_sizes / sizeof page_sizes[0]);
   const gpu_session *session = *state;
   case_runner runner = CASE_RUNNER_INIT(&session->driver, session->udm, session->stream);
   decode_case_request request = DECODE_CASE_REQUEST_INIT;
   request.max_len_bound = 900;
   request.table_elements_bound = 60000;
-  for (size_t c = 0; c < SIZES * ALIGNED * sizeof page_sizes / sizeof page_sizes[0]; ++c) {
+  for (size_t c = 0; c < cases; ++c) {
     request.seed = 2100 + c;
     request.table = c % 2 == 1;
-    request.batch_size = sizes[c % SIZES];
-    request.aligned_percent = aligned[c / SIZES % ALIGNED];
-    request.real_page_size = page_sizes[c / SIZES / ALIGNED];
+    request.batch_size = sizes[c % size_count];
+    request.aligned_percent = aligned[c / size_count % aligned_count];
+    request.real_page_size = page_sizes[c / size_count / aligned_count];
     gpu_fixture_check_request(&runner, &request);
   }
   case_runner_release(&runner);
