@@ -13,42 +13,42 @@
 #include "output.h"
 
 enum {
-  kBatchSizeCases = 2 * (kAcceptanceLargestBatch + 1), /* through both entries */
-  kContextCases = 20, /* in a second context, then in the first again */
-  kLargeBatchCases = 13,
-  kMismatchesShown = 8
+  BATCH_SIZE_CASES = 2 * (ACCEPTANCE_LARGEST_BATCH + 1), /* through both entries */
+  CONTEXT_CASES = 20, /* in a second context, then in the first again */
+  LARGE_BATCH_CASES = 13,
+  MISMATCHES_SHOWN = 8
 };
 
-static int64_t total_work(const acceptance *test) {
-  return test->cases + kBatchSizeCases + kLargeBatchCases + 2 * test->replays + kContextCases +
-         kContextCases;
+static int64_t total_work(const struct acceptance *test) {
+  return test->cases + BATCH_SIZE_CASES + LARGE_BATCH_CASES + 2 * test->replays + CONTEXT_CASES +
+         CONTEXT_CASES;
 }
 
-static void count_result(acceptance *test, bool matches, const char *what, const decode_case *c,
-                         const char *difference) {
+static void count_result(struct acceptance *test, bool matches, const char *what,
+                         const struct decode_case *c, const char *difference) {
   progress_update(&test->bar, test->cases_done + test->replays_done);
   if (matches) return;
-  if (++test->mismatches > kMismatchesShown) return;
+  if (++test->mismatches > MISMATCHES_SHOWN) return;
   char description[DECODE_CASE_TEXT_SIZE];
-  decode_case_describe(c, description, sizeof(description));
+  decode_case_describe(c, description, sizeof description);
   output_error("%s: %s (%s)", what, difference, description);
 }
 
-static bool fail(acceptance *test, const char *reason) {
-  snprintf(test->error, sizeof(test->error), "%s", reason);
+static bool fail(struct acceptance *test, const char *reason) {
+  snprintf(test->error, sizeof test->error, "%s", reason);
   return false;
 }
 
 /* False when the case could not be run. */
-static bool run_case(acceptance *test, case_runner *runner, const decode_case_request *request,
-                     const char *what) {
-  decode_case *c = NULL;
+static bool run_case(struct acceptance *test, struct case_runner *runner,
+                     const struct decode_case_request *request, const char *what) {
+  struct decode_case *c = NULL;
   char difference[DECODE_CASE_TEXT_SIZE] = "";
   bool matches = false;
   const udm_status status = decode_case_create(request, &c);
   if (status != UDM_OK) return fail(test, udm_status_text(status));
   const bool ran = case_runner_upload(runner, c) && case_runner_launch(runner, c) &&
-                   case_runner_compare(runner, c, &matches, difference, sizeof(difference));
+                   case_runner_compare(runner, c, &matches, difference, sizeof difference);
   if (ran) {
     ++test->cases_done;
     count_result(test, matches, what, c, difference);
@@ -57,9 +57,9 @@ static bool run_case(acceptance *test, case_runner *runner, const decode_case_re
   return ran || fail(test, runner->error);
 }
 
-static bool run_batch_sizes(acceptance *test, case_runner *runner) {
-  for (int32_t i = 0; i < kBatchSizeCases && !interrupted(); ++i) {
-    decode_case_request request = DECODE_CASE_REQUEST_INIT;
+static bool run_batch_sizes(struct acceptance *test, struct case_runner *runner) {
+  for (int32_t i = 0; i < BATCH_SIZE_CASES && !interrupted(); ++i) {
+    struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
     request.seed = (uint64_t)test->seed + (uint64_t)i;
     request.table = i % 2 == 1;
     request.batch_size = i / 2;
@@ -70,11 +70,11 @@ static bool run_batch_sizes(acceptance *test, case_runner *runner) {
 }
 
 /* More rows than a block has threads, more than a grid has in y, and many rows of many tiles. */
-static bool run_large_batches(acceptance *test, case_runner *runner) {
+static bool run_large_batches(struct acceptance *test, struct case_runner *runner) {
   static const struct {
     int32_t batch_size, max_len;
     udm_extent extent;
-  } kCases[kLargeBatchCases] = {
+  } CASES[LARGE_BATCH_CASES] = {
       {257, 70, UDM_EXTENT_BATCH_MAX},  {511, 70, UDM_EXTENT_ROW},
       {512, 70, UDM_EXTENT_BATCH_MAX},  {513, 70, UDM_EXTENT_ROW},
       {513, 70, UDM_EXTENT_BATCH_MAX},  {1000, 70, UDM_EXTENT_ROW},
@@ -83,22 +83,23 @@ static bool run_large_batches(acceptance *test, case_runner *runner) {
       {65534, 3, UDM_EXTENT_ROW},       {65535, 3, UDM_EXTENT_ROW},
       {70000, 3, UDM_EXTENT_ROW},
   };
-  for (int i = 0; i < kLargeBatchCases && !interrupted(); ++i) {
-    decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  for (int i = 0; i < LARGE_BATCH_CASES && !interrupted(); ++i) {
+    struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
     request.seed = (uint64_t)test->seed + 7000 + (uint64_t)i;
     request.table = i % 2 == 1;
-    request.batch_size = kCases[i].batch_size;
-    request.max_len = kCases[i].max_len;
-    request.extent = (int32_t)kCases[i].extent;
-    request.last_row_longest = kCases[i].extent == UDM_EXTENT_BATCH_MAX;
+    request.batch_size = CASES[i].batch_size;
+    request.max_len = CASES[i].max_len;
+    request.extent = (int32_t)CASES[i].extent;
+    request.last_row_longest = CASES[i].extent == UDM_EXTENT_BATCH_MAX;
     if (!run_case(test, runner, &request, "large batch")) return false;
   }
   return true;
 }
 
-static bool run_random(acceptance *test, case_runner *runner, int64_t count, const char *what) {
+static bool run_random(struct acceptance *test, struct case_runner *runner, int64_t count,
+                       const char *what) {
   for (int64_t i = 0; i < count && !interrupted(); ++i) {
-    decode_case_request request = DECODE_CASE_REQUEST_INIT;
+    struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
     request.seed = ((uint64_t)test->seed << 32) + (uint64_t)i;
     request.table = i % 2 == 1;
     if (!run_case(test, runner, &request, what)) return false;
@@ -107,8 +108,9 @@ static bool run_random(acceptance *test, case_runner *runner, int64_t count, con
 }
 
 /* Records the launch of the case into *exec. */
-static bool record(acceptance *test, case_runner *runner, const decode_case *c, CUgraphExec *exec) {
-  const cuda_driver *driver = runner->driver;
+static bool record(struct acceptance *test, struct case_runner *runner, const struct decode_case *c,
+                   CUgraphExec *exec) {
+  const struct cuda_driver *driver = runner->driver;
   CUgraph graph = NULL;
   CUresult result =
       driver->cuStreamBeginCapture_v2(runner->stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL);
@@ -125,7 +127,8 @@ static bool record(acceptance *test, case_runner *runner, const decode_case *c, 
   return result == CUDA_SUCCESS || fail(test, cuda_driver_error(driver, result));
 }
 
-static bool replay(acceptance *test, case_runner *runner, decode_case *c, CUgraphExec exec) {
+static bool replay(struct acceptance *test, struct case_runner *runner, struct decode_case *c,
+                   CUgraphExec exec) {
   char difference[DECODE_CASE_TEXT_SIZE] = "";
   for (int64_t i = 0; i < test->replays && !interrupted(); ++i) {
     bool matches = false;
@@ -133,7 +136,7 @@ static bool replay(acceptance *test, case_runner *runner, decode_case *c, CUgrap
     if (!case_runner_upload_inputs(runner, c)) return fail(test, runner->error);
     const CUresult result = runner->driver->cuGraphLaunch(exec, runner->stream);
     if (result != CUDA_SUCCESS) return fail(test, cuda_driver_error(runner->driver, result));
-    if (!case_runner_compare(runner, c, &matches, difference, sizeof(difference))) {
+    if (!case_runner_compare(runner, c, &matches, difference, sizeof difference)) {
       return fail(test, runner->error);
     }
     ++test->replays_done;
@@ -143,15 +146,15 @@ static bool replay(acceptance *test, case_runner *runner, decode_case *c, CUgrap
 }
 
 /* One launch recorded, then replayed with new lengths and rows in the same tensors. */
-static bool run_graph(acceptance *test, case_runner *runner, bool table) {
-  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+static bool run_graph(struct acceptance *test, struct case_runner *runner, bool table) {
+  struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
   request.seed = (uint64_t)test->seed;
   request.table = table;
   request.batch_size = 61;
   request.max_len = 700;
   request.num_backends = UDM_MAX_BACKENDS;
   request.real_page_size = 64;
-  decode_case *c = NULL;
+  struct decode_case *c = NULL;
   CUgraphExec exec = NULL;
   const udm_status status = decode_case_create(&request, &c);
   if (status != UDM_OK) return fail(test, udm_status_text(status));
@@ -162,8 +165,8 @@ static bool run_graph(acceptance *test, case_runner *runner, bool table) {
   return ran;
 }
 
-static bool run_in_second_context(acceptance *test, CUcontext context) {
-  const cuda_driver *driver = &test->session->driver;
+static bool run_in_second_context(struct acceptance *test, CUcontext context) {
+  const struct cuda_driver *driver = &test->session->driver;
   udm_context *udm = NULL;
   CUstream stream = NULL;
   bool ran = false;
@@ -172,8 +175,8 @@ static bool run_in_second_context(acceptance *test, CUcontext context) {
   } else if (driver->cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING) != CUDA_SUCCESS) {
     fail(test, "cuStreamCreate failed in a second context");
   } else {
-    case_runner runner = CASE_RUNNER_INIT(driver, udm, stream);
-    ran = run_random(test, &runner, kContextCases, "second context");
+    struct case_runner runner = CASE_RUNNER_INIT(driver, udm, stream);
+    ran = run_random(test, &runner, CONTEXT_CASES, "second context");
     case_runner_release(&runner);
   }
   if (stream) driver->cuStreamDestroy_v2(stream);
@@ -183,8 +186,8 @@ static bool run_in_second_context(acceptance *test, CUcontext context) {
 }
 
 /* A second context, then the first one again: neither may know of the other. */
-static bool run_two_contexts(acceptance *test, case_runner *runner) {
-  const cuda_driver *driver = &test->session->driver;
+static bool run_two_contexts(struct acceptance *test, struct case_runner *runner) {
+  const struct cuda_driver *driver = &test->session->driver;
   CUcontext second = NULL;
   if (interrupted()) return true;
   CUresult result = driver->cuCtxCreate_v2(&second, 0, test->session->device);
@@ -192,11 +195,11 @@ static bool run_two_contexts(acceptance *test, case_runner *runner) {
   const bool ran = run_in_second_context(test, second);
   result = driver->cuCtxSetCurrent(test->session->context);
   if (result != CUDA_SUCCESS) return fail(test, cuda_driver_error(driver, result));
-  return ran && run_random(test, runner, kContextCases, "first context again");
+  return ran && run_random(test, runner, CONTEXT_CASES, "first context again");
 }
 
-bool acceptance_run(acceptance *test) {
-  case_runner runner =
+bool acceptance_run(struct acceptance *test) {
+  struct case_runner runner =
       CASE_RUNNER_INIT(&test->session->driver, test->session->udm, test->session->stream);
   progress_start(&test->bar, "selftest", total_work(test));
   const bool ran = run_batch_sizes(test, &runner) && run_large_batches(test, &runner) &&

@@ -16,11 +16,11 @@
 #include "progress.h"
 #include "udm.h"
 
-enum { kAcceptanceLargestBatch = 300 };
+enum { ACCEPTANCE_LARGEST_BATCH = 300 };
 
-typedef struct acceptance {
+struct acceptance {
   const udm_options *options; /* for the second context */
-  const gpu_session *session;
+  const struct gpu_session *session;
   int64_t cases;   /* random ones */
   int64_t replays; /* of the graph of each entry */
   int64_t seed;
@@ -30,10 +30,10 @@ typedef struct acceptance {
   int64_t mismatches; /* cases and replays with a wrong byte; the first few are printed */
   bool interrupted;   /* by a signal, after these */
   char error[9216];
-  progress_bar bar;
-} acceptance;
+  struct progress_bar bar;
+};
 
 /* False when it could not run to its end; error says why. A mismatch is no failure here. */
-bool acceptance_run(acceptance *test);
+bool acceptance_run(struct acceptance *test);
 
-#endif /* UDM_TOOLS_ACCEPTANCE_H */
+#endif

@@ -55,13 +55,13 @@ bool arguments_number(const char *option, const char *text, int64_t least, int64
   return true;
 }
 
-typedef struct number_unit {
+struct number_unit {
   const char *name;
   int64_t factor;
-} number_unit;
+};
 
 /* Reads a number from 0 up and the unit behind it, whose names end with NULL. */
-static bool read_with_unit(const char *text, const number_unit *units, int64_t *value) {
+static bool read_with_unit(const char *text, const struct number_unit *units, int64_t *value) {
   char *end = NULL;
   errno = 0;
   const long long number = strtoll(text, &end, 10);
@@ -76,10 +76,10 @@ static bool read_with_unit(const char *text, const number_unit *units, int64_t *
 }
 
 bool arguments_bytes(const char *option, const char *text, uint64_t *bytes) {
-  static const number_unit kUnits[] = {
+  static const struct number_unit units[] = {
       {"", 1}, {"K", 1 << 10}, {"M", 1 << 20}, {"G", 1 << 30}, {NULL, 0}};
   int64_t value = 0;
-  if (!read_with_unit(text, kUnits, &value)) {
+  if (!read_with_unit(text, units, &value)) {
     output_error("%s: '%s' is not a number of bytes such as 65536, 64M or 1G", option, text);
     return false;
   }
@@ -88,10 +88,10 @@ bool arguments_bytes(const char *option, const char *text, uint64_t *bytes) {
 }
 
 bool arguments_age(const char *option, const char *text, int64_t *seconds) {
-  enum { kMinute = 60, kHour = 3600, kDay = 86400 };
-  static const number_unit kUnits[] = {{"", kDay},     {"d", kDay}, {"h", kHour},
-                                       {"m", kMinute}, {"s", 1},    {NULL, 0}};
-  if (read_with_unit(text, kUnits, seconds)) return true;
+  enum { MINUTE = 60, HOUR = 3600, DAY = 86400 };
+  static const struct number_unit units[] = {{"", DAY},     {"d", DAY}, {"h", HOUR},
+                                             {"m", MINUTE}, {"s", 1},   {NULL, 0}};
+  if (read_with_unit(text, units, seconds)) return true;
   output_error("%s: '%s' is not an age such as 30d, 12h, 45m or 90s", option, text);
   return false;
 }
@@ -129,7 +129,7 @@ int arguments_choice(const char *option, const char *text, const char *const *ch
   char list[256] = "";
   for (int i = 0; choices[i]; ++i) {
     const size_t used = strlen(list);
-    snprintf(list + used, sizeof(list) - used, "%s%s", i ? ", " : "", choices[i]);
+    snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", choices[i]);
   }
   output_error("%s: '%s' is none of: %s", option, text, list);
   return -1;

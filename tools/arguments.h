@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 /* Values of long options that have no letter; a command numbers its own from here. */
-enum { kOptionHelp = 'h', kOptionFirst = 256 };
+enum { OPTION_HELP = 'h', OPTION_FIRST = 256 };
 
 /*
  * getopt_long() with messages in the program's words. Returns '?' after an
@@ -46,4 +46,4 @@ int arguments_choice(const char *option, const char *text, const char *const *ch
 /* Whether exactly count arguments follow the options; prints what is wrong otherwise. */
 bool arguments_positional(int argc, char **argv, int count, const char *names);
 
-#endif /* UDM_TOOLS_ARGUMENTS_H */
+#endif

@@ -17,7 +17,7 @@
 #include "progress.h"
 #include "whole_file.h"
 
-static const char kHelp[] =
+static const char help_text[] =
     "usage: udm bench [OPTION...]\n"
     "\n"
     "Measures on this machine's GPU, for a table of batches: the GPU time of one launch as a\n"
@@ -40,24 +40,24 @@ static const char kHelp[] =
     "  udm bench --quick --json >bench.json\n"
     "  udm bench --quick --backends 8\n";
 
-enum { kQuick = kGpuOptionFirst, kBackends, kReplays, kMaxTokens, kHtml };
+enum { QUICK = GPU_OPTION_FIRST, BACKENDS, REPLAYS, MAX_TOKENS, HTML };
 
-static const struct option kOptions[] = {
-    {"quick", no_argument, NULL, kQuick},
-    {"backends", required_argument, NULL, kBackends},
-    {"replays", required_argument, NULL, kReplays},
-    {"max-tokens", required_argument, NULL, kMaxTokens},
-    {"html", required_argument, NULL, kHtml},
+static const struct option long_options[] = {
+    {"quick", no_argument, NULL, QUICK},
+    {"backends", required_argument, NULL, BACKENDS},
+    {"replays", required_argument, NULL, REPLAYS},
+    {"max-tokens", required_argument, NULL, MAX_TOKENS},
+    {"html", required_argument, NULL, HTML},
     GPU_ARGUMENTS_OPTIONS,
 };
 
 #define K(n) ((n)*1024)
 #define M(n) ((n)*1024 * 1024)
 
-enum { kGoalBackends = 3 };
+enum { GOAL_BACKENDS = 3 };
 
-/* The goals are for a whole H200 and kGoalBackends. */
-static bench_row works[] = {
+/* The goals are for a whole H200 and GOAL_BACKENDS. */
+static struct bench_row works[] = {
     {.shape = {"bs 1, 4k", 1, K(8), K(4), 0, false}, .goal = 2.2},
     {.shape = {"bs 1, 4k", 1, K(128), K(4), 0, false}, .goal = 2.2},
     {.shape = {"bs 1, 4k", 1, M(1), K(4), 0, false}, .goal = 2.2},
@@ -71,42 +71,42 @@ static bench_row works[] = {
     {.shape = {"bs 64, 128k, pages alone", 64, K(128), K(128), 0, true}, .goal = 4.0},
     {.shape = {"bs 4096, 512", 4096, K(8), 512, 0, false}},
 };
-enum { kWorks = sizeof(works) / sizeof(works[0]) };
+enum { WORKS = sizeof works / sizeof works[0] };
 
-typedef struct bench_command {
-  gpu_arguments arguments;
-  bench_run bench;
-  bench_report report;
-  progress_bar bar;
+struct bench_command {
+  struct gpu_arguments arguments;
+  struct bench_run bench;
+  struct bench_report report;
+  struct progress_bar bar;
   const char *html;
-  whole_file page;
+  struct whole_file page;
   int64_t max_tokens;
   bool quick;
-} bench_command;
+};
 
 /* A batch that does not fit into the GPU's memory is skipped, and said so. */
-static bool measure_row(bench_command *command, bench_row *row, bool full) {
-  bench_run *bench = &command->bench;
-  bench_work work;
+static bool measure_row(struct bench_command *command, struct bench_row *row, bool full) {
+  struct bench_run *bench = &command->bench;
+  struct bench_work work;
   if (interrupted()) {
     row->skipped = true;
-    snprintf(row->reason, sizeof(row->reason), "interrupted");
+    snprintf(row->reason, sizeof row->reason, "interrupted");
     return true;
   }
   if (bench_shape_tokens(&row->shape) > command->max_tokens) {
     row->skipped = true;
-    snprintf(row->reason, sizeof(row->reason), "more tokens than --max-tokens");
+    snprintf(row->reason, sizeof row->reason, "more tokens than --max-tokens");
     return true;
   }
   const CUresult result =
       bench_work_open(&work, &bench->session, &row->shape, (int32_t)bench->backends);
   if (result == CUDA_ERROR_OUT_OF_MEMORY) {
     row->skipped = true;
-    snprintf(row->reason, sizeof(row->reason), "too little memory");
+    snprintf(row->reason, sizeof row->reason, "too little memory");
     return true;
   }
   if (result != CUDA_SUCCESS) {
-    snprintf(bench->error, sizeof(bench->error), "%s cannot be prepared: %s", row->shape.name,
+    snprintf(bench->error, sizeof bench->error, "%s cannot be prepared: %s", row->shape.name,
              cuda_driver_error(&bench->session.driver, result));
     return false;
   }
@@ -118,40 +118,42 @@ static bool measure_row(bench_command *command, bench_row *row, bool full) {
   return done;
 }
 
-static void add_point(bench_series *series, int32_t x, bench_shape shape) {
-  if (series->count == kBenchMaxPoints) return;
+static void add_point(struct bench_series *series, int32_t x, struct bench_shape shape) {
+  if (series->count == BENCH_MAX_POINTS) return;
   series->x[series->count] = x;
-  series->points[series->count++] = (bench_row){.shape = shape};
+  series->points[series->count++] = (struct bench_row){.shape = shape};
 }
 
-static void make_series(bench_report *report) {
-  bench_series *batch = &report->series[0];
-  bench_series *length = &report->series[1];
-  bench_series *width = &report->series[2];
-  *batch = (bench_series){.title = "GPU time against batch size", .axis = "rows of 4k tokens"};
-  *length = (bench_series){.title = "GPU time against length", .axis = "tokens of each of 32 rows"};
-  *width = (bench_series){.title = "GPU time against width",
-                          .axis = "width of the tables, 32 rows of 4k tokens"};
+static void make_series(struct bench_report *report) {
+  struct bench_series *batch = &report->series[0];
+  struct bench_series *length = &report->series[1];
+  struct bench_series *width = &report->series[2];
+  *batch =
+      (struct bench_series){.title = "GPU time against batch size", .axis = "rows of 4k tokens"};
+  *length = (struct bench_series){.title = "GPU time against length",
+                                  .axis = "tokens of each of 32 rows"};
+  *width = (struct bench_series){.title = "GPU time against width",
+                                 .axis = "width of the tables, 32 rows of 4k tokens"};
   for (int32_t rows = 1; rows <= 1024; rows *= 2) {
-    add_point(batch, rows, (bench_shape){"batch size", rows, K(8), K(4), 0, false});
+    add_point(batch, rows, (struct bench_shape){"batch size", rows, K(8), K(4), 0, false});
   }
   for (int32_t tokens = 256; tokens <= K(128); tokens *= 2) {
-    add_point(length, tokens, (bench_shape){"length", 32, K(128), tokens, 0, false});
+    add_point(length, tokens, (struct bench_shape){"length", 32, K(128), tokens, 0, false});
   }
   for (int32_t columns = K(4); columns <= M(1); columns *= 2) {
-    add_point(width, columns, (bench_shape){"width", 32, columns, K(4), 0, false});
+    add_point(width, columns, (struct bench_shape){"width", 32, columns, K(4), 0, false});
   }
-  report->series_count = kBenchSeries;
+  report->series_count = BENCH_SERIES;
 }
 
-static bool measure_all(bench_command *command) {
-  bench_report *report = &command->report;
+static bool measure_all(struct bench_command *command) {
+  struct bench_report *report = &command->report;
   int64_t done = 0;
-  int64_t total = kWorks;
+  int64_t total = WORKS;
   for (size_t s = 0; s < report->series_count; ++s) total += (int64_t)report->series[s].count;
   progress_start(&command->bar, "measuring", total);
   bool good = bench_measure_empty(&command->bench);
-  for (size_t i = 0; i < kWorks && good; ++i) {
+  for (size_t i = 0; i < WORKS && good; ++i) {
     good = measure_row(command, &works[i], true);
     progress_update(&command->bar, ++done);
   }
@@ -169,8 +171,8 @@ static bool measure_all(bench_command *command) {
  * Found out before minutes of measuring, not after. The file is not held open: a
  * run that is killed would leave a part of one behind.
  */
-static bool page_can_be_written(bench_command *command) {
-  whole_file *file = &command->page;
+static bool page_can_be_written(struct bench_command *command) {
+  struct whole_file *file = &command->page;
   if (!command->html) return true;
   const bool opened = whole_file_open(file, command->html, false);
   if (opened) whole_file_discard(file);
@@ -178,19 +180,19 @@ static bool page_can_be_written(bench_command *command) {
 }
 
 /* False, and command->page.error, when it could not be written: an older page is as it was. */
-static bool write_page(bench_command *command) {
-  whole_file *file = &command->page;
+static bool write_page(struct bench_command *command) {
+  struct whole_file *file = &command->page;
   char *text = NULL;
   size_t size = 0;
   FILE *memory = open_memstream(&text, &size);
   bool written = false;
   if (!memory) {
-    snprintf(file->error, sizeof(file->error), "cannot write %s: out of memory", command->html);
+    snprintf(file->error, sizeof file->error, "cannot write %s: out of memory", command->html);
     return false;
   }
   bench_print_page(&command->report, memory);
   if (fclose(memory) != 0) {
-    snprintf(file->error, sizeof(file->error), "cannot write %s: out of memory", command->html);
+    snprintf(file->error, sizeof file->error, "cannot write %s: out of memory", command->html);
   } else if (whole_file_open(file, command->html, false)) {
     written = whole_file_write(file, text, size) && whole_file_keep(file);
     whole_file_discard(file);
@@ -200,9 +202,9 @@ static bool write_page(bench_command *command) {
 }
 
 /* What was measured is told even if there is no place for the page. */
-static int report_result(bench_command *command) {
+static int report_result(struct bench_command *command) {
   const bool failed = command->html && !write_page(command);
-  const int code = failed ? kExitCouldNot : kExitDone;
+  const int code = failed ? EXIT_COULD_NOT : EXIT_DONE;
   int told = code;
   if (command->arguments.json) {
     told = output_json(bench_to_json(&command->report), code);
@@ -215,7 +217,7 @@ static int report_result(bench_command *command) {
 }
 
 static void forget_goals(void) {
-  for (size_t i = 0; i < kWorks; ++i) works[i].goal = 0;
+  for (size_t i = 0; i < WORKS; ++i) works[i].goal = 0;
 }
 
 /* By its name; a GH200 is another machine. */
@@ -224,31 +226,31 @@ static bool is_h200(const char *name) {
   return found && (found == name || !isalnum((unsigned char)found[-1]));
 }
 
-static int run(bench_command *command) {
-  bench_run *bench = &command->bench;
-  bench_report *report = &command->report;
+static int run(struct bench_command *command) {
+  struct bench_run *bench = &command->bench;
+  struct bench_report *report = &command->report;
   interrupt_watch();
   if (!page_can_be_written(command)) {
     return output_fail(command->arguments.json, "%s", command->page.error);
   }
   if (!gpu_session_open(&bench->session, &command->arguments.options, command->arguments.gpu,
-                        bench->error, sizeof(bench->error))) {
+                        bench->error, sizeof bench->error)) {
     return output_fail(command->arguments.json, "nothing can be measured: %s", bench->error);
   }
   bench->has_floors =
       bench_floors_open(&bench->floors, &bench->session, &command->arguments.options,
-                        bench->floors_missing, sizeof(bench->floors_missing));
+                        bench->floors_missing, sizeof bench->floors_missing);
   bench_machine_look(&report->machine, &command->arguments.options);
   report->bench = bench;
   report->rows = works;
-  report->row_count = kWorks;
-  report->host = (bench_host_times){-1, -1, -1, -1, -1};
-  if (bench->backends != kGoalBackends) forget_goals();
-  report->shows_goals = bench->backends == kGoalBackends && is_h200(bench->session.name);
+  report->row_count = WORKS;
+  report->host = (struct bench_host_times){-1, -1, -1, -1, -1};
+  if (bench->backends != GOAL_BACKENDS) forget_goals();
+  report->shows_goals = bench->backends == GOAL_BACKENDS && is_h200(bench->session.name);
   if (!command->quick) make_series(report);
   const bool done = measure_all(command);
   if (done)
-    bench_measure_create(&command->arguments.options, command->quick ? 1 : kBenchMaxCreates,
+    bench_measure_create(&command->arguments.options, command->quick ? 1 : BENCH_MAX_CREATES,
                          &report->create);
   const int code =
       done ? report_result(command) : output_fail(command->arguments.json, "%s", bench->error);
@@ -258,18 +260,18 @@ static int run(bench_command *command) {
 }
 
 static bool take_option(void *user_data, int option, const char *value) {
-  bench_command *command = user_data;
+  struct bench_command *command = user_data;
   switch (option) {
-    case kQuick:
+    case QUICK:
       command->quick = true;
       return true;
-    case kBackends:
+    case BACKENDS:
       return arguments_number("--backends", value, 1, UDM_MAX_BACKENDS, &command->bench.backends);
-    case kReplays:
+    case REPLAYS:
       return arguments_number("--replays", value, 1, 100000, &command->bench.replays);
-    case kMaxTokens:
+    case MAX_TOKENS:
       return arguments_number("--max-tokens", value, 1, INT32_MAX, &command->max_tokens);
-    case kHtml:
+    case HTML:
       command->html = value;
       return true;
     default:
@@ -278,12 +280,13 @@ static bool take_option(void *user_data, int option, const char *value) {
 }
 
 int bench_main(int argc, char **argv) {
-  static bench_command command = {.bench = {.backends = kGoalBackends}, .max_tokens = INT32_MAX};
-  if (!gpu_arguments_read(&command.arguments, argc, argv, kOptions, take_option, &command)) {
-    return kExitUsage;
+  static struct bench_command command = {.bench = {.backends = GOAL_BACKENDS},
+                                         .max_tokens = INT32_MAX};
+  if (!gpu_arguments_read(&command.arguments, argc, argv, long_options, take_option, &command)) {
+    return EXIT_USAGE;
   }
   if (command.bench.replays == 0) command.bench.replays = command.quick ? 5 : 15;
   if (!command.arguments.help) return run(&command);
-  fputs(kHelp, stdout);
-  return kExitDone;
+  fputs(help_text, stdout);
+  return EXIT_DONE;
 }

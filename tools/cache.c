@@ -12,7 +12,7 @@
 #include "command.h"
 #include "output.h"
 
-static const char kHelp[] =
+static const char help_text[] =
     "usage: udm cache ACTION [OPTION...]\n"
     "\n"
     "look\n"
@@ -51,57 +51,57 @@ static const char kHelp[] =
     "  udm cache prune --older-than 30d --keep-arch sm_90,sm_100 --dry-run\n"
     "  udm cache export - | ssh node udm cache import -\n";
 
-enum { kCacheDir = kOptionFirst, kJson, kOlderThan, kKeepArch, kMaxBytes, kDryRun, kStale };
+enum { CACHE_DIR = OPTION_FIRST, JSON, OLDER_THAN, KEEP_ARCH, MAX_BYTES, DRY_RUN, STALE };
 
-static const struct option kOptions[] = {
-    {"cache-dir", required_argument, NULL, kCacheDir},
-    {"json", no_argument, NULL, kJson},
-    {"older-than", required_argument, NULL, kOlderThan},
-    {"keep-arch", required_argument, NULL, kKeepArch},
-    {"max-bytes", required_argument, NULL, kMaxBytes},
-    {"dry-run", no_argument, NULL, kDryRun},
-    {"stale", no_argument, NULL, kStale},
-    {"help", no_argument, NULL, kOptionHelp},
+static const struct option long_options[] = {
+    {"cache-dir", required_argument, NULL, CACHE_DIR},
+    {"json", no_argument, NULL, JSON},
+    {"older-than", required_argument, NULL, OLDER_THAN},
+    {"keep-arch", required_argument, NULL, KEEP_ARCH},
+    {"max-bytes", required_argument, NULL, MAX_BYTES},
+    {"dry-run", no_argument, NULL, DRY_RUN},
+    {"stale", no_argument, NULL, STALE},
+    {"help", no_argument, NULL, OPTION_HELP},
     {NULL, 0, NULL, 0},
 };
 
-typedef struct cache_action {
+struct cache_action {
   const char *name;
-  int (*run)(const cache_command *command);
+  int (*run)(const struct cache_command *command);
   int own_options[4]; /* besides --cache-dir and --json; the rest is 0 */
   bool takes_file;
-} cache_action;
+};
 
-static const cache_action kActions[] = {
+static const struct cache_action actions[] = {
     {"path", cache_path, {0}, false},
     {"list", cache_list, {0}, false},
     {"verify", cache_verify, {0}, false},
-    {"prune", cache_prune, {kOlderThan, kKeepArch, kMaxBytes, kDryRun}, false},
-    {"clear", cache_clear, {kDryRun}, false},
-    {"export", cache_export, {kStale}, true},
+    {"prune", cache_prune, {OLDER_THAN, KEEP_ARCH, MAX_BYTES, DRY_RUN}, false},
+    {"clear", cache_clear, {DRY_RUN}, false},
+    {"export", cache_export, {STALE}, true},
     {"import", cache_import, {0}, true},
 };
-enum { kActionCount = sizeof(kActions) / sizeof(kActions[0]) };
+enum { ACTION_COUNT = sizeof actions / sizeof actions[0] };
 
-static const cache_action *find_action(const char *name) {
-  const char *names[kActionCount + 1] = {NULL};
-  for (int i = 0; i < kActionCount; ++i) names[i] = kActions[i].name;
+static const struct cache_action *find_action(const char *name) {
+  const char *names[ACTION_COUNT + 1] = {NULL};
+  for (int i = 0; i < ACTION_COUNT; ++i) names[i] = actions[i].name;
   const int found = arguments_choice("cache", name, names);
-  return found < 0 ? NULL : &kActions[found];
+  return found < 0 ? NULL : &actions[found];
 }
 
-static bool is_own_option(const cache_action *action, int option) {
-  for (size_t i = 0; i < sizeof(action->own_options) / sizeof(action->own_options[0]); ++i) {
+static bool is_own_option(const struct cache_action *action, int option) {
+  for (size_t i = 0; i < sizeof action->own_options / sizeof action->own_options[0]; ++i) {
     if (action->own_options[i] == option) return true;
   }
   return false;
 }
 
-/* The options of `given` (a bit each, from kOptionFirst) that the action does not have. */
-static bool options_fit(const cache_action *action, unsigned given) {
-  for (const struct option *option = kOptions; option->name; ++option) {
+/* The options of `given` (a bit each, from OPTION_FIRST) that the action does not have. */
+static bool options_fit(const struct cache_action *action, unsigned given) {
+  for (const struct option *option = long_options; option->name; ++option) {
     const int value = option->val;
-    if (value <= kJson || !(given >> (value - kOptionFirst) & 1u)) continue;
+    if (value <= JSON || !(given >> (value - OPTION_FIRST) & 1u)) continue;
     if (is_own_option(action, value)) continue;
     output_error("cache: %s has no option '--%s': see 'udm cache --help'", action->name,
                  option->name);
@@ -110,26 +110,26 @@ static bool options_fit(const cache_action *action, unsigned given) {
   return true;
 }
 
-static bool set_option(cache_command *command, int option) {
+static bool set_option(struct cache_command *command, int option) {
   switch (option) {
-    case kCacheDir:
+    case CACHE_DIR:
       command->options.cache_dir = optarg;
       return true;
-    case kJson:
+    case JSON:
       command->json = true;
       return true;
-    case kOlderThan:
+    case OLDER_THAN:
       return arguments_age("--older-than", optarg, &command->rules.older_than_seconds);
-    case kKeepArch:
+    case KEEP_ARCH:
       command->rules.keep_archs = command->keep_archs;
       return arguments_archs("--keep-arch", optarg, command->keep_archs, UDM_MAX_ARCHS,
                              &command->rules.keep_arch_count);
-    case kMaxBytes:
+    case MAX_BYTES:
       return arguments_bytes("--max-bytes", optarg, &command->rules.max_bytes);
-    case kDryRun:
+    case DRY_RUN:
       command->rules.flags |= UDM_CACHE_PRUNE_DRY_RUN;
       return true;
-    case kStale:
+    case STALE:
       command->stale = true;
       return true;
     default:
@@ -138,14 +138,15 @@ static bool set_option(cache_command *command, int option) {
 }
 
 /* The action, ready to run; NULL after a message. */
-static const cache_action *check(int argc, char **argv, unsigned given, cache_command *command) {
+static const struct cache_action *check(int argc, char **argv, unsigned given,
+                                        struct cache_command *command) {
   if (optind == argc) {
     output_error(
         "cache: path, list, verify, prune, clear, export or import is missing: see "
         "'udm cache --help'");
     return NULL;
   }
-  const cache_action *action = find_action(argv[optind]);
+  const struct cache_action *action = find_action(argv[optind]);
   if (!action || !options_fit(action, given)) return NULL;
   if (!arguments_positional(argc, argv, action->takes_file ? 2 : 1, "FILE")) return NULL;
   if (!action->takes_file) return action;
@@ -165,26 +166,27 @@ static const cache_action *check(int argc, char **argv, unsigned given, cache_co
 /* An action calls the library several times, and import once a member: one warning is enough. */
 static void log_once(void *user_data, udm_log_level level, const char *message) {
   static char last[1024];
-  char text[sizeof(last)];
-  snprintf(text, sizeof(text), "%s", message);
+  char text[sizeof last];
+  snprintf(text, sizeof text, "%s", message);
   if (level != UDM_LOG_WARNING || strcmp(text, last) == 0) return;
-  memcpy(last, text, sizeof(last));
+  memcpy(last, text, sizeof last);
   output_log(user_data, level, message);
 }
 
 int cache_main(int argc, char **argv) {
-  cache_command command = {.options = UDM_OPTIONS_INIT, .rules = UDM_CACHE_PRUNE_OPTIONS_INIT};
+  struct cache_command command = {.options = UDM_OPTIONS_INIT,
+                                  .rules = UDM_CACHE_PRUNE_OPTIONS_INIT};
   unsigned given = 0;
   int option;
   command.options.log = log_once;
-  while ((option = arguments_next(argc, argv, kOptions)) != -1) {
-    if (option == kOptionHelp) {
-      fputs(kHelp, stdout);
-      return kExitDone;
+  while ((option = arguments_next(argc, argv, long_options)) != -1) {
+    if (option == OPTION_HELP) {
+      fputs(help_text, stdout);
+      return EXIT_DONE;
     }
-    if (!set_option(&command, option)) return kExitUsage;
-    given |= 1u << (option - kOptionFirst);
+    if (!set_option(&command, option)) return EXIT_USAGE;
+    given |= 1u << (option - OPTION_FIRST);
   }
-  const cache_action *action = check(argc, argv, given, &command);
-  return action ? action->run(&command) : kExitUsage;
+  const struct cache_action *action = check(argc, argv, given, &command);
+  return action ? action->run(&command) : EXIT_USAGE;
 }

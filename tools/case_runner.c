@@ -9,19 +9,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool good(case_runner *runner, const char *call, CUresult result) {
+static bool good(struct case_runner *runner, const char *call, CUresult result) {
   if (result == CUDA_SUCCESS) return true;
-  snprintf(runner->error, sizeof(runner->error), "%s failed with %s", call,
+  snprintf(runner->error, sizeof runner->error, "%s failed with %s", call,
            cuda_driver_error(runner->driver, result));
   return false;
 }
 
-static bool reserve_arena(case_runner *runner, device_arena *arena, size_t bytes) {
+static bool reserve_arena(struct case_runner *runner, struct device_arena *arena, size_t bytes) {
   if (bytes <= arena->bytes) return true;
   if (arena->memory && !good(runner, "cuMemFree", runner->driver->cuMemFree_v2(arena->memory))) {
     return false;
   }
-  *arena = (device_arena){0, 0};
+  *arena = (struct device_arena){0, 0};
   const size_t room = bytes + bytes / 2;
   if (!good(runner, "cuMemAlloc", runner->driver->cuMemAlloc_v2(&arena->memory, room))) {
     return false;
@@ -30,25 +30,25 @@ static bool reserve_arena(case_runner *runner, device_arena *arena, size_t bytes
   return true;
 }
 
-static bool reserve_staging(case_runner *runner, size_t bytes) {
+static bool reserve_staging(struct case_runner *runner, size_t bytes) {
   if (bytes <= runner->staging_bytes) return true;
   free(runner->staging);
   runner->staging_bytes = bytes + bytes / 2;
   runner->staging = malloc(runner->staging_bytes);
   if (runner->staging) return true;
   runner->staging_bytes = 0;
-  snprintf(runner->error, sizeof(runner->error), "out of host memory");
+  snprintf(runner->error, sizeof runner->error, "out of host memory");
   return false;
 }
 
-static bool reserve(case_runner *runner, const decode_case *c) {
+static bool reserve(struct case_runner *runner, const struct decode_case *c) {
   const size_t larger = c->input_bytes > c->output_bytes ? c->input_bytes : c->output_bytes;
   return reserve_arena(runner, &runner->inputs, c->input_bytes) &&
          reserve_arena(runner, &runner->outputs, c->output_bytes) &&
          reserve_staging(runner, larger);
 }
 
-static bool copy_inputs(case_runner *runner, const decode_case *c) {
+static bool copy_inputs(struct case_runner *runner, const struct decode_case *c) {
   if (!reserve(runner, c)) return false;
   decode_case_place_inputs(c, runner->outputs.memory, runner->staging);
   return good(
@@ -57,15 +57,15 @@ static bool copy_inputs(case_runner *runner, const decode_case *c) {
 }
 
 /* The copies ran on the default stream, for which ours does not wait. */
-static bool finish_copies(case_runner *runner) {
+static bool finish_copies(struct case_runner *runner) {
   return good(runner, "cuCtxSynchronize", runner->driver->cuCtxSynchronize());
 }
 
-bool case_runner_upload_inputs(case_runner *runner, const decode_case *c) {
+bool case_runner_upload_inputs(struct case_runner *runner, const struct decode_case *c) {
   return copy_inputs(runner, c) && finish_copies(runner);
 }
 
-bool case_runner_upload(case_runner *runner, const decode_case *c) {
+bool case_runner_upload(struct case_runner *runner, const struct decode_case *c) {
   return copy_inputs(runner, c) &&
          good(runner, "cuMemcpyHtoD",
               runner->driver->cuMemcpyHtoD_v2(runner->outputs.memory, c->output_before,
@@ -73,7 +73,7 @@ bool case_runner_upload(case_runner *runner, const decode_case *c) {
          finish_copies(runner);
 }
 
-bool case_runner_launch(case_runner *runner, const decode_case *c) {
+bool case_runner_launch(struct case_runner *runner, const struct decode_case *c) {
   udm_decode_args args = UDM_DECODE_ARGS_INIT;
   decode_case_bind(c, runner->outputs.memory, runner->inputs.memory, &args);
   /* no entry looks at backends that it is not given here, so nothing good is there */
@@ -86,12 +86,12 @@ bool case_runner_launch(case_runner *runner, const decode_case *c) {
                 c->backend_pointers_stride, runner->stream)
           : udm_decode_metadata_direct(runner->udm, &args, runner->stream);
   if (status == UDM_OK) return true;
-  snprintf(runner->error, sizeof(runner->error), "%s", udm_last_error());
+  snprintf(runner->error, sizeof runner->error, "%s", udm_last_error());
   return false;
 }
 
-bool case_runner_compare(case_runner *runner, const decode_case *c, bool *matches, char *text,
-                         size_t text_size) {
+bool case_runner_compare(struct case_runner *runner, const struct decode_case *c, bool *matches,
+                         char *text, size_t text_size) {
   if (!good(runner, "cuStreamSynchronize", runner->driver->cuStreamSynchronize(runner->stream)) ||
       !good(runner, "cuMemcpyDtoH",
             runner->driver->cuMemcpyDtoH_v2(runner->staging, runner->outputs.memory,
@@ -102,11 +102,11 @@ bool case_runner_compare(case_runner *runner, const decode_case *c, bool *matche
   return true;
 }
 
-void case_runner_release(case_runner *runner) {
+void case_runner_release(struct case_runner *runner) {
   if (runner->inputs.memory) runner->driver->cuMemFree_v2(runner->inputs.memory);
   if (runner->outputs.memory) runner->driver->cuMemFree_v2(runner->outputs.memory);
   free(runner->staging);
-  runner->inputs = runner->outputs = (device_arena){0, 0};
+  runner->inputs = runner->outputs = (struct device_arena){0, 0};
   runner->staging = NULL;
   runner->staging_bytes = 0;
 }

@@ -14,41 +14,41 @@
 #include "decode_case.h"
 #include "udm.h"
 
-typedef struct device_arena {
+struct device_arena {
   CUdeviceptr memory;
   size_t bytes;
-} device_arena;
+};
 
 /*
  * The CUDA context of udm and stream must be current in every call. After a
  * failure error is set; a case whose outputs are wrong is no failure.
  */
-typedef struct case_runner {
-  const cuda_driver *driver;
+struct case_runner {
+  const struct cuda_driver *driver;
   udm_context *udm;
   CUstream stream;
-  device_arena inputs;
-  device_arena outputs;
+  struct device_arena inputs;
+  struct device_arena outputs;
   void *staging;
   size_t staging_bytes;
   char error[9216];
-} case_runner;
+};
 
 #define CASE_RUNNER_INIT(driver, udm, stream) \
   { driver, udm, stream, {0, 0}, {0, 0}, NULL, 0, "" }
 
 /* Brings the case's inputs, and what its outputs hold before the call, to the device. */
-bool case_runner_upload(case_runner *runner, const decode_case *c);
+bool case_runner_upload(struct case_runner *runner, const struct decode_case *c);
 /* The inputs alone: the next step of the same tensors. */
-bool case_runner_upload_inputs(case_runner *runner, const decode_case *c);
+bool case_runner_upload_inputs(struct case_runner *runner, const struct decode_case *c);
 
 /* Enqueues the udm call. Allocates and waits for nothing: legal while the stream is captured. */
-bool case_runner_launch(case_runner *runner, const decode_case *c);
+bool case_runner_launch(struct case_runner *runner, const struct decode_case *c);
 
 /* Waits; *matches: every byte of the outputs is as expected; else text says which is not. */
-bool case_runner_compare(case_runner *runner, const decode_case *c, bool *matches, char *text,
-                         size_t text_size);
+bool case_runner_compare(struct case_runner *runner, const struct decode_case *c, bool *matches,
+                         char *text, size_t text_size);
 
-void case_runner_release(case_runner *runner);
+void case_runner_release(struct case_runner *runner);
 
-#endif /* UDM_TOOLS_CASE_RUNNER_H */
+#endif

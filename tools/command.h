@@ -8,14 +8,14 @@
 #define UDM_TOOLS_COMMAND_H
 
 /* The exit codes of every command. */
-enum { kExitDone = 0, kExitCouldNot = 1, kExitUsage = 2 };
+enum { EXIT_DONE = 0, EXIT_COULD_NOT = 1, EXIT_USAGE = 2 };
 
-typedef struct command_entry {
+struct command_entry {
   const char *name;
   const char *summary;
   /* argv[0] is the command's name. Returns an exit code. */
   int (*run)(int argc, char **argv);
-} command_entry;
+};
 
 int doctor_main(int argc, char **argv);
 int prewarm_main(int argc, char **argv);
@@ -24,4 +24,4 @@ int replay_main(int argc, char **argv);
 int selftest_main(int argc, char **argv);
 int bench_main(int argc, char **argv);
 
-#endif /* UDM_TOOLS_COMMAND_H */
+#endif

@@ -15,23 +15,23 @@
 extern "C" {
 #endif
 
-typedef struct cuda_driver {
+struct cuda_driver {
 #define UDM_TOOL_DRIVER_SYMBOL(name, parameters) CUresult(*name) parameters;
 #include "cuda_driver_symbols.h"
-} cuda_driver;
+};
 
 /*
  * Resolves every entry point and calls cuInit. On failure *driver is zeroed and
  * udm_last_error() has the reason, except for UDM_ERROR_DRIVER: then cuInit
  * itself failed.
  */
-udm_status cuda_driver_open(const udm_options *options, cuda_driver *driver);
+udm_status cuda_driver_open(const udm_options *options, struct cuda_driver *driver);
 
 /* "CUDA_ERROR_OUT_OF_MEMORY (2: out of memory)"; the calling thread's own storage. */
-const char *cuda_driver_error(const cuda_driver *driver, CUresult result);
+const char *cuda_driver_error(const struct cuda_driver *driver, CUresult result);
 
 #ifdef __cplusplus
 }
 #endif
 
-#endif /* UDM_TOOLS_CUDA_DRIVER_H */
+#endif

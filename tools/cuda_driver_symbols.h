@@ -125,4 +125,4 @@ UDM_TOOL_DRIVER_SYMBOL(cuGraphExecDestroy, (CUgraphExec exec))
 UDM_TOOL_DRIVER_SYMBOL(cuGraphDestroy, (CUgraph graph))
 
 #undef UDM_TOOL_DRIVER_SYMBOL
-#endif /* UDM_TOOL_DRIVER_SYMBOL */
+#endif

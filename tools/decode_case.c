@@ -11,7 +11,7 @@
 
 #include "decode_case_draw.h"
 
-static void draw_words(decode_case *c, unsigned char *bytes, size_t size, uint32_t mask) {
+static void draw_words(struct decode_case *c, unsigned char *bytes, size_t size, uint32_t mask) {
   for (size_t at = 0; at + sizeof(uint32_t) <= size; at += sizeof(uint32_t)) {
     const uint32_t word = (uint32_t)draw(c) & mask;
     memcpy(bytes + at, &word, sizeof word);
@@ -21,7 +21,7 @@ static void draw_words(decode_case *c, unsigned char *bytes, size_t size, uint32
 /* ---- the scalars ---- */
 
 /* Sizes crowd around the edges of warps, blocks and tiles. */
-static int64_t draw_size(decode_case *c, int64_t bound) {
+static int64_t draw_size(struct decode_case *c, int64_t bound) {
   static const int64_t edges[] = {0,   1,   2,   31,  32,  33,  63,   64,   65,   128,
                                   129, 255, 256, 257, 511, 512, 2047, 2048, 2049, 4096};
   int64_t size = 0;
@@ -41,7 +41,7 @@ static int64_t draw_size(decode_case *c, int64_t bound) {
   return size <= bound ? size : draw_between(c, 0, bound);
 }
 
-static void draw_sizes(decode_case *c, const decode_case_request *request) {
+static void draw_sizes(struct decode_case *c, const struct decode_case_request *request) {
   const int64_t elements = max_int64(request->table_elements_bound, 0);
   int64_t batch_bound = request->batch_size_bound;
   if (request->max_len > 0) batch_bound = min_int64(batch_bound, elements / request->max_len);
@@ -53,7 +53,7 @@ static void draw_sizes(decode_case *c, const decode_case_request *request) {
   if (request->max_len < 0) c->args.max_len = (int32_t)draw_size(c, len_bound);
 }
 
-static void draw_scalars(decode_case *c, const decode_case_request *request) {
+static void draw_scalars(struct decode_case *c, const struct decode_case_request *request) {
   static const int32_t page_sizes[] = {1, 2, 3, 5, 16, 64, 64, 100, 128, 256, 1 << 27, INT32_MAX};
   udm_decode_args *args = &c->args;
   draw_sizes(c, request);
@@ -74,7 +74,7 @@ static void draw_scalars(decode_case *c, const decode_case_request *request) {
   args->req_pool_indices_type = (udm_int_type)draw_between(c, 0, 1);
 }
 
-static bool request_is_valid(const decode_case_request *request) {
+static bool request_is_valid(const struct decode_case_request *request) {
   return request->num_backends != 0 && request->num_backends <= UDM_MAX_BACKENDS &&
          request->real_page_size != 0 && request->extent <= UDM_EXTENT_BATCH_MAX &&
          request->batch_size_bound >= 0 && request->max_len_bound >= 0;
@@ -92,14 +92,14 @@ static void store_integer(unsigned char *tensor, udm_int_type type, int64_t i, i
 }
 
 /* The first token of a page, the one before it, or the one after it. */
-static int64_t draw_page_edge(decode_case *c) {
+static int64_t draw_page_edge(struct decode_case *c) {
   const int64_t page = draw_between(c, 0, c->args.max_len / c->args.real_page_size);
   const int64_t distance = draw_between(c, -1, 1);
   return max_int64(0, page * c->args.real_page_size + distance);
 }
 
 /* Any length that may come, the odd ones as often as the even ones. */
-static int64_t draw_odd_length(decode_case *c) {
+static int64_t draw_odd_length(struct decode_case *c) {
   const udm_decode_args *args = &c->args;
   const bool wide = args->seq_lens_type == UDM_INT64;
   switch (draw_between(c, 0, 7)) {
@@ -124,7 +124,7 @@ static int64_t draw_odd_length(decode_case *c) {
 
 enum { LAST_ROW_LONGEST = 6 };
 
-static int64_t draw_length(decode_case *c, int64_t style, bool is_last_row) {
+static int64_t draw_length(struct decode_case *c, int64_t style, bool is_last_row) {
   switch (style) {
     case 0:
       return draw_between(c, 0, min_int64(c->args.max_len, 9));
@@ -144,7 +144,7 @@ static int64_t draw_length(decode_case *c, int64_t style, bool is_last_row) {
   }
 }
 
-static void draw_lengths_and_rows(decode_case *c) {
+static void draw_lengths_and_rows(struct decode_case *c) {
   const udm_decode_args *args = &c->args;
   unsigned char *lengths = c->input + c->seq_lens_offset;
   unsigned char *rows = c->input + c->req_pool_indices_offset;
@@ -168,7 +168,7 @@ static void draw_lengths_and_rows(decode_case *c) {
  * The reference refuses a null real_page_table at page sizes above 1, which
  * the table entry takes: it writes those into memory of their own.
  */
-static udm_status expect_outputs(decode_case *c) {
+static udm_status expect_outputs(struct decode_case *c) {
   const udm_decode_args *shape = &c->args;
   const int64_t elements = shape->real_page_table_stride * shape->batch_size;
   int32_t *discarded = NULL;
@@ -190,13 +190,13 @@ static udm_status expect_outputs(decode_case *c) {
   return status;
 }
 
-udm_status decode_case_next_step(decode_case *c) {
+udm_status decode_case_next_step(struct decode_case *c) {
   memcpy(c->output_before, c->output_expected, c->output_bytes);
   draw_lengths_and_rows(c);
   return expect_outputs(c);
 }
 
-static udm_status allocate(decode_case *c) {
+static udm_status allocate(struct decode_case *c) {
   c->input = aligned_alloc(DECODE_CASE_ALIGNMENT, c->input_bytes);
   c->output_before = aligned_alloc(DECODE_CASE_ALIGNMENT, c->output_bytes);
   c->output_expected = aligned_alloc(DECODE_CASE_ALIGNMENT, c->output_bytes);
@@ -210,11 +210,11 @@ static udm_status allocate(decode_case *c) {
   return UDM_OK;
 }
 
-udm_status decode_case_create(const decode_case_request *request, decode_case **out) {
+udm_status decode_case_create(const struct decode_case_request *request, struct decode_case **out) {
   const udm_decode_args init = UDM_DECODE_ARGS_INIT;
   *out = NULL;
   if (!request_is_valid(request)) return UDM_ERROR_INVALID_ARGUMENT;
-  decode_case *c = calloc(1, sizeof *c);
+  struct decode_case *c = calloc(1, sizeof *c);
   if (!c) return UDM_ERROR_OUT_OF_MEMORY;
   c->seed = c->random = request->seed;
   c->table = request->table;
@@ -235,7 +235,7 @@ udm_status decode_case_create(const decode_case_request *request, decode_case **
   return status;
 }
 
-void decode_case_destroy(decode_case *c) {
+void decode_case_destroy(struct decode_case *c) {
   if (!c) return;
   free(c->input);
   free(c->output_before);

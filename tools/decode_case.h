@@ -48,7 +48,7 @@ extern "C" {
 /* What to draw. A field set to DECODE_CASE_ANY is drawn; the others are taken as given. */
 #define DECODE_CASE_ANY (-1)
 
-typedef struct decode_case_request {
+struct decode_case_request {
   uint64_t seed;
   bool table; /* for the table entry: up to 8 backends, more null tables */
   int32_t batch_size;
@@ -62,7 +62,7 @@ typedef struct decode_case_request {
   int64_t table_elements_bound; /* batch_size * max_len stays below, unless both are given */
   bool last_row_longest;        /* the last row is max_len long, all others next to nothing */
   int32_t aligned_percent;      /* of the tensors and strides: on 16-byte boundaries */
-} decode_case_request;
+};
 
 #define DECODE_CASE_REQUEST_INIT                                                                   \
   {                                                                                                \
@@ -70,7 +70,7 @@ typedef struct decode_case_request {
         DECODE_CASE_ANY, 320, 9000, 100000, false, DECODE_CASE_ANY                                 \
   }
 
-typedef struct decode_case {
+struct decode_case {
   uint64_t seed;
   uint64_t random; /* the generator's state */
   bool table;
@@ -91,45 +91,46 @@ typedef struct decode_case {
   unsigned char *output_expected; /* and after it */
   size_t output_bytes;
   size_t output_offsets[UDM_MAX_BACKENDS][UDM_OUTPUTS_PER_BACKEND];
-} decode_case;
+};
 
 /*
  * Draws a case. Errors: INVALID_ARGUMENT (a request out of range),
  * OUT_OF_MEMORY, or what udm_decode_metadata_reference() says.
  */
-udm_status decode_case_create(const decode_case_request *request, decode_case **out);
+udm_status decode_case_create(const struct decode_case_request *request, struct decode_case **out);
 
 /* NULL is allowed. */
-void decode_case_destroy(decode_case *c);
+void decode_case_destroy(struct decode_case *c);
 
 /*
  * The next decode step of the same tensors: draws new lengths and rows. What
  * the outputs were expected to hold becomes what they hold before the call.
  * Errors: as decode_case_create().
  */
-udm_status decode_case_next_step(decode_case *c);
+udm_status decode_case_next_step(struct decode_case *c);
 
 /* The arguments for arenas placed at these addresses, of the host or of a device. */
-void decode_case_bind(const decode_case *c, CUdeviceptr output_base, CUdeviceptr input_base,
+void decode_case_bind(const struct decode_case *c, CUdeviceptr output_base, CUdeviceptr input_base,
                       udm_decode_args *args);
 
 /*
  * Copies the arena of inputs to `inputs` (host memory, input_bytes), with the
  * table entry's pointer array filled for an arena of outputs at output_base.
  */
-void decode_case_place_inputs(const decode_case *c, CUdeviceptr output_base, void *inputs);
+void decode_case_place_inputs(const struct decode_case *c, CUdeviceptr output_base, void *inputs);
 
 /*
  * Whether an arena of outputs (fetched to host memory) is what it must be in
  * every byte. If not, text says where the first difference lies.
  */
-bool decode_case_matches(const decode_case *c, const void *outputs, char *text, size_t text_size);
+bool decode_case_matches(const struct decode_case *c, const void *outputs, char *text,
+                         size_t text_size);
 
 /* The case in a line: its seed and its arguments. */
-void decode_case_describe(const decode_case *c, char *text, size_t text_size);
+void decode_case_describe(const struct decode_case *c, char *text, size_t text_size);
 
 #ifdef __cplusplus
 }
 #endif
 
-#endif /* UDM_TOOLS_DECODE_CASE_H */
+#endif

@@ -17,13 +17,13 @@ static const char *const output_names[UDM_OUTPUTS_PER_BACKEND] = {
     "cache_seqlens",    "cu_seqlens_k",    "page_table_1",    "nsa_cache_seqlens",
     "nsa_cu_seqlens_k", "real_page_table", "seqlens_expanded"};
 
-static CUdeviceptr output_address(const decode_case *c, CUdeviceptr base, int32_t backend,
+static CUdeviceptr output_address(const struct decode_case *c, CUdeviceptr base, int32_t backend,
                                   int output) {
   const size_t offset = c->output_offsets[backend][output];
   return offset == DECODE_CASE_NULL ? 0 : base + offset;
 }
 
-void decode_case_bind(const decode_case *c, CUdeviceptr output_base, CUdeviceptr input_base,
+void decode_case_bind(const struct decode_case *c, CUdeviceptr output_base, CUdeviceptr input_base,
                       udm_decode_args *args) {
   *args = c->args;
   args->seq_lens = input_base + c->seq_lens_offset;
@@ -38,7 +38,7 @@ void decode_case_bind(const decode_case *c, CUdeviceptr output_base, CUdeviceptr
   }
 }
 
-void decode_case_place_inputs(const decode_case *c, CUdeviceptr output_base, void *inputs) {
+void decode_case_place_inputs(const struct decode_case *c, CUdeviceptr output_base, void *inputs) {
   unsigned char *table = (unsigned char *)inputs + c->backend_pointers_offset;
   memcpy(inputs, c->input, c->input_bytes);
   for (int32_t b = 0; b < c->args.num_backends; ++b) {
@@ -51,17 +51,17 @@ void decode_case_place_inputs(const decode_case *c, CUdeviceptr output_base, voi
 }
 
 /* One output tensor: where it lies and how many columns may ever be written. */
-typedef struct tensor {
+struct tensor {
   size_t offset;
   int64_t rows;
   int64_t columns;
   int64_t stride;
-} tensor;
+};
 
 /* False when the tensor is null. */
-static bool get_tensor(const decode_case *c, int32_t backend, int output, tensor *t) {
+static bool get_tensor(const struct decode_case *c, int32_t backend, int output, struct tensor *t) {
   const udm_decode_args *args = &c->args;
-  *t = (tensor){.offset = c->output_offsets[backend][output], .rows = args->batch_size};
+  *t = (struct tensor){.offset = c->output_offsets[backend][output], .rows = args->batch_size};
   if (output == OUTPUT_PAGE_TABLE_1) {
     t->columns = args->max_len;
     t->stride = args->page_table_stride;
@@ -77,7 +77,7 @@ static bool get_tensor(const decode_case *c, int32_t backend, int output, tensor
 }
 
 /* Whether the element at byte offset `at` is one of the tensor's. */
-static bool locate(const tensor *t, size_t at, int64_t *row, int64_t *column) {
+static bool locate(const struct tensor *t, size_t at, int64_t *row, int64_t *column) {
   if (at < t->offset || t->stride == 0) return false;
   const int64_t element = (int64_t)((at - t->offset) / sizeof(int32_t));
   *row = element / t->stride;
@@ -86,8 +86,8 @@ static bool locate(const tensor *t, size_t at, int64_t *row, int64_t *column) {
 }
 
 /* The name of the place at byte offset `at` of the arena of outputs. */
-static void describe_place(const decode_case *c, size_t at, char *text, size_t text_size) {
-  tensor t;
+static void describe_place(const struct decode_case *c, size_t at, char *text, size_t text_size) {
+  struct tensor t;
   int64_t row = 0;
   int64_t column = 0;
   size_t nearest = 0;
@@ -116,7 +116,8 @@ static int32_t element_at(const void *arena, size_t at) {
   return value;
 }
 
-bool decode_case_matches(const decode_case *c, const void *outputs, char *text, size_t text_size) {
+bool decode_case_matches(const struct decode_case *c, const void *outputs, char *text,
+                         size_t text_size) {
   if (memcmp(outputs, c->output_expected, c->output_bytes) == 0) return true;
   char place[256];
   size_t first = c->output_bytes;
@@ -134,7 +135,7 @@ bool decode_case_matches(const decode_case *c, const void *outputs, char *text, 
   return false;
 }
 
-void decode_case_describe(const decode_case *c, char *text, size_t text_size) {
+void decode_case_describe(const struct decode_case *c, char *text, size_t text_size) {
   const udm_decode_args *a = &c->args;
   snprintf(text, text_size,
            "seed %" PRIu64 " (%s): batch_size %" PRId32 ", max_len %" PRId32

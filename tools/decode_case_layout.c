@@ -7,23 +7,23 @@
 #include "decode_case_draw.h"
 
 /* How the tables of several backends lie to each other. */
-typedef enum table_layout {
+enum table_layout {
   TABLES_APART,      /* a guard band between any two */
   TABLES_ADJOINING,  /* slices of one buffer: a row ends where the next table begins */
   TABLES_INTERLEAVED /* column ranges of one wider buffer */
-} table_layout;
+};
 
 /* The placing of one case's tensors. */
-typedef struct placing {
-  decode_case *c;
+struct placing {
+  struct decode_case *c;
   int aligned_percent; /* tensors on 16-byte boundaries */
-  table_layout layout;
+  enum table_layout layout;
   int64_t page_columns;
   int64_t real_page_columns;
-} placing;
+};
 
 /* The place of a tensor that starts at the cursor or a little after it. */
-static size_t place(placing *d, size_t *cursor, size_t element_size, int64_t elements) {
+static size_t place(struct placing *d, size_t *cursor, size_t element_size, int64_t elements) {
   size_t at = (*cursor + 15) / 16 * 16;
   if (!draw_chance(d->c, d->aligned_percent)) {
     at += element_size * (size_t)draw_between(d->c, 0, (int64_t)(16 / element_size) - 1);
@@ -35,13 +35,13 @@ static size_t place(placing *d, size_t *cursor, size_t element_size, int64_t ele
 
 static size_t integer_size(udm_int_type type) { return type == UDM_INT64 ? 8 : 4; }
 
-static int64_t draw_stride(placing *d, int64_t columns) {
+static int64_t draw_stride(struct placing *d, int64_t columns) {
   const int64_t stride = columns + draw_between(d->c, 0, draw_chance(d->c, 50) ? 0 : 37);
   return draw_chance(d->c, d->aligned_percent) ? round_up(stride, 4) : stride;
 }
 
-static void place_inputs(placing *d) {
-  decode_case *c = d->c;
+static void place_inputs(struct placing *d) {
+  struct decode_case *c = d->c;
   udm_decode_args *args = &c->args;
   size_t cursor = DECODE_CASE_ALIGNMENT;
   args->req_to_token_stride = draw_stride(d, args->max_len);
@@ -58,8 +58,9 @@ static void place_inputs(placing *d) {
 }
 
 /* The tables of one kind, page_table_1 or real_page_table. Sets their stride. */
-static void place_tables(placing *d, size_t *cursor, int output, int64_t columns, int64_t *stride) {
-  decode_case *c = d->c;
+static void place_tables(struct placing *d, size_t *cursor, int output, int64_t columns,
+                         int64_t *stride) {
+  struct decode_case *c = d->c;
   const int64_t rows = c->args.batch_size;
   const bool interleaved = d->layout == TABLES_INTERLEAVED;
   *stride = draw_stride(d, interleaved ? columns * c->args.num_backends : columns);
@@ -77,9 +78,9 @@ static void place_tables(placing *d, size_t *cursor, int output, int64_t columns
   }
 }
 
-static void place_vectors(placing *d, size_t *cursor) {
+static void place_vectors(struct placing *d, size_t *cursor) {
   static const int outputs[] = {0, 1, 3, 4, 6};
-  decode_case *c = d->c;
+  struct decode_case *c = d->c;
   for (int32_t b = 0; b < c->args.num_backends; ++b) {
     for (size_t v = 0; v < sizeof outputs / sizeof outputs[0]; ++v) {
       const bool sums = outputs[v] == 1 || outputs[v] == 4;
@@ -89,8 +90,8 @@ static void place_vectors(placing *d, size_t *cursor) {
   }
 }
 
-static void place_outputs(placing *d) {
-  decode_case *c = d->c;
+static void place_outputs(struct placing *d) {
+  struct decode_case *c = d->c;
   udm_decode_args *args = &c->args;
   size_t cursor = DECODE_CASE_ALIGNMENT;
   place_vectors(d, &cursor);
@@ -103,7 +104,7 @@ static void place_outputs(placing *d) {
 }
 
 /* Aliases as frameworks make them, then the tables that are null. */
-static void draw_aliases_and_nulls(decode_case *c) {
+static void draw_aliases_and_nulls(struct decode_case *c) {
   const bool alias_lengths = draw_chance(c, 30);
   const bool share = draw_chance(c, 30);
   const int null_percent = draw_chance(c, 40) ? (int)draw_between(c, 0, 100) : 0;
@@ -125,7 +126,7 @@ static void draw_aliases_and_nulls(decode_case *c) {
 }
 
 /* A stride that nobody needs may be anything; the table entry checks all but 0. */
-static void draw_unneeded_strides(decode_case *c) {
+static void draw_unneeded_strides(struct decode_case *c) {
   bool page_table = false;
   bool real_page_table = false;
   for (int32_t b = 0; b < c->args.num_backends; ++b) {
@@ -138,11 +139,11 @@ static void draw_unneeded_strides(decode_case *c) {
   if (!real_page_table && c->args.real_page_size == 1) c->args.real_page_table_stride = 0;
 }
 
-void decode_case_place_tensors(decode_case *c) {
-  placing d = {.c = c, .aligned_percent = 100, .layout = TABLES_APART};
+void decode_case_place_tensors(struct decode_case *c) {
+  struct placing d = {.c = c, .aligned_percent = 100, .layout = TABLES_APART};
   if (draw_chance(c, 60)) d.aligned_percent = draw_chance(c, 50) ? 0 : 80;
   if (c->aligned_percent >= 0) d.aligned_percent = c->aligned_percent;
-  if (draw_chance(c, 40)) d.layout = (table_layout)draw_between(c, 1, 2);
+  if (draw_chance(c, 40)) d.layout = (enum table_layout)draw_between(c, 1, 2);
   d.page_columns = c->args.max_len;
   d.real_page_columns =
       ((int64_t)c->args.max_len + c->args.real_page_size - 1) / c->args.real_page_size;

@@ -11,7 +11,7 @@
 #include "command.h"
 #include "doctor.h"
 
-static const char kHelp[] =
+static const char help_text[] =
     "usage: udm doctor [--cache-dir DIR] [--json]\n"
     "\n"
     "Shows the driver, the GPUs, every NVRTC and the cache layers, and for every GPU which\n"
@@ -28,12 +28,12 @@ static const char kHelp[] =
     "  UDM_NO_COMPILE=strict udm doctor    is everything in the cache?\n"
     "  udm doctor --json | jq .devices\n";
 
-enum { kCacheDir = kOptionFirst, kJson };
+enum { CACHE_DIR = OPTION_FIRST, JSON };
 
-static const struct option kOptions[] = {
-    {"cache-dir", required_argument, NULL, kCacheDir},
-    {"json", no_argument, NULL, kJson},
-    {"help", no_argument, NULL, kOptionHelp},
+static const struct option long_options[] = {
+    {"cache-dir", required_argument, NULL, CACHE_DIR},
+    {"json", no_argument, NULL, JSON},
+    {"help", no_argument, NULL, OPTION_HELP},
     {NULL, 0, NULL, 0},
 };
 
@@ -42,8 +42,8 @@ static void add_cuda_version(char *text, size_t size, int32_t version) {
 }
 
 /* Returns how many devices there are. */
-static int32_t examine_driver(findings *found) {
-  udm_driver_info info = {.struct_size = sizeof(info)};
+static int32_t examine_driver(struct findings *found) {
+  udm_driver_info info = {.struct_size = sizeof info};
   char version[32];
   if (udm_query_driver(found->options, &info) != UDM_OK) {
     table_add(&found->table, "driver\tnone");
@@ -51,7 +51,7 @@ static int32_t examine_driver(findings *found) {
     doctor_problem(found, udm_last_error());
     return 0;
   }
-  add_cuda_version(version, sizeof(version), info.version);
+  add_cuda_version(version, sizeof version, info.version);
   found->driver_version = info.version;
   table_add(&found->table, "driver\tCUDA %s, %s", version, info.path);
   json_object_set_new(found->json, "driver",
@@ -67,8 +67,8 @@ static int32_t examine_driver(findings *found) {
   return info.device_count;
 }
 
-static void examine_device(findings *found, int32_t ordinal, json_t *list) {
-  udm_device_info info = {.struct_size = sizeof(info)};
+static void examine_device(struct findings *found, int32_t ordinal, json_t *list) {
+  udm_device_info info = {.struct_size = sizeof info};
   char memory[32];
   char arch[16];
   if (udm_query_device(found->options, ordinal, &info) != UDM_OK) {
@@ -76,8 +76,8 @@ static void examine_device(findings *found, int32_t ordinal, json_t *list) {
     doctor_problem(found, udm_last_error());
     return;
   }
-  output_bytes(memory, sizeof(memory), info.memory_bytes);
-  snprintf(arch, sizeof(arch), "sm_%d", info.arch);
+  output_bytes(memory, sizeof memory, info.memory_bytes);
+  snprintf(arch, sizeof arch, "sm_%d", info.arch);
   table_add(&found->table, "GPU %d\t%s, %s, %d multiprocessors, %s", ordinal, info.name, arch,
             info.multiprocessor_count, memory);
   json_t *image = doctor_image(found, ordinal, info.arch);
@@ -87,8 +87,8 @@ static void examine_device(findings *found, int32_t ordinal, json_t *list) {
                       (json_int_t)info.memory_bytes, "image", image));
 }
 
-static void examine_first_nvrtc(findings *found) {
-  udm_nvrtc_info info = {.struct_size = sizeof(info)};
+static void examine_first_nvrtc(struct findings *found) {
+  udm_nvrtc_info info = {.struct_size = sizeof info};
   if (udm_query_nvrtc(found->options, &info) != UDM_OK) {
     table_add(&found->table, "NVRTC\tnone");
     json_object_set_new(found->json, "nvrtc", json_null());
@@ -99,20 +99,20 @@ static void examine_first_nvrtc(findings *found) {
   json_t *list = json_array();
   for (int32_t i = 0; i < info.arch_count; ++i) {
     const size_t used = strlen(archs);
-    snprintf(archs + used, sizeof(archs) - used, " sm_%d", info.archs[i]);
+    snprintf(archs + used, sizeof archs - used, " sm_%d", info.archs[i]);
     json_array_append_new(list, json_sprintf("sm_%d", info.archs[i]));
   }
   table_add(&found->table, "NVRTC\t%d.%d, %s", info.version_major, info.version_minor, info.path);
   table_add(&found->table, "\tcompiles for%s", archs);
   char version[32];
-  snprintf(version, sizeof(version), "%d.%d", info.version_major, info.version_minor);
+  snprintf(version, sizeof version, "%d.%d", info.version_major, info.version_minor);
   json_object_set_new(found->json, "nvrtc",
                       json_pack("{s:s, s:o, s:o}", "version", version, "path",
                                 output_text(info.path), "archs", list));
 }
 
 /* Beside the first, which serves: what else there is, and what cannot be used. */
-static void examine_nvrtcs(findings *found) {
+static void examine_nvrtcs(struct findings *found) {
   const nvrtc_found *first = nvrtc_list_first(&found->nvrtcs);
   json_t *list = json_array();
   examine_first_nvrtc(found);
@@ -136,8 +136,8 @@ static void examine_nvrtcs(findings *found) {
   json_object_set_new(found->json, "nvrtc_candidates", list);
 }
 
-static void examine_cache(findings *found) {
-  udm_cache_layer_info info = {.struct_size = sizeof(info)};
+static void examine_cache(struct findings *found) {
+  udm_cache_layer_info info = {.struct_size = sizeof info};
   json_t *list = json_array();
   for (int32_t layer = 0; udm_query_cache_layer(found->options, layer, &info) == UDM_OK; ++layer) {
     const char *path = info.path[0] ? info.path : "no folder";
@@ -154,14 +154,14 @@ static void examine_cache(findings *found) {
   json_object_set_new(found->json, "cache", list);
 }
 
-typedef struct cache_use {
+struct cache_use {
   json_int_t entries;
   json_int_t bad;
   json_int_t bytes;
-} cache_use;
+};
 
 static int add_use(void *user_data, const udm_cache_entry_info *entry) {
-  cache_use *use = user_data;
+  struct cache_use *use = user_data;
   if (entry->layer > 0) return 1; /* the writable one, which has a limit, comes first */
   ++use->entries;
   use->bad += entry->state == UDM_CACHE_ENTRY_BAD;
@@ -177,16 +177,16 @@ static void add_counter(json_t *object, char *text, size_t size, const char *nam
 }
 
 /* How full the writable cache is, and what the cache did in this process. */
-static void examine_cache_use(findings *found) {
-  udm_cache_layer_info info = {.struct_size = sizeof(info)};
-  udm_cache_counters counters = {.struct_size = sizeof(counters)};
-  cache_use use = {0};
+static void examine_cache_use(struct findings *found) {
+  udm_cache_layer_info info = {.struct_size = sizeof info};
+  udm_cache_counters counters = {.struct_size = sizeof counters};
+  struct cache_use use = {0};
   char bytes[32];
   char most[32];
   if (udm_query_cache_layer(found->options, 0, &info) != UDM_OK) return;
   udm_cache_enumerate(found->options, add_use, &use); /* what cannot be read is told above */
-  output_bytes(bytes, sizeof(bytes), (uint64_t)use.bytes);
-  output_bytes(most, sizeof(most), info.max_bytes);
+  output_bytes(bytes, sizeof bytes, (uint64_t)use.bytes);
+  output_bytes(most, sizeof most, info.max_bytes);
   table_add(&found->table, "\t%s of %s used, entries: %d, bad: %d", bytes, most, (int)use.entries,
             (int)use.bad);
   json_object_set_new(
@@ -197,16 +197,16 @@ static void examine_cache_use(findings *found) {
   char text[1024] = "";
   json_t *object = json_object();
   udm_get_cache_counters(&counters);
-#define ADD_COUNTER(name, meaning) add_counter(object, text, sizeof(text), #name, counters.name);
+#define ADD_COUNTER(name, meaning) add_counter(object, text, sizeof text, #name, counters.name);
   UDM_CACHE_COUNTER_TABLE(ADD_COUNTER)
 #undef ADD_COUNTER
   table_add(&found->table, "\tcounters: %s", text[0] ? text : "all 0");
   json_object_set_new(found->json, "cache_counters", object);
 }
 
-static int report(findings *found, bool json) {
+static int report(struct findings *found, bool json) {
   const size_t problems = json_array_size(found->problems);
-  const int code = problems == 0 ? kExitDone : kExitCouldNot;
+  const int code = problems == 0 ? EXIT_DONE : EXIT_COULD_NOT;
   const bool can_prewarm = json_is_object(json_object_get(found->json, "nvrtc"));
   json_object_set_new(found->json, "ok", json_boolean(problems == 0));
   json_object_set(found->json, "problems", found->problems);
@@ -215,8 +215,8 @@ static int report(findings *found, bool json) {
     const char *nvrtc_error = json_string_value(json_object_get(found->json, "nvrtc_error"));
     if (nvrtc_error) printf("%s\n", nvrtc_error);
     if (problems == 0) {
-      printf("%sEvery GPU of this machine will be served.%s\n", output_escape(stdout, kStyleGood),
-             output_escape(stdout, kStylePlain));
+      printf("%sEvery GPU of this machine will be served.%s\n", output_escape(stdout, STYLE_GOOD),
+             output_escape(stdout, STYLE_PLAIN));
     } else if (json_array_size(json_object_get(found->json, "devices")) == 0 && can_prewarm) {
       printf(
           "No GPU can be served here, but 'udm prewarm' can fill the cache for other machines.\n");
@@ -230,7 +230,7 @@ static int report(findings *found, bool json) {
 }
 
 static int run(const udm_options *options, bool json) {
-  findings found = {options, TABLE_INIT, json_object(), json_array(), 0, {0, NULL}};
+  struct findings found = {options, TABLE_INIT, json_object(), json_array(), 0, {0, NULL}};
   json_t *devices = json_array();
   json_object_set_new(found.json, "version", json_string(udm_version_string()));
   table_add(&found.table, "udm\t%s", udm_version_string());
@@ -255,21 +255,21 @@ int doctor_main(int argc, char **argv) {
   bool json = false;
   int option;
   options.log = output_log;
-  while ((option = arguments_next(argc, argv, kOptions)) != -1) {
+  while ((option = arguments_next(argc, argv, long_options)) != -1) {
     switch (option) {
-      case kCacheDir:
+      case CACHE_DIR:
         options.cache_dir = optarg;
         break;
-      case kJson:
+      case JSON:
         json = true;
         break;
-      case kOptionHelp:
-        fputs(kHelp, stdout);
-        return kExitDone;
+      case OPTION_HELP:
+        fputs(help_text, stdout);
+        return EXIT_DONE;
       default:
-        return kExitUsage;
+        return EXIT_USAGE;
     }
   }
-  if (!arguments_positional(argc, argv, 0, "")) return kExitUsage;
+  if (!arguments_positional(argc, argv, 0, "")) return EXIT_USAGE;
   return run(&options, json);
 }

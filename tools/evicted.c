@@ -10,7 +10,7 @@
 
 #include "udm.h"
 
-const char kEvicted[] =
+const char evicted_text[] =
     "its entry was removed again, as the cache may not be larger: raise UDM_CACHE_MAX_BYTES";
 
 bool entry_is_evicted(const char *path) {

@@ -11,9 +11,9 @@
 #include <stdbool.h>
 
 /* What to say of such an entry: why it is gone, and the cure. */
-extern const char kEvicted[];
+extern const char evicted_text[];
 
 /* Whether the entry at path, as the library told it after it was written, is gone. */
 bool entry_is_evicted(const char *path);
 
-#endif /* UDM_TOOLS_EVICTED_H */
+#endif

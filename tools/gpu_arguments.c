@@ -7,31 +7,31 @@
 
 #include "output.h"
 
-static bool take_gpu(gpu_arguments *arguments, const char *value) {
+static bool take_gpu(struct gpu_arguments *arguments, const char *value) {
   int64_t gpu = 0;
   if (!arguments_number("--gpu", value, 0, 1023, &gpu)) return false;
   arguments->gpu = (int32_t)gpu;
   return true;
 }
 
-bool gpu_arguments_read(gpu_arguments *arguments, int argc, char **argv,
+bool gpu_arguments_read(struct gpu_arguments *arguments, int argc, char **argv,
                         const struct option *options, gpu_arguments_callback take, void *command) {
   int option;
   bool good = true;
-  *arguments = (gpu_arguments){.options = UDM_OPTIONS_INIT};
+  *arguments = (struct gpu_arguments){.options = UDM_OPTIONS_INIT};
   arguments->options.log = output_log;
   while (good && !arguments->help && (option = arguments_next(argc, argv, options)) != -1) {
     switch (option) {
-      case kGpuOptionGpu:
+      case GPU_OPTION_GPU:
         good = take_gpu(arguments, optarg);
         break;
-      case kGpuOptionCacheDir:
+      case GPU_OPTION_CACHE_DIR:
         arguments->options.cache_dir = optarg;
         break;
-      case kGpuOptionJson:
+      case GPU_OPTION_JSON:
         arguments->json = true;
         break;
-      case kOptionHelp:
+      case OPTION_HELP:
         arguments->help = true;
         break;
       case '?':

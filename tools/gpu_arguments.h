@@ -14,23 +14,23 @@
 #include "arguments.h"
 #include "udm.h"
 
-typedef struct gpu_arguments {
+struct gpu_arguments {
   udm_options options; /* its log prints the warnings */
   int32_t gpu;
   bool json;
   bool help;
-} gpu_arguments;
+};
 
 /* A command's own options are numbered from here. */
-enum { kGpuOptionGpu = kOptionFirst, kGpuOptionCacheDir, kGpuOptionJson, kGpuOptionFirst };
+enum { GPU_OPTION_GPU = OPTION_FIRST, GPU_OPTION_CACHE_DIR, GPU_OPTION_JSON, GPU_OPTION_FIRST };
 
 /* The end of a command's table of options. */
 /* clang-format off */
 #define GPU_ARGUMENTS_OPTIONS                                 \
-  {"gpu", required_argument, NULL, kGpuOptionGpu},            \
-  {"cache-dir", required_argument, NULL, kGpuOptionCacheDir}, \
-  {"json", no_argument, NULL, kGpuOptionJson},                \
-  {"help", no_argument, NULL, kOptionHelp},                   \
+  {"gpu", required_argument, NULL, GPU_OPTION_GPU},            \
+  {"cache-dir", required_argument, NULL, GPU_OPTION_CACHE_DIR}, \
+  {"json", no_argument, NULL, GPU_OPTION_JSON},                \
+  {"help", no_argument, NULL, OPTION_HELP},                   \
   {NULL, 0, NULL, 0}
 /* clang-format on */
 
@@ -38,7 +38,7 @@ enum { kGpuOptionGpu = kOptionFirst, kGpuOptionCacheDir, kGpuOptionJson, kGpuOpt
 typedef bool (*gpu_arguments_callback)(void *command, int option, const char *value);
 
 /* False after a message. After --help the rest is not read. */
-bool gpu_arguments_read(gpu_arguments *arguments, int argc, char **argv,
+bool gpu_arguments_read(struct gpu_arguments *arguments, int argc, char **argv,
                         const struct option *options, gpu_arguments_callback take, void *command);
 
-#endif /* UDM_TOOLS_GPU_ARGUMENTS_H */
+#endif

@@ -8,10 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool find_device(gpu_session *session, const udm_options *options, int32_t ordinal,
+static bool find_device(struct gpu_session *session, const udm_options *options, int32_t ordinal,
                         char *error, size_t size) {
-  udm_driver_info driver = {.struct_size = sizeof(driver)};
-  udm_device_info device = {.struct_size = sizeof(device)};
+  udm_driver_info driver = {.struct_size = sizeof driver};
+  udm_device_info device = {.struct_size = sizeof device};
   if (udm_query_driver(options, &driver) != UDM_OK) {
     snprintf(error, size, "%s", udm_last_error());
     return false;
@@ -35,12 +35,12 @@ static bool find_device(gpu_session *session, const udm_options *options, int32_
     snprintf(error, size, "%s", told ? udm_last_error() : "cuInit failed: try nvidia-smi");
     return false;
   }
-  memcpy(session->name, device.name, sizeof(session->name));
+  memcpy(session->name, device.name, sizeof session->name);
   return true;
 }
 
-static bool make_current(gpu_session *session, int32_t ordinal, char *error, size_t size) {
-  const cuda_driver *driver = &session->driver;
+static bool make_current(struct gpu_session *session, int32_t ordinal, char *error, size_t size) {
+  const struct cuda_driver *driver = &session->driver;
   const char *call = "cuDeviceGet";
   CUresult result = driver->cuDeviceGet(&session->device, ordinal);
   if (result == CUDA_SUCCESS) {
@@ -61,9 +61,9 @@ static bool make_current(gpu_session *session, int32_t ordinal, char *error, siz
   return false;
 }
 
-bool gpu_session_open(gpu_session *session, const udm_options *options, int32_t ordinal,
+bool gpu_session_open(struct gpu_session *session, const udm_options *options, int32_t ordinal,
                       char *error, size_t error_size) {
-  *session = (gpu_session){.info = UDM_CONTEXT_INFO_INIT};
+  *session = (struct gpu_session){.info = UDM_CONTEXT_INFO_INIT};
   if (find_device(session, options, ordinal, error, error_size) &&
       make_current(session, ordinal, error, error_size)) {
     if (udm_create(options, &session->udm) == UDM_OK &&
@@ -76,13 +76,13 @@ bool gpu_session_open(gpu_session *session, const udm_options *options, int32_t 
   return false;
 }
 
-void gpu_session_close(gpu_session *session) {
-  const cuda_driver *driver = &session->driver;
+void gpu_session_close(struct gpu_session *session) {
+  const struct cuda_driver *driver = &session->driver;
   udm_destroy(session->udm);
   if (session->stream) driver->cuStreamDestroy_v2(session->stream);
   if (session->context) {
     driver->cuCtxSetCurrent(NULL);
     driver->cuDevicePrimaryCtxRelease_v2(session->device);
   }
-  *session = (gpu_session){.info = UDM_CONTEXT_INFO_INIT};
+  *session = (struct gpu_session){.info = UDM_CONTEXT_INFO_INIT};
 }

@@ -14,24 +14,24 @@
 #include "cuda_driver.h"
 #include "udm.h"
 
-typedef struct gpu_session {
-  cuda_driver driver;
+struct gpu_session {
+  struct cuda_driver driver;
   CUdevice device;
   CUcontext context; /* retained primary context */
   CUstream stream;
   udm_context *udm;
   udm_context_info info;
   char name[256]; /* of the device */
-} gpu_session;
+};
 
 /*
  * False when the device cannot be used; error says why and what to do. The
  * session is closed then.
  */
-bool gpu_session_open(gpu_session *session, const udm_options *options, int32_t ordinal,
+bool gpu_session_open(struct gpu_session *session, const udm_options *options, int32_t ordinal,
                       char *error, size_t error_size);
 
 /* A session of zeros, or one half open, is allowed. */
-void gpu_session_close(gpu_session *session);
+void gpu_session_close(struct gpu_session *session);
 
-#endif /* UDM_TOOLS_GPU_SESSION_H */
+#endif

@@ -20,7 +20,7 @@ static void watch(int signal_number) {
   struct sigaction action;
   struct sigaction before;
   if (sigaction(signal_number, NULL, &before) != 0 || before.sa_handler == SIG_IGN) return;
-  memset(&action, 0, sizeof(action));
+  memset(&action, 0, sizeof action);
   action.sa_handler = note;
   action.sa_flags = SA_RESTART | (int)SA_RESETHAND;
   sigemptyset(&action.sa_mask);

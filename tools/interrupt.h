@@ -22,4 +22,4 @@ bool interrupted(void);
  */
 int interrupt_end(int code);
 
-#endif /* UDM_TOOLS_INTERRUPT_H */
+#endif

@@ -14,7 +14,7 @@
 #include "output.h"
 #include "udm.h"
 
-static const command_entry kCommands[] = {
+static const struct command_entry commands[] = {
     {"doctor", "say what of this machine udm can use, and what is missing", doctor_main},
     {"prewarm", "compile the kernel into the cache, with or without a GPU", prewarm_main},
     {"cache", "look at the cubin cache, keep it small, move it", cache_main},
@@ -23,7 +23,7 @@ static const command_entry kCommands[] = {
     {"bench", "measure this machine's GPU, beside its floors", bench_main},
 };
 
-enum { kCommandCount = sizeof(kCommands) / sizeof(kCommands[0]) };
+enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 
 static void print_help(FILE *file) {
   fputs(
@@ -34,8 +34,8 @@ static void print_help(FILE *file) {
       "\n"
       "commands\n",
       file);
-  for (size_t i = 0; i < kCommandCount; ++i) {
-    fprintf(file, "  %-10s %s\n", kCommands[i].name, kCommands[i].summary);
+  for (size_t i = 0; i < COMMAND_COUNT; ++i) {
+    fprintf(file, "  %-10s %s\n", commands[i].name, commands[i].summary);
   }
   fputs(
       "\n"
@@ -56,7 +56,7 @@ static void print_help(FILE *file) {
 static size_t edit_distance(const char *a, const char *b) {
   size_t row[32];
   const size_t width = strlen(b);
-  if (width + 1 > sizeof(row) / sizeof(row[0])) return SIZE_MAX;
+  if (width + 1 > sizeof row / sizeof row[0]) return SIZE_MAX;
   for (size_t j = 0; j <= width; ++j) row[j] = j;
   for (size_t i = 1; a[i - 1]; ++i) {
     size_t diagonal = row[0];
@@ -72,13 +72,13 @@ static size_t edit_distance(const char *a, const char *b) {
 }
 
 static int unknown_command(const char *name) {
-  const command_entry *closest = NULL;
+  const struct command_entry *closest = NULL;
   size_t least = 3; /* further off than two edits is another word */
-  for (size_t i = 0; i < kCommandCount; ++i) {
-    const size_t distance = edit_distance(name, kCommands[i].name);
+  for (size_t i = 0; i < COMMAND_COUNT; ++i) {
+    const size_t distance = edit_distance(name, commands[i].name);
     if (distance < least) {
       least = distance;
-      closest = &kCommands[i];
+      closest = &commands[i];
     }
   }
   if (closest) {
@@ -86,7 +86,7 @@ static int unknown_command(const char *name) {
   } else {
     output_error("there is no command '%s': 'udm --help' lists them", name);
   }
-  return kExitUsage;
+  return EXIT_USAGE;
 }
 
 /* Also where the options could not be read, and so no command knows of it. */
@@ -98,30 +98,30 @@ static bool wants_json(int argc, char **argv) {
 }
 
 /* With --json wrong usage, too, is one JSON object. */
-static int run_command(const command_entry *command, int argc, char **argv) {
+static int run_command(const struct command_entry *command, int argc, char **argv) {
   const bool json = wants_json(argc, argv);
   const int code = command->run(argc, argv);
-  if (code != kExitUsage || !json) return code;
+  if (code != EXIT_USAGE || !json) return code;
   return output_json(json_pack("{s:o}", "error", output_text(output_last_error())), code);
 }
 
 static int run(int argc, char **argv) {
   if (argc < 2) {
     print_help(stderr);
-    return kExitUsage;
+    return EXIT_USAGE;
   }
   const char *name = argv[1];
   if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
     print_help(stdout);
-    return kExitDone;
+    return EXIT_DONE;
   }
   if (strcmp(name, "--version") == 0) {
     printf("udm %s\n", udm_version_string());
-    return kExitDone;
+    return EXIT_DONE;
   }
-  for (size_t i = 0; i < kCommandCount; ++i) {
-    if (strcmp(name, kCommands[i].name) == 0) {
-      return run_command(&kCommands[i], argc - 1, argv + 1);
+  for (size_t i = 0; i < COMMAND_COUNT; ++i) {
+    if (strcmp(name, commands[i].name) == 0) {
+      return run_command(&commands[i], argc - 1, argv + 1);
     }
   }
   return unknown_command(name);

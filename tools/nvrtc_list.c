@@ -11,11 +11,11 @@
 
 static int add_candidate(void *user_data, const udm_nvrtc_candidate *candidate) {
   nvrtc_list *list = user_data;
-  nvrtc_found *items = realloc(list->items, (size_t)(list->count + 1) * sizeof(*items));
+  nvrtc_found *items = realloc(list->items, (size_t)(list->count + 1) * sizeof *items);
   if (!items) return 1;
   list->items = items;
   nvrtc_found *added = &items[list->count];
-  memset(added, 0, sizeof(*added));
+  memset(added, 0, sizeof *added);
   added->library = strdup(candidate->library);
   added->reason = strdup(candidate->reason);
   if (candidate->nvrtc) added->info = *candidate->nvrtc;
@@ -29,7 +29,7 @@ static int add_candidate(void *user_data, const udm_nvrtc_candidate *candidate) 
 }
 
 udm_status nvrtc_list_make(const udm_options *options, nvrtc_list *list) {
-  memset(list, 0, sizeof(*list));
+  memset(list, 0, sizeof *list);
   return udm_nvrtc_enumerate(options, add_candidate, list);
 }
 
@@ -39,7 +39,7 @@ void nvrtc_list_free(nvrtc_list *list) {
     free(list->items[i].reason);
   }
   free(list->items);
-  memset(list, 0, sizeof(*list));
+  memset(list, 0, sizeof *list);
 }
 
 bool nvrtc_is_usable(const nvrtc_found *found) { return found->reason[0] == '\0'; }

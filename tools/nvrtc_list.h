@@ -43,4 +43,4 @@ const nvrtc_found *nvrtc_list_newest(const nvrtc_list *list, int32_t arch, int32
 /* "13.0" */
 void nvrtc_version_text(const nvrtc_found *found, char text[32]);
 
-#endif /* UDM_TOOLS_NVRTC_LIST_H */
+#endif

@@ -15,9 +15,9 @@
 #include "command.h"
 #include "progress.h"
 
-enum { kMessageSize = 9216 }; /* holds a whole udm_last_error() */
+enum { MESSAGE_SIZE = 9216 }; /* holds a whole udm_last_error() */
 
-static char last_error[kMessageSize]; /* changed under flockfile(stderr) */
+static char last_error[MESSAGE_SIZE]; /* changed under flockfile(stderr) */
 
 /* What a trace or a path brings along must not steer the terminal. */
 static void hide_control_characters(char *text) {
@@ -27,14 +27,14 @@ static void hide_control_characters(char *text) {
 }
 
 void output_error(const char *format, ...) {
-  char message[kMessageSize];
+  char message[MESSAGE_SIZE];
   va_list arguments;
   va_start(arguments, format);
-  vsnprintf(message, sizeof(message), format, arguments);
+  vsnprintf(message, sizeof message, format, arguments);
   va_end(arguments);
   hide_control_characters(message);
   flockfile(stderr);
-  memcpy(last_error, message, sizeof(message));
+  memcpy(last_error, message, sizeof message);
   progress_wipe();
   fprintf(stderr, "udm: %s\n", message);
   funlockfile(stderr);
@@ -55,32 +55,32 @@ json_t *output_text(const char *text) {
 }
 
 int output_fail(bool json, const char *format, ...) {
-  char message[kMessageSize];
+  char message[MESSAGE_SIZE];
   va_list arguments;
   va_start(arguments, format);
-  vsnprintf(message, sizeof(message), format, arguments);
+  vsnprintf(message, sizeof message, format, arguments);
   va_end(arguments);
   output_error("%s", message);
-  if (!json) return kExitCouldNot;
-  return output_json(json_pack("{s:o}", "error", output_text(message)), kExitCouldNot);
+  if (!json) return EXIT_COULD_NOT;
+  return output_json(json_pack("{s:o}", "error", output_text(message)), EXIT_COULD_NOT);
 }
 
 int output_json(json_t *object, int code) {
   if (!object) {
     output_error("cannot make the JSON object: out of memory, or a text that is not UTF-8");
-    return kExitCouldNot;
+    return EXIT_COULD_NOT;
   }
   const int dumped = json_dumpf(object, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
   putchar('\n');
   json_decref(object);
-  return dumped == 0 ? code : kExitCouldNot;
+  return dumped == 0 ? code : EXIT_COULD_NOT;
 }
 
 int output_finish(int code) {
   const bool failed = ferror(stdout) != 0;
   if (fclose(stdout) == 0 && !failed) return code;
   output_error("cannot write to standard output: %s", errno ? strerror(errno) : "write error");
-  return code == kExitDone ? kExitCouldNot : code;
+  return code == EXIT_DONE ? EXIT_COULD_NOT : code;
 }
 
 static bool wants_colour(FILE *file) {
@@ -90,30 +90,30 @@ static bool wants_colour(FILE *file) {
   return isatty(fileno(file)) && term && strcmp(term, "dumb") != 0;
 }
 
-const char *output_escape(FILE *file, output_style style) {
+const char *output_escape(FILE *file, enum output_style style) {
   if (!wants_colour(file)) return "";
   switch (style) {
-    case kStyleBold:
+    case STYLE_BOLD:
       return "\033[1m";
-    case kStyleGood:
+    case STYLE_GOOD:
       return "\033[32m";
-    case kStyleBad:
+    case STYLE_BAD:
       return "\033[31m";
-    case kStylePlain:
+    case STYLE_PLAIN:
       break;
   }
   return "\033[0m";
 }
 
 void output_bytes(char *text, size_t size, uint64_t bytes) {
-  static const char *const kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+  static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
   size_t unit = 0;
   double value = (double)bytes;
-  while (value >= 1024 && unit + 1 < sizeof(kUnits) / sizeof(kUnits[0])) {
+  while (value >= 1024 && unit + 1 < sizeof units / sizeof units[0]) {
     value /= 1024;
     ++unit;
   }
-  snprintf(text, size, unit ? "%.1f %s" : "%.0f %s", value, kUnits[unit]);
+  snprintf(text, size, unit ? "%.1f %s" : "%.0f %s", value, units[unit]);
 }
 
 void output_log(void *user_data, udm_log_level level, const char *message) {

@@ -26,18 +26,18 @@ const char *output_last_error(void);
  */
 json_t *output_text(const char *text);
 
-/* output_error() and, with json, {"error": message} on stdout. Returns kExitCouldNot. */
+/* output_error() and, with json, {"error": message} on stdout. Returns EXIT_COULD_NOT. */
 int output_fail(bool json, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Prints the object on stdout and frees it. Returns code, or kExitCouldNot without memory. */
+/* Prints the object on stdout and frees it. Returns code, or EXIT_COULD_NOT without memory. */
 int output_json(json_t *object, int code);
 
-/* Flushes stdout; a write that failed turns code into kExitCouldNot. */
+/* Flushes stdout; a write that failed turns code into EXIT_COULD_NOT. */
 int output_finish(int code);
 
 /* Escape sequences for file; "" unless it is a terminal that wants colour. */
-typedef enum output_style { kStylePlain, kStyleBold, kStyleGood, kStyleBad } output_style;
-const char *output_escape(FILE *file, output_style style);
+enum output_style { STYLE_PLAIN, STYLE_BOLD, STYLE_GOOD, STYLE_BAD };
+const char *output_escape(FILE *file, enum output_style style);
 
 /* "3.2 MiB" into text. */
 void output_bytes(char *text, size_t size, uint64_t bytes);
@@ -45,4 +45,4 @@ void output_bytes(char *text, size_t size, uint64_t bytes);
 /* A udm_log_callback that prints the library's warnings as messages. */
 void output_log(void *user_data, udm_log_level level, const char *message);
 
-#endif /* UDM_TOOLS_OUTPUT_H */
+#endif

@@ -16,7 +16,7 @@
 #include "output.h"
 #include "prewarm.h"
 
-static const char kHelp[] =
+static const char help_text[] =
     "usage: udm prewarm [OPTION...]\n"
     "\n"
     "Compiles the kernel into the cache, so that no server has to. Needs NVRTC, but neither\n"
@@ -37,22 +37,22 @@ static const char kHelp[] =
     "  udm prewarm --arch sm_80,sm_90,sm_100 --cache-dir /opt/udm-cache    an image build\n"
     "  UDM_CACHE_PATH=/opt/udm-cache UDM_NO_COMPILE=strict serve           what it is for\n";
 
-enum { kArch = kOptionFirst, kJobs, kForce, kCacheDir, kJson };
+enum { ARCH = OPTION_FIRST, JOBS, FORCE, CACHE_DIR, JSON };
 
-static const struct option kOptions[] = {
-    {"arch", required_argument, NULL, kArch},
-    {"jobs", required_argument, NULL, kJobs},
-    {"force", no_argument, NULL, kForce},
-    {"cache-dir", required_argument, NULL, kCacheDir},
-    {"json", no_argument, NULL, kJson},
-    {"help", no_argument, NULL, kOptionHelp},
+static const struct option long_options[] = {
+    {"arch", required_argument, NULL, ARCH},
+    {"jobs", required_argument, NULL, JOBS},
+    {"force", no_argument, NULL, FORCE},
+    {"cache-dir", required_argument, NULL, CACHE_DIR},
+    {"json", no_argument, NULL, JSON},
+    {"help", no_argument, NULL, OPTION_HELP},
     {NULL, 0, NULL, 0},
 };
 
 /* The kernel is not for GPUs before Volta. */
-enum { kLowestArch = 70 };
+enum { LOWEST_ARCH = 70 };
 
-static bool add_arch(prewarm *work, int32_t arch) {
+static bool add_arch(struct prewarm *work, int32_t arch) {
   for (int32_t i = 0; i < work->job_count; ++i) {
     if (work->jobs[i].arch == arch) return true;
   }
@@ -62,7 +62,7 @@ static bool add_arch(prewarm *work, int32_t arch) {
 }
 
 /* Reads "sm_80,90"; false with a message when it is no such list. */
-static bool parse_arch_list(prewarm *work, const char *list) {
+static bool parse_arch_list(struct prewarm *work, const char *list) {
   const char *text = list;
   for (;;) {
     const char *digits = strncmp(text, "sm_", 3) == 0 ? text + 3 : text;
@@ -78,7 +78,7 @@ static bool parse_arch_list(prewarm *work, const char *list) {
 }
 
 /* What can be compiled that runs on arch: itself, or the highest below it of its generation. */
-static int32_t best_arch(const prewarm *work, int32_t arch) {
+static int32_t best_arch(const struct prewarm *work, int32_t arch) {
   for (int32_t known = arch; known >= arch / 10 * 10; --known) {
     if (nvrtc_list_newest(&work->nvrtcs, known, 0)) return known;
   }
@@ -86,11 +86,11 @@ static int32_t best_arch(const prewarm *work, int32_t arch) {
 }
 
 /* The architectures of this machine's GPUs; returns how many GPUs there are. */
-static int32_t add_native(prewarm *work) {
-  udm_driver_info driver = {.struct_size = sizeof(driver)};
+static int32_t add_native(struct prewarm *work) {
+  udm_driver_info driver = {.struct_size = sizeof driver};
   if (udm_query_driver(&work->options, &driver) != UDM_OK) return 0;
   for (int32_t i = 0; i < driver.device_count; ++i) {
-    udm_device_info device = {.struct_size = sizeof(device)};
+    udm_device_info device = {.struct_size = sizeof device};
     if (udm_query_device(&work->options, i, &device) != UDM_OK) return 0;
     add_arch(work, best_arch(work, device.arch));
   }
@@ -99,46 +99,46 @@ static int32_t add_native(prewarm *work) {
 }
 
 static int by_arch(const void *a, const void *b) {
-  return ((const prewarm_job *)a)->arch - ((const prewarm_job *)b)->arch;
+  return ((const struct prewarm_job *)a)->arch - ((const struct prewarm_job *)b)->arch;
 }
 
 /* The union of what the NVRTCs know; older ones know GPUs for which the kernel is not. */
-static void add_all(prewarm *work) {
+static void add_all(struct prewarm *work) {
   for (int32_t n = 0; n < work->nvrtcs.count; ++n) {
     const udm_nvrtc_info *info = &work->nvrtcs.items[n].info;
     for (int32_t i = 0; i < info->arch_count; ++i) {
-      if (info->archs[i] >= kLowestArch) add_arch(work, info->archs[i]);
+      if (info->archs[i] >= LOWEST_ARCH) add_arch(work, info->archs[i]);
     }
   }
-  qsort(work->jobs, (size_t)work->job_count, sizeof(work->jobs[0]), by_arch);
+  qsort(work->jobs, (size_t)work->job_count, sizeof work->jobs[0], by_arch);
 }
 
-/* Makes the list of jobs; kExitDone when there is something to do. */
-static int choose_archs(prewarm *work) {
+/* Makes the list of jobs; EXIT_DONE when there is something to do. */
+static int choose_archs(struct prewarm *work) {
   const char *list = work->arch_list;
   const bool all = list && strcmp(list, "all") == 0;
   const bool native = list && strcmp(list, "native") == 0;
-  if (list && !all && !native) return parse_arch_list(work, list) ? kExitDone : kExitUsage;
-  if (!all && add_native(work) > 0) return kExitDone;
+  if (list && !all && !native) return parse_arch_list(work, list) ? EXIT_DONE : EXIT_USAGE;
+  if (!all && add_native(work) > 0) return EXIT_DONE;
   if (native) {
     return output_fail(work->json,
                        "--arch native: no GPU is found on this machine; name the architectures, "
                        "for example --arch sm_90, or give --arch all");
   }
   add_all(work);
-  return kExitDone;
+  return EXIT_DONE;
 }
 
 static void *work_on_jobs(void *user_data) {
-  prewarm *work = user_data;
+  struct prewarm *work = user_data;
   pthread_mutex_lock(&work->lock);
   while (work->next < work->job_count && !interrupted()) {
-    prewarm_job *job = &work->jobs[work->next++];
+    struct prewarm_job *job = &work->jobs[work->next++];
     pthread_mutex_unlock(&work->lock);
     udm_options options = work->options;
     job->nvrtc = nvrtc_list_newest(&work->nvrtcs, job->arch, work->newest_major);
     if (job->nvrtc) options.nvrtc_library = job->nvrtc->info.path;
-    job->result.struct_size = sizeof(job->result);
+    job->result.struct_size = sizeof job->result;
     job->status = udm_prewarm(&options, job->arch, work->flags, &job->result);
     if (job->status != UDM_OK) job->error = strdup(udm_last_error());
     pthread_mutex_lock(&work->lock);
@@ -148,7 +148,7 @@ static void *work_on_jobs(void *user_data) {
   return NULL;
 }
 
-static void run_jobs(prewarm *work) {
+static void run_jobs(struct prewarm *work) {
   pthread_t threads[UDM_MAX_ARCHS];
   int64_t count = work->thread_count ? work->thread_count : sysconf(_SC_NPROCESSORS_ONLN);
   if (count > work->job_count) count = work->job_count;
@@ -164,16 +164,16 @@ static void run_jobs(prewarm *work) {
   progress_finish(&work->bar);
 }
 
-static void fail_evicted(prewarm *work) {
+static void fail_evicted(struct prewarm *work) {
   for (int32_t i = 0; i < work->job_count; ++i) {
-    prewarm_job *job = &work->jobs[i];
+    struct prewarm_job *job = &work->jobs[i];
     if (job->status != UDM_OK || !entry_is_evicted(job->result.path)) continue;
     job->status = UDM_ERROR_CACHE;
-    job->error = strdup(kEvicted);
+    job->error = strdup(evicted_text);
   }
 }
 
-static void fail_not_begun(prewarm *work) {
+static void fail_not_begun(struct prewarm *work) {
   for (int32_t i = work->next; i < work->job_count; ++i) {
     work->jobs[i].status = UDM_ERROR_COMPILE;
     work->jobs[i].not_begun = true;
@@ -181,19 +181,19 @@ static void fail_not_begun(prewarm *work) {
   }
 }
 
-static int run(prewarm *work) {
+static int run(struct prewarm *work) {
   interrupt_watch();
   if (nvrtc_list_make(&work->options, &work->nvrtcs) != UDM_OK) {
     return output_fail(work->json, "%s", udm_last_error());
   }
   if (!nvrtc_list_first(&work->nvrtcs)) {
-    udm_nvrtc_info info = {.struct_size = sizeof(info)};
+    udm_nvrtc_info info = {.struct_size = sizeof info};
     const udm_status status = udm_query_nvrtc(&work->options, &info); /* says where it looked */
     return output_fail(work->json, "%s",
                        status == UDM_OK ? "NVRTC cannot be listed" : udm_last_error());
   }
   int code = choose_archs(work);
-  if (code == kExitDone) {
+  if (code == EXIT_DONE) {
     pthread_mutex_init(&work->lock, NULL);
     run_jobs(work);
     pthread_mutex_destroy(&work->lock);
@@ -204,48 +204,48 @@ static int run(prewarm *work) {
   return code;
 }
 
-/* kExitDone: go on; *help: the help was asked for. */
-static int parse(int argc, char **argv, prewarm *work, bool *help) {
+/* EXIT_DONE: go on; *help: the help was asked for. */
+static int parse(int argc, char **argv, struct prewarm *work, bool *help) {
   int option;
-  while ((option = arguments_next(argc, argv, kOptions)) != -1) {
+  while ((option = arguments_next(argc, argv, long_options)) != -1) {
     switch (option) {
-      case kArch:
+      case ARCH:
         work->arch_list = optarg;
         break;
-      case kJobs:
+      case JOBS:
         if (!arguments_number("--jobs", optarg, 1, UDM_MAX_ARCHS, &work->thread_count)) {
-          return kExitUsage;
+          return EXIT_USAGE;
         }
         break;
-      case kForce:
+      case FORCE:
         work->flags |= UDM_PREWARM_FORCE;
         break;
-      case kCacheDir:
+      case CACHE_DIR:
         work->options.cache_dir = optarg;
         break;
-      case kJson:
+      case JSON:
         work->json = true;
         break;
-      case kOptionHelp:
+      case OPTION_HELP:
         *help = true;
-        return kExitDone;
+        return EXIT_DONE;
       default:
-        return kExitUsage;
+        return EXIT_USAGE;
     }
   }
-  return arguments_positional(argc, argv, 0, "") ? kExitDone : kExitUsage;
+  return arguments_positional(argc, argv, 0, "") ? EXIT_DONE : EXIT_USAGE;
 }
 
 int prewarm_main(int argc, char **argv) {
-  prewarm *work = calloc(1, sizeof(*work));
+  struct prewarm *work = calloc(1, sizeof *work);
   if (!work) return output_fail(false, "out of memory");
   bool help = false;
   work->options = (udm_options)UDM_OPTIONS_INIT;
   work->options.log = output_log;
   int code = parse(argc, argv, work, &help);
-  if (code == kExitDone && help) {
-    fputs(kHelp, stdout);
-  } else if (code == kExitDone) {
+  if (code == EXIT_DONE && help) {
+    fputs(help_text, stdout);
+  } else if (code == EXIT_DONE) {
     code = run(work);
   }
   for (int32_t i = 0; i < work->job_count; ++i) free(work->jobs[i].error);

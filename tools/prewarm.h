@@ -14,16 +14,16 @@
 #include "progress.h"
 #include "udm.h"
 
-typedef struct prewarm_job {
+struct prewarm_job {
   int32_t arch;
   udm_status status;
   const nvrtc_found *nvrtc; /* NULL: none knows the architecture */
   udm_prewarm_result result;
   char *error;    /* NULL: none */
   bool not_begun; /* interrupted before it */
-} prewarm_job;
+};
 
-typedef struct prewarm {
+struct prewarm {
   udm_options options;
   const char *arch_list; /* NULL: native, without a GPU all */
   int64_t thread_count;  /* 0: as many as there are processors */
@@ -31,15 +31,15 @@ typedef struct prewarm {
   bool json;
   nvrtc_list nvrtcs;
   int32_t newest_major; /* of CUDA, of the NVRTCs that are preferred; 0: any */
-  prewarm_job jobs[UDM_MAX_ARCHS];
+  struct prewarm_job jobs[UDM_MAX_ARCHS];
   int32_t job_count;
   pthread_mutex_t lock; /* of the next three */
   int32_t next;
   int32_t done;
-  progress_bar bar;
-} prewarm;
+  struct progress_bar bar;
+};
 
 /* Prints what became of the jobs; returns the exit code. */
-int prewarm_report(const prewarm *work);
+int prewarm_report(const struct prewarm *work);
 
-#endif /* UDM_TOOLS_PREWARM_H */
+#endif

@@ -11,7 +11,7 @@
 #include "prewarm.h"
 #include "table.h"
 
-static const char *error_of(const prewarm_job *job) {
+static const char *error_of(const struct prewarm_job *job) {
   return job->error ? job->error : udm_status_text(job->status);
 }
 
@@ -27,23 +27,23 @@ static json_t *nvrtc_json(const nvrtc_found *found) {
 }
 
 /* {"arch", "nvrtc", "path"} of a job that went well; "nvrtc" is a version. */
-static json_t *job_json(const prewarm_job *job) {
+static json_t *job_json(const struct prewarm_job *job) {
   char arch[16];
   char version[32];
-  snprintf(arch, sizeof(arch), "sm_%d", job->arch);
+  snprintf(arch, sizeof arch, "sm_%d", job->arch);
   nvrtc_version_text(job->nvrtc, version);
   return json_pack("{s:s, s:s, s:o}", "arch", arch, "nvrtc", version, "path",
                    output_text(job->result.path));
 }
 
-static json_t *results_json(const prewarm *work) {
+static json_t *results_json(const struct prewarm *work) {
   const nvrtc_found *first = nvrtc_list_first(&work->nvrtcs);
   json_t *compiled = json_array();
   json_t *cached = json_array();
   json_t *failed = json_array();
   json_t *nvrtcs = json_array();
   for (int32_t i = 0; i < work->job_count; ++i) {
-    const prewarm_job *job = &work->jobs[i];
+    const struct prewarm_job *job = &work->jobs[i];
     if (job->status != UDM_OK) {
       json_array_append_new(
           failed, json_pack("{s:o, s:o}", "arch", json_sprintf("sm_%d", job->arch), "error",
@@ -68,10 +68,10 @@ static json_t *results_json(const prewarm *work) {
                    cached, "failed", failed, "interrupted", interrupted());
 }
 
-static void print_job(text_table *table, const prewarm_job *job) {
+static void print_job(struct text_table *table, const struct prewarm_job *job) {
   char bytes[32];
   char version[32] = "-";
-  output_bytes(bytes, sizeof(bytes), job->result.bytes);
+  output_bytes(bytes, sizeof bytes, job->result.bytes);
   if (job->nvrtc) nvrtc_version_text(job->nvrtc, version);
   if (job->status != UDM_OK) {
     table_add(table, "sm_%d\tfailed\t%s\t\t\t%s", job->arch, version,
@@ -84,8 +84,8 @@ static void print_job(text_table *table, const prewarm_job *job) {
   }
 }
 
-static void print_results(const prewarm *work) {
-  text_table table = TABLE_INIT;
+static void print_results(const struct prewarm *work) {
+  struct text_table table = TABLE_INIT;
   for (int32_t i = 0; i < work->nvrtcs.count; ++i) {
     const nvrtc_found *found = &work->nvrtcs.items[i];
     char version[32];
@@ -98,8 +98,8 @@ static void print_results(const prewarm *work) {
   table_free(&table);
 }
 
-int prewarm_report(const prewarm *work) {
-  int code = kExitDone;
+int prewarm_report(const struct prewarm *work) {
+  int code = EXIT_DONE;
   if (!work->json) {
     print_results(work);
     fflush(stdout);
@@ -107,7 +107,7 @@ int prewarm_report(const prewarm *work) {
   for (int32_t i = 0; i < work->job_count; ++i) {
     if (work->jobs[i].status == UDM_OK) continue;
     output_error("sm_%d: %s", work->jobs[i].arch, error_of(&work->jobs[i]));
-    code = kExitCouldNot;
+    code = EXIT_COULD_NOT;
   }
   return work->json ? output_json(results_json(work), code) : code;
 }

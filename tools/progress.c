@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { kBarWidth = 32 };
+enum { BAR_WIDTH = 32 };
 
 /* Whether the terminal's last line is a bar; changed under flockfile(stderr). */
 static bool is_drawn;
@@ -23,7 +23,7 @@ static double now(void) {
   return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
-void progress_start(progress_bar *progress, const char *label, int64_t total) {
+void progress_start(struct progress_bar *progress, const char *label, int64_t total) {
   const char *term = getenv("TERM");
   progress->label = label;
   progress->total = total;
@@ -32,22 +32,22 @@ void progress_start(progress_bar *progress, const char *label, int64_t total) {
   progress->visible = isatty(STDERR_FILENO) && term && strcmp(term, "dumb") != 0;
 }
 
-static void draw(const progress_bar *progress, int64_t done, double elapsed) {
+static void draw(const struct progress_bar *progress, int64_t done, double elapsed) {
   if (progress->total <= 0) {
     fprintf(stderr, "\r\033[K%s  %" PRId64 "  %.0f s", progress->label, done, elapsed);
     return;
   }
   const double share = (double)done / (double)progress->total;
-  char bar[kBarWidth + 1];
-  memset(bar, '.', kBarWidth);
-  memset(bar, '#', (size_t)(share * kBarWidth));
-  bar[kBarWidth] = '\0';
+  char bar[BAR_WIDTH + 1];
+  memset(bar, '.', BAR_WIDTH);
+  memset(bar, '#', (size_t)(share * BAR_WIDTH));
+  bar[BAR_WIDTH] = '\0';
   fprintf(stderr, "\r\033[K%s  [%s] %" PRId64 "/%" PRId64, progress->label, bar, done,
           progress->total);
   if (done > 0) fprintf(stderr, "  %.0f s left", elapsed / share - elapsed);
 }
 
-void progress_update(progress_bar *progress, int64_t done) {
+void progress_update(struct progress_bar *progress, int64_t done) {
   if (!progress->visible) return;
   const double time = now();
   if (time - progress->shown < 0.1) return;
@@ -65,7 +65,7 @@ void progress_wipe(void) {
   funlockfile(stderr);
 }
 
-void progress_finish(progress_bar *progress) {
+void progress_finish(struct progress_bar *progress) {
   progress_wipe();
   progress->visible = false;
 }

@@ -9,24 +9,24 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-typedef struct progress_bar {
+struct progress_bar {
   const char *label;
   int64_t total; /* 0: not known */
   double started;
   double shown;
   bool visible;
-} progress_bar;
+};
 
-void progress_start(progress_bar *progress, const char *label, int64_t total);
+void progress_start(struct progress_bar *progress, const char *label, int64_t total);
 
 /* Redraws at most ten times a second. Not thread-safe. */
-void progress_update(progress_bar *progress, int64_t done);
+void progress_update(struct progress_bar *progress, int64_t done);
 
 /* Wipes the bar off the terminal, if one is drawn, so that a message can take its line. Any thread.
  */
 void progress_wipe(void);
 
 /* Wipes the bar, which is not drawn again. */
-void progress_finish(progress_bar *progress);
+void progress_finish(struct progress_bar *progress);
 
-#endif /* UDM_TOOLS_PROGRESS_H */
+#endif

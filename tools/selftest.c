@@ -15,7 +15,7 @@
 #include "output.h"
 #include "table.h"
 
-static const char kHelp[] =
+static const char help_text[] =
     "usage: udm selftest [OPTION...]\n"
     "\n"
     "Accepts a node: runs the kernel on its GPU and compares every byte of the outputs, and\n"
@@ -34,45 +34,45 @@ static const char kHelp[] =
     "  udm selftest\n"
     "  udm selftest --cases 100000 --seed $RANDOM     a longer search\n";
 
-enum { kCases = kGpuOptionFirst, kReplays, kSeed };
+enum { CASES = GPU_OPTION_FIRST, REPLAYS, SEED };
 
-static const struct option kOptions[] = {
-    {"cases", required_argument, NULL, kCases},
-    {"replays", required_argument, NULL, kReplays},
-    {"seed", required_argument, NULL, kSeed},
+static const struct option long_options[] = {
+    {"cases", required_argument, NULL, CASES},
+    {"replays", required_argument, NULL, REPLAYS},
+    {"seed", required_argument, NULL, SEED},
     GPU_ARGUMENTS_OPTIONS,
 };
 
-typedef struct selftest {
-  gpu_arguments arguments;
-  acceptance test;
-} selftest;
+struct selftest {
+  struct gpu_arguments arguments;
+  struct acceptance test;
+};
 
-static void add_course(text_table *table, const acceptance *test) {
+static void add_course(struct text_table *table, const struct acceptance *test) {
   if (test->interrupted) {
     table_add(table, "cases\t%" PRId64 ", then interrupted", test->cases_done);
   } else {
     table_add(table,
               "cases\t%" PRId64 ": every batch size from 0 to %d, %" PRId64
               " random ones, two contexts",
-              test->cases_done, kAcceptanceLargestBatch, test->cases);
+              test->cases_done, ACCEPTANCE_LARGEST_BATCH, test->cases);
   }
   table_add(table, "replays\t%" PRId64 " of two CUDA graphs, each compared", test->replays_done);
 }
 
-static const char *verdict(const acceptance *test) {
+static const char *verdict(const struct acceptance *test) {
   if (test->mismatches > 0) return "NOT accepted";
   return test->interrupted ? "none, interrupted" : "accepted";
 }
 
-static int report(const selftest *command, const gpu_session *session) {
-  const acceptance *test = &command->test;
-  const int code = test->mismatches == 0 ? kExitDone : kExitCouldNot;
-  const bool accepted = code == kExitDone && !test->interrupted;
+static int report(const struct selftest *command, const struct gpu_session *session) {
+  const struct acceptance *test = &command->test;
+  const int code = test->mismatches == 0 ? EXIT_DONE : EXIT_COULD_NOT;
+  const bool accepted = code == EXIT_DONE && !test->interrupted;
   const udm_context_info *info = &session->info;
   if (command->arguments.json) {
     char arch[16];
-    snprintf(arch, sizeof(arch), "sm_%d", info->device_arch);
+    snprintf(arch, sizeof arch, "sm_%d", info->device_arch);
     return output_json(
         json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:b}", "device", session->name, "arch", arch,
                   "image_source", udm_image_source_name(info->image_source), "cases",
@@ -80,7 +80,7 @@ static int report(const selftest *command, const gpu_session *session) {
                   "mismatches", (json_int_t)test->mismatches, "interrupted", test->interrupted),
         code);
   }
-  text_table table = TABLE_INIT;
+  struct text_table table = TABLE_INIT;
   table_add(&table, "device\tGPU %d, %s, sm_%d", command->arguments.gpu, session->name,
             info->device_arch);
   table_add(&table, "image\tsm_%d from %s, %zu bytes", info->image_arch,
@@ -89,31 +89,31 @@ static int report(const selftest *command, const gpu_session *session) {
   table_print(&table, stdout, 0, "");
   table_free(&table);
   printf("verdict  %s%s: %" PRId64 " mismatches%s\n",
-         output_escape(stdout, accepted ? kStyleGood : kStyleBad), verdict(test), test->mismatches,
-         output_escape(stdout, kStylePlain));
+         output_escape(stdout, accepted ? STYLE_GOOD : STYLE_BAD), verdict(test), test->mismatches,
+         output_escape(stdout, STYLE_PLAIN));
   return code;
 }
 
 static bool take_option(void *user_data, int option, const char *value) {
-  selftest *command = user_data;
+  struct selftest *command = user_data;
   switch (option) {
-    case kCases:
+    case CASES:
       return arguments_number("--cases", value, 0, INT32_MAX, &command->test.cases);
-    case kReplays:
+    case REPLAYS:
       return arguments_number("--replays", value, 0, INT32_MAX, &command->test.replays);
-    case kSeed:
+    case SEED:
       return arguments_number("--seed", value, 0, INT32_MAX, &command->test.seed);
     default:
       return false;
   }
 }
 
-static int run(selftest *command) {
-  gpu_session session;
-  acceptance *test = &command->test;
+static int run(struct selftest *command) {
+  struct gpu_session session;
+  struct acceptance *test = &command->test;
   interrupt_watch();
   if (!gpu_session_open(&session, &command->arguments.options, command->arguments.gpu, test->error,
-                        sizeof(test->error))) {
+                        sizeof test->error)) {
     return output_fail(command->arguments.json, "no GPU can be accepted: %s", test->error);
   }
   test->options = &command->arguments.options;
@@ -125,11 +125,11 @@ static int run(selftest *command) {
 }
 
 int selftest_main(int argc, char **argv) {
-  selftest command = {.test = {.cases = 1000, .replays = 1000, .seed = 1}};
-  if (!gpu_arguments_read(&command.arguments, argc, argv, kOptions, take_option, &command)) {
-    return kExitUsage;
+  struct selftest command = {.test = {.cases = 1000, .replays = 1000, .seed = 1}};
+  if (!gpu_arguments_read(&command.arguments, argc, argv, long_options, take_option, &command)) {
+    return EXIT_USAGE;
   }
   if (!command.arguments.help) return run(&command);
-  fputs(kHelp, stdout);
-  return kExitDone;
+  fputs(help_text, stdout);
+  return EXIT_DONE;
 }

@@ -8,13 +8,13 @@
 
 #include <stdio.h>
 
-enum { kTableMaxColumns = 8 };
+enum { TABLE_MAX_COLUMNS = 8 };
 
-typedef struct text_table {
-  char *(*rows)[kTableMaxColumns];
+struct text_table {
+  char *(*rows)[TABLE_MAX_COLUMNS];
   size_t row_count;
   size_t capacity;
-} text_table;
+};
 
 #define TABLE_INIT \
   { NULL, 0, 0 }
@@ -23,14 +23,15 @@ typedef struct text_table {
  * Adds a row. The formatted text is cut into cells at tab characters. Rows that
  * do not fit into memory are left out.
  */
-void table_add(text_table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void table_add(struct text_table *table, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /*
  * Prints the rows, each after indent spaces, columns two spaces apart.
  * alignment has a letter a column, 'l' or 'r'; columns past its end are 'l'.
  */
-void table_print(const text_table *table, FILE *file, int indent, const char *alignment);
+void table_print(const struct text_table *table, FILE *file, int indent, const char *alignment);
 
-void table_free(text_table *table);
+void table_free(struct text_table *table);
 
-#endif /* UDM_TOOLS_TABLE_H */
+#endif

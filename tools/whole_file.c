@@ -16,17 +16,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static bool fail(whole_file *file, const char *name, const char *reason) {
-  snprintf(file->error, sizeof(file->error), "cannot write %s: %s", name, reason);
+static bool fail(struct whole_file *file, const char *name, const char *reason) {
+  snprintf(file->error, sizeof file->error, "cannot write %s: %s", name, reason);
   return false;
 }
 
 /* The file's own path: a rename would replace a symbolic link, not what it points at. */
-static bool resolve(whole_file *file, const char *name, bool may_be_stdout) {
+static bool resolve(struct whole_file *file, const char *name, bool may_be_stdout) {
   char real[PATH_MAX];
   struct stat status;
-  if (strlen(name) >= sizeof(file->path)) return fail(file, "FILE", strerror(ENAMETOOLONG));
-  snprintf(file->path, sizeof(file->path), "%s", name);
+  if (strlen(name) >= sizeof file->path) return fail(file, "FILE", strerror(ENAMETOOLONG));
+  snprintf(file->path, sizeof file->path, "%s", name);
   if (stat(name, &status) != 0) {
     return errno == ENOENT ? true : fail(file, name, strerror(errno));
   }
@@ -37,11 +37,11 @@ static bool resolve(whole_file *file, const char *name, bool may_be_stdout) {
                               : "it is no regular file: name one, or a new file");
   }
   if (!realpath(name, real)) return fail(file, name, strerror(errno));
-  snprintf(file->path, sizeof(file->path), "%s", real);
+  snprintf(file->path, sizeof file->path, "%s", real);
   return true;
 }
 
-static bool open_stdout(whole_file *file) {
+static bool open_stdout(struct whole_file *file) {
   file->is_stdout = true;
   if (isatty(STDOUT_FILENO)) {
     return fail(file, "standard output", "it is a terminal: name a file, or pipe it somewhere");
@@ -51,22 +51,22 @@ static bool open_stdout(whole_file *file) {
   return file->descriptor >= 0 || fail(file, "standard output", strerror(errno));
 }
 
-bool whole_file_open(whole_file *file, const char *name, bool may_be_stdout) {
+bool whole_file_open(struct whole_file *file, const char *name, bool may_be_stdout) {
   unsigned long long random = 0;
-  memset(file, 0, sizeof(*file));
+  memset(file, 0, sizeof *file);
   file->descriptor = -1;
   if (may_be_stdout && strcmp(name, "-") == 0) return open_stdout(file);
   if (!resolve(file, name, may_be_stdout)) return false;
-  if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random)) {
+  if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random) {
     return fail(file, name, strerror(errno));
   }
-  snprintf(file->temporary, sizeof(file->temporary), "%s.%016llx.tmp", file->path, random);
+  snprintf(file->temporary, sizeof file->temporary, "%s.%016llx.tmp", file->path, random);
   /* the mode of any file that a user makes: what umask leaves */
   file->descriptor = open(file->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   return file->descriptor >= 0 || fail(file, name, strerror(errno));
 }
 
-bool whole_file_write(whole_file *file, const char *bytes, size_t size) {
+bool whole_file_write(struct whole_file *file, const char *bytes, size_t size) {
   while (size > 0) {
     const ssize_t count = write(file->descriptor, bytes, size);
     if (count < 0 && errno == EINTR) continue;
@@ -81,14 +81,14 @@ bool whole_file_write(whole_file *file, const char *bytes, size_t size) {
 /* So that the name is not lost when the machine stops; that it may fail is no matter. */
 static void sync_folder(const char *path) {
   char copy[UDM_PATH_SIZE];
-  snprintf(copy, sizeof(copy), "%s", path);
+  snprintf(copy, sizeof copy, "%s", path);
   const int folder = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (folder < 0) return;
   fsync(folder);
   close(folder);
 }
 
-bool whole_file_keep(whole_file *file) {
+bool whole_file_keep(struct whole_file *file) {
   const int descriptor = file->descriptor;
   const char *name = file->is_stdout ? "standard output" : file->path;
   const bool synced = file->is_stdout || fsync(descriptor) == 0;
@@ -104,7 +104,7 @@ bool whole_file_keep(whole_file *file) {
   return fail(file, name, strerror(error));
 }
 
-void whole_file_discard(whole_file *file) {
+void whole_file_discard(struct whole_file *file) {
   if (file->descriptor < 0) return;
   close(file->descriptor);
   file->descriptor = -1;

@@ -11,24 +11,24 @@
 
 #include "udm.h"
 
-typedef struct whole_file {
+struct whole_file {
   int descriptor;                     /* -1: not open */
   bool is_stdout;                     /* then there is no name */
   char path[UDM_PATH_SIZE];           /* where it goes; a symbolic link is resolved */
   char temporary[UDM_PATH_SIZE + 32]; /* where it is until then */
   char error[UDM_PATH_SIZE + 256];
-} whole_file;
+};
 
 /* "-" is standard output where that may be. False, and file->error, when it cannot be opened. */
-bool whole_file_open(whole_file *file, const char *name, bool may_be_stdout);
+bool whole_file_open(struct whole_file *file, const char *name, bool may_be_stdout);
 
 /* Writes all of it. False, and file->error, when that fails; the file is still open then. */
-bool whole_file_write(whole_file *file, const char *bytes, size_t size);
+bool whole_file_write(struct whole_file *file, const char *bytes, size_t size);
 
 /* Puts it in place. False, and file->error, when that fails: then nothing is left of it. */
-bool whole_file_keep(whole_file *file);
+bool whole_file_keep(struct whole_file *file);
 
 /* Removes what was written; nothing happens after whole_file_keep(). */
-void whole_file_discard(whole_file *file);
+void whole_file_discard(struct whole_file *file);
 
-#endif /* UDM_TOOLS_WHOLE_FILE_H */
+#endif

@@ -17,9 +17,9 @@
 namespace {
 
 constexpr int32_t kBatch = 4;
-constexpr int32_t kMaxContext = 1024;
-constexpr int32_t kPageSize = 64;
-constexpr int32_t kPages = kMaxContext / kPageSize;
+constexpr int32_t MAX_CONTEXT = 1024;
+constexpr int32_t TOKENS_PER_PAGE = 64;
+constexpr int32_t PAGES = MAX_CONTEXT / TOKENS_PER_PAGE;
 
 int run() {
   const host::driver driver; /* the host's own business: a context and a stream */
@@ -29,7 +29,7 @@ int run() {
   udm::context udm; /* once: may compile; a warm cache makes it quick */
   std::cout << "image from " << udm_image_source_name(udm.info().image_source) << '\n';
 
-  std::vector<int32_t> slots(size_t{kBatch} * kMaxContext);
+  std::vector<int32_t> slots(size_t{kBatch} * MAX_CONTEXT);
   std::iota(slots.begin(), slots.end(), 0);
   const host::buffer lengths(driver, std::vector<int32_t>{100, 1, 0, 1000});
   const host::buffer rows(driver, std::vector<int32_t>{3, 1, 0, 2});
@@ -38,19 +38,19 @@ int run() {
   const host::buffer sums(driver, kBatch + 1);
   const host::buffer nsa_seqlens(driver, kBatch);
   const host::buffer nsa_sums(driver, kBatch + 1);
-  const host::buffer pages(driver, size_t{kBatch} * kPages);
+  const host::buffer pages(driver, size_t{kBatch} * PAGES);
 
   udm_decode_args args = udm::decode_args();
   args.seq_lens = lengths.address();
   args.req_pool_indices = rows.address();
   args.req_to_token = req_to_token.address();
-  args.req_to_token_stride = kMaxContext;
+  args.req_to_token_stride = MAX_CONTEXT;
   args.batch_size = kBatch;
-  args.max_len = kMaxContext;
+  args.max_len = MAX_CONTEXT;
   args.num_backends = 1;
   args.nsa_index_topk = 512;
-  args.real_page_size = kPageSize;
-  args.real_page_table_stride = kPages;
+  args.real_page_size = TOKENS_PER_PAGE;
+  args.real_page_table_stride = PAGES;
   args.backends[0] = {seqlens.address(),     sums.address(),     0 /* no page_table_1 */,
                       nsa_seqlens.address(), nsa_sums.address(), pages.address(),
                       seqlens.address()};

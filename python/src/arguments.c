@@ -5,13 +5,14 @@
  */
 #include "arguments.h"
 
-static int raise_count(const signature *s, Py_ssize_t given) {
+static int raise_count(const struct signature *s, Py_ssize_t given) {
   PyErr_Format(PyExc_TypeError, "%s() takes at most %d positional arguments (%zd given)",
                s->function, s->positional, given);
   return -1;
 }
 
-static int set_by_name(const signature *s, PyObject *keyword, PyObject *value, PyObject **values) {
+static int set_by_name(const struct signature *s, PyObject *keyword, PyObject *value,
+                       PyObject **values) {
   for (int i = 0; i < s->count; ++i) {
     if (PyUnicode_CompareWithASCIIString(keyword, s->names[i]) != 0) continue;
     if (values[i]) {
@@ -27,7 +28,7 @@ static int set_by_name(const signature *s, PyObject *keyword, PyObject *value, P
   return -1;
 }
 
-static int check_required(const signature *s, PyObject **values) {
+static int check_required(const struct signature *s, PyObject **values) {
   for (int i = 0; i < s->required; ++i) {
     if (values[i]) continue;
     PyErr_Format(PyExc_TypeError, "%s() missing required argument '%s'", s->function, s->names[i]);
@@ -36,7 +37,7 @@ static int check_required(const signature *s, PyObject **values) {
   return 0;
 }
 
-int arguments_parse(const signature *s, PyObject *const *arguments, Py_ssize_t given,
+int arguments_parse(const struct signature *s, PyObject *const *arguments, Py_ssize_t given,
                     PyObject *keyword_names, PyObject **values) {
   if (given > s->positional) return raise_count(s, given);
   for (Py_ssize_t i = 0; i < given; ++i) values[i] = arguments[i];
@@ -50,7 +51,7 @@ int arguments_parse(const signature *s, PyObject *const *arguments, Py_ssize_t g
   return check_required(s, values);
 }
 
-int arguments_parse_tuple(const signature *s, PyObject *arguments, PyObject *keywords,
+int arguments_parse_tuple(const struct signature *s, PyObject *arguments, PyObject *keywords,
                           PyObject **values) {
   const Py_ssize_t given = PyTuple_Size(arguments);
   if (given > s->positional) return raise_count(s, given);

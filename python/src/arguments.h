@@ -13,20 +13,20 @@
 
 enum { MAX_ARGUMENTS = 12 };
 
-typedef struct signature {
+struct signature {
   const char *function;
   int required;   /* the first ones */
   int positional; /* the rest by keyword only */
   int count;
   const char *names[MAX_ARGUMENTS];
-} signature;
+};
 
 /* Borrowed references in the order of the names, NULL where none was given. */
-int arguments_parse(const signature *s, PyObject *const *arguments, Py_ssize_t given,
+int arguments_parse(const struct signature *s, PyObject *const *arguments, Py_ssize_t given,
                     PyObject *keyword_names, PyObject **values);
 
 /* The same from a tuple and a dict (or NULL). */
-int arguments_parse_tuple(const signature *s, PyObject *arguments, PyObject *keywords,
+int arguments_parse_tuple(const struct signature *s, PyObject *arguments, PyObject *keywords,
                           PyObject **values);
 
 /* An integer of minimum to INT32_MAX, or to INT64_MAX. */

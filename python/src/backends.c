@@ -10,13 +10,13 @@
 enum { CACHE_SEQLENS, PAGE_TABLE_1 = 2, REAL_PAGE_TABLE = 5, SEQLENS_EXPANDED = 6 };
 
 /* In the order of udm_backend_outputs. */
-typedef struct output {
+struct output {
   PyObject **attribute;
   PyObject **later; /* how newer servers spell it */
   int extra;        /* elements beyond one a request */
-} output;
+};
 
-static const output outputs[UDM_OUTPUTS_PER_BACKEND] = {
+static const struct output outputs[UDM_OUTPUTS_PER_BACKEND] = {
     {&name.cache_seqlens_int32, NULL, 0},
     {&name.cu_seqlens_k, NULL, 1},
     {&name.page_table_1, NULL, 0},
@@ -28,24 +28,24 @@ static const output outputs[UDM_OUTPUTS_PER_BACKEND] = {
 /* Which spelling was there last: a server uses one, and a failed look-up is slow. */
 static bool uses_later[UDM_OUTPUTS_PER_BACKEND];
 
-typedef struct page_table {
+struct page_table {
   bool written;
   bool has_rows; /* more than one is used, so that the stride matters */
   int64_t columns;
   int64_t stride;
-} page_table;
+};
 
-typedef struct page_tables {
-  page_table of[UDM_MAX_BACKENDS][2]; /* page_table_1, real_page_table */
-} page_tables;
+struct page_tables {
+  struct page_table of[UDM_MAX_BACKENDS][2]; /* page_table_1, real_page_table */
+};
 
-static tensor_name name_of(const binding *b, int backend, int o) {
-  return (tensor_name){b->backends_argument, backend, output_attributes[o]};
+static struct tensor_name name_of(const struct binding *b, int backend, int o) {
+  return (struct tensor_name){b->backends_argument, backend, output_attributes[o]};
 }
 
 /* A new reference. */
-static PyObject *get_output(PyObject *metadata, const tensor_name *about, int o) {
-  const output *out = &outputs[o];
+static PyObject *get_output(PyObject *metadata, const struct tensor_name *about, int o) {
+  const struct output *out = &outputs[o];
   PyObject *value = PyObject_GetAttr(metadata, uses_later[o] ? *out->later : *out->attribute);
   if (value || !PyErr_ExceptionMatches(PyExc_AttributeError)) return value;
   PyErr_Clear();
@@ -60,23 +60,24 @@ static PyObject *get_output(PyObject *metadata, const tensor_name *about, int o)
   return NULL;
 }
 
-static int bind_table(const tensor *t, const tensor_name *about, int64_t rows, page_table *table) {
+static int bind_table(const struct tensor *t, const struct tensor_name *about, int64_t rows,
+                      struct page_table *table) {
   if (tensor_check_matrix(t, about, rows) < 0) return -1;
-  *table = (page_table){true, rows > 1, t->view.shape[1], t->view.strides[0]};
+  *table = (struct page_table){true, rows > 1, t->view.shape[1], t->view.strides[0]};
   return 0;
 }
 
 /* Nothing to write: page_table_1 may be None; real_page_table is not looked at for pages of 1. */
-static bool is_left_out(const binding *b, PyObject *value, int o) {
+static bool is_left_out(const struct binding *b, PyObject *value, int o) {
   return (o == PAGE_TABLE_1 && Py_IsNone(value)) ||
          (o == REAL_PAGE_TABLE && b->args.real_page_size == 1);
 }
 
-static int bind_output(binding *b, PyObject *value, const tensor_name *about, int o, int64_t *rows,
-                       page_table tables[2], CUdeviceptr *pointer) {
+static int bind_output(struct binding *b, PyObject *value, const struct tensor_name *about, int o,
+                       int64_t *rows, struct page_table tables[2], CUdeviceptr *pointer) {
   *pointer = 0;
   if (is_left_out(b, value, o)) return 0;
-  tensor t;
+  struct tensor t;
   if (tensor_read(value, about, b->consumer.stream, &t) < 0) return -1;
   if (tensor_check_device(&t, about, b->device) < 0) return -1;
   if (tensor_check_int32(&t, about) < 0) return -1;
@@ -90,10 +91,10 @@ static int bind_output(binding *b, PyObject *value, const tensor_name *about, in
   return tensor_check_vector(&t, about, *rows + outputs[o].extra);
 }
 
-static int bind_backend(binding *b, PyObject *metadata, int backend, int64_t *rows,
-                        page_table tables[2], PyObject *keep_alive) {
+static int bind_backend(struct binding *b, PyObject *metadata, int backend, int64_t *rows,
+                        struct page_table tables[2], PyObject *keep_alive) {
   CUdeviceptr *first = &b->args.backends[backend].cache_seqlens; /* of seven */
-  tensor_name about = name_of(b, backend, CACHE_SEQLENS);
+  struct tensor_name about = name_of(b, backend, CACHE_SEQLENS);
   PyObject *cache_seqlens = NULL;
   int result = 0;
   for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND && result == 0; ++o) {
@@ -118,13 +119,13 @@ static int bind_backend(binding *b, PyObject *metadata, int backend, int64_t *ro
 }
 
 /* One row stride for all tables of a kind: the kernel takes no other. */
-static int bind_stride(const binding *b, const page_tables *tables, int kind, int64_t columns,
-                       int64_t *stride) {
+static int bind_stride(const struct binding *b, const struct page_tables *tables, int kind,
+                       int64_t columns, int64_t *stride) {
   int first = -1;
   for (int i = 0; i < b->args.num_backends; ++i) {
-    const page_table *table = &tables->of[i][kind];
+    const struct page_table *table = &tables->of[i][kind];
     if (!table->written) continue;
-    const tensor_name about = name_of(b, i, kind == 0 ? PAGE_TABLE_1 : REAL_PAGE_TABLE);
+    const struct tensor_name about = name_of(b, i, kind == 0 ? PAGE_TABLE_1 : REAL_PAGE_TABLE);
     if (table->columns < columns) {
       return raise_about(PyExc_ValueError, &about,
                          "has %lld columns: it needs at least %lld for %d tokens a request",
@@ -149,18 +150,18 @@ static int bind_stride(const binding *b, const page_tables *tables, int kind, in
 }
 
 /* All that req_to_token and the first page_table_1 have room for, when nobody has said less. */
-static int bind_max_len(binding *b, const page_tables *tables, int64_t max_len) {
+static int bind_max_len(struct binding *b, const struct page_tables *tables, int64_t max_len) {
   if (max_len > b->token_columns) {
-    const tensor_name about = {"req_to_token", -1, NULL};
+    const struct tensor_name about = {"req_to_token", -1, NULL};
     return raise_about(PyExc_ValueError, &about, "has %lld columns, less than max_len, %lld",
                        (long long)b->token_columns, (long long)max_len);
   }
   int64_t columns = max_len < 0 ? b->token_columns : max_len;
   for (int i = 0; max_len < 0 && i < b->args.num_backends; ++i) {
-    const page_table *table = &tables->of[i][0];
+    const struct page_table *table = &tables->of[i][0];
     if (!table->written) continue;
     if (table->columns < 0) {
-      const tensor_name about = name_of(b, i, PAGE_TABLE_1);
+      const struct tensor_name about = name_of(b, i, PAGE_TABLE_1);
       return raise_about(PyExc_ValueError, &about, "has %lld columns: it must have 0 or more",
                          (long long)table->columns);
     }
@@ -171,14 +172,14 @@ static int bind_max_len(binding *b, const page_tables *tables, int64_t max_len) 
   return 0;
 }
 
-static int bind_tables(binding *b, const page_tables *tables, int64_t max_len) {
+static int bind_tables(struct binding *b, const struct page_tables *tables, int64_t max_len) {
   udm_decode_args *args = &b->args;
   if (bind_max_len(b, tables, max_len) < 0) return -1;
   if (bind_stride(b, tables, 0, args->max_len, &args->page_table_stride) < 0) return -1;
   return bind_stride(b, tables, 1, pages_of(args), &args->real_page_table_stride);
 }
 
-int bind_backends(binding *b, PyObject *metadata_list, int64_t *rows, int64_t max_len,
+int bind_backends(struct binding *b, PyObject *metadata_list, int64_t *rows, int64_t max_len,
                   PyObject *keep_alive) {
   const bool is_list = PyList_Check(metadata_list);
   if (!is_list && !PyTuple_Check(metadata_list)) {
@@ -193,7 +194,7 @@ int bind_backends(binding *b, PyObject *metadata_list, int64_t *rows, int64_t ma
     return -1;
   }
   b->args.num_backends = (int32_t)count;
-  page_tables tables;
+  struct page_tables tables;
   for (int i = 0; i < (int)count; ++i) {
     tables.of[i][0].written = tables.of[i][1].written = false;
     /* borrowed, but an attribute may be code that changes the list */

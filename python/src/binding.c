@@ -10,29 +10,30 @@
 
 #include "arguments.h"
 
-static const tensor_name seq_lens_name = {"seq_lens", -1, NULL};
-static const tensor_name req_pool_indices_name = {"req_pool_indices", -1, NULL};
-static const tensor_name req_to_token_name = {"req_to_token", -1, NULL};
+static const struct tensor_name seq_lens_name = {"seq_lens", -1, NULL};
+static const struct tensor_name req_pool_indices_name = {"req_pool_indices", -1, NULL};
+static const struct tensor_name req_to_token_name = {"req_to_token", -1, NULL};
 
-void binding_init(binding *b) {
+void binding_init(struct binding *b) {
   static const udm_decode_args empty = UDM_DECODE_ARGS_INIT;
   memcpy(&b->args, &empty, offsetof(udm_decode_args, backends));
   b->device = -1;
   b->token_columns = 0;
   b->backends_argument = NULL;
-  b->consumer = (stream_choice){false, NULL};
+  b->consumer = (struct stream_choice){false, NULL};
 }
 
-void binding_copy(const binding *from, binding *to) {
+void binding_copy(const struct binding *from, struct binding *to) {
   const size_t backends = (size_t)from->args.num_backends * sizeof from->args.backends[0];
-  memcpy(to, from, offsetof(binding, args.backends) + backends);
+  memcpy(to, from, offsetof(struct binding, args.backends) + backends);
 }
 
-static udm_int_type int_type(const tensor *t) {
+static udm_int_type int_type(const struct tensor *t) {
   return t->view.dtype.bits == 64 ? UDM_INT64 : UDM_INT32;
 }
 
-static int read_input(binding *b, PyObject *object, const tensor_name *about, tensor *t) {
+static int read_input(struct binding *b, PyObject *object, const struct tensor_name *about,
+                      struct tensor *t) {
   if (tensor_read(object, about, b->consumer.stream, t) < 0) return -1;
   if (tensor_check_device(t, about, b->device) < 0) return -1;
   b->device = t->view.device.id;
@@ -43,8 +44,9 @@ static int read_input(binding *b, PyObject *object, const tensor_name *about, te
   return 0;
 }
 
-int bind_batch(binding *b, PyObject *seq_lens, PyObject *req_pool_indices, CUstream *stream) {
-  tensor t;
+int bind_batch(struct binding *b, PyObject *seq_lens, PyObject *req_pool_indices,
+               CUstream *stream) {
+  struct tensor t;
   if (read_input(b, seq_lens, &seq_lens_name, &t) < 0) return -1;
   if (tensor_check_int32_or_int64(&t, &seq_lens_name) < 0) return -1;
   const int64_t batch_size = t.view.ndim == 1 ? t.view.shape[0] : 0;
@@ -66,8 +68,8 @@ int bind_batch(binding *b, PyObject *seq_lens, PyObject *req_pool_indices, CUstr
   return 0;
 }
 
-int bind_req_to_token(binding *b, PyObject *req_to_token) {
-  tensor t;
+int bind_req_to_token(struct binding *b, PyObject *req_to_token) {
+  struct tensor t;
   if (read_input(b, req_to_token, &req_to_token_name, &t) < 0) return -1;
   if (tensor_check_int32(&t, &req_to_token_name) < 0) return -1;
   if (tensor_check_matrix(&t, &req_to_token_name, 0) < 0) return -1;
@@ -86,7 +88,7 @@ int bind_req_to_token(binding *b, PyObject *req_to_token) {
   return 0;
 }
 
-static int bind_extent(binding *b, PyObject *extent) {
+static int bind_extent(struct binding *b, PyObject *extent) {
   if (!extent) return 0;
   if (PyUnicode_Check(extent)) {
     if (PyUnicode_CompareWithASCIIString(extent, "row") == 0) return 0;
@@ -99,7 +101,8 @@ static int bind_extent(binding *b, PyObject *extent) {
   return -1;
 }
 
-int bind_scalars(binding *b, PyObject *nsa_index_topk, PyObject *real_page_size, PyObject *extent) {
+int bind_scalars(struct binding *b, PyObject *nsa_index_topk, PyObject *real_page_size,
+                 PyObject *extent) {
   udm_decode_args *args = &b->args;
   if (argument_int32("nsa_index_topk", nsa_index_topk, 0, &args->nsa_index_topk) < 0) return -1;
   if (argument_int32("real_page_size", real_page_size, 1, &args->real_page_size) < 0) return -1;

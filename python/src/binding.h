@@ -11,18 +11,18 @@
 #include "tensor.h"
 #include "udm.h"
 
-typedef struct binding {
+struct binding {
   int32_t device;        /* of the first tensor bound; all others must be on it; -1: none yet */
   int64_t token_columns; /* of req_to_token */
   const char *backends_argument; /* by which the metadata objects came; NULL: addresses came */
-  stream_choice consumer;        /* see tensor_read */
+  struct stream_choice consumer; /* see tensor_read */
   udm_decode_args args; /* last: the backends that are not there are neither set nor copied */
-} binding;
+};
 
 /* All but the backends' addresses, which whoever sets num_backends sets. */
-void binding_init(binding *b);
+void binding_init(struct binding *b);
 
-void binding_copy(const binding *from, binding *to);
+void binding_copy(const struct binding *from, struct binding *to);
 
 /* Columns of real_page_table for max_len tokens. */
 static inline int64_t pages_of(const udm_decode_args *args) {
@@ -32,12 +32,13 @@ static inline int64_t pages_of(const udm_decode_args *args) {
 }
 
 /* seq_lens and req_pool_indices. The batch size is the length of seq_lens. */
-int bind_batch(binding *b, PyObject *seq_lens, PyObject *req_pool_indices, CUstream *stream);
+int bind_batch(struct binding *b, PyObject *seq_lens, PyObject *req_pool_indices, CUstream *stream);
 
-int bind_req_to_token(binding *b, PyObject *req_to_token);
+int bind_req_to_token(struct binding *b, PyObject *req_to_token);
 
 /* nsa_index_topk, real_page_size, and extent: NULL, "row" or "batch_max". */
-int bind_scalars(binding *b, PyObject *nsa_index_topk, PyObject *real_page_size, PyObject *extent);
+int bind_scalars(struct binding *b, PyObject *nsa_index_topk, PyObject *real_page_size,
+                 PyObject *extent);
 
 /*
  * The outputs for up to rows requests, from a list or tuple of metadata
@@ -45,7 +46,7 @@ int bind_scalars(binding *b, PyObject *nsa_index_topk, PyObject *real_page_size,
  * max_len < 0: as many columns as both page_table_1 and req_to_token have.
  * keep_alive: NULL, or a list to which every tensor is appended.
  */
-int bind_backends(binding *b, PyObject *metadata_list, int64_t *rows, int64_t max_len,
+int bind_backends(struct binding *b, PyObject *metadata_list, int64_t *rows, int64_t max_len,
                   PyObject *keep_alive);
 
 #endif

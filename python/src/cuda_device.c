@@ -39,7 +39,7 @@ static struct {
   CUresult (*cuPointerGetAttribute)(void *value, int attribute, CUdeviceptr pointer); /* or NULL */
 } driver;
 
-static loaded_kernel *loaded;
+static struct loaded_kernel *loaded;
 static pthread_mutex_t loading = PTHREAD_MUTEX_INITIALIZER; /* never taken with the GIL held */
 
 static int raise_driver(const char *function, CUresult result) {
@@ -99,8 +99,8 @@ static int open_driver(void) {
   return 0;
 }
 
-static const loaded_kernel *find(CUcontext cuda) {
-  const loaded_kernel *kernel = loaded;
+static const struct loaded_kernel *find(CUcontext cuda) {
+  const struct loaded_kernel *kernel = loaded;
   while (kernel && kernel->cuda != cuda) kernel = kernel->next;
   return kernel;
 }
@@ -117,18 +117,18 @@ static udm_status create(udm_context **out) {
 }
 
 /* Into the current context, which is cuda. */
-static const loaded_kernel *load(CUcontext cuda, int32_t device) {
-  loaded_kernel *kernel = malloc(sizeof *kernel);
+static const struct loaded_kernel *load(CUcontext cuda, int32_t device) {
+  struct loaded_kernel *kernel = malloc(sizeof *kernel);
   if (!kernel) {
     PyErr_NoMemory();
     return NULL;
   }
-  *kernel = (loaded_kernel){cuda, device, NULL, NULL};
+  *kernel = (struct loaded_kernel){cuda, device, NULL, NULL};
   udm_status status = UDM_OK;
 
   PyThreadState *state = PyEval_SaveThread();
   pthread_mutex_lock(&loading);
-  const loaded_kernel *other = find(cuda); /* only the holder of the mutex adds one */
+  const struct loaded_kernel *other = find(cuda); /* only the holder of the mutex adds one */
   if (!other) status = create(&kernel->udm);
   PyEval_RestoreThread(state); /* who waits for the mutex has not the GIL */
   if (!other && status == UDM_OK) {
@@ -167,7 +167,7 @@ static bool is_of_device(CUcontext context, int32_t device) {
   return context && driver.cuCtxGetDevice(&current) == CUDA_SUCCESS && current == device;
 }
 
-const loaded_kernel *cuda_device_enter(int32_t device, bool *pushed) {
+const struct loaded_kernel *cuda_device_enter(int32_t device, bool *pushed) {
   *pushed = false;
   if (!driver.ready && open_driver() < 0) return NULL;
   CUcontext context = NULL;
@@ -176,7 +176,7 @@ const loaded_kernel *cuda_device_enter(int32_t device, bool *pushed) {
     raise_driver("cuCtxGetCurrent", result);
     return NULL;
   }
-  const loaded_kernel *kernel = find(context);
+  const struct loaded_kernel *kernel = find(context);
   if (kernel && kernel->device == device) return kernel;
   if (!is_of_device(context, device)) {
     if (push_primary(device, &context) < 0) return NULL;

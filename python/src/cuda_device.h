@@ -14,12 +14,12 @@
 #include "udm.h"
 
 /* A kernel loaded into a CUDA context. Never freed: launches of it may be recorded anywhere. */
-typedef struct loaded_kernel {
+struct loaded_kernel {
   CUcontext cuda;
   int32_t device;
   udm_context *udm;
   struct loaded_kernel *next;
-} loaded_kernel;
+};
 
 /*
  * Makes a CUDA context of the device current: the one that is, if it is the
@@ -28,7 +28,7 @@ typedef struct loaded_kernel {
  * and nothing to leave then. Every other enter is followed by a leave with
  * the same *pushed, on the same thread.
  */
-const loaded_kernel *cuda_device_enter(int32_t device, bool *pushed);
+const struct loaded_kernel *cuda_device_enter(int32_t device, bool *pushed);
 void cuda_device_leave(bool pushed);
 
 /* Device of the current context; 0 where none is current. */

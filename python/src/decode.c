@@ -71,23 +71,23 @@ const char unified_decode_metadata_cuda_doc[] =
     "    udm.unified_decode_metadata_cuda(seq_lens, req_pool_indices, req_to_token, pointers,\n"
     "                                     max_len, 2048, 64, pages, pages)\n";
 
-static int launched(const binding *b, udm_status status) {
+static int launched(const struct binding *b, udm_status status) {
   return status == UDM_OK ? 0 : raise_launch(status, b->backends_argument);
 }
 
-int launch_direct(const binding *b, CUstream stream) {
+int launch_direct(const struct binding *b, CUstream stream) {
   bool pushed = false;
-  const loaded_kernel *kernel = cuda_device_enter(b->device, &pushed);
+  const struct loaded_kernel *kernel = cuda_device_enter(b->device, &pushed);
   if (!kernel) return -1;
   const int result = launched(b, udm_decode_metadata_direct(kernel->udm, &b->args, stream));
   cuda_device_leave(pushed);
   return result;
 }
 
-static int launch_table(const binding *b, CUdeviceptr pointers, int64_t pointers_stride,
+static int launch_table(const struct binding *b, CUdeviceptr pointers, int64_t pointers_stride,
                         CUstream stream) {
   bool pushed = false;
-  const loaded_kernel *kernel = cuda_device_enter(b->device, &pushed);
+  const struct loaded_kernel *kernel = cuda_device_enter(b->device, &pushed);
   if (!kernel) return -1;
   const int result = launched(
       b, udm_decode_metadata_table(kernel->udm, &b->args, pointers, pointers_stride, stream));
@@ -110,7 +110,7 @@ enum direct_argument {
   DIRECT_ARGUMENTS
 };
 
-static const signature direct_signature = {
+static const struct signature direct_signature = {
     "unified_decode_metadata_cuda_direct",
     6,
     6,
@@ -127,7 +127,7 @@ PyObject *unified_decode_metadata_cuda_direct(PyObject *module, PyObject *const 
                                               Py_ssize_t given, PyObject *keyword_names) {
   (void)module;
   PyObject *values[DIRECT_ARGUMENTS];
-  binding b;
+  struct binding b;
   CUstream stream = NULL;
   int64_t max_len = -1;
   if (arguments_parse(&direct_signature, arguments, given, keyword_names, values) < 0) return NULL;
@@ -160,7 +160,7 @@ enum pointer_argument {
   POINTER_ARGUMENTS
 };
 
-static const signature pointer_signature = {
+static const struct signature pointer_signature = {
     "unified_decode_metadata_cuda",
     9,
     9,
@@ -170,7 +170,7 @@ static const signature pointer_signature = {
      "extent", "stream"}};
 
 /* How wide the tables are that the addresses point at. */
-static int bind_widths(binding *b, PyObject *const *values) {
+static int bind_widths(struct binding *b, PyObject *const *values) {
   udm_decode_args *args = &b->args;
   int32_t allocated = 0;
   int64_t page_columns = 0;
@@ -196,10 +196,10 @@ static int bind_widths(binding *b, PyObject *const *values) {
   return 0;
 }
 
-static const tensor_name pointers_name = {"backend_pointers", -1, NULL};
+static const struct tensor_name pointers_name = {"backend_pointers", -1, NULL};
 
 /* In host memory, aligned or not: into the launch itself. */
-static int bind_host_pointers(binding *b, const tensor *t) {
+static int bind_host_pointers(struct binding *b, const struct tensor *t) {
   const char *first = (const char *)(uintptr_t)tensor_data(t);
   udm_decode_args *args = &b->args;
   if (!first) return raise_about(PyExc_ValueError, &pointers_name, "is at address 0");
@@ -214,7 +214,7 @@ static int bind_host_pointers(binding *b, const tensor *t) {
   return 0;
 }
 
-static int explain_pointers_shape(const tensor *t) {
+static int explain_pointers_shape(const struct tensor *t) {
   char shape[48] = "";
   if (t->view.ndim == 2) {
     PyOS_snprintf(shape, sizeof shape, " [%lld, %lld]", (long long)t->view.shape[0],
@@ -225,7 +225,7 @@ static int explain_pointers_shape(const tensor *t) {
                      (int)t->view.ndim, shape, UDM_OUTPUTS_PER_BACKEND, UDM_MAX_BACKENDS);
 }
 
-static int read_pointers(binding *b, PyObject *object, tensor *t) {
+static int read_pointers(struct binding *b, PyObject *object, struct tensor *t) {
   if (tensor_read(object, &pointers_name, b->consumer.stream, t) < 0) return -1;
   if (!tensor_is_int(t, 64)) return tensor_explain_dtype(t, &pointers_name, "int64");
   if (t->view.ndim != 2 || t->view.shape[0] != UDM_OUTPUTS_PER_BACKEND || t->view.shape[1] < 1 ||
@@ -236,8 +236,8 @@ static int read_pointers(binding *b, PyObject *object, tensor *t) {
   return 0;
 }
 
-static int launch_pointers(binding *b, PyObject *object, CUstream stream) {
-  tensor t;
+static int launch_pointers(struct binding *b, PyObject *object, CUstream stream) {
+  struct tensor t;
   if (read_pointers(b, object, &t) < 0) return -1;
   if (t.view.device.type == DLPACK_CPU || t.view.device.type == DLPACK_CUDA_HOST) {
     if (bind_host_pointers(b, &t) < 0) return -1;
@@ -252,7 +252,7 @@ PyObject *unified_decode_metadata_cuda(PyObject *module, PyObject *const *argume
                                        Py_ssize_t given, PyObject *keyword_names) {
   (void)module;
   PyObject *values[POINTER_ARGUMENTS];
-  binding b;
+  struct binding b;
   CUstream stream = NULL;
   if (arguments_parse(&pointer_signature, arguments, given, keyword_names, values) < 0) {
     return NULL;

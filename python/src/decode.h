@@ -20,7 +20,7 @@ extern const char unified_decode_metadata_cuda_direct_doc[];
 extern const char unified_decode_metadata_cuda_doc[];
 
 /* Launches on stream what is bound. */
-int launch_direct(const binding *b, CUstream stream);
+int launch_direct(const struct binding *b, CUstream stream);
 
 /* -1 for None and NULL. */
 int optional_max_len(PyObject *value, int64_t *out);

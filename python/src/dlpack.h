@@ -12,14 +12,14 @@
 
 enum { DLPACK_MAJOR = 1 }; /* the only layout that is known here */
 
-typedef enum dlpack_device_type {
+enum dlpack_device_type {
   DLPACK_CPU = 1,
   DLPACK_CUDA = 2,
   DLPACK_CUDA_HOST = 3,
   DLPACK_CUDA_MANAGED = 13
-} dlpack_device_type;
+};
 
-typedef enum dlpack_type_code {
+enum dlpack_type_code {
   DLPACK_INT = 0,
   DLPACK_UINT = 1,
   DLPACK_FLOAT = 2,
@@ -27,68 +27,68 @@ typedef enum dlpack_type_code {
   DLPACK_BFLOAT = 4,
   DLPACK_COMPLEX = 5,
   DLPACK_BOOL = 6
-} dlpack_type_code;
+};
 
-typedef struct dlpack_version {
+struct dlpack_version {
   uint32_t major;
   uint32_t minor;
-} dlpack_version;
+};
 
-typedef struct dlpack_device {
+struct dlpack_device {
   int32_t type; /* dlpack_device_type, or one that is not known here */
   int32_t id;
-} dlpack_device;
+};
 
-typedef struct dlpack_data_type {
+struct dlpack_data_type {
   uint8_t code;
   uint8_t bits;
   uint16_t lanes;
-} dlpack_data_type;
+};
 
-typedef struct dlpack_tensor {
+struct dlpack_tensor {
   void *data;
-  dlpack_device device;
+  struct dlpack_device device;
   int32_t ndim;
-  dlpack_data_type dtype;
+  struct dlpack_data_type dtype;
   int64_t *shape;
   int64_t *strides; /* in elements; NULL: compact, row-major */
   uint64_t byte_offset;
-} dlpack_tensor;
+};
 
 /* What a capsule named "dltensor" holds. */
-typedef struct dlpack_managed {
-  dlpack_tensor tensor;
+struct dlpack_managed {
+  struct dlpack_tensor tensor;
   void *manager;
   void (*deleter)(struct dlpack_managed *self);
-} dlpack_managed;
+};
 
 #define DLPACK_READ_ONLY UINT64_C(1)
 #define DLPACK_IS_COPIED UINT64_C(2)
 
 /* What a capsule named "dltensor_versioned" holds. */
-typedef struct dlpack_managed_versioned {
-  dlpack_version version;
+struct dlpack_managed_versioned {
+  struct dlpack_version version;
   void *manager;
   void (*deleter)(struct dlpack_managed_versioned *self);
   uint64_t flags;
-  dlpack_tensor tensor;
-} dlpack_managed_versioned;
+  struct dlpack_tensor tensor;
+};
 
-typedef struct dlpack_exchange_header {
-  dlpack_version version;
+struct dlpack_exchange_header {
+  struct dlpack_version version;
   struct dlpack_exchange_header *previous; /* an older layout, or NULL */
-} dlpack_exchange_header;
+};
 
 /* What the capsule "dlpack_exchange_api", the attribute __dlpack_c_exchange_api__ of a tensor
    type, holds. Lives as long as the process. Functions return 0, or -1 with an exception set. */
-typedef struct dlpack_exchange_api {
-  dlpack_exchange_header header;
+struct dlpack_exchange_api {
+  struct dlpack_exchange_header header;
   void (*managed_tensor_allocator)(void); /* not called here */
-  int (*managed_tensor_from_object)(void *object, dlpack_managed_versioned **out);
+  int (*managed_tensor_from_object)(void *object, struct dlpack_managed_versioned **out);
   void (*managed_tensor_to_object)(void); /* not called here */
   /* Lends shape and strides; may be NULL. */
-  int (*tensor_from_object)(void *object, dlpack_tensor *out);
+  int (*tensor_from_object)(void *object, struct dlpack_tensor *out);
   int (*current_work_stream)(int32_t device_type, int32_t device_id, void **stream);
-} dlpack_exchange_api;
+};
 
 #endif

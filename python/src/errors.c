@@ -12,13 +12,13 @@
 
 #include "wording.h"
 
-typedef struct status_exception {
+struct status_exception {
   udm_status status;
   const char *name; /* UDM_ERROR_NO_DRIVER */
   PyObject *type;   /* NoDriverError */
-} status_exception;
+};
 
-static status_exception status_exceptions[] = {
+static struct status_exception status_exceptions[] = {
 #define STATUS_EXCEPTION(name, value, text) {name, #name, NULL},
     UDM_STATUS_TABLE(STATUS_EXCEPTION)
 #undef STATUS_EXCEPTION
@@ -55,7 +55,7 @@ static PyObject *new_type(const char *qualified_name, const char *doc, PyObject 
 }
 
 /* A wrong argument is a ValueError for those who do not know udm's types. */
-static PyObject *make_exception(const status_exception *e, const char *qualified_name) {
+static PyObject *make_exception(const struct status_exception *e, const char *qualified_name) {
   PyObject *bases = e->status == UDM_ERROR_INVALID_ARGUMENT
                         ? PyTuple_Pack(2, error, PyExc_ValueError)
                         : PyTuple_Pack(1, error);
@@ -65,7 +65,7 @@ static PyObject *make_exception(const status_exception *e, const char *qualified
   return type;
 }
 
-static int add_exception(PyObject *module, status_exception *e) {
+static int add_exception(PyObject *module, struct status_exception *e) {
   char name[64];
   char qualified_name[80];
   class_name(e->name, name, sizeof name);
@@ -111,7 +111,7 @@ int raise_text(udm_status status, const char *format, ...) {
   return raise_message(status, message);
 }
 
-int raise_about(PyObject *exception, const tensor_name *about, const char *format, ...) {
+int raise_about(PyObject *exception, const struct tensor_name *about, const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
   PyObject *text = PyUnicode_FromFormatV(format, arguments);
@@ -149,7 +149,7 @@ static void set_cause(PyObject *cause) {
   PyErr_Restore(type, value, traceback);
 }
 
-int raise_named(const tensor_name *about) {
+int raise_named(const struct tensor_name *about) {
   PyObject *type = NULL;
   PyObject *value = NULL;
   PyObject *traceback = NULL;

@@ -13,11 +13,11 @@
 #include "udm.h"
 
 /* Which tensor a message speaks of: "seq_lens", or "backend_metadata_list[1].page_table_1". */
-typedef struct tensor_name {
+struct tensor_name {
   const char *argument;
   int backend;           /* -1: the argument itself */
   const char *attribute; /* of that backend's metadata */
-} tensor_name;
+};
 
 /* Makes udm.Error and a subclass for each status; -1 with an exception set. */
 int errors_create(PyObject *module);
@@ -32,12 +32,12 @@ int raise_launch(udm_status status, const char *backends_argument);
 int raise_text(udm_status status, const char *format, ...);
 
 /* Raises exception: the name, a space, the text. Returns -1. */
-int raise_about(PyObject *exception, const tensor_name *about, const char *format, ...);
+int raise_about(PyObject *exception, const struct tensor_name *about, const char *format, ...);
 
 /*
  * Tells the exception that is set again, with the tensor's name before its text; one of a type that
  * is not Python's own is left as it is. Returns -1.
  */
-int raise_named(const tensor_name *about);
+int raise_named(const struct tensor_name *about);
 
 #endif

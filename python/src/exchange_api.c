@@ -16,23 +16,24 @@
  * Types are owned, so that no other type can get the address of one.
  */
 enum { KNOWN_TYPES = 16 };
-static known_type known_types[KNOWN_TYPES];
+static struct known_type known_types[KNOWN_TYPES];
 static int next_slot;
 
-known_type exchange_api_last; /* always one of them */
+struct known_type exchange_api_last; /* always one of them */
 
 /* The table of the layout that is known here, from the chain that starts at header. */
-static const dlpack_exchange_api *usable(const dlpack_exchange_header *header) {
+static const struct dlpack_exchange_api *usable(const struct dlpack_exchange_header *header) {
   for (; header; header = header->previous) {
     if (header->version.major != DLPACK_MAJOR) continue;
-    const dlpack_exchange_api *api = (const dlpack_exchange_api *)(const void *)header;
+    const struct dlpack_exchange_api *api =
+        (const struct dlpack_exchange_api *)(const void *)header;
     return api->managed_tensor_from_object && api->current_work_stream ? api : NULL;
   }
   return NULL;
 }
 
-static const dlpack_exchange_api *look_up(PyTypeObject *type) {
-  const dlpack_exchange_header *header = NULL;
+static const struct dlpack_exchange_api *look_up(PyTypeObject *type) {
+  const struct dlpack_exchange_header *header = NULL;
   PyObject *capsule = PyObject_GetAttr((PyObject *)type, name.exchange_api);
   if (capsule && PyCapsule_IsValid(capsule, "dlpack_exchange_api")) {
     header = PyCapsule_GetPointer(capsule, "dlpack_exchange_api");
@@ -42,13 +43,13 @@ static const dlpack_exchange_api *look_up(PyTypeObject *type) {
   return usable(header);
 }
 
-const dlpack_exchange_api *exchange_api_find(PyTypeObject *type) {
+const struct dlpack_exchange_api *exchange_api_find(PyTypeObject *type) {
   for (int i = 0; i < KNOWN_TYPES; ++i) {
     if (known_types[i].type != type) continue;
     exchange_api_last = known_types[i];
     return exchange_api_last.api;
   }
-  const known_type found = {(PyTypeObject *)Py_NewRef((PyObject *)type), look_up(type)};
+  const struct known_type found = {(PyTypeObject *)Py_NewRef((PyObject *)type), look_up(type)};
   PyTypeObject *replaced = known_types[next_slot].type;
   known_types[next_slot] = exchange_api_last = found;
   next_slot = (next_slot + 1) % KNOWN_TYPES;

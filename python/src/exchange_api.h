@@ -9,19 +9,19 @@
 #include "dlpack.h"
 #include "python_api.h"
 
-typedef struct known_type {
+struct known_type {
   PyTypeObject *type;
-  const dlpack_exchange_api *api; /* NULL: it has none */
-} known_type;
+  const struct dlpack_exchange_api *api; /* NULL: it has none */
+};
 
 /* The type asked for last, which is also that of the next tensor, nearly always. */
-extern known_type exchange_api_last;
+extern struct known_type exchange_api_last;
 
 /* Any other type. */
-const dlpack_exchange_api *exchange_api_find(PyTypeObject *type);
+const struct dlpack_exchange_api *exchange_api_find(PyTypeObject *type);
 
 /* NULL, with no exception set, when the type has none that is known here. */
-static inline const dlpack_exchange_api *exchange_api_of(PyTypeObject *type) {
+static inline const struct dlpack_exchange_api *exchange_api_of(PyTypeObject *type) {
   return exchange_api_last.type == type ? exchange_api_last.api : exchange_api_find(type);
 }
 

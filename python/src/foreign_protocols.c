@@ -18,7 +18,7 @@
 #endif
 
 /* "<i4": a 4-byte signed integer, lowest byte first. */
-static int read_typestr(PyObject *typestr, tensor *out) {
+static int read_typestr(PyObject *typestr, struct tensor *out) {
   const char *text = typestr ? PyUnicode_AsUTF8AndSize(typestr, NULL) : NULL;
   if (!text || strlen(text) < 3) {
     if (!PyErr_Occurred()) PyErr_SetString(PyExc_TypeError, "the array interface has no typestr");
@@ -37,12 +37,12 @@ static int read_typestr(PyObject *typestr, tensor *out) {
     PyErr_Format(PyExc_TypeError, "its typestr %R is none of a number", typestr);
     return -1;
   }
-  out->view.dtype = (dlpack_data_type){codes[kind - kinds], (uint8_t)(8 * bytes), 1};
+  out->view.dtype = (struct dlpack_data_type){codes[kind - kinds], (uint8_t)(8 * bytes), 1};
   return 0;
 }
 
 /* (address, read-only) */
-static int read_data(PyObject *data, tensor *out) {
+static int read_data(PyObject *data, struct tensor *out) {
   PyObject *address = data ? PySequence_GetItem(data, 0) : NULL;
   PyObject *read_only = address ? PySequence_GetItem(data, 1) : NULL;
   if (read_only) {
@@ -57,7 +57,7 @@ static int read_data(PyObject *data, tensor *out) {
 }
 
 /* In bytes there, in elements here; NULL or None: compact, row-major. */
-static int read_strides(PyObject *strides, Py_ssize_t dimensions, tensor *out) {
+static int read_strides(PyObject *strides, Py_ssize_t dimensions, struct tensor *out) {
   const int64_t bytes = out->view.dtype.bits / 8;
   if (!strides || Py_IsNone(strides)) {
     out->own_strides[0] = dimensions == 2 ? out->own_shape[1] : 1;
@@ -81,7 +81,7 @@ static int read_strides(PyObject *strides, Py_ssize_t dimensions, tensor *out) {
 }
 
 /* 1 and 2 are the legacy and the per-thread default stream, as the driver has it. */
-static int read_stream(PyObject *stream, tensor *out) {
+static int read_stream(PyObject *stream, struct tensor *out) {
   if (!stream || Py_IsNone(stream)) return 0;
   const unsigned long long handle = PyLong_AsUnsignedLongLong(stream);
   if (PyErr_Occurred()) return -1;
@@ -91,13 +91,13 @@ static int read_stream(PyObject *stream, tensor *out) {
 }
 
 /* The interface does not say which device: the array does, else the driver. */
-static int read_array_device(PyObject *object, tensor *out) {
+static int read_array_device(PyObject *object, struct tensor *out) {
   int64_t numbers[TENSOR_DIMENSIONS] = {DLPACK_CUDA, 0};
   Py_ssize_t count = 0;
   PyObject *method = optional_attribute(object, name.dlpack_device);
   if (!method) {
     if (PyErr_Occurred()) return -1;
-    out->view.device = (dlpack_device){DLPACK_CUDA, 0};
+    out->view.device = (struct dlpack_device){DLPACK_CUDA, 0};
     return cuda_device_of_pointer(tensor_data(out), &out->view.device.id);
   }
   PyObject *device = PyObject_CallObject(method, NULL);
@@ -114,7 +114,8 @@ static int check_mask(PyObject *mask) {
   return -1;
 }
 
-int read_cuda_array_interface(PyObject *object, PyObject *value, CUstream consumer, tensor *out) {
+int read_cuda_array_interface(PyObject *object, PyObject *value, CUstream consumer,
+                              struct tensor *out) {
   (void)consumer; /* the interface names the producer's stream instead */
   if (!PyDict_Check(value)) {
     PyErr_SetString(PyExc_TypeError, "__cuda_array_interface__ is no dict");
@@ -164,9 +165,10 @@ static PyObject *call_dlpack(PyObject *method, bool is_host, CUstream consumer) 
 }
 
 /* The capsule stays the producer's: it frees what it holds with the capsule. */
-static int read_capsule(PyObject *capsule, tensor *out) {
+static int read_capsule(PyObject *capsule, struct tensor *out) {
   if (PyCapsule_IsValid(capsule, "dltensor_versioned")) {
-    const dlpack_managed_versioned *managed = PyCapsule_GetPointer(capsule, "dltensor_versioned");
+    const struct dlpack_managed_versioned *managed =
+        PyCapsule_GetPointer(capsule, "dltensor_versioned");
     if (managed->version.major != DLPACK_MAJOR || (managed->flags & DLPACK_IS_COPIED)) {
       PyErr_SetString(PyExc_BufferError,
                       "__dlpack__ gave a copy, or a version of DLPack that is not known");
@@ -176,13 +178,13 @@ static int read_capsule(PyObject *capsule, tensor *out) {
     out->read_only = (managed->flags & DLPACK_READ_ONLY) != 0;
     return 0;
   }
-  const dlpack_managed *managed = PyCapsule_GetPointer(capsule, "dltensor");
+  const struct dlpack_managed *managed = PyCapsule_GetPointer(capsule, "dltensor");
   if (!managed) return -1;
   tensor_copy_view(&managed->tensor, out);
   return 0;
 }
 
-int read_dlpack(PyObject *object, PyObject *value, CUstream consumer, tensor *out) {
+int read_dlpack(PyObject *object, PyObject *value, CUstream consumer, struct tensor *out) {
   int64_t device[TENSOR_DIMENSIONS] = {0, 0};
   Py_ssize_t count = 0;
   PyObject *numbers = PyObject_CallMethodObjArgs(object, name.dlpack_device, NULL);

@@ -10,8 +10,9 @@
 #include "tensor.h"
 
 /* value is the attribute __cuda_array_interface__, or __dlpack__, of object. */
-int read_cuda_array_interface(PyObject *object, PyObject *value, CUstream consumer, tensor *out);
-int read_dlpack(PyObject *object, PyObject *value, CUstream consumer, tensor *out);
+int read_cuda_array_interface(PyObject *object, PyObject *value, CUstream consumer,
+                              struct tensor *out);
+int read_dlpack(PyObject *object, PyObject *value, CUstream consumer, struct tensor *out);
 
 /* -1 with an exception set, also when value is NULL. */
 int read_integer(PyObject *value, int64_t *out);
@@ -20,13 +21,13 @@ int read_integer(PyObject *value, int64_t *out);
 int read_integers(PyObject *sequence, int64_t *out, Py_ssize_t *count);
 
 /* From "int32" or "torch.int32"; a dtype of no kind for what is not understood. */
-void set_dtype(const char *text, tensor *out);
+void set_dtype(const char *text, struct tensor *out);
 
 /* The number that text is, digits alone, of 1 to most; else 0. */
 int small_number(const char *text, int most);
 
 /* -1 with an exception set where they have no room in a tensor. */
-int set_device(int64_t type, int64_t number, tensor *out);
+int set_device(int64_t type, int64_t number, struct tensor *out);
 
 /* The attribute, or NULL: without an exception when it is not there. */
 PyObject *optional_attribute(PyObject *object, PyObject *attribute);

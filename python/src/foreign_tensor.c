@@ -44,37 +44,37 @@ int small_number(const char *text, int most) {
   return number;
 }
 
-int set_device(int64_t type, int64_t number, tensor *out) {
+int set_device(int64_t type, int64_t number, struct tensor *out) {
   if (type < INT32_MIN || type > INT32_MAX || number < INT32_MIN || number > INT32_MAX) {
     PyErr_Format(PyExc_ValueError, "its device number is %lld, and its kind of device %lld",
                  (long long)number, (long long)type);
     return -1;
   }
-  out->view.device = (dlpack_device){(int32_t)type, (int32_t)number};
+  out->view.device = (struct dlpack_device){(int32_t)type, (int32_t)number};
   return 0;
 }
 
-void set_dtype(const char *text, tensor *out) {
+void set_dtype(const char *text, struct tensor *out) {
   static const struct {
     const char *prefix;
-    dlpack_type_code code;
+    enum dlpack_type_code code;
   } kinds[] = {{"int", DLPACK_INT},       {"uint", DLPACK_UINT},       {"float", DLPACK_FLOAT},
                {"bfloat", DLPACK_BFLOAT}, {"complex", DLPACK_COMPLEX}, {"bool", DLPACK_BOOL}};
   const char *dot = strrchr(text, '.'); /* "torch.int32" */
   const char *name_only = dot ? dot + 1 : text;
   const size_t letters = strcspn(name_only, "0123456789");
-  out->view.dtype = (dlpack_data_type){DLPACK_OPAQUE_HANDLE, 0, 1};
+  out->view.dtype = (struct dlpack_data_type){DLPACK_OPAQUE_HANDLE, 0, 1};
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; ++i) {
     if (strlen(kinds[i].prefix) != letters || strncmp(name_only, kinds[i].prefix, letters) != 0) {
       continue;
     }
     const bool is_bool = kinds[i].code == DLPACK_BOOL && !name_only[letters];
     const int bits = is_bool ? 8 : small_number(name_only + letters, 128);
-    if (bits) out->view.dtype = (dlpack_data_type){(uint8_t)kinds[i].code, (uint8_t)bits, 1};
+    if (bits) out->view.dtype = (struct dlpack_data_type){(uint8_t)kinds[i].code, (uint8_t)bits, 1};
   }
 }
 
-static int read_dtype(PyObject *object, tensor *out) {
+static int read_dtype(PyObject *object, struct tensor *out) {
   PyObject *dtype = PyObject_GetAttr(object, name.dtype);
   PyObject *text = dtype ? PyObject_Str(dtype) : NULL;
   Py_XDECREF(dtype);
@@ -85,7 +85,7 @@ static int read_dtype(PyObject *object, tensor *out) {
 }
 
 /* torch.device: type "cuda", index 1. Without an index it is device 0. */
-static int read_device(PyObject *object, tensor *out) {
+static int read_device(PyObject *object, struct tensor *out) {
   int64_t index = 0;
   PyObject *device = PyObject_GetAttr(object, name.device);
   PyObject *type = device ? PyObject_GetAttr(device, name.type) : NULL;
@@ -103,7 +103,7 @@ static int read_device(PyObject *object, tensor *out) {
   return number && result == 0 ? 0 : -1;
 }
 
-static int read_shape(PyObject *object, tensor *out) {
+static int read_shape(PyObject *object, struct tensor *out) {
   Py_ssize_t dimensions = 0;
   Py_ssize_t strides = 0;
   PyObject *shape = PyObject_GetAttr(object, name.shape);
@@ -121,7 +121,7 @@ static int read_shape(PyObject *object, tensor *out) {
   return 0;
 }
 
-static int read_by_data_ptr(PyObject *object, PyObject *data_ptr, tensor *out) {
+static int read_by_data_ptr(PyObject *object, PyObject *data_ptr, struct tensor *out) {
   PyObject *address = PyObject_CallObject(data_ptr, NULL);
   if (!address) return -1;
   out->view.data = (void *)(uintptr_t)PyLong_AsUnsignedLongLong(address);
@@ -146,21 +146,21 @@ static PyObject *data_ptr_of(PyObject *object) {
   return data_ptr;
 }
 
-static int raise_no_tensor(PyObject *object, const tensor_name *about) {
+static int raise_no_tensor(PyObject *object, const struct tensor_name *about) {
   return raise_about(PyExc_TypeError, about,
                      "is a %R: it must be a tensor (one with DLPack's C exchange API, data_ptr(), "
                      "__cuda_array_interface__ or __dlpack__)",
                      (PyObject *)Py_TYPE(object));
 }
 
-int foreign_tensor_read(PyObject *object, const tensor_name *about, CUstream consumer,
-                        tensor *out) {
+int foreign_tensor_read(PyObject *object, const struct tensor_name *about, CUstream consumer,
+                        struct tensor *out) {
   memset(out, 0, sizeof *out);
   out->view.shape = out->own_shape;
   out->view.strides = out->own_strides;
   static const struct {
     PyObject **attribute;
-    int (*read)(PyObject *object, PyObject *value, CUstream consumer, tensor *out);
+    int (*read)(PyObject *object, PyObject *value, CUstream consumer, struct tensor *out);
   } protocols[] = {{&name.cuda_array_interface, read_cuda_array_interface},
                    {&name.dlpack, read_dlpack}};
 

@@ -14,6 +14,7 @@
  * Numba); __dlpack__ (JAX, NumPy), told to order its work before consumer.
  * -1 with an exception set, a TypeError when it has none.
  */
-int foreign_tensor_read(PyObject *object, const tensor_name *about, CUstream consumer, tensor *out);
+int foreign_tensor_read(PyObject *object, const struct tensor_name *about, CUstream consumer,
+                        struct tensor *out);
 
 #endif

@@ -24,7 +24,7 @@ static const char prepare_doc[] =
     "Example:\n\n"
     "    udm.prepare(torch.device(\"cuda\", rank))\n";
 
-static const signature prepare_signature = {"prepare", 0, 1, 1, {"device"}};
+static const struct signature prepare_signature = {"prepare", 0, 1, 1, {"device"}};
 
 static PyObject *prepare(PyObject *module, PyObject *const *arguments, Py_ssize_t given,
                          PyObject *keyword_names) {

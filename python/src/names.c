@@ -6,7 +6,7 @@
  */
 #include "names.h"
 
-names name;
+struct names name;
 
 static const struct {
   PyObject **object;

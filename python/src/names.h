@@ -35,13 +35,13 @@
   X(stride, "stride")                                   \
   X(type, "type")
 
-typedef struct names {
+struct names {
 #define NAME_FIELD(identifier, spelling) PyObject *identifier;
   NAME_TABLE(NAME_FIELD)
 #undef NAME_FIELD
-} names;
+};
 
-extern names name;
+extern struct names name;
 
 int names_create(void); /* -1 with an exception set */
 

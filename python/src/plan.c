@@ -21,13 +21,13 @@
 typedef PyObject *vectorcall_function(PyObject *self, PyObject *const *arguments, size_t given,
                                       PyObject *keyword_names);
 
-typedef struct plan {
+struct plan {
   PyObject_HEAD vectorcall_function *call; /* found by __vectorcalloffset__ */
-  binding bound; /* never changed once made: calls on several threads read it */
+  struct binding bound; /* never changed once made: calls on several threads read it */
   long long max_batch_size;
   PyObject *tensors; /* kept alive */
   PyObject *weak_references;
-} plan;
+};
 
 static const char plan_doc[] =
     "Plan(metadata_list, req_to_token, nsa_index_topk, real_page_size, *, extent='row', "
@@ -69,14 +69,15 @@ enum plan_argument {
   PLAN_ARGUMENTS
 };
 
-static const signature plan_signature = {"Plan",
-                                         4,
-                                         4,
-                                         PLAN_ARGUMENTS,
-                                         {"metadata_list", "req_to_token", "nsa_index_topk",
-                                          "real_page_size", "extent", "max_len", "max_batch_size"}};
+static const struct signature plan_signature = {
+    "Plan",
+    4,
+    4,
+    PLAN_ARGUMENTS,
+    {"metadata_list", "req_to_token", "nsa_index_topk", "real_page_size", "extent", "max_len",
+     "max_batch_size"}};
 
-static int bind(plan *self, PyObject *const *values) {
+static int bind(struct plan *self, PyObject *const *values) {
   int64_t max_len = -1;
   int64_t rows = -1;
   if (optional_max_len(values[PLAN_MAX_LEN], &max_len) < 0) return -1;
@@ -103,7 +104,7 @@ static PyObject *plan_new(PyTypeObject *type, PyObject *arguments, PyObject *key
   PyObject *values[PLAN_ARGUMENTS];
   if (arguments_parse_tuple(&plan_signature, arguments, keywords, values) < 0) return NULL;
   allocfunc allocate = (allocfunc)(uintptr_t)PyType_GetSlot(type, Py_tp_alloc);
-  plan *self = (plan *)(void *)allocate(type, 0);
+  struct plan *self = (struct plan *)(void *)allocate(type, 0);
   if (!self) return NULL;
   self->call = plan_vectorcall;
   self->tensors = PyList_New(0);
@@ -117,7 +118,7 @@ static PyObject *plan_new(PyTypeObject *type, PyObject *arguments, PyObject *key
 }
 
 static void plan_free(PyObject *object) {
-  plan *self = (plan *)(void *)object;
+  struct plan *self = (struct plan *)(void *)object;
   PyTypeObject *type = Py_TYPE(object);
   if (self->weak_references) PyObject_ClearWeakRefs(object);
   Py_XDECREF(self->tensors);
@@ -128,11 +129,11 @@ static void plan_free(PyObject *object) {
 
 enum call_argument { CALL_SEQ_LENS, CALL_REQ_POOL_INDICES, CALL_STREAM, CALL_ARGUMENTS };
 
-static const signature call_signature = {
+static const struct signature call_signature = {
     "Plan.__call__", 2, 2, CALL_ARGUMENTS, {"seq_lens", "req_pool_indices", "stream"}};
 
-static PyObject *launch_plan(const plan *self, PyObject *const *values) {
-  binding b;
+static PyObject *launch_plan(const struct plan *self, PyObject *const *values) {
+  struct binding b;
   CUstream stream = NULL;
   binding_copy(&self->bound, &b);
   if (stream_choose(values[CALL_STREAM], &b.consumer) < 0) return NULL;
@@ -153,14 +154,14 @@ static PyObject *plan_vectorcall(PyObject *object, PyObject *const *arguments, s
   PyObject *values[CALL_ARGUMENTS];
   const Py_ssize_t count = (Py_ssize_t)(given & ~VECTORCALL_ARGUMENTS_OFFSET);
   if (arguments_parse(&call_signature, arguments, count, keyword_names, values) < 0) return NULL;
-  return launch_plan((const plan *)(const void *)object, values);
+  return launch_plan((const struct plan *)(const void *)object, values);
 }
 
 /* plan.__call__(...) */
 static PyObject *plan_call(PyObject *object, PyObject *arguments, PyObject *keywords) {
   PyObject *values[CALL_ARGUMENTS];
   if (arguments_parse_tuple(&call_signature, arguments, keywords, values) < 0) return NULL;
-  return launch_plan((const plan *)(const void *)object, values);
+  return launch_plan((const struct plan *)(const void *)object, values);
 }
 
 /* How CPython is told where these two are. */
@@ -168,7 +169,7 @@ static PyObject *plan_call(PyObject *object, PyObject *arguments, PyObject *keyw
 #define WEAK_REFERENCES_OFFSET "__weaklistoffset__"
 
 static PyObject *plan_repr(PyObject *object) {
-  const plan *self = (const plan *)(const void *)object;
+  const struct plan *self = (const struct plan *)(const void *)object;
   const udm_decode_args *args = &self->bound.args;
   return PyUnicode_FromFormat(
       "<udm.Plan: %d backends, batch size up to %lld, %d tokens a request, pages of %d, "
@@ -177,17 +178,17 @@ static PyObject *plan_repr(PyObject *object) {
       (int)self->bound.device);
 }
 
-#define BOUND(field) (Py_ssize_t) offsetof(plan, bound.field)
+#define BOUND(field) (Py_ssize_t) offsetof(struct plan, bound.field)
 
 static PyMemberDef plan_members[] = {
     {"device", T_INT, BOUND(device), READONLY, "number of the CUDA device"},
     {"num_backends", T_INT, BOUND(args.num_backends), READONLY, "1 to 8"},
     {"max_len", T_INT, BOUND(args.max_len), READONLY, "tokens a request at most in page tables"},
-    {"max_batch_size", T_LONGLONG, (Py_ssize_t)offsetof(plan, max_batch_size), READONLY,
+    {"max_batch_size", T_LONGLONG, (Py_ssize_t)offsetof(struct plan, max_batch_size), READONLY,
      "requests a call at most"},
-    {VECTORCALL_OFFSET, T_PYSSIZET, (Py_ssize_t)offsetof(plan, call), READONLY, NULL},
-    {WEAK_REFERENCES_OFFSET, T_PYSSIZET, (Py_ssize_t)offsetof(plan, weak_references), READONLY,
-     NULL},
+    {VECTORCALL_OFFSET, T_PYSSIZET, (Py_ssize_t)offsetof(struct plan, call), READONLY, NULL},
+    {WEAK_REFERENCES_OFFSET, T_PYSSIZET, (Py_ssize_t)offsetof(struct plan, weak_references),
+     READONLY, NULL},
     {NULL, 0, 0, 0, NULL}};
 
 /* ISO C has no conversion from a function to an object pointer; POSIX and CPython rely on one. */
@@ -207,7 +208,7 @@ int plan_create(PyObject *module) {
                          {Py_tp_members, plan_members},
                          {0, NULL}};
   const unsigned flags = Py_TPFLAGS_DEFAULT | HAVE_VECTORCALL;
-  PyType_Spec spec = {"udm.Plan", (int)sizeof(plan), 0, flags, slots};
+  PyType_Spec spec = {"udm.Plan", (int)sizeof(struct plan), 0, flags, slots};
   PyObject *type = PyType_FromSpec(&spec);
   if (!type) return -1;
   hide(type, VECTORCALL_OFFSET);

@@ -41,8 +41,8 @@ static int set_by_protocol(PyObject *method, CUstream *out) {
   return result;
 }
 
-int stream_choose(PyObject *argument, stream_choice *out) {
-  *out = (stream_choice){false, NULL};
+int stream_choose(PyObject *argument, struct stream_choice *out) {
+  *out = (struct stream_choice){false, NULL};
   if (!argument || Py_IsNone(argument)) return 0;
   out->given = true;
   if (PyLong_Check(argument)) return set_stream(argument, &out->stream);
@@ -86,10 +86,11 @@ static int is_torch_tensor(PyObject *object, PyObject *torch) {
   return result;
 }
 
-int stream_current(PyObject *object, const tensor *t, const stream_choice *choice, CUstream *out) {
+int stream_current(PyObject *object, const struct tensor *t, const struct stream_choice *choice,
+                   CUstream *out) {
   *out = choice->stream;
   if (choice->given) return 0;
-  const dlpack_exchange_api *api = exchange_api_of(Py_TYPE(object));
+  const struct dlpack_exchange_api *api = exchange_api_of(Py_TYPE(object));
   if (api) {
     void *stream = NULL;
     if (api->current_work_stream(t->view.device.type, t->view.device.id, &stream) != 0) return -1;

@@ -9,18 +9,19 @@
 #include "tensor.h"
 
 /* What the caller said: nothing (the framework's current stream), or this one. */
-typedef struct stream_choice {
+struct stream_choice {
   bool given;
   CUstream stream;
-} stream_choice;
+};
 
 /* From None or NULL, an integer, or an object with __cuda_stream__, cuda_stream or ptr. */
-int stream_choose(PyObject *argument, stream_choice *out);
+int stream_choose(PyObject *argument, struct stream_choice *out);
 
 /*
  * The stream given, else the current one of object's framework on its device;
  * the default stream for frameworks that have none (JAX).
  */
-int stream_current(PyObject *object, const tensor *t, const stream_choice *choice, CUstream *out);
+int stream_current(PyObject *object, const struct tensor *t, const struct stream_choice *choice,
+                   CUstream *out);
 
 #endif

@@ -8,7 +8,7 @@
 
 #include "foreign_tensor.h"
 
-void tensor_copy_view(const dlpack_tensor *from, tensor *out) {
+void tensor_copy_view(const struct dlpack_tensor *from, struct tensor *out) {
   int64_t compact = 1;
   for (int32_t i = from->ndim - 1; i >= 0; --i) {
     if (i < TENSOR_DIMENSIONS) {
@@ -23,9 +23,9 @@ void tensor_copy_view(const dlpack_tensor *from, tensor *out) {
 }
 
 /* For a type that lends no view: a tensor of its own, given back at once. */
-static int read_managed(const dlpack_exchange_api *api, PyObject *object, const tensor_name *about,
-                        tensor *out) {
-  dlpack_managed_versioned *managed = NULL;
+static int read_managed(const struct dlpack_exchange_api *api, PyObject *object,
+                        const struct tensor_name *about, struct tensor *out) {
+  struct dlpack_managed_versioned *managed = NULL;
   if (api->managed_tensor_from_object(object, &managed) != 0) return raise_named(about);
   out->has_stream = false;
   tensor_copy_view(&managed->tensor, out);
@@ -34,13 +34,13 @@ static int read_managed(const dlpack_exchange_api *api, PyObject *object, const 
   return 0;
 }
 
-int tensor_read_otherwise(const dlpack_exchange_api *api, PyObject *object,
-                          const tensor_name *about, CUstream consumer, tensor *out) {
+int tensor_read_otherwise(const struct dlpack_exchange_api *api, PyObject *object,
+                          const struct tensor_name *about, CUstream consumer, struct tensor *out) {
   return api ? read_managed(api, object, about, out)
              : foreign_tensor_read(object, about, consumer, out);
 }
 
-int tensor_explain_device(const tensor *t, const tensor_name *about, int32_t device) {
+int tensor_explain_device(const struct tensor *t, const struct tensor_name *about, int32_t device) {
   const int32_t type = t->view.device.type;
   if (type != DLPACK_CUDA && type != DLPACK_CUDA_MANAGED) {
     const bool is_host = type == DLPACK_CPU || type == DLPACK_CUDA_HOST;
@@ -73,8 +73,9 @@ static const char *type_code_name(uint8_t code) {
   }
 }
 
-int tensor_explain_dtype(const tensor *t, const tensor_name *about, const char *wanted) {
-  const dlpack_data_type *dtype = &t->view.dtype;
+int tensor_explain_dtype(const struct tensor *t, const struct tensor_name *about,
+                         const char *wanted) {
+  const struct dlpack_data_type *dtype = &t->view.dtype;
   const char *kind = type_code_name(dtype->code);
   char bits[16] = ""; /* "bool" has none, as frameworks spell it */
   if (dtype->code != DLPACK_BOOL) PyOS_snprintf(bits, sizeof bits, "%d", (int)dtype->bits);
@@ -85,17 +86,17 @@ int tensor_explain_dtype(const tensor *t, const tensor_name *about, const char *
   return raise_about(PyExc_TypeError, about, "has dtype %s%s: it must be %s", kind, bits, wanted);
 }
 
-int tensor_explain_read_only(const tensor_name *about) {
+int tensor_explain_read_only(const struct tensor_name *about) {
   return raise_about(PyExc_ValueError, about, "is read-only, and it is an output");
 }
 
-static int check_dimensions(const tensor *t, const tensor_name *about, int32_t ndim) {
+static int check_dimensions(const struct tensor *t, const struct tensor_name *about, int32_t ndim) {
   if (t->view.ndim == ndim) return 0;
   return raise_about(PyExc_ValueError, about, "has %d dimensions: it must have %d",
                      (int)t->view.ndim, (int)ndim);
 }
 
-int tensor_explain_vector(const tensor *t, const tensor_name *about, int64_t length) {
+int tensor_explain_vector(const struct tensor *t, const struct tensor_name *about, int64_t length) {
   if (check_dimensions(t, about, 1) < 0) return -1;
   if (t->view.shape[0] < length) {
     return raise_about(PyExc_ValueError, about, "has %lld elements: it needs at least %lld",
@@ -109,7 +110,7 @@ int tensor_explain_vector(const tensor *t, const tensor_name *about, int64_t len
   return 0;
 }
 
-int tensor_explain_matrix(const tensor *t, const tensor_name *about, int64_t rows) {
+int tensor_explain_matrix(const struct tensor *t, const struct tensor_name *about, int64_t rows) {
   if (check_dimensions(t, about, 2) < 0) return -1;
   if (t->view.shape[0] < rows) {
     return raise_about(PyExc_ValueError, about, "has %lld rows: it needs at least %lld",

@@ -9,24 +9,24 @@
 
 #include "dlpack.h"
 
-#define SAME_SIZE(ours, theirs) _Static_assert(sizeof(ours) == sizeof(theirs), #theirs)
+#define SAME_SIZE(ours, theirs) _Static_assert(sizeof ours == sizeof theirs, #theirs)
 #define SAME_FIELD(ours, field, theirs, their_field)                                    \
   _Static_assert(offsetof(ours, field) == offsetof(theirs, their_field), #their_field); \
   _Static_assert(sizeof(((ours *)0)->field) == sizeof(((theirs *)0)->their_field), #their_field)
 #define SAME_VALUE(ours, theirs) _Static_assert((ours) == (theirs), #theirs)
 
 SAME_VALUE(DLPACK_MAJOR, DLPACK_MAJOR_VERSION);
-SAME_VALUE((int)DLPACK_CPU, (int)kDLCPU);
-SAME_VALUE((int)DLPACK_CUDA, (int)kDLCUDA);
-SAME_VALUE((int)DLPACK_CUDA_HOST, (int)kDLCUDAHost);
-SAME_VALUE((int)DLPACK_CUDA_MANAGED, (int)kDLCUDAManaged);
-SAME_VALUE((int)DLPACK_INT, (int)kDLInt);
-SAME_VALUE((int)DLPACK_UINT, (int)kDLUInt);
-SAME_VALUE((int)DLPACK_FLOAT, (int)kDLFloat);
-SAME_VALUE((int)DLPACK_OPAQUE_HANDLE, (int)kDLOpaqueHandle);
-SAME_VALUE((int)DLPACK_BFLOAT, (int)kDLBfloat);
-SAME_VALUE((int)DLPACK_COMPLEX, (int)kDLComplex);
-SAME_VALUE((int)DLPACK_BOOL, (int)kDLBool);
+SAME_VALUE((int)DLPACK_CPU, (int)DLCPU);
+SAME_VALUE((int)DLPACK_CUDA, (int)DLCUDA);
+SAME_VALUE((int)DLPACK_CUDA_HOST, (int)DLCUDA_HOST);
+SAME_VALUE((int)DLPACK_CUDA_MANAGED, (int)DLCUDA_MANAGED);
+SAME_VALUE((int)DLPACK_INT, (int)DL_INT);
+SAME_VALUE((int)DLPACK_UINT, (int)DLU_INT);
+SAME_VALUE((int)DLPACK_FLOAT, (int)DL_FLOAT);
+SAME_VALUE((int)DLPACK_OPAQUE_HANDLE, (int)DL_OPAQUE_HANDLE);
+SAME_VALUE((int)DLPACK_BFLOAT, (int)DL_BFLOAT);
+SAME_VALUE((int)DLPACK_COMPLEX, (int)DL_COMPLEX);
+SAME_VALUE((int)DLPACK_BOOL, (int)DL_BOOL);
 SAME_VALUE(DLPACK_READ_ONLY, DLPACK_FLAG_BITMASK_READ_ONLY);
 SAME_VALUE(DLPACK_IS_COPIED, DLPACK_FLAG_BITMASK_IS_COPIED);
 
@@ -81,7 +81,7 @@ SAME_FIELD(dlpack_exchange_api, tensor_from_object, DLPackExchangeAPI,
 SAME_FIELD(dlpack_exchange_api, current_work_stream, DLPackExchangeAPI, current_work_stream);
 
 /* Those that are called: their enum parameter is an int32_t here, as wide and passed alike. */
-_Static_assert(sizeof(DLDeviceType) == sizeof(int32_t), "DLDeviceType");
+_Static_assert(sizeof DLDeviceType == sizeof(int32_t), "DLDeviceType");
 _Static_assert(_Generic((DLPackDLTensorFromPyObjectNoSync)0, int (*)(void *, DLTensor *) : 1),
                "from_object");
 _Static_assert(_Generic((DLPackManagedTensorFromPyObjectNoSync)0,

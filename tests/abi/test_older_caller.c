@@ -19,16 +19,16 @@
 enum { GUARD = 0x5a, GUARD_BYTES = 256 };
 
 /* A structure of this program with what lies behind it in memory. */
-#define GUARDED(type, name)             \
-  struct {                              \
-    type value;                         \
-    unsigned char guard[GUARD_BYTES];   \
-  } name;                               \
-  memset(&(name), GUARD, sizeof(name)); \
-  (name).value.struct_size = sizeof(name).value
+#define GUARDED(type, name)            \
+  struct {                             \
+    type value;                        \
+    unsigned char guard[GUARD_BYTES];  \
+  } name;                              \
+  memset(&(name), GUARD, sizeof name); \
+  (name).value.struct_size = sizeof name.value
 
 #define ASSERT_GUARDED(name) \
-  assert_guarded((name).value.struct_size, sizeof(name).value, (name).guard)
+  assert_guarded((name).value.struct_size, sizeof name.value, (name).guard)
 
 static void assert_guarded(size_t struct_size, size_t size, const unsigned char *guard) {
   assert_int_equal(struct_size, size);

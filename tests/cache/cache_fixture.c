@@ -58,7 +58,7 @@ const char *set_variable(const char *name) {
 const char *cache_folder(void) { return set_variable("UDM_CACHE_DIR"); }
 
 void use_stand_in_device(void) {
-  cuda_driver driver;
+  struct cuda_driver driver;
   CUdevice device = 0;
   CUcontext context = NULL;
   if (cuda_driver_open(NULL, &driver) != UDM_OK || driver.cuDeviceGet(&device, 0) != 0 ||

@@ -41,12 +41,12 @@ static void wait_for_the_others(const char *path, long count) {
   close(file);
 }
 
-static udm_status launch(gpu_session *session) {
+static udm_status launch(struct gpu_session *session) {
   char text[DECODE_CASE_TEXT_SIZE];
   bool matches = false;
-  decode_case *c = NULL;
-  decode_case_request request = DECODE_CASE_REQUEST_INIT;
-  case_runner runner = CASE_RUNNER_INIT(&session->driver, session->udm, session->stream);
+  struct decode_case *c = NULL;
+  struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  struct case_runner runner = CASE_RUNNER_INIT(&session->driver, session->udm, session->stream);
   request.batch_size = 3;
   if (decode_case_create(&request, &c) != UDM_OK) return UDM_ERROR_OUT_OF_MEMORY;
   const bool ran = case_runner_upload(&runner, c) && case_runner_launch(&runner, c) &&
@@ -57,7 +57,7 @@ static udm_status launch(gpu_session *session) {
 }
 
 static udm_status create(const udm_options *options, char *error, size_t size) {
-  gpu_session session;
+  struct gpu_session session;
   if (!gpu_session_open(&session, options, 0, error, size)) return UDM_ERROR_NO_IMAGE;
   const udm_status status = launch(&session);
   if (status != UDM_OK) snprintf(error, size, "the launch failed, or its outputs are wrong");

@@ -18,7 +18,7 @@
 enum { THREADS = 32 };
 
 struct worker {
-  const gpu_session *session;
+  const struct gpu_session *session;
   CUcontext context;
   pthread_barrier_t *together;
   uint64_t seed;
@@ -29,9 +29,9 @@ static const char *launch(const struct worker *worker, udm_context *udm, CUstrea
   char text[DECODE_CASE_TEXT_SIZE];
   bool matches = false;
   const char *problem = NULL;
-  decode_case *c = NULL;
-  decode_case_request request = DECODE_CASE_REQUEST_INIT;
-  case_runner runner = CASE_RUNNER_INIT(&worker->session->driver, udm, stream);
+  struct decode_case *c = NULL;
+  struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  struct case_runner runner = CASE_RUNNER_INIT(&worker->session->driver, udm, stream);
   request.seed = worker->seed;
   request.batch_size = 3;
   if (decode_case_create(&request, &c) != UDM_OK) return "no decode case";
@@ -48,7 +48,7 @@ static const char *launch(const struct worker *worker, udm_context *udm, CUstrea
 
 static void *create_and_launch(void *user_data) {
   struct worker *worker = user_data;
-  const cuda_driver *driver = &worker->session->driver;
+  const struct cuda_driver *driver = &worker->session->driver;
   udm_context *udm = NULL;
   CUstream stream = NULL;
   driver->cuCtxSetCurrent(worker->context);
@@ -65,7 +65,7 @@ static void *create_and_launch(void *user_data) {
   return NULL;
 }
 
-static void run_threads(const gpu_session *session, void *(*work)(void *worker)) {
+static void run_threads(const struct gpu_session *session, void *(*work)(void *worker)) {
   static struct worker workers[THREADS];
   pthread_t threads[THREADS];
   pthread_barrier_t together;
@@ -83,7 +83,7 @@ static void run_threads(const gpu_session *session, void *(*work)(void *worker))
 
 static void test_threads_that_create_and_launch(void **state) {
   char error[9216];
-  gpu_session session;
+  struct gpu_session session;
   udm_cache_counters before;
   udm_cache_counters counted;
   if (!gpu_session_open(&session, NULL, 0, error, sizeof error)) fail_msg("%s", error);
@@ -118,7 +118,7 @@ static void *create_and_fail(void *user_data) {
 
 static void test_threads_whose_compile_is_refused(void **state) {
   char error[9216];
-  gpu_session session;
+  struct gpu_session session;
   udm_cache_counters before;
   udm_cache_counters counted;
   (void)state;
@@ -178,7 +178,7 @@ static void *use_cache(void *user_data) {
 
 static void test_threads_that_do_everything_at_once(void **state) {
   char error[9216];
-  gpu_session session;
+  struct gpu_session session;
   struct cache_contents contents;
   struct stat status;
   char path[UDM_PATH_SIZE];

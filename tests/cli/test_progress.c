@@ -29,22 +29,22 @@ static int become_terminal(void) {
 
 /* Everything up to here; what a terminal shows comes in pieces. */
 static void read_screen(int screen, char *text, size_t size) {
-  static const char kEnd[] = "the end\r\n";
+  static const char ending[] = "the end\r\n";
   size_t used = 0;
   fputs("the end\n", stderr);
-  for (char *end = NULL; !end; end = strstr(text, kEnd)) {
+  for (char *end = NULL; !end; end = strstr(text, ending)) {
     const ssize_t length = read(screen, text + used, size - 1 - used);
     assert_true(length > 0);
     used += (size_t)length;
     text[used] = '\0';
   }
-  text[used - strlen(kEnd)] = '\0';
+  text[used - strlen(ending)] = '\0';
 }
 
 static void test_message_wipes_the_bar(void **state) {
   (void)state;
   char text[1024];
-  progress_bar bar;
+  struct progress_bar bar;
   const int normal = dup(STDERR_FILENO);
   setenv("TERM", "xterm", 1);
   const int screen = become_terminal();
@@ -53,7 +53,7 @@ static void test_message_wipes_the_bar(void **state) {
   output_error("something happened");
   output_error("and again");
   progress_finish(&bar);
-  read_screen(screen, text, sizeof(text));
+  read_screen(screen, text, sizeof text);
   dup2(normal, STDERR_FILENO);
   close(normal);
   close(screen);
@@ -67,7 +67,7 @@ static void test_message_wipes_the_bar(void **state) {
 static void test_message_without_a_bar(void **state) {
   (void)state;
   char text[1024];
-  progress_bar bar;
+  struct progress_bar bar;
   const int normal = dup(STDERR_FILENO);
   setenv("TERM", "dumb", 1);
   const int screen = become_terminal();
@@ -75,7 +75,7 @@ static void test_message_without_a_bar(void **state) {
   progress_update(&bar, 2);
   output_error("alone");
   progress_finish(&bar);
-  read_screen(screen, text, sizeof(text));
+  read_screen(screen, text, sizeof text);
   dup2(normal, STDERR_FILENO);
   close(normal);
   close(screen);

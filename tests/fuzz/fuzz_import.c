@@ -57,10 +57,10 @@ static void put_header_sums_right(uint8_t *bytes, size_t size) {
   }
 }
 
-static void count_member(void *user_data, const import_member *member) {
+static void count_member(void *user_data, const struct import_member *member) {
   FUZZ_CHECK(member->name && member->path);
   FUZZ_CHECK((member->reason != NULL) ==
-             (member->outcome == kMemberRefused || member->outcome == kMemberSkipped));
+             (member->outcome == MEMBER_REFUSED || member->outcome == MEMBER_SKIPPED));
   ++*(int64_t *)user_data;
 }
 
@@ -89,7 +89,7 @@ static void check_places(const udm_options *options, int64_t imported) {
 
 static void import_bytes(const uint8_t *bytes, size_t size) {
   udm_options options = UDM_OPTIONS_INIT;
-  import_result result;
+  struct import_result result;
   int64_t members = 0;
   int64_t counted = 0;
   struct archive *archive = import_archive_reader();
@@ -98,9 +98,9 @@ static void import_bytes(const uint8_t *bytes, size_t size) {
   if (archive_read_open_memory(archive, bytes, size) == ARCHIVE_OK) {
     const bool good = import_archive(archive, &options, count_member, &members, &result);
     FUZZ_CHECK(good == (result.error[0] == '\0'));
-    for (int i = 0; i < kImportOutcomes; ++i) counted += result.counts[i];
+    for (int i = 0; i < IMPORT_OUTCOMES; ++i) counted += result.counts[i];
     FUZZ_CHECK(members == counted);
-    check_places(&options, result.counts[kMemberImported]);
+    check_places(&options, result.counts[MEMBER_IMPORTED]);
   }
   archive_read_free(archive);
 }

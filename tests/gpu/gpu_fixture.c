@@ -32,7 +32,7 @@ void gpu_fixture_skip_if_impossible(void) {
   if (driver.device_count == 0) no_driver("the driver finds no device");
 }
 
-static gpu_session session;
+static struct gpu_session session;
 
 int gpu_fixture_open(void **state) {
   char error[9216];
@@ -55,8 +55,8 @@ uint64_t gpu_fixture_number(const char *variable, uint64_t otherwise) {
   return number > 0 ? number : otherwise;
 }
 
-decode_case *gpu_fixture_create_case(const decode_case_request *request) {
-  decode_case *c = NULL;
+struct decode_case *gpu_fixture_create_case(const struct decode_case_request *request) {
+  struct decode_case *c = NULL;
   const udm_status status = decode_case_create(request, &c);
   if (status != UDM_OK) {
     fail_msg("seed %llu: %s: %s", (unsigned long long)request->seed, udm_status_name(status),
@@ -65,7 +65,7 @@ decode_case *gpu_fixture_create_case(const decode_case_request *request) {
   return c;
 }
 
-void gpu_fixture_check_outputs(case_runner *runner, const decode_case *c) {
+void gpu_fixture_check_outputs(struct case_runner *runner, const struct decode_case *c) {
   char text[DECODE_CASE_TEXT_SIZE];
   char description[DECODE_CASE_TEXT_SIZE];
   bool matches = false;
@@ -75,19 +75,20 @@ void gpu_fixture_check_outputs(case_runner *runner, const decode_case *c) {
   fail_msg("%s\n  %s", text, description);
 }
 
-void gpu_fixture_check_case(case_runner *runner, const decode_case *c) {
+void gpu_fixture_check_case(struct case_runner *runner, const struct decode_case *c) {
   if (!case_runner_upload(runner, c) || !case_runner_launch(runner, c)) {
     fail_msg("%s", runner->error);
   }
   gpu_fixture_check_outputs(runner, c);
 }
 
-void gpu_fixture_check_request(case_runner *runner, const decode_case_request *request) {
-  decode_case *c = gpu_fixture_create_case(request);
+void gpu_fixture_check_request(struct case_runner *runner,
+                               const struct decode_case_request *request) {
+  struct decode_case *c = gpu_fixture_create_case(request);
   gpu_fixture_check_case(runner, c);
   decode_case_destroy(c);
 }
 
-void gpu_fixture_assert(const cuda_driver *driver, CUresult result, const char *call) {
+void gpu_fixture_assert(const struct cuda_driver *driver, CUresult result, const char *call) {
   if (result != CUDA_SUCCESS) fail_msg("%s: %s", call, cuda_driver_error(driver, result));
 }

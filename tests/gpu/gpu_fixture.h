@@ -37,17 +37,18 @@ int gpu_fixture_close(void **state);
 uint64_t gpu_fixture_number(const char *variable, uint64_t otherwise);
 
 /* Fails the test when the case cannot be created. */
-decode_case *gpu_fixture_create_case(const decode_case_request *request);
+struct decode_case *gpu_fixture_create_case(const struct decode_case_request *request);
 
 /* Uploads, launches, compares; the test fails with words when anything is wrong. */
-void gpu_fixture_check_case(case_runner *runner, const decode_case *c);
-void gpu_fixture_check_request(case_runner *runner, const decode_case_request *request);
+void gpu_fixture_check_case(struct case_runner *runner, const struct decode_case *c);
+void gpu_fixture_check_request(struct case_runner *runner,
+                               const struct decode_case_request *request);
 
 /* Compares only; the launch has been made. */
-void gpu_fixture_check_outputs(case_runner *runner, const decode_case *c);
+void gpu_fixture_check_outputs(struct case_runner *runner, const struct decode_case *c);
 
 /* Fails the test, with the driver's words, unless result is CUDA_SUCCESS. */
 #define ASSERT_CUDA(driver, call) gpu_fixture_assert(driver, (driver)->call, #call)
-void gpu_fixture_assert(const cuda_driver *driver, CUresult result, const char *call);
+void gpu_fixture_assert(const struct cuda_driver *driver, CUresult result, const char *call);
 
-#endif /* UDM_TESTS_GPU_FIXTURE_H */
+#endif

@@ -23,7 +23,7 @@ static const char *const kernels[KERNELS] = {
     "udm_decode_metadata_table", "udm_decode_metadata_general"};
 
 /* The calls that only this program makes; null where the driver lacks them. */
-typedef struct loading {
+struct loading {
   CUresult (*load_module)(void **module, const void *image, unsigned int count, void *options,
                           void **values);
   CUresult (*module_function)(void **function, void *module, const char *name);
@@ -34,7 +34,7 @@ typedef struct loading {
   CUresult (*library_kernel)(void **kernel, void *library, const char *name);
   CUresult (*kernel_function)(void **function, void *kernel);
   CUresult (*unload_library)(void *library);
-} loading;
+};
 
 static void find(const char *name, void *function) {
   void *address = NULL;
@@ -42,7 +42,7 @@ static void find(const char *name, void *function) {
   memcpy(function, &address, sizeof address);
 }
 
-static void find_all(loading *calls) {
+static void find_all(struct loading *calls) {
   find("cuModuleLoadDataEx", &calls->load_module);
   find("cuModuleGetFunction", &calls->module_function);
   find("cuModuleUnload", &calls->unload_module);
@@ -87,7 +87,7 @@ static void *read_file(const char *path) {
   return bytes;
 }
 
-static bool load_as_module(const loading *calls, const void *image, double *elapsed) {
+static bool load_as_module(const struct loading *calls, const void *image, double *elapsed) {
   void *module = NULL;
   void *function = NULL;
   const double start = microseconds_now();
@@ -100,7 +100,7 @@ static bool load_as_module(const loading *calls, const void *image, double *elap
   return good;
 }
 
-static bool load_as_library(const loading *calls, const void *image, double *elapsed) {
+static bool load_as_library(const struct loading *calls, const void *image, double *elapsed) {
   void *library = NULL;
   void *kernel = NULL;
   void *function = NULL;
@@ -116,8 +116,8 @@ static bool load_as_library(const loading *calls, const void *image, double *ela
 }
 
 /* Reads the entry and loads it, over and over; the file is a cubin with something behind it. */
-static double measure_floor(const char *name, const loading *calls, const char *path, int count,
-                            bool as_library) {
+static double measure_floor(const char *name, const struct loading *calls, const char *path,
+                            int count, bool as_library) {
   static double times[MOST];
   for (int i = 0; i < count; ++i) {
     double loading_time = 0;
@@ -163,7 +163,7 @@ static bool measure(int count) {
   udm_image_plan plan = {.struct_size = sizeof plan};
   if (udm_plan_image(NULL, info.device_arch, &plan) != UDM_OK) return false;
   if (plan.source != UDM_IMAGE_CACHE && plan.source != UDM_IMAGE_READ_ONLY_LAYER) return true;
-  loading calls;
+  struct loading calls;
   find_all(&calls);
   const double module = measure_floor("read_and_load_module", &calls, plan.detail, count, false);
   if (module > 0) printf("again_to_module %.2f\n", again / module);
@@ -176,7 +176,7 @@ static bool measure(int count) {
 
 int main(int argc, char **argv) {
   int count = argc > 1 ? atoi(argv[1]) : 50;
-  cuda_driver driver;
+  struct cuda_driver driver;
   CUcontext context = NULL;
   if (count < 1 || count > MOST) count = 50;
   if (cuda_driver_open(NULL, &driver) != UDM_OK) {

@@ -239,7 +239,7 @@ int main(int argc, char **argv) {
   static char error[9216];
   static udm_image_plan plan = {.struct_size = sizeof plan};
   struct medians medians[WAYS];
-  gpu_session session;
+  struct gpu_session session;
   const int repetitions = argc > 1 ? atoi(argv[1]) : DEFAULT_REPETITIONS;
   if (repetitions < FEWEST || repetitions > 100000) {
     fprintf(stderr, "measure_warm_create: %d to 100000 repetitions\n", FEWEST);

@@ -7,8 +7,8 @@
 #include "gpu_fixture.h"
 
 /* Capture in the strictest mode: any call that is not legal in it spoils the graph. */
-static CUgraphExec record(case_runner *runner, const decode_case *c) {
-  const cuda_driver *driver = runner->driver;
+static CUgraphExec record(struct case_runner *runner, const struct decode_case *c) {
+  const struct cuda_driver *driver = runner->driver;
   CUgraph graph = NULL;
   CUgraphExec exec = NULL;
   ASSERT_CUDA(driver, cuStreamBeginCapture_v2(runner->stream, CU_STREAM_CAPTURE_MODE_GLOBAL));
@@ -19,11 +19,11 @@ static CUgraphExec record(case_runner *runner, const decode_case *c) {
   return exec;
 }
 
-static void replay(const gpu_session *session, const decode_case_request *request,
+static void replay(const struct gpu_session *session, const struct decode_case_request *request,
                    uint64_t replays) {
-  const cuda_driver *driver = &session->driver;
-  case_runner runner = CASE_RUNNER_INIT(driver, session->udm, session->stream);
-  decode_case *c = gpu_fixture_create_case(request);
+  const struct cuda_driver *driver = &session->driver;
+  struct case_runner runner = CASE_RUNNER_INIT(driver, session->udm, session->stream);
+  struct decode_case *c = gpu_fixture_create_case(request);
   if (!case_runner_upload(&runner, c)) fail_msg("%s", runner.error);
   CUgraphExec exec = record(&runner, c);
   for (uint64_t i = 0; i < replays; ++i) {
@@ -37,9 +37,9 @@ static void replay(const gpu_session *session, const decode_case_request *reques
   decode_case_destroy(c);
 }
 
-static void replay_with_changing_lengths(const gpu_session *session, bool table) {
+static void replay_with_changing_lengths(const struct gpu_session *session, bool table) {
   const uint64_t replays = gpu_fixture_number("UDM_TEST_REPLAYS", 1000);
-  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
   request.table = table;
   request.batch_size = 24;
   request.max_len = 3000;
@@ -50,29 +50,29 @@ static void replay_with_changing_lengths(const gpu_session *session, bool table)
   }
 }
 
-static void direct_launch_replays_with_changing_lengths(void **state) {
+static void test_direct_launch_replays_with_changing_lengths(void **state) {
   replay_with_changing_lengths(*state, false);
 }
 
-static void table_launch_replays_with_changing_lengths(void **state) {
+static void test_table_launch_replays_with_changing_lengths(void **state) {
   replay_with_changing_lengths(*state, true);
 }
 
 /* As graph runners do: one graph a padded batch size. */
-static void several_graphs_live_side_by_side(void **state) {
-  const gpu_session *session = *state;
-  const cuda_driver *driver = &session->driver;
+static void test_several_graphs_live_side_by_side(void **state) {
+  const struct gpu_session *session = *state;
+  const struct cuda_driver *driver = &session->driver;
   enum { GRAPHS = 6 };
   static const int32_t batch_sizes[GRAPHS] = {0, 1, 2, 4, 8, 16};
-  case_runner runners[GRAPHS];
-  decode_case *cases[GRAPHS];
+  struct case_runner runners[GRAPHS];
+  struct decode_case *cases[GRAPHS];
   CUgraphExec execs[GRAPHS];
-  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
   request.max_len = 100;
   for (size_t g = 0; g < GRAPHS; ++g) {
     request.seed = g;
     request.batch_size = batch_sizes[g];
-    const case_runner empty = CASE_RUNNER_INIT(driver, session->udm, session->stream);
+    const struct case_runner empty = CASE_RUNNER_INIT(driver, session->udm, session->stream);
     runners[g] = empty;
     cases[g] = gpu_fixture_create_case(&request);
     if (!case_runner_upload(&runners[g], cases[g])) fail_msg("%s", runners[g].error);
@@ -91,14 +91,14 @@ static void several_graphs_live_side_by_side(void **state) {
  * A handle that is made while the very stream is being captured, from the cache
  * or from the shipped PTX, is good, and so is the graph.
  */
-static void a_handle_is_made_during_the_capture(void **state) {
-  const gpu_session *session = *state;
-  const cuda_driver *driver = &session->driver;
+static void test_a_handle_is_made_during_the_capture(void **state) {
+  const struct gpu_session *session = *state;
+  const struct cuda_driver *driver = &session->driver;
   udm_options without = UDM_OPTIONS_INIT;
   without.nvrtc_library = "/nonexistent/libnvrtc.so";
   without.cache_dir = "/nonexistent/cache";
   const udm_options *const ways[] = {NULL, &without};
-  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
   request.batch_size = 7;
   request.max_len = 100;
   for (int way = 0; way < 2; ++way) {
@@ -106,8 +106,8 @@ static void a_handle_is_made_during_the_capture(void **state) {
     CUgraphExec exec = NULL;
     udm_context *late = NULL;
     udm_context *gone = NULL;
-    case_runner runner = CASE_RUNNER_INIT(driver, session->udm, session->stream);
-    decode_case *c = gpu_fixture_create_case(&request);
+    struct case_runner runner = CASE_RUNNER_INIT(driver, session->udm, session->stream);
+    struct decode_case *c = gpu_fixture_create_case(&request);
     if (!case_runner_upload(&runner, c)) fail_msg("%s", runner.error);
     ASSERT_CUDA(driver, cuStreamBeginCapture_v2(session->stream, CU_STREAM_CAPTURE_MODE_GLOBAL));
     const udm_status status = udm_create(ways[way], &late);
@@ -130,10 +130,10 @@ static void a_handle_is_made_during_the_capture(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(direct_launch_replays_with_changing_lengths),
-      cmocka_unit_test(table_launch_replays_with_changing_lengths),
-      cmocka_unit_test(several_graphs_live_side_by_side),
-      cmocka_unit_test(a_handle_is_made_during_the_capture),
+      cmocka_unit_test(test_direct_launch_replays_with_changing_lengths),
+      cmocka_unit_test(test_table_launch_replays_with_changing_lengths),
+      cmocka_unit_test(test_several_graphs_live_side_by_side),
+      cmocka_unit_test(test_a_handle_is_made_during_the_capture),
   };
   gpu_fixture_skip_if_impossible();
   return cmocka_run_group_tests_name("capture and replay", tests, gpu_fixture_open,

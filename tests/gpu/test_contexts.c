@@ -9,37 +9,37 @@
 #include "gpu_fixture.h"
 
 /* A context of its own with the library loaded into it, current on this thread. */
-typedef struct second_context {
+struct second_context {
   CUcontext context;
   CUstream stream;
   udm_context *udm;
-} second_context;
+};
 
-static second_context open_second_context(const gpu_session *session) {
-  const cuda_driver *driver = &session->driver;
-  second_context second = {NULL, NULL, NULL};
+static struct second_context open_second_context(const struct gpu_session *session) {
+  const struct cuda_driver *driver = &session->driver;
+  struct second_context second = {NULL, NULL, NULL};
   ASSERT_CUDA(driver, cuCtxCreate_v2(&second.context, 0, session->device));
   ASSERT_CUDA(driver, cuStreamCreate(&second.stream, CU_STREAM_NON_BLOCKING));
   if (udm_create(NULL, &second.udm) != UDM_OK) fail_msg("%s", udm_last_error());
   return second;
 }
 
-static void close_second_context(const gpu_session *session, second_context *second) {
-  const cuda_driver *driver = &session->driver;
+static void close_second_context(const struct gpu_session *session, struct second_context *second) {
+  const struct cuda_driver *driver = &session->driver;
   udm_destroy(second->udm);
   ASSERT_CUDA(driver, cuCtxDestroy_v2(second->context));
   ASSERT_CUDA(driver, cuCtxSetCurrent(session->context));
 }
 
-static void two_contexts_work_in_turns(void **state) {
-  const gpu_session *session = *state;
-  const cuda_driver *driver = &session->driver;
-  second_context second = open_second_context(session);
-  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+static void test_two_contexts_work_in_turns(void **state) {
+  const struct gpu_session *session = *state;
+  const struct cuda_driver *driver = &session->driver;
+  struct second_context second = open_second_context(session);
+  struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
   for (request.seed = 1; request.seed <= 6; ++request.seed) {
     const bool first = request.seed % 2 == 0;
-    case_runner runner = CASE_RUNNER_INIT(driver, first ? session->udm : second.udm,
-                                          first ? session->stream : second.stream);
+    struct case_runner runner = CASE_RUNNER_INIT(driver, first ? session->udm : second.udm,
+                                                 first ? session->stream : second.stream);
     ASSERT_CUDA(driver, cuCtxSetCurrent(first ? session->context : second.context));
     gpu_fixture_check_request(&runner, &request);
     case_runner_release(&runner);
@@ -49,18 +49,18 @@ static void two_contexts_work_in_turns(void **state) {
 }
 
 /* A launch that cannot be right fails, and the message says which rule was broken. */
-static void a_launch_outside_its_context_is_refused(void **state) {
-  const gpu_session *session = *state;
-  const cuda_driver *driver = &session->driver;
-  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+static void test_a_launch_outside_its_context_is_refused(void **state) {
+  const struct gpu_session *session = *state;
+  const struct cuda_driver *driver = &session->driver;
+  struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
   request.batch_size = 3;
-  decode_case *c = gpu_fixture_create_case(&request);
-  case_runner runner = CASE_RUNNER_INIT(driver, session->udm, session->stream);
+  struct decode_case *c = gpu_fixture_create_case(&request);
+  struct case_runner runner = CASE_RUNNER_INIT(driver, session->udm, session->stream);
   gpu_fixture_check_case(&runner, c);
   udm_decode_args args = UDM_DECODE_ARGS_INIT;
   decode_case_bind(c, runner.outputs.memory, runner.inputs.memory, &args);
 
-  second_context second = open_second_context(session);
+  struct second_context second = open_second_context(session);
   ASSERT_CUDA(driver, cuCtxSetCurrent(session->context));
   assert_int_equal(udm_decode_metadata_direct(session->udm, &args, second.stream),
                    UDM_ERROR_DRIVER);
@@ -73,9 +73,9 @@ static void a_launch_outside_its_context_is_refused(void **state) {
   close_second_context(session, &second);
 }
 
-static void create_needs_a_current_context(void **state) {
-  const gpu_session *session = *state;
-  const cuda_driver *driver = &session->driver;
+static void test_create_needs_a_current_context(void **state) {
+  const struct gpu_session *session = *state;
+  const struct cuda_driver *driver = &session->driver;
   udm_context *udm = (udm_context *)(void *)&udm;
   ASSERT_CUDA(driver, cuCtxSetCurrent(NULL));
   assert_int_equal(udm_create(NULL, &udm), UDM_ERROR_NO_CURRENT_CONTEXT);
@@ -84,9 +84,9 @@ static void create_needs_a_current_context(void **state) {
   ASSERT_CUDA(driver, cuCtxSetCurrent(session->context));
 }
 
-static void destroy_works_from_any_thread_state(void **state) {
-  const gpu_session *session = *state;
-  const cuda_driver *driver = &session->driver;
+static void test_destroy_works_from_any_thread_state(void **state) {
+  const struct gpu_session *session = *state;
+  const struct cuda_driver *driver = &session->driver;
   CUcontext current = NULL;
   udm_context *udm = NULL;
   assert_int_equal(udm_create(NULL, &udm), UDM_OK);
@@ -99,21 +99,21 @@ static void destroy_works_from_any_thread_state(void **state) {
 }
 
 /* What one thread does; cmocka's assertions belong to the main thread alone. */
-typedef struct worker {
-  const gpu_session *session;
+struct worker {
+  const struct gpu_session *session;
   uint64_t seed;
   bool launched;
   bool matches;
   char text[DECODE_CASE_TEXT_SIZE];
-} worker;
+};
 
-static void run_cases(worker *w, case_runner *runner) {
+static void run_cases(struct worker *w, struct case_runner *runner) {
   enum { CASES = 6 };
-  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
   request.batch_size_bound = 40;
   w->matches = true;
   for (uint64_t i = 0; i < CASES && w->matches; ++i) {
-    decode_case *c = NULL;
+    struct decode_case *c = NULL;
     request.seed = w->seed + i;
     request.table = i % 2 == 1;
     w->launched = decode_case_create(&request, &c) == UDM_OK && case_runner_upload(runner, c) &&
@@ -125,12 +125,12 @@ static void run_cases(worker *w, case_runner *runner) {
 }
 
 static void *work(void *argument) {
-  worker *w = argument;
-  const cuda_driver *driver = &w->session->driver;
+  struct worker *w = argument;
+  const struct cuda_driver *driver = &w->session->driver;
   CUstream stream = NULL;
   if (driver->cuCtxSetCurrent(w->session->context) != CUDA_SUCCESS) return NULL;
   if (driver->cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING) != CUDA_SUCCESS) return NULL;
-  case_runner runner = CASE_RUNNER_INIT(driver, w->session->udm, stream);
+  struct case_runner runner = CASE_RUNNER_INIT(driver, w->session->udm, stream);
   run_cases(w, &runner);
   if (!w->launched) snprintf(w->text, sizeof w->text, "%.500s", runner.error);
   case_runner_release(&runner);
@@ -138,10 +138,10 @@ static void *work(void *argument) {
   return NULL;
 }
 
-static void threads_share_one_handle(void **state) {
+static void test_threads_share_one_handle(void **state) {
   enum { THREADS = 4 };
   pthread_t threads[THREADS];
-  worker workers[THREADS];
+  struct worker workers[THREADS];
   memset(workers, 0, sizeof workers);
   for (uint64_t t = 0; t < THREADS; ++t) {
     workers[t].session = *state;
@@ -156,11 +156,11 @@ static void threads_share_one_handle(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(two_contexts_work_in_turns),
-      cmocka_unit_test(a_launch_outside_its_context_is_refused),
-      cmocka_unit_test(create_needs_a_current_context),
-      cmocka_unit_test(destroy_works_from_any_thread_state),
-      cmocka_unit_test(threads_share_one_handle),
+      cmocka_unit_test(test_two_contexts_work_in_turns),
+      cmocka_unit_test(test_a_launch_outside_its_context_is_refused),
+      cmocka_unit_test(test_create_needs_a_current_context),
+      cmocka_unit_test(test_destroy_works_from_any_thread_state),
+      cmocka_unit_test(test_threads_share_one_handle),
   };
   gpu_fixture_skip_if_impossible();
   return cmocka_run_group_tests_name("contexts and threads", tests, gpu_fixture_open,

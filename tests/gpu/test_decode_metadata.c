@@ -6,10 +6,10 @@
  */
 #include "gpu_fixture.h"
 
-static void check_random_cases(const gpu_session *session, bool table) {
+static void check_random_cases(const struct gpu_session *session, bool table) {
   const uint64_t cases = gpu_fixture_number("UDM_TEST_CASES", 100);
-  case_runner runner = CASE_RUNNER_INIT(&session->driver, session->udm, session->stream);
-  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  struct case_runner runner = CASE_RUNNER_INIT(&session->driver, session->udm, session->stream);
+  struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
   request.table = table;
   for (request.seed = 1; request.seed <= cases; ++request.seed) {
     gpu_fixture_check_request(&runner, &request);
@@ -17,18 +17,18 @@ static void check_random_cases(const gpu_session *session, bool table) {
   case_runner_release(&runner);
 }
 
-static void direct_matches_reference_on_random_cases(void **state) {
+static void test_direct_matches_reference_on_random_cases(void **state) {
   check_random_cases(*state, false);
 }
 
-static void table_matches_reference_on_random_cases(void **state) {
+static void test_table_matches_reference_on_random_cases(void **state) {
   check_random_cases(*state, true);
 }
 
-static void every_batch_size_to_300(void **state) {
-  const gpu_session *session = *state;
-  case_runner runner = CASE_RUNNER_INIT(&session->driver, session->udm, session->stream);
-  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+static void test_every_batch_size_to_300(void **state) {
+  const struct gpu_session *session = *state;
+  struct case_runner runner = CASE_RUNNER_INIT(&session->driver, session->udm, session->stream);
+  struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
   request.max_len_bound = 40;
   for (int32_t batch_size = 0; batch_size <= 300; ++batch_size) {
     request.batch_size = batch_size;
@@ -43,11 +43,11 @@ static void every_batch_size_to_300(void **state) {
  * Of 8192 rows each of the most blocks for lengths has 256; of 8193 half as many blocks have 512;
  * 70000 are more than a grid's y.
  */
-static void large_batches(void **state) {
+static void test_large_batches(void **state) {
   static const int32_t sizes[] = {513, 1000, 4096, 8192, 8193, 70000};
-  const gpu_session *session = *state;
-  case_runner runner = CASE_RUNNER_INIT(&session->driver, session->udm, session->stream);
-  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  const struct gpu_session *session = *state;
+  struct case_runner runner = CASE_RUNNER_INIT(&session->driver, session->udm, session->stream);
+  struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
   request.max_len = 2;
   request.extent = UDM_EXTENT_ROW;
   for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; ++s) {
@@ -61,16 +61,16 @@ static void large_batches(void **state) {
 
 /* Tensors that lie alike or anywhere, odd strides, on both sides of where rows are looked up anew.
  */
-static void every_page_size_and_alignment(void **state) {
+static void test_every_page_size_and_alignment(void **state) {
   static const int32_t page_sizes[] = {1, 3, 16, 64, 128, 256};
   static const int32_t sizes[] = {1, 33, 65, 129, 257};
   static const int32_t aligned[] = {0, 50, 100};
   const size_t size_count = sizeof sizes / sizeof sizes[0];
   const size_t aligned_count = sizeof aligned / sizeof aligned[0];
   const size_t cases = size_count * aligned_count * (sizeof page_sizes / sizeof page_sizes[0]);
-  const gpu_session *session = *state;
-  case_runner runner = CASE_RUNNER_INIT(&session->driver, session->udm, session->stream);
-  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  const struct gpu_session *session = *state;
+  struct case_runner runner = CASE_RUNNER_INIT(&session->driver, session->udm, session->stream);
+  struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
   request.max_len_bound = 900;
   request.table_elements_bound = 60000;
   for (size_t c = 0; c < cases; ++c) {
@@ -84,11 +84,11 @@ static void every_page_size_and_alignment(void **state) {
   case_runner_release(&runner);
 }
 
-static void one_huge_row_among_many_small(void **state) {
+static void test_one_huge_row_among_many_small(void **state) {
   static const int32_t sizes[] = {31, 33, 64, 65, 129, 256, 257, 1000, 5000};
-  const gpu_session *session = *state;
-  case_runner runner = CASE_RUNNER_INIT(&session->driver, session->udm, session->stream);
-  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  const struct gpu_session *session = *state;
+  struct case_runner runner = CASE_RUNNER_INIT(&session->driver, session->udm, session->stream);
+  struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
   request.last_row_longest = true;
   request.extent = UDM_EXTENT_ROW;
   for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; ++s) {
@@ -103,7 +103,7 @@ static void one_huge_row_among_many_small(void **state) {
 }
 
 /* What this table of each backend held before must stay. */
-static void expect_unwritten(decode_case *c, int output, int64_t stride, int64_t columns) {
+static void expect_unwritten(struct decode_case *c, int output, int64_t stride, int64_t columns) {
   for (int32_t b = 0; b < c->args.num_backends; ++b) {
     assert_true(c->output_offsets[b][output] != DECODE_CASE_NULL);
     for (int32_t i = 0; i < c->args.batch_size; ++i) {
@@ -114,17 +114,17 @@ static void expect_unwritten(decode_case *c, int output, int64_t stride, int64_t
 }
 
 /* To the table entry, a stride of 0 or a page size of 1: whatever the device table holds. */
-static void what_is_not_asked_for_is_not_written(void **state) {
-  const gpu_session *session = *state;
-  case_runner runner = CASE_RUNNER_INIT(&session->driver, session->udm, session->stream);
-  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+static void test_what_is_not_asked_for_is_not_written(void **state) {
+  const struct gpu_session *session = *state;
+  struct case_runner runner = CASE_RUNNER_INIT(&session->driver, session->udm, session->stream);
+  struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
   request.seed = 4;
   request.table = true;
   request.batch_size = 9;
   request.max_len = 300;
   request.num_backends = 2;
   request.real_page_size = 16;
-  decode_case *c = gpu_fixture_create_case(&request);
+  struct decode_case *c = gpu_fixture_create_case(&request);
   gpu_fixture_check_case(&runner, c);
   const int64_t stride = c->args.real_page_table_stride;
   expect_unwritten(c, 5, stride, (300 + 15) / 16); /* real_page_table */
@@ -140,10 +140,10 @@ static void what_is_not_asked_for_is_not_written(void **state) {
   case_runner_release(&runner);
 }
 
-static void the_default_stream_works(void **state) {
-  const gpu_session *session = *state;
-  case_runner runner = CASE_RUNNER_INIT(&session->driver, session->udm, NULL);
-  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+static void test_the_default_stream_works(void **state) {
+  const struct gpu_session *session = *state;
+  struct case_runner runner = CASE_RUNNER_INIT(&session->driver, session->udm, NULL);
+  struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
   request.seed = 77;
   request.batch_size = 9;
   gpu_fixture_check_request(&runner, &request);
@@ -152,14 +152,14 @@ static void the_default_stream_works(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(direct_matches_reference_on_random_cases),
-      cmocka_unit_test(table_matches_reference_on_random_cases),
-      cmocka_unit_test(every_batch_size_to_300),
-      cmocka_unit_test(large_batches),
-      cmocka_unit_test(every_page_size_and_alignment),
-      cmocka_unit_test(one_huge_row_among_many_small),
-      cmocka_unit_test(what_is_not_asked_for_is_not_written),
-      cmocka_unit_test(the_default_stream_works),
+      cmocka_unit_test(test_direct_matches_reference_on_random_cases),
+      cmocka_unit_test(test_table_matches_reference_on_random_cases),
+      cmocka_unit_test(test_every_batch_size_to_300),
+      cmocka_unit_test(test_large_batches),
+      cmocka_unit_test(test_every_page_size_and_alignment),
+      cmocka_unit_test(test_one_huge_row_among_many_small),
+      cmocka_unit_test(test_what_is_not_asked_for_is_not_written),
+      cmocka_unit_test(test_the_default_stream_works),
   };
   gpu_fixture_skip_if_impossible();
   return cmocka_run_group_tests_name("decode metadata over a driver", tests, gpu_fixture_open,

@@ -26,16 +26,17 @@ static bool find_counters(void) {
 }
 
 /* A case in device memory, ready to be launched. */
-typedef struct uploaded_case {
-  decode_case *c;
-  case_runner runner;
+struct uploaded_case {
+  struct decode_case *c;
+  struct case_runner runner;
   udm_decode_args args;
   CUdeviceptr pointers;
-} uploaded_case;
+};
 
-static void upload(const gpu_session *session, uploaded_case *u, bool table) {
-  const case_runner runner = CASE_RUNNER_INIT(&session->driver, session->udm, session->stream);
-  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+static void upload(const struct gpu_session *session, struct uploaded_case *u, bool table) {
+  const struct case_runner runner =
+      CASE_RUNNER_INIT(&session->driver, session->udm, session->stream);
+  struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
   request.table = table;
   request.batch_size = 5;
   request.max_len = 60;
@@ -48,13 +49,13 @@ static void upload(const gpu_session *session, uploaded_case *u, bool table) {
   u->pointers = u->runner.inputs.memory + u->c->backend_pointers_offset;
 }
 
-static void release(uploaded_case *u) {
+static void release(struct uploaded_case *u) {
   case_runner_release(&u->runner);
   decode_case_destroy(u->c);
 }
 
-static void a_launch_is_one_driver_call(void **state) {
-  uploaded_case u;
+static void test_a_launch_is_one_driver_call(void **state) {
+  struct uploaded_case u;
   for (int table = 0; table <= 1; ++table) {
     upload(*state, &u, table != 0);
     reset_calls();
@@ -84,9 +85,9 @@ static void check_refused(udm_status status, const char *argument) {
     check_refused(udm_decode_metadata_direct(session->udm, &bad, session->stream), #field); \
   } while (0)
 
-static void bad_inputs_launch_nothing(void **state) {
-  const gpu_session *session = *state;
-  uploaded_case u;
+static void test_bad_inputs_launch_nothing(void **state) {
+  const struct gpu_session *session = *state;
+  struct uploaded_case u;
   upload(session, &u, false);
   reset_calls();
   CHECK_REFUSED(struct_size, 0);
@@ -102,9 +103,9 @@ static void bad_inputs_launch_nothing(void **state) {
   release(&u);
 }
 
-static void bad_numbers_launch_nothing(void **state) {
-  const gpu_session *session = *state;
-  uploaded_case u;
+static void test_bad_numbers_launch_nothing(void **state) {
+  const struct gpu_session *session = *state;
+  struct uploaded_case u;
   upload(session, &u, false);
   reset_calls();
   CHECK_REFUSED(batch_size, -1);
@@ -117,9 +118,9 @@ static void bad_numbers_launch_nothing(void **state) {
   release(&u);
 }
 
-static void bad_outputs_launch_nothing(void **state) {
-  const gpu_session *session = *state;
-  uploaded_case u;
+static void test_bad_outputs_launch_nothing(void **state) {
+  const struct gpu_session *session = *state;
+  struct uploaded_case u;
   upload(session, &u, false);
   if (u.args.backends[0].page_table_1 == 0) {
     u.args.backends[0].page_table_1 = u.args.backends[0].real_page_table;
@@ -137,9 +138,9 @@ static void bad_outputs_launch_nothing(void **state) {
   release(&u);
 }
 
-static void bad_arguments_of_the_table_entry_launch_nothing(void **state) {
-  const gpu_session *session = *state;
-  uploaded_case u;
+static void test_bad_arguments_of_the_table_entry_launch_nothing(void **state) {
+  const struct gpu_session *session = *state;
+  struct uploaded_case u;
   upload(session, &u, true);
   udm_decode_args nine = u.args;
   nine.num_backends = UDM_MAX_BACKENDS + 1;
@@ -155,8 +156,8 @@ static void bad_arguments_of_the_table_entry_launch_nothing(void **state) {
   release(&u);
 }
 
-static void a_failing_launch_is_reported(void **state) {
-  uploaded_case u;
+static void test_a_failing_launch_is_reported(void **state) {
+  struct uploaded_case u;
   for (int table = 0; table <= 1; ++table) {
     upload(*state, &u, table != 0);
     setenv("UDM_STAND_IN_FAIL", "cuLaunchKernel:719", 1);
@@ -174,12 +175,12 @@ static void a_failing_launch_is_reported(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_launch_is_one_driver_call),
-      cmocka_unit_test(bad_inputs_launch_nothing),
-      cmocka_unit_test(bad_numbers_launch_nothing),
-      cmocka_unit_test(bad_outputs_launch_nothing),
-      cmocka_unit_test(bad_arguments_of_the_table_entry_launch_nothing),
-      cmocka_unit_test(a_failing_launch_is_reported),
+      cmocka_unit_test(test_a_launch_is_one_driver_call),
+      cmocka_unit_test(test_bad_inputs_launch_nothing),
+      cmocka_unit_test(test_bad_numbers_launch_nothing),
+      cmocka_unit_test(test_bad_outputs_launch_nothing),
+      cmocka_unit_test(test_bad_arguments_of_the_table_entry_launch_nothing),
+      cmocka_unit_test(test_a_failing_launch_is_reported),
   };
   gpu_fixture_skip_if_impossible();
   if (!find_counters()) {

@@ -20,7 +20,8 @@ static CUDA_KERNEL_NODE_PARAMS_v1 node_of(const udm_kernel_launch *launch) {
   return node;
 }
 
-static void prepare(case_runner *runner, const decode_case *c, udm_kernel_launch *launch) {
+static void prepare(struct case_runner *runner, const struct decode_case *c,
+                    udm_kernel_launch *launch) {
   udm_decode_args args = UDM_DECODE_ARGS_INIT;
   decode_case_bind(c, runner->outputs.memory, runner->inputs.memory, &args);
   const udm_status status =
@@ -33,7 +34,7 @@ static void prepare(case_runner *runner, const decode_case *c, udm_kernel_launch
   memset(&args, 0xff, sizeof args);
 }
 
-static void check(case_runner *runner, decode_case *c, CUgraphExec exec, int steps) {
+static void check(struct case_runner *runner, struct decode_case *c, CUgraphExec exec, int steps) {
   for (int step = 0; step < steps; ++step) {
     if (step > 0) {
       assert_int_equal(decode_case_next_step(c), UDM_OK);
@@ -46,25 +47,26 @@ static void check(case_runner *runner, decode_case *c, CUgraphExec exec, int ste
 
 enum { CASES = 4 };
 
-typedef struct shape {
+struct shape {
   bool table;
   int32_t backends;
   int32_t batch_size;
-} shape;
+};
 
 /* A node is made for one case, replayed, then set to other cases of other sizes and replayed. */
-static void add_replay_and_update(const gpu_session *session, const shape shapes[CASES]) {
+static void add_replay_and_update(const struct gpu_session *session,
+                                  const struct shape shapes[CASES]) {
   enum { STEPS = 5 };
-  const cuda_driver *driver = &session->driver;
-  case_runner runners[CASES];
-  decode_case *cases[CASES];
+  const struct cuda_driver *driver = &session->driver;
+  struct case_runner runners[CASES];
+  struct decode_case *cases[CASES];
   CUgraph graph = NULL;
   CUgraphNode node = NULL;
   CUgraphExec exec = NULL;
   ASSERT_CUDA(driver, cuGraphCreate(&graph, 0));
   for (int i = 0; i < CASES; ++i) {
-    decode_case_request request = DECODE_CASE_REQUEST_INIT;
-    const case_runner empty = CASE_RUNNER_INIT(driver, session->udm, session->stream);
+    struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
+    const struct case_runner empty = CASE_RUNNER_INIT(driver, session->udm, session->stream);
     udm_kernel_launch launch = UDM_KERNEL_LAUNCH_INIT;
     request.seed = 700 + (uint64_t)i;
     request.table = shapes[i].table;
@@ -93,27 +95,28 @@ static void add_replay_and_update(const gpu_session *session, const shape shapes
   }
 }
 
-static void direct_node_replays_and_is_updated(void **state) {
-  static const shape shapes[CASES] = {
+static void test_direct_node_replays_and_is_updated(void **state) {
+  static const struct shape shapes[CASES] = {
       {false, 3, 24}, {false, 3, 1}, {false, 3, 200}, {false, 3, 0}};
   add_replay_and_update(*state, shapes);
 }
 
-static void node_of_eight_backends_replays_and_is_updated(void **state) {
-  static const shape shapes[CASES] = {
+static void test_node_of_eight_backends_replays_and_is_updated(void **state) {
+  static const struct shape shapes[CASES] = {
       {false, 8, 24}, {false, 8, 1}, {false, 8, 300}, {false, 8, 0}};
   add_replay_and_update(*state, shapes);
 }
 
-static void table_node_replays_and_is_updated(void **state) {
-  static const shape shapes[CASES] = {{true, 3, 24}, {true, 2, 1}, {true, 1, 200}, {true, 3, 0}};
+static void test_table_node_replays_and_is_updated(void **state) {
+  static const struct shape shapes[CASES] = {
+      {true, 3, 24}, {true, 2, 1}, {true, 1, 200}, {true, 3, 0}};
   add_replay_and_update(*state, shapes);
 }
 
 /* Other backends or rows, or the other entry, can be another function in the same node. */
-static void a_node_changes_its_function(void **state) {
+static void test_a_node_changes_its_function(void **state) {
   enum { FUNCTION_MAY_CHANGE = 11020 };
-  static const shape shapes[][CASES] = {
+  static const struct shape shapes[][CASES] = {
       {{false, 3, 24}, {false, 4, 61}, {false, 1, 300}, {false, 8, 7}},
       {{false, 8, 300}, {true, 2, 24}, {false, 2, 61}, {true, 8, 5}},
       {{false, 3, 257}, {false, 3, 256}, {true, 3, 256}, {true, 3, 257}},
@@ -129,8 +132,8 @@ static void a_node_changes_its_function(void **state) {
   }
 }
 
-static void wrong_arguments_are_named(void **state) {
-  const gpu_session *session = *state;
+static void test_wrong_arguments_are_named(void **state) {
+  const struct gpu_session *session = *state;
   udm_decode_args args = UDM_DECODE_ARGS_INIT;
   udm_kernel_launch launch = UDM_KERNEL_LAUNCH_INIT;
   args.num_backends = UDM_MAX_DIRECT_BACKENDS + 1;
@@ -152,8 +155,8 @@ static void wrong_arguments_are_named(void **state) {
 }
 
 /* Nothing is launched, so nothing needs to lie behind the pointers. */
-static void the_largest_batch_can_be_described(void **state) {
-  const gpu_session *session = *state;
+static void test_the_largest_batch_can_be_described(void **state) {
+  const struct gpu_session *session = *state;
   udm_decode_args args = UDM_DECODE_ARGS_INIT;
   udm_kernel_launch launch = UDM_KERNEL_LAUNCH_INIT;
   args.seq_lens = args.req_pool_indices = args.req_to_token = 4096;
@@ -184,8 +187,8 @@ enum { RECIPROCAL_PARAMETER = 4, HEAD_PIECES_PARAMETER = 5, FLAGS_PARAMETER = 6 
 enum { SLOTS = 16, VECTORS = 32, ANCHOR_SHIFT = 8 };
 
 /* What the host tells of the page_table_1: the kernel finds out the same for a table. */
-static void the_flags_say_how_the_tables_lie(void **state) {
-  const gpu_session *session = *state;
+static void test_the_flags_say_how_the_tables_lie(void **state) {
+  const struct gpu_session *session = *state;
   static const struct {
     CUdeviceptr tables[3];
     uint32_t flags;
@@ -225,9 +228,9 @@ static void the_flags_say_how_the_tables_lie(void **state) {
 
 /* Direct launches of up to 3 backends have two kernels, for up to 256 rows and for more; tables of
  * both few have one; and the general one is for whatever else. */
-static void rows_and_backends_choose_the_kernel(void **state) {
+static void test_rows_and_backends_choose_the_kernel(void **state) {
   enum { DIRECT, LARGE_BATCH, TABLE, GENERAL, KERNELS };
-  const gpu_session *session = *state;
+  const struct gpu_session *session = *state;
   static const struct {
     bool table;
     int32_t backends, rows, kernel;
@@ -260,7 +263,7 @@ static void rows_and_backends_choose_the_kernel(void **state) {
 }
 
 /* A launch of one backend that has no real_page_table. */
-static void prepare_shape(const gpu_session *session, int32_t batch_size, int32_t max_len,
+static void prepare_shape(const struct gpu_session *session, int32_t batch_size, int32_t max_len,
                           udm_kernel_launch *launch) {
   udm_decode_args args = UDM_DECODE_ARGS_INIT;
   args.seq_lens = args.req_pool_indices = args.req_to_token = 4096;
@@ -278,8 +281,8 @@ static int32_t copying_blocks_beside(int32_t length_blocks, int32_t multiprocess
 }
 
 /* Blocks for lengths: one for 256 rows, 32 at most. Blocks that copy: one for 256 columns. */
-static void the_grid_follows_the_columns(void **state) {
-  const gpu_session *session = *state;
+static void test_the_grid_follows_the_columns(void **state) {
+  const struct gpu_session *session = *state;
   udm_context_info info = UDM_CONTEXT_INFO_INIT;
   assert_int_equal(udm_get_context_info(session->udm, &info), UDM_OK);
   const int32_t most = info.multiprocessor_count;
@@ -306,8 +309,8 @@ static void the_grid_follows_the_columns(void **state) {
 }
 
 /* Pieces of a row's head: as many as there are warps that copy, 8 a block, for each row. */
-static void every_row_has_a_head(void **state) {
-  const gpu_session *session = *state;
+static void test_every_row_has_a_head(void **state) {
+  const struct gpu_session *session = *state;
   udm_context_info info = UDM_CONTEXT_INFO_INIT;
   assert_int_equal(udm_get_context_info(session->udm, &info), UDM_OK);
   const int32_t warps = 8 * info.multiprocessor_count;
@@ -337,16 +340,16 @@ static void every_row_has_a_head(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(direct_node_replays_and_is_updated),
-      cmocka_unit_test(node_of_eight_backends_replays_and_is_updated),
-      cmocka_unit_test(table_node_replays_and_is_updated),
-      cmocka_unit_test(a_node_changes_its_function),
-      cmocka_unit_test(wrong_arguments_are_named),
-      cmocka_unit_test(the_largest_batch_can_be_described),
-      cmocka_unit_test(the_flags_say_how_the_tables_lie),
-      cmocka_unit_test(rows_and_backends_choose_the_kernel),
-      cmocka_unit_test(the_grid_follows_the_columns),
-      cmocka_unit_test(every_row_has_a_head),
+      cmocka_unit_test(test_direct_node_replays_and_is_updated),
+      cmocka_unit_test(test_node_of_eight_backends_replays_and_is_updated),
+      cmocka_unit_test(test_table_node_replays_and_is_updated),
+      cmocka_unit_test(test_a_node_changes_its_function),
+      cmocka_unit_test(test_wrong_arguments_are_named),
+      cmocka_unit_test(test_the_largest_batch_can_be_described),
+      cmocka_unit_test(test_the_flags_say_how_the_tables_lie),
+      cmocka_unit_test(test_rows_and_backends_choose_the_kernel),
+      cmocka_unit_test(test_the_grid_follows_the_columns),
+      cmocka_unit_test(test_every_row_has_a_head),
   };
   gpu_fixture_skip_if_impossible();
   return cmocka_run_group_tests_name("kernel nodes of a graph", tests, gpu_fixture_open,

@@ -19,18 +19,18 @@
 
 enum { STACK_SIZE = 128 * 1024, GUARD_SIZE = 64 * 1024 };
 
-typedef enum thread_state { NOT_BEGUN, READY, AT_BARRIER, IN_WARP_OPERATION, ENDED } thread_state;
+enum thread_state { NOT_BEGUN, READY, AT_BARRIER, IN_WARP_OPERATION, ENDED };
 
-typedef struct thread {
-  thread_state state;
-  fiber *stack; /* NULL before the thread begins */
-  int line;     /* where it waits */
-  warp_arrival arrival;
-} thread;
+struct thread {
+  enum thread_state state;
+  struct fiber *stack; /* NULL before the thread begins */
+  int line;            /* where it waits */
+  struct warp_arrival arrival;
+};
 
 /* The block that is running. */
 static struct {
-  const host_kernel *kernel;
+  const struct host_kernel *kernel;
   void *const *parameters;
   uint64_t random;
   uint32_t thread_count;
@@ -42,17 +42,17 @@ static struct {
   uint32_t ready_count;
   uint32_t current;
   bool prefer_latest;
-  thread threads[HOST_KERNEL_MAX_THREADS];
-  fiber *idle[HOST_KERNEL_MAX_THREADS];
+  struct thread threads[HOST_KERNEL_MAX_THREADS];
+  struct fiber *idle[HOST_KERNEL_MAX_THREADS];
   uint32_t idle_count;
   char *text; /* "" while all is well */
 } block;
 
-static fiber fibers[HOST_KERNEL_MAX_THREADS];
-static fiber launcher;
+static struct fiber fibers[HOST_KERNEL_MAX_THREADS];
+static struct fiber launcher;
 static bool prepared;
 
-host_kernel_dim3 threadIdx, blockIdx, blockDim, gridDim;
+struct host_kernel_dim3 threadIdx, blockIdx, blockDim, gridDim;
 
 /* The storage of __shared__; absent when no kernel has any. */
 extern unsigned char __start_udm_shared[] __attribute__((weak, visibility("hidden")));
@@ -71,7 +71,7 @@ static void make_ready(uint32_t t) {
 }
 
 /* Makes all threads in that state ready, starting at a random one. */
-static void make_all_ready(thread_state state) {
+static void make_all_ready(enum thread_state state) {
   const uint32_t count = block.thread_count;
   if (count == 0) return;
   const uint32_t start = (uint32_t)(block_scheduler_random(&block.random) % count);
@@ -81,16 +81,16 @@ static void make_all_ready(thread_state state) {
   }
 }
 
-static const char *describe_wait(const thread *t) {
+static const char *describe_wait(const struct thread *t) {
   return t->state == AT_BARRIER ? "a barrier" : "a warp operation";
 }
 
 /* Nothing can run, yet threads live: says who waits where. */
 static void report_stuck(void) {
-  const thread *first = NULL;
+  const struct thread *first = NULL;
   uint32_t first_index = 0;
   for (uint32_t t = 0; t < block.thread_count; ++t) {
-    const thread *other = &block.threads[t];
+    const struct thread *other = &block.threads[t];
     if (other->state == ENDED) continue;
     if (!first) {
       first = other;
@@ -131,8 +131,8 @@ static bool choose_next(void) {
 }
 
 /* Leaves the fiber `self` for the thread that was chosen, or for the launcher. */
-static void leave(fiber *self, bool chosen) {
-  fiber *to = &launcher;
+static void leave(struct fiber *self, bool chosen) {
+  struct fiber *to = &launcher;
   if (chosen) {
     to = block.threads[block.current].stack;
     if (!to) to = block.idle[--block.idle_count];
@@ -141,7 +141,7 @@ static void leave(fiber *self, bool chosen) {
 }
 
 static void release_barrier(void) {
-  const thread *first = NULL;
+  const struct thread *first = NULL;
   for (uint32_t t = 0; t < block.thread_count; ++t) {
     if (block.threads[t].state != AT_BARRIER) continue;
     if (!first) first = &block.threads[t];
@@ -169,7 +169,7 @@ static void end_thread(void) {
 /* What every fiber does for ever: run the thread that was chosen for it. */
 static void run_threads(void) {
   fiber_entered();
-  fiber *self = NULL;
+  struct fiber *self = NULL;
   for (;;) {
     if (!self) self = block.idle[block.idle_count]; /* the one just taken */
     block.threads[block.current].stack = self;
@@ -183,10 +183,10 @@ static void run_threads(void) {
 }
 
 /* The running thread waits until it is made ready and drawn. */
-static void wait_for_others(const thread *t) { leave(t->stack, choose_next()); }
+static void wait_for_others(const struct thread *t) { leave(t->stack, choose_next()); }
 
 bool block_scheduler_barrier(bool value, int line) {
-  thread *t = &block.threads[block.current];
+  struct thread *t = &block.threads[block.current];
   t->state = AT_BARRIER;
   t->line = line;
   if (value) block.brought_to_barrier = true;
@@ -196,14 +196,14 @@ bool block_scheduler_barrier(bool value, int line) {
 }
 
 /* Whether thread t waits in the very operation that the other one is in. */
-static bool in_same_operation(const thread *t, const thread *other) {
+static bool in_same_operation(const struct thread *t, const struct thread *other) {
   return t->state == IN_WARP_OPERATION && t->line == other->line &&
          t->arrival.operation == other->arrival.operation && t->arrival.mask == other->arrival.mask;
 }
 
 /* Lets the lanes of t's mask go on, if all of them have come. */
-static void complete_warp_operation(const thread *t, uint32_t first) {
-  warp_arrival *lanes[WARP_LANES] = {NULL};
+static void complete_warp_operation(const struct thread *t, uint32_t first) {
+  struct warp_arrival *lanes[WARP_LANES] = {NULL};
   const uint32_t mask = t->arrival.mask;
   for (uint32_t lane = 0; lane < WARP_LANES; ++lane) {
     if ((mask >> lane & 1u) == 0) continue;
@@ -217,13 +217,13 @@ static void complete_warp_operation(const thread *t, uint32_t first) {
   }
 }
 
-uint64_t block_scheduler_warp(warp_operation operation, uint32_t mask, uint64_t value,
+uint64_t block_scheduler_warp(enum warp_operation operation, uint32_t mask, uint64_t value,
                               uint32_t operand, uint32_t width, int line) {
-  thread *t = &block.threads[block.current];
+  struct thread *t = &block.threads[block.current];
   const uint32_t lane = block.current % WARP_LANES;
   t->state = IN_WARP_OPERATION;
   t->line = line;
-  t->arrival = (warp_arrival){operation, mask, operand, width, value, 0};
+  t->arrival = (struct warp_arrival){operation, mask, operand, width, value, 0};
   const char *fault = warp_arrival_fault(&t->arrival, lane);
   if (fault) {
     snprintf(block.text, HOST_KERNEL_TEXT_SIZE,
@@ -271,7 +271,7 @@ static void poison_shared_memory(void) {
   }
 }
 
-bool block_scheduler_run(const host_kernel *kernel, void *const *parameters, uint64_t seed,
+bool block_scheduler_run(const struct host_kernel *kernel, void *const *parameters, uint64_t seed,
                          char *text) {
   text[0] = '\0';
   block.kernel = kernel;

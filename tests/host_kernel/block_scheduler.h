@@ -23,7 +23,7 @@ bool block_scheduler_prepare(char *text);
  * runs at a time in the process. threadIdx is set here, the other built-in
  * variables by the caller.
  */
-bool block_scheduler_run(const host_kernel *kernel, void *const *parameters, uint64_t seed,
+bool block_scheduler_run(const struct host_kernel *kernel, void *const *parameters, uint64_t seed,
                          char *text);
 
 /* splitmix64 */
@@ -32,16 +32,16 @@ uint64_t block_scheduler_random(uint64_t *state);
 /* ---- for the kernel ---- */
 
 /* CUDA's built-in variables, of the thread that is running. */
-extern host_kernel_dim3 threadIdx, blockIdx, blockDim, gridDim;
+extern struct host_kernel_dim3 threadIdx, blockIdx, blockDim, gridDim;
 
-typedef enum warp_operation {
+enum warp_operation {
   WARP_SYNC,
   WARP_BALLOT,
   WARP_SHUFFLE, /* operand: source lane */
   WARP_SHUFFLE_UP,
   WARP_SHUFFLE_DOWN,
   WARP_SHUFFLE_XOR
-} warp_operation;
+};
 
 /*
  * Waits until every live thread of the block is at a barrier; all must be at this line. Returns
@@ -53,11 +53,11 @@ bool block_scheduler_barrier(bool value, int line);
  * Waits until every lane of mask has come to this line with this operation and
  * mask. value, of up to 8 bytes, is what the lane brings; returns what it takes.
  */
-uint64_t block_scheduler_warp(warp_operation operation, uint32_t mask, uint64_t value,
+uint64_t block_scheduler_warp(enum warp_operation operation, uint32_t mask, uint64_t value,
                               uint32_t operand, uint32_t width, int line);
 
 #ifdef __cplusplus
 }
 #endif
 
-#endif /* UDM_TESTS_BLOCK_SCHEDULER_H */
+#endif

@@ -56,7 +56,7 @@ inline unsigned atomicAdd(unsigned *address, unsigned value) {
 }
 
 template <class T>
-T host_warp(warp_operation operation, unsigned mask, T value, unsigned operand, int width,
+T host_warp(enum warp_operation operation, unsigned mask, T value, unsigned operand, int width,
             int line) {
   static_assert(sizeof(T) <= sizeof(uint64_t), "a warp operation carries at most 8 bytes");
   uint64_t bits = 0;

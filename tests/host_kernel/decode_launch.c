@@ -19,10 +19,10 @@ uint32_t decode_launch_length_blocks(const udm_decode_args *args) {
   return (chunks - 1) / chunks_of_block + 1;
 }
 
-host_kernel_dim3 decode_launch_grid(const udm_decode_args *args) {
+struct host_kernel_dim3 decode_launch_grid(const udm_decode_args *args) {
   const int64_t copies = (int64_t)args->batch_size * args->max_len / 4096 + 1;
   const uint32_t most = MOST_COPY_BLOCKS;
-  return (host_kernel_dim3){
+  return (struct host_kernel_dim3){
       decode_launch_length_blocks(args) + (copies < most ? (uint32_t)copies : most), 1, 1};
 }
 
@@ -50,17 +50,17 @@ static uint32_t launch_flags(const udm_decode_args *args) {
 
 enum { COMMON_PARAMETERS = 16, FEW = 3, MOST_PARAMETERS = 37, WARPS = THREADS / 32 };
 
-typedef struct derived_scalars {
+struct derived_scalars {
   uint32_t batch_reciprocal;
   uint32_t head_pieces;
   uint32_t flags;
   uint32_t page_table_blocks;
   uint32_t page_reciprocal;
-} derived_scalars;
+};
 
 /* The inputs and scalars, which all kernels take first. */
-static size_t pack_common(udm_decode_args *args, uint32_t flags, host_kernel_dim3 grid,
-                          uint64_t seed, derived_scalars *derived, void **parameters) {
+static size_t pack_common(udm_decode_args *args, uint32_t flags, struct host_kernel_dim3 grid,
+                          uint64_t seed, struct derived_scalars *derived, void **parameters) {
   void *const common[COMMON_PARAMETERS] = {&args->seq_lens,
                                            &args->req_pool_indices,
                                            &args->req_to_token,
@@ -78,7 +78,7 @@ static size_t pack_common(udm_decode_args *args, uint32_t flags, host_kernel_dim
                                            &args->nsa_index_topk,
                                            &args->num_backends};
   const uint32_t rows = (uint32_t)args->batch_size;
-  *derived = (derived_scalars){0, 1, flags, 0, UINT32_MAX / (uint32_t)args->real_page_size};
+  *derived = (struct derived_scalars){0, 1, flags, 0, UINT32_MAX / (uint32_t)args->real_page_size};
   if (rows > 0) {
     derived->batch_reciprocal = UINT32_MAX / rows;
     derived->page_table_blocks = grid.x - decode_launch_length_blocks(args);
@@ -90,26 +90,26 @@ static size_t pack_common(udm_decode_args *args, uint32_t flags, host_kernel_dim
   return COMMON_PARAMETERS;
 }
 
-static bool launch(const char *name, void **parameters, host_kernel_dim3 grid, uint64_t seed,
+static bool launch(const char *name, void **parameters, struct host_kernel_dim3 grid, uint64_t seed,
                    char *text) {
-  const host_kernel *kernel = host_kernel_find(name);
+  const struct host_kernel *kernel = host_kernel_find(name);
   if (!kernel) {
     snprintf(text, HOST_KERNEL_TEXT_SIZE, "no kernel is called %s", name);
     return false;
   }
-  return host_kernel_launch(kernel, grid, (host_kernel_dim3){THREADS, 1, 1}, parameters, seed,
-                            text);
+  return host_kernel_launch(kernel, grid, (struct host_kernel_dim3){THREADS, 1, 1}, parameters,
+                            seed, text);
 }
 
 /* Of the direct kernels: the page tables first. */
 static const int outputs_in_order[UDM_OUTPUTS_PER_BACKEND] = {2, 5, 0, 1, 3, 4, 6};
 
-static bool launch_few(const udm_decode_args *args, host_kernel_dim3 grid, uint64_t seed,
+static bool launch_few(const udm_decode_args *args, struct host_kernel_dim3 grid, uint64_t seed,
                        char *text) {
   udm_decode_args copy = *args;
   CUdeviceptr pointers[FEW * UDM_OUTPUTS_PER_BACKEND] = {0};
   void *parameters[MOST_PARAMETERS];
-  derived_scalars derived;
+  struct derived_scalars derived;
   const uint32_t flags = launch_flags(args) | layout_flags(args);
   size_t count = pack_common(&copy, flags, grid, seed, &derived, parameters);
   memcpy(pointers, copy.backends, (size_t)copy.num_backends * sizeof copy.backends[0]);
@@ -125,11 +125,11 @@ static bool launch_few(const udm_decode_args *args, host_kernel_dim3 grid, uint6
 
 /* A null table: the backends of args. */
 static bool launch_table(const udm_decode_args *args, CUdeviceptr backend_pointers,
-                         int64_t backend_pointers_stride, host_kernel_dim3 grid, uint64_t seed,
-                         char *text) {
+                         int64_t backend_pointers_stride, struct host_kernel_dim3 grid,
+                         uint64_t seed, char *text) {
   udm_decode_args copy = *args;
   void *parameters[MOST_PARAMETERS];
-  derived_scalars derived;
+  struct derived_scalars derived;
   const uint32_t flags = launch_flags(args) | (backend_pointers ? 0 : layout_flags(args));
   size_t count = pack_common(&copy, flags, grid, seed, &derived, parameters);
   if (backend_pointers) memset(copy.backends, 0xa5, sizeof copy.backends); /* not looked at */
@@ -141,22 +141,22 @@ static bool launch_table(const udm_decode_args *args, CUdeviceptr backend_pointe
                 seed, text);
 }
 
-bool decode_launch_direct(const udm_decode_args *args, host_kernel_dim3 grid, uint64_t seed,
+bool decode_launch_direct(const udm_decode_args *args, struct host_kernel_dim3 grid, uint64_t seed,
                           char *text) {
   if (args->num_backends > FEW) return launch_table(args, 0, 0, grid, seed, text);
   return launch_few(args, grid, seed, text);
 }
 
 bool decode_launch_table(const udm_decode_args *args, CUdeviceptr backend_pointers,
-                         int64_t backend_pointers_stride, host_kernel_dim3 grid, uint64_t seed,
-                         char *text) {
+                         int64_t backend_pointers_stride, struct host_kernel_dim3 grid,
+                         uint64_t seed, char *text) {
   return launch_table(args, backend_pointers, backend_pointers_stride, grid, seed, text);
 }
 
 static size_t integer_size(udm_int_type type) { return type == UDM_INT64 ? 8 : 4; }
 
 /* To AddressSanitizer, only the input tensors remain. */
-static void poison_guard_bands(const decode_case *c, decode_memory *memory) {
+static void poison_guard_bands(const struct decode_case *c, struct decode_memory *memory) {
   const udm_decode_args *args = &c->args;
   const size_t rows = (size_t)args->batch_size;
   const size_t slots = (size_t)(c->num_reqs * args->req_to_token_stride);
@@ -171,21 +171,21 @@ static void poison_guard_bands(const decode_case *c, decode_memory *memory) {
                               pointers * sizeof(int64_t));
 }
 
-bool decode_memory_allocate(const decode_case *c, decode_memory *memory) {
+bool decode_memory_allocate(const struct decode_case *c, struct decode_memory *memory) {
   memory->input_bytes = c->input_bytes;
   memory->inputs = aligned_alloc(DECODE_CASE_ALIGNMENT, c->input_bytes);
   memory->outputs = aligned_alloc(DECODE_CASE_ALIGNMENT, c->output_bytes);
   return memory->inputs && memory->outputs;
 }
 
-void decode_memory_free(decode_memory *memory) {
+void decode_memory_free(struct decode_memory *memory) {
   if (memory->inputs) ASAN_UNPOISON_MEMORY_REGION(memory->inputs, memory->input_bytes);
   free(memory->inputs);
   free(memory->outputs);
 }
 
-bool decode_case_launch(const decode_case *c, decode_memory *memory, host_kernel_dim3 grid,
-                        uint64_t seed, char *text) {
+bool decode_case_launch(const struct decode_case *c, struct decode_memory *memory,
+                        struct host_kernel_dim3 grid, uint64_t seed, char *text) {
   const CUdeviceptr outputs = (CUdeviceptr)(uintptr_t)memory->outputs;
   const CUdeviceptr inputs = (CUdeviceptr)(uintptr_t)memory->inputs;
   udm_decode_args args;

@@ -17,4 +17,4 @@
 void faults_begin(const char *what);
 void faults_end(void);
 
-#endif /* UDM_TESTS_FAULTS_H */
+#endif

@@ -32,12 +32,12 @@
 #endif
 
 /* The fiber that the running one was switched from. One block runs at a time. */
-static fiber *previous;
-static fiber *running;
+static struct fiber *previous;
+static struct fiber *running;
 
 #ifdef FIBER_UCONTEXT
 
-static void set_entry(fiber *f, void (*entry)(void)) {
+static void set_entry(struct fiber *f, void (*entry)(void)) {
   getcontext(&f->context);
   f->context.uc_stack.ss_sp = (void *)(uintptr_t)f->stack;
   f->context.uc_stack.ss_size = f->stack_size;
@@ -45,7 +45,9 @@ static void set_entry(fiber *f, void (*entry)(void)) {
   makecontext(&f->context, entry, 0);
 }
 
-static void swap_stacks(fiber *from, fiber *to) { swapcontext(&from->context, &to->context); }
+static void swap_stacks(struct fiber *from, struct fiber *to) {
+  swapcontext(&from->context, &to->context);
+}
 
 #else
 
@@ -74,7 +76,7 @@ __asm__(
     "  ret\n"
     ".size fiber_swap_stacks, .-fiber_swap_stacks\n");
 
-static void set_entry(fiber *f, void (*entry)(void)) {
+static void set_entry(struct fiber *f, void (*entry)(void)) {
   enum { SAVED_REGISTERS = 6 };
   uintptr_t frame[SAVED_REGISTERS + 2] = {0};
   frame[SAVED_REGISTERS] = (uintptr_t)entry; /* where the switch returns to */
@@ -83,20 +85,20 @@ static void set_entry(fiber *f, void (*entry)(void)) {
   memcpy(f->stack_pointer, frame, sizeof frame);
 }
 
-static void swap_stacks(fiber *from, fiber *to) {
+static void swap_stacks(struct fiber *from, struct fiber *to) {
   fiber_swap_stacks(&from->stack_pointer, to->stack_pointer);
 }
 
 #endif
 
-void fiber_make(fiber *f, void *stack, size_t stack_size, void (*entry)(void)) {
+void fiber_make(struct fiber *f, void *stack, size_t stack_size, void (*entry)(void)) {
   memset(f, 0, sizeof *f);
   f->stack = stack;
   f->stack_size = stack_size;
   fiber_reset(f, entry);
 }
 
-void fiber_reset(fiber *f, void (*entry)(void)) {
+void fiber_reset(struct fiber *f, void (*entry)(void)) {
 #ifdef FIBER_ASAN
   __asan_unpoison_memory_region(f->stack, f->stack_size);
   f->fake_stack = NULL;
@@ -108,7 +110,7 @@ void fiber_reset(fiber *f, void (*entry)(void)) {
   set_entry(f, entry);
 }
 
-void fiber_of_thread(fiber *f) {
+void fiber_of_thread(struct fiber *f) {
   memset(f, 0, sizeof *f);
 #ifdef FIBER_TSAN
   f->thread_state = __tsan_get_current_fiber();
@@ -125,7 +127,7 @@ void fiber_entered(void) {
 #endif
 }
 
-void fiber_switch(fiber *from, fiber *to) {
+void fiber_switch(struct fiber *from, struct fiber *to) {
   previous = from;
   running = to;
 #ifdef FIBER_ASAN

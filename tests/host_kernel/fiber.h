@@ -20,7 +20,7 @@
 extern "C" {
 #endif
 
-typedef struct fiber {
+struct fiber {
   const void *stack; /* lowest address; NULL until known for a fiber that is a thread's own stack */
   size_t stack_size;
 #ifdef FIBER_UCONTEXT
@@ -30,19 +30,19 @@ typedef struct fiber {
 #endif
   void *fake_stack;   /* AddressSanitizer's */
   void *thread_state; /* ThreadSanitizer's */
-} fiber;
+};
 
 /* Makes a suspended fiber on the given stack. The entry must never return. */
-void fiber_make(fiber *f, void *stack, size_t stack_size, void (*entry)(void));
+void fiber_make(struct fiber *f, void *stack, size_t stack_size, void (*entry)(void));
 
 /* Makes f again a suspended fiber that begins at entry, wherever it was suspended. */
-void fiber_reset(fiber *f, void (*entry)(void));
+void fiber_reset(struct fiber *f, void (*entry)(void));
 
 /* Makes a fiber of the caller's own stack, to switch from. */
-void fiber_of_thread(fiber *f);
+void fiber_of_thread(struct fiber *f);
 
 /* Suspends `from`, which is running, and resumes `to`. */
-void fiber_switch(fiber *from, fiber *to);
+void fiber_switch(struct fiber *from, struct fiber *to);
 
 /* The first thing that a fiber's entry calls. */
 void fiber_entered(void);
@@ -51,4 +51,4 @@ void fiber_entered(void);
 }
 #endif
 
-#endif /* UDM_TESTS_FIBER_H */
+#endif

@@ -19,7 +19,7 @@ enum { PARAMETER_BYTES = 4096, PARAMETER_ALIGNMENT = 16 };
 /* The scheduler, the built-in variables and shared memory exist once. */
 static pthread_mutex_t launch_lock = PTHREAD_MUTEX_INITIALIZER;
 
-static bool copy_parameters(const host_kernel *kernel, void *const *parameters,
+static bool copy_parameters(const struct host_kernel *kernel, void *const *parameters,
                             unsigned char *values, void **copies, char *text) {
   size_t used = 0;
   for (size_t p = 0; p < kernel->parameter_count; ++p) {
@@ -47,7 +47,7 @@ static uint32_t *draw_order(uint64_t count, uint64_t *random) {
   return order;
 }
 
-static bool run_grid(const host_kernel *kernel, void *const *parameters, uint64_t seed,
+static bool run_grid(const struct host_kernel *kernel, void *const *parameters, uint64_t seed,
                      char *text) {
   const uint64_t row = gridDim.x;
   const uint64_t plane = row * gridDim.y;
@@ -69,15 +69,16 @@ static bool run_grid(const host_kernel *kernel, void *const *parameters, uint64_
   return done;
 }
 
-static bool is_legal(host_kernel_dim3 grid, host_kernel_dim3 block) {
+static bool is_legal(struct host_kernel_dim3 grid, struct host_kernel_dim3 block) {
   const uint64_t blocks = (uint64_t)grid.x * grid.y; /* each below 2^32 */
   const uint64_t threads = (uint64_t)block.x * block.y;
   return grid.z > 0 && blocks > 0 && blocks <= UINT32_MAX / grid.z && block.z > 0 && threads > 0 &&
          threads <= HOST_KERNEL_MAX_THREADS / block.z;
 }
 
-bool host_kernel_launch(const host_kernel *kernel, host_kernel_dim3 grid, host_kernel_dim3 block,
-                        void *const *parameters, uint64_t seed, char *text) {
+bool host_kernel_launch(const struct host_kernel *kernel, struct host_kernel_dim3 grid,
+                        struct host_kernel_dim3 block, void *const *parameters, uint64_t seed,
+                        char *text) {
   _Alignas(PARAMETER_ALIGNMENT) unsigned char values[PARAMETER_BYTES];
   void *copies[HOST_KERNEL_MAX_PARAMETERS];
   text[0] = '\0';

@@ -21,22 +21,22 @@ extern "C" {
 #define HOST_KERNEL_MAX_THREADS 1024
 #define HOST_KERNEL_TEXT_SIZE 512
 
-typedef struct host_kernel_dim3 {
+struct host_kernel_dim3 {
   uint32_t x, y, z;
-} host_kernel_dim3;
+};
 
 /* Made by make_host_kernel() of host_kernel_entry.hpp from a kernel's own signature. */
-typedef struct host_kernel {
+struct host_kernel {
   const char *name;
   void (*function)(void);
   size_t parameter_count;
   const size_t *parameter_sizes;
   /* calls function with parameters[i] pointing to the value of the i-th */
   void (*call)(void (*function)(void), void *const *parameters);
-} host_kernel;
+};
 
 /* The kernel of nvrtc_src/ with that name, or NULL. */
-const host_kernel *host_kernel_find(const char *name);
+const struct host_kernel *host_kernel_find(const char *name);
 
 /* Stores of 16 bytes by __stwb, of all launches so far. */
 uint64_t host_kernel_vector_stores(void);
@@ -49,11 +49,12 @@ uint64_t host_kernel_vector_stores(void);
  * undefined: a barrier or a warp operation that some threads never reach. text
  * (HOST_KERNEL_TEXT_SIZE bytes) then says what happened where.
  */
-bool host_kernel_launch(const host_kernel *kernel, host_kernel_dim3 grid, host_kernel_dim3 block,
-                        void *const *parameters, uint64_t seed, char *text);
+bool host_kernel_launch(const struct host_kernel *kernel, struct host_kernel_dim3 grid,
+                        struct host_kernel_dim3 block, void *const *parameters, uint64_t seed,
+                        char *text);
 
 #ifdef __cplusplus
 }
 #endif
 
-#endif /* UDM_TESTS_HOST_KERNEL_H */
+#endif

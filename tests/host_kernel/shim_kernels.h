@@ -12,10 +12,10 @@
 extern "C" {
 #endif
 
-const host_kernel *shim_kernel(const char *name);
+const struct host_kernel *shim_kernel(const char *name);
 
 #ifdef __cplusplus
 }
 #endif
 
-#endif /* UDM_TESTS_SHIM_KERNELS_H */
+#endif

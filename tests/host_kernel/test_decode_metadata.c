@@ -20,8 +20,8 @@ static uint64_t random_cases(void) {
   return count > 0 ? count : 150;
 }
 
-static decode_case *create(const decode_case_request *request) {
-  decode_case *c = NULL;
+static struct decode_case *create(const struct decode_case_request *request) {
+  struct decode_case *c = NULL;
   const udm_status status = decode_case_create(request, &c);
   if (status != UDM_OK) {
     fail_msg("seed %llu: %s: %s", (unsigned long long)request->seed, udm_status_name(status),
@@ -31,10 +31,10 @@ static decode_case *create(const decode_case_request *request) {
 }
 
 /* Launches the case with this grid and seed; the test fails if an element is wrong. */
-static void check_launch(const decode_case *c, host_kernel_dim3 grid, uint64_t seed) {
+static void check_launch(const struct decode_case *c, struct host_kernel_dim3 grid, uint64_t seed) {
   char text[HOST_KERNEL_TEXT_SIZE];
   char description[DECODE_CASE_TEXT_SIZE];
-  decode_memory memory;
+  struct decode_memory memory;
   assert_true(decode_memory_allocate(c, &memory));
   const bool right = decode_case_launch(c, &memory, grid, seed, text);
   decode_memory_free(&memory);
@@ -44,32 +44,32 @@ static void check_launch(const decode_case *c, host_kernel_dim3 grid, uint64_t s
            description);
 }
 
-static void check_request(const decode_case_request *request) {
-  decode_case *c = create(request);
+static void check_request(const struct decode_case_request *request) {
+  struct decode_case *c = create(request);
   check_launch(c, decode_launch_grid(&c->args), request->seed);
   decode_case_destroy(c);
 }
 
 static void check_random_cases(bool table) {
   const uint64_t count = random_cases();
-  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
   request.table = table;
   for (request.seed = 1; request.seed <= count; ++request.seed) check_request(&request);
 }
 
-static void direct_matches_reference_on_random_cases(void **state) {
+static void test_direct_matches_reference_on_random_cases(void **state) {
   (void)state;
   check_random_cases(false);
 }
 
-static void table_matches_reference_on_random_cases(void **state) {
+static void test_table_matches_reference_on_random_cases(void **state) {
   (void)state;
   check_random_cases(true);
 }
 
-static void every_batch_size_to_300(void **state) {
+static void test_every_batch_size_to_300(void **state) {
   (void)state;
-  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
   request.max_len_bound = 70;
   for (int32_t batch_size = 0; batch_size <= 300; ++batch_size) {
     request.batch_size = batch_size;
@@ -83,10 +83,10 @@ static void every_batch_size_to_300(void **state) {
 }
 
 /* 70000 rows are more than a grid may have in y. */
-static void large_batches(void **state) {
+static void test_large_batches(void **state) {
   (void)state;
   static const int32_t sizes[] = {511, 512, 513, 1000, 4096, 70000};
-  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
   request.max_len = 3;
   request.extent = UDM_EXTENT_ROW;
   for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; ++s) {
@@ -98,10 +98,10 @@ static void large_batches(void **state) {
 }
 
 /* The longest row is the last one: whoever looks at the first rows only misses it. */
-static void the_longest_row_is_found_wherever_it_is(void **state) {
+static void test_the_longest_row_is_found_wherever_it_is(void **state) {
   (void)state;
   static const int32_t sizes[] = {2, 33, 256, 257, 513, 1000};
-  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
   request.last_row_longest = true;
   request.max_len = 67;
   request.extent = UDM_EXTENT_BATCH_MAX;
@@ -114,10 +114,10 @@ static void the_longest_row_is_found_wherever_it_is(void **state) {
 }
 
 /* Rows that go on after their heads, by the length of another row. The seeds draw both types. */
-static void every_row_is_as_long_as_the_longest(void **state) {
+static void test_every_row_is_as_long_as_the_longest(void **state) {
   (void)state;
   static const int32_t sizes[] = {33, 257, 700};
-  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
   request.last_row_longest = true;
   request.max_len = 900;
   request.num_backends = 1;
@@ -129,12 +129,12 @@ static void every_row_is_as_long_as_the_longest(void **state) {
 }
 
 /* Every page size with every kind of alignment; INT32_MAX and 2^27 times a lane pass 32 bits. */
-static void page_sizes_and_alignments(void **state) {
+static void test_page_sizes_and_alignments(void **state) {
   (void)state;
   static const int32_t page_sizes[] = {1,  2,   3,   4,    5,       16,       63,
                                        64, 128, 256, 1000, 1 << 27, INT32_MAX};
   static const int32_t aligned[] = {0, 50, 100};
-  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
   request.seed = 2200;
   for (size_t p = 0; p < sizeof page_sizes / sizeof page_sizes[0]; ++p) {
     for (size_t a = 0; a < sizeof aligned / sizeof aligned[0]; ++a) {
@@ -154,11 +154,11 @@ static void page_sizes_and_alignments(void **state) {
  * One huge row among many small, wherever the kernel looks rows up in another way: two a lane,
  * threads, lists of a chunk, lists of several.
  */
-static void one_huge_row_among_many_small(void **state) {
+static void test_one_huge_row_among_many_small(void **state) {
   (void)state;
   static const int32_t sizes[] = {31,  32,  33,  63,   64,   65,   128,  129,
                                   255, 256, 257, 1000, 5000, 8192, 8193, 20000};
-  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
   request.last_row_longest = true;
   request.extent = UDM_EXTENT_ROW;
   for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; ++s) {
@@ -173,11 +173,11 @@ static void one_huge_row_among_many_small(void **state) {
 }
 
 /* The units of a row, and of the whole batch, in every regime of the kernel. */
-static void ragged_batches_to_5000(void **state) {
+static void test_ragged_batches_to_5000(void **state) {
   (void)state;
   static const int32_t sizes[] = {2,   8,   31,  33,   64,   65,   100,  255, 256,
                                   257, 300, 511, 1023, 1025, 2049, 4097, 5000};
-  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
   request.max_len_bound = 900;
   request.table_elements_bound = 600000;
   for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; ++s) {
@@ -191,9 +191,9 @@ static void ragged_batches_to_5000(void **state) {
   }
 }
 
-static void large_context(void **state) {
+static void test_large_context(void **state) {
   (void)state;
-  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
   request.max_len = 131072 + 5;
   request.table_elements_bound = 1000000;
   for (request.seed = 1; request.seed <= 6; ++request.seed) {
@@ -203,13 +203,13 @@ static void large_context(void **state) {
   }
 }
 
-static void the_order_of_execution_does_not_matter(void **state) {
+static void test_the_order_of_execution_does_not_matter(void **state) {
   (void)state;
-  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
   request.batch_size = 33;
   request.max_len = 2500;
   for (request.seed = 1; request.seed <= 4; ++request.seed) {
-    decode_case *c = create(&request);
+    struct decode_case *c = create(&request);
     for (uint64_t order = 0; order < 12; ++order) {
       check_launch(c, decode_launch_grid(&c->args), order);
     }
@@ -218,31 +218,32 @@ static void the_order_of_execution_does_not_matter(void **state) {
 }
 
 /* Few rows, so no barrier after the heads; more runs than warps. */
-static void runs_are_taken_in_any_order(void **state) {
+static void test_runs_are_taken_in_any_order(void **state) {
   (void)state;
-  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
   request.batch_size = 3;
   request.max_len = 9000;
   for (request.seed = 1; request.seed <= 3; ++request.seed) {
     request.table = request.seed % 2 == 0;
-    decode_case *c = create(&request);
+    struct decode_case *c = create(&request);
     for (uint32_t blocks = 1; blocks <= 2; ++blocks) {
-      const host_kernel_dim3 grid = {decode_launch_length_blocks(&c->args) + blocks, 1, 1};
+      const struct host_kernel_dim3 grid = {decode_launch_length_blocks(&c->args) + blocks, 1, 1};
       for (uint64_t order = 0; order < 12; ++order) check_launch(c, grid, order);
     }
     decode_case_destroy(c);
   }
 }
 
-static void the_grid_does_not_matter(void **state) {
+static void test_the_grid_does_not_matter(void **state) {
   (void)state;
   static const uint32_t copy_blocks[] = {1, 2, 3, 7, 20, 131};
-  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
   for (request.seed = 300; request.seed < 330; ++request.seed) {
     request.table = request.seed % 2 == 0;
-    decode_case *c = create(&request);
+    struct decode_case *c = create(&request);
     for (size_t g = 0; g < sizeof copy_blocks / sizeof copy_blocks[0]; ++g) {
-      const host_kernel_dim3 grid = {decode_launch_length_blocks(&c->args) + copy_blocks[g], 1, 1};
+      const struct host_kernel_dim3 grid = {decode_launch_length_blocks(&c->args) + copy_blocks[g],
+                                            1, 1};
       check_launch(c, grid, request.seed);
     }
     decode_case_destroy(c);
@@ -250,17 +251,17 @@ static void the_grid_does_not_matter(void **state) {
 }
 
 /* To the table entry: whatever pointers the table holds then. */
-static void a_stride_of_0_says_that_there_is_no_such_table(void **state) {
+static void test_a_stride_of_0_says_that_there_is_no_such_table(void **state) {
   (void)state;
-  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
   request.table = true;
   request.seed = 3;
   request.batch_size = 9;
   request.max_len = 300;
   request.num_backends = 2;
   request.real_page_size = 16;
-  decode_case *c = create(&request);
-  decode_memory memory;
+  struct decode_case *c = create(&request);
+  struct decode_memory memory;
   char text[HOST_KERNEL_TEXT_SIZE];
   assert_true(decode_memory_allocate(c, &memory));
   const CUdeviceptr inputs = (CUdeviceptr)(uintptr_t)memory.inputs;
@@ -291,12 +292,12 @@ static void a_stride_of_0_says_that_there_is_no_such_table(void **state) {
 }
 
 /* New lengths over what earlier steps left, as a replayed graph meets them. */
-static void later_steps_keep_what_is_not_theirs(void **state) {
+static void test_later_steps_keep_what_is_not_theirs(void **state) {
   (void)state;
-  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
   request.batch_size_bound = 40;
   for (request.seed = 400; request.seed < 410; ++request.seed) {
-    decode_case *c = create(&request);
+    struct decode_case *c = create(&request);
     for (uint64_t step = 0; step < 10; ++step) {
       check_launch(c, decode_launch_grid(&c->args), step);
       assert_int_equal(decode_case_next_step(c), UDM_OK);
@@ -306,15 +307,15 @@ static void later_steps_keep_what_is_not_theirs(void **state) {
 }
 
 /* The comparison itself: any one changed byte shows, and is named. */
-static void a_wrong_element_is_found_and_named(void **state) {
+static void test_a_wrong_element_is_found_and_named(void **state) {
   (void)state;
   char text[DECODE_CASE_TEXT_SIZE];
-  decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
   request.seed = 5;
   request.batch_size = 4;
   request.max_len = 20;
   request.num_backends = 2;
-  decode_case *c = create(&request);
+  struct decode_case *c = create(&request);
   assert_true(decode_case_matches(c, c->output_expected, text, sizeof text));
   unsigned char *copy = malloc(c->output_bytes);
   assert_non_null(copy);
@@ -337,22 +338,22 @@ static void a_wrong_element_is_found_and_named(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_wrong_element_is_found_and_named),
-      cmocka_unit_test(direct_matches_reference_on_random_cases),
-      cmocka_unit_test(table_matches_reference_on_random_cases),
-      cmocka_unit_test(every_batch_size_to_300),
-      cmocka_unit_test(large_batches),
-      cmocka_unit_test(the_longest_row_is_found_wherever_it_is),
-      cmocka_unit_test(every_row_is_as_long_as_the_longest),
-      cmocka_unit_test(page_sizes_and_alignments),
-      cmocka_unit_test(one_huge_row_among_many_small),
-      cmocka_unit_test(ragged_batches_to_5000),
-      cmocka_unit_test(large_context),
-      cmocka_unit_test(the_order_of_execution_does_not_matter),
-      cmocka_unit_test(runs_are_taken_in_any_order),
-      cmocka_unit_test(the_grid_does_not_matter),
-      cmocka_unit_test(a_stride_of_0_says_that_there_is_no_such_table),
-      cmocka_unit_test(later_steps_keep_what_is_not_theirs),
+      cmocka_unit_test(test_a_wrong_element_is_found_and_named),
+      cmocka_unit_test(test_direct_matches_reference_on_random_cases),
+      cmocka_unit_test(test_table_matches_reference_on_random_cases),
+      cmocka_unit_test(test_every_batch_size_to_300),
+      cmocka_unit_test(test_large_batches),
+      cmocka_unit_test(test_the_longest_row_is_found_wherever_it_is),
+      cmocka_unit_test(test_every_row_is_as_long_as_the_longest),
+      cmocka_unit_test(test_page_sizes_and_alignments),
+      cmocka_unit_test(test_one_huge_row_among_many_small),
+      cmocka_unit_test(test_ragged_batches_to_5000),
+      cmocka_unit_test(test_large_context),
+      cmocka_unit_test(test_the_order_of_execution_does_not_matter),
+      cmocka_unit_test(test_runs_are_taken_in_any_order),
+      cmocka_unit_test(test_the_grid_does_not_matter),
+      cmocka_unit_test(test_a_stride_of_0_says_that_there_is_no_such_table),
+      cmocka_unit_test(test_later_steps_keep_what_is_not_theirs),
   };
   return cmocka_run_group_tests_name("decode metadata kernel on the host", tests, NULL, NULL);
 }

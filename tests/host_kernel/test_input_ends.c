@@ -23,14 +23,14 @@ static int32_t real_page_table[MOST_ROWS][STRIDE / PAGE_SIZE];
 static int32_t vectors[5][MOST_ROWS + 1];
 
 /* Memory whose last byte is the last that may be read. */
-typedef struct edge {
+struct edge {
   unsigned char *memory;
   size_t bytes; /* and one page more, which is closed */
-} edge;
+};
 
-static edge open_edge(size_t bytes) {
+static struct edge open_edge(size_t bytes) {
   const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-  edge e = {NULL, (bytes + page - 1) / page * page};
+  struct edge e = {NULL, (bytes + page - 1) / page * page};
   void *memory =
       mmap(NULL, e.bytes + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   assert_true(memory != MAP_FAILED);
@@ -39,7 +39,7 @@ static edge open_edge(size_t bytes) {
   return e;
 }
 
-static void close_edge(const edge *e) {
+static void close_edge(const struct edge *e) {
   munmap(e->memory, e->bytes + (size_t)sysconf(_SC_PAGESIZE));
 }
 
@@ -49,9 +49,9 @@ static CUdeviceptr address(const void *pointer) { return (CUdeviceptr)(uintptr_t
 static void check(int32_t rows, int32_t columns, udm_int_type type, uint32_t copiers) {
   char text[HOST_KERNEL_TEXT_SIZE];
   const size_t integer = type == UDM_INT64 ? 8 : 4;
-  const edge lengths = open_edge((size_t)rows * integer);
-  const edge indices = open_edge((size_t)rows * integer);
-  const edge source = open_edge((size_t)columns * sizeof(int32_t));
+  const struct edge lengths = open_edge((size_t)rows * integer);
+  const struct edge indices = open_edge((size_t)rows * integer);
+  const struct edge source = open_edge((size_t)columns * sizeof(int32_t));
   unsigned char *first_length = lengths.memory + lengths.bytes - (size_t)rows * integer;
   int32_t *slots = (int32_t *)(void *)(source.memory + source.bytes) - columns;
   for (int32_t i = 0; i < rows; ++i) memcpy(first_length + (size_t)i * integer, &columns, 4);
@@ -72,7 +72,7 @@ static void check(int32_t rows, int32_t columns, udm_int_type type, uint32_t cop
   args.backends[0] = (udm_backend_outputs){
       address(vectors[0]), address(vectors[1]),      address(page_table_1), address(vectors[2]),
       address(vectors[3]), address(real_page_table), address(vectors[4])};
-  const host_kernel_dim3 grid = {decode_launch_length_blocks(&args) + copiers, 1, 1};
+  const struct host_kernel_dim3 grid = {decode_launch_length_blocks(&args) + copiers, 1, 1};
   if (!decode_launch_direct(&args, grid, 0, text)) fail_msg("%s", text);
   for (int32_t i = 0; i < rows; ++i) {
     assert_memory_equal(page_table_1[i], slots, (size_t)columns * sizeof(int32_t));
@@ -86,7 +86,7 @@ static void check(int32_t rows, int32_t columns, udm_int_type type, uint32_t cop
 }
 
 /* Rows of 1 to 9 units, the last of them whole or not: a warp has 1 to 4 of them at a time. */
-static void rows_that_end_where_memory_ends(void **state) {
+static void test_rows_that_end_where_memory_ends(void **state) {
   (void)state;
   static const int32_t less[] = {0, 1, 4, UNIT - 1};
   for (int32_t units = 1; units <= 9; ++units) {
@@ -98,7 +98,7 @@ static void rows_that_end_where_memory_ends(void **state) {
   }
 }
 
-static void batches_that_end_where_memory_ends(void **state) {
+static void test_batches_that_end_where_memory_ends(void **state) {
   (void)state;
   static const int32_t sizes[] = {1, 5, 31, 32, 33, 63, 64, 65, 255, 256, 257, MOST_ROWS};
   for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; ++s) {
@@ -109,8 +109,8 @@ static void batches_that_end_where_memory_ends(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(rows_that_end_where_memory_ends),
-      cmocka_unit_test(batches_that_end_where_memory_ends),
+      cmocka_unit_test(test_rows_that_end_where_memory_ends),
+      cmocka_unit_test(test_batches_that_end_where_memory_ends),
   };
   return cmocka_run_group_tests_name("ends of the inputs", tests, NULL, NULL);
 }

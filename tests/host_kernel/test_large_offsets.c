@@ -35,7 +35,7 @@ static CUdeviceptr address(const void *pointer) { return (CUdeviceptr)(uintptr_t
 static int32_t slot_of(int64_t row, int64_t column) { return (int32_t)(1000 * row + column + 1); }
 
 /* Row i of the batch is row ROWS - 1 - i of req_to_token. */
-typedef struct large_case {
+struct large_case {
   int32_t *req_to_token;
   int32_t *page_table_1;
   int32_t *real_page_table;
@@ -43,9 +43,9 @@ typedef struct large_case {
   int64_t req_pool_indices[ROWS];
   int32_t vectors[5][ROWS + 1];
   udm_decode_args args;
-} large_case;
+};
 
-static void fill(large_case *c) {
+static void fill(struct large_case *c) {
   udm_decode_args *args = &c->args;
   for (int64_t i = 0; i < ROWS; ++i) {
     c->seq_lens[i] = COLUMNS - (int32_t)i;
@@ -69,7 +69,7 @@ static void fill(large_case *c) {
                                             address(c->vectors[4])};
 }
 
-static void check_rows(const large_case *c) {
+static void check_rows(const struct large_case *c) {
   for (int64_t i = 0; i < ROWS; ++i) {
     const int32_t extent = c->seq_lens[i];
     for (int64_t j = 0; j < CHECKED; ++j) {
@@ -86,7 +86,7 @@ static void run(bool table) {
   char text[HOST_KERNEL_TEXT_SIZE];
   const int64_t elements = ROWS * stride;
   const udm_decode_args init = UDM_DECODE_ARGS_INIT;
-  large_case c = {.args = init};
+  struct large_case c = {.args = init};
   c.req_to_token = reserve(elements);
   c.page_table_1 = reserve(elements);
   c.real_page_table = reserve(elements);
@@ -96,7 +96,7 @@ static void run(bool table) {
     int64_t pointers[UDM_OUTPUTS_PER_BACKEND];
     memcpy(pointers, &c.args.backends[0], sizeof pointers);
     /* enough for a unit a warp: the whole ones are vectors, the last of a row is not */
-    const host_kernel_dim3 grid = {decode_launch_length_blocks(&c.args) + ROWS, 1, 1};
+    const struct host_kernel_dim3 grid = {decode_launch_length_blocks(&c.args) + ROWS, 1, 1};
     const bool launched = table ? decode_launch_table(&c.args, address(pointers), 1, grid, 1, text)
                                 : decode_launch_direct(&c.args, grid, 1, text);
     if (!launched) fail_msg("%s", text);
@@ -112,12 +112,12 @@ static void run(bool table) {
   }
 }
 
-static void direct_offsets_are_64_bit(void **state) {
+static void test_direct_offsets_are_64_bit(void **state) {
   (void)state;
   run(false);
 }
 
-static void table_offsets_are_64_bit(void **state) {
+static void test_table_offsets_are_64_bit(void **state) {
   (void)state;
   run(true);
 }
@@ -148,7 +148,7 @@ static void check_indices(int32_t *req_to_token) {
   for (int i = 0; i < INDICES; ++i) assert_int_equal(page_table_1[i], 10 + i);
 }
 
-static void indices_are_64_bit(void **state) {
+static void test_indices_are_64_bit(void **state) {
   (void)state;
   const int64_t elements = wide_indices[INDICES - 1] + 1;
   int32_t *req_to_token = reserve(elements);
@@ -195,7 +195,7 @@ static void check_longest_rows(int32_t *req_to_token) {
   assert_int_equal(pages[1][LONG_PAGES], -1);
 }
 
-static void the_longest_rows(void **state) {
+static void test_the_longest_rows(void **state) {
   (void)state;
   int32_t *req_to_token = reserve(INT32_MAX);
   if (req_to_token) {
@@ -209,10 +209,10 @@ static void the_longest_rows(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(direct_offsets_are_64_bit),
-      cmocka_unit_test(table_offsets_are_64_bit),
-      cmocka_unit_test(indices_are_64_bit),
-      cmocka_unit_test(the_longest_rows),
+      cmocka_unit_test(test_direct_offsets_are_64_bit),
+      cmocka_unit_test(test_table_offsets_are_64_bit),
+      cmocka_unit_test(test_indices_are_64_bit),
+      cmocka_unit_test(test_the_longest_rows),
   };
   return cmocka_run_group_tests_name("offsets beyond 32 bits", tests, NULL, NULL);
 }

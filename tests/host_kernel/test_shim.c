@@ -21,8 +21,8 @@ static char text[HOST_KERNEL_TEXT_SIZE];
 
 static bool launch(const char *name, uint32_t blocks, uint32_t threads, void *const *parameters,
                    uint64_t seed) {
-  return host_kernel_launch(shim_kernel(name), (host_kernel_dim3){blocks, 1, 1},
-                            (host_kernel_dim3){threads, 1, 1}, parameters, seed, text);
+  return host_kernel_launch(shim_kernel(name), (struct host_kernel_dim3){blocks, 1, 1},
+                            (struct host_kernel_dim3){threads, 1, 1}, parameters, seed, text);
 }
 
 /* What CUDA's guide says that a lane gets, worked out lane by lane. */
@@ -38,7 +38,7 @@ static int expected_lane(int operation, int lane, int delta, int width) {
   return source;
 }
 
-static void shuffles_are_exact(void **state) {
+static void test_shuffles_are_exact(void **state) {
   (void)state;
   int out[4 * 64];
   int *pointer = out;
@@ -56,7 +56,7 @@ static void shuffles_are_exact(void **state) {
   }
 }
 
-static void halves_of_a_warp_work_apart(void **state) {
+static void test_halves_of_a_warp_work_apart(void **state) {
   (void)state;
   unsigned ballots[32];
   double values[32];
@@ -74,9 +74,9 @@ static void halves_of_a_warp_work_apart(void **state) {
   }
 }
 
-static void a_barrier_holds_all_threads(void **state) {
+static void test_a_barrier_holds_all_threads(void **state) {
   (void)state;
-  static const host_kernel_dim3 blocks[] = {{1, 1, 1}, {33, 1, 1}, {8, 8, 8}, {1024, 1, 1}};
+  static const struct host_kernel_dim3 blocks[] = {{1, 1, 1}, {33, 1, 1}, {8, 8, 8}, {1024, 1, 1}};
   int in[HOST_KERNEL_MAX_THREADS];
   int out[HOST_KERNEL_MAX_THREADS];
   int *in_pointer = in;
@@ -86,13 +86,13 @@ static void a_barrier_holds_all_threads(void **state) {
   for (size_t b = 0; b < sizeof blocks / sizeof blocks[0]; ++b) {
     const int count = (int)(blocks[b].x * blocks[b].y * blocks[b].z);
     memset(out, 0xff, sizeof out);
-    assert_true(host_kernel_launch(shim_kernel("reverse"), (host_kernel_dim3){2, 2, 2}, blocks[b],
-                                   parameters, b, text));
+    assert_true(host_kernel_launch(shim_kernel("reverse"), (struct host_kernel_dim3){2, 2, 2},
+                                   blocks[b], parameters, b, text));
     for (int i = 0; i < count; ++i) assert_int_equal(out[i], 7 * (count - 1 - i));
   }
 }
 
-static void all_threads_learn_of_one_yes(void **state) {
+static void test_all_threads_learn_of_one_yes(void **state) {
   (void)state;
   int out[96];
   int *pointer = out;
@@ -106,7 +106,7 @@ static void all_threads_learn_of_one_yes(void **state) {
 }
 
 /* A kernel that lacks a barrier must not pass by luck. */
-static void a_missing_barrier_shows(void **state) {
+static void test_a_missing_barrier_shows(void **state) {
   (void)state;
   int in[64];
   int out[64];
@@ -123,7 +123,7 @@ static void a_missing_barrier_shows(void **state) {
 }
 
 /* A warp may run so far ahead that it overwrites what others have still to read. */
-static void a_missing_second_barrier_shows(void **state) {
+static void test_a_missing_second_barrier_shows(void **state) {
   (void)state;
   int in[256];
   int out[256];
@@ -141,46 +141,47 @@ static void a_missing_second_barrier_shows(void **state) {
 
 enum { ORDER_BLOCKS = 12, ORDER_THREADS = 40, ORDER_COUNT = ORDER_BLOCKS * ORDER_THREADS };
 
-typedef struct order {
+struct order {
   unsigned next;
   unsigned threads[ORDER_COUNT];
   unsigned blocks[ORDER_COUNT];
-} order;
+};
 
-static order record_order(uint64_t seed) {
-  order o;
+static struct order record_order(uint64_t seed) {
+  struct order o;
   memset(&o, 0, sizeof o);
   unsigned *next = &o.next;
   unsigned *threads = o.threads;
   unsigned *blocks = o.blocks;
   void *parameters[] = {&next, &threads, &blocks};
-  assert_true(host_kernel_launch(shim_kernel("record_order"), (host_kernel_dim3){2, 3, 2},
-                                 (host_kernel_dim3){ORDER_THREADS, 1, 1}, parameters, seed, text));
+  assert_true(host_kernel_launch(shim_kernel("record_order"), (struct host_kernel_dim3){2, 3, 2},
+                                 (struct host_kernel_dim3){ORDER_THREADS, 1, 1}, parameters, seed,
+                                 text));
   assert_int_equal(o.next, ORDER_COUNT);
   return o;
 }
 
-static void every_thread_of_every_block_runs_once(void **state) {
+static void test_every_thread_of_every_block_runs_once(void **state) {
   (void)state;
   int seen[ORDER_BLOCKS][ORDER_THREADS] = {{0}};
-  const order o = record_order(1);
+  const struct order o = record_order(1);
   for (int i = 0; i < ORDER_COUNT; ++i) ++seen[o.blocks[i]][o.threads[i]];
   for (int b = 0; b < ORDER_BLOCKS; ++b) {
     for (int t = 0; t < ORDER_THREADS; ++t) assert_int_equal(seen[b][t], 1);
   }
 }
 
-static void the_order_follows_the_seed(void **state) {
+static void test_the_order_follows_the_seed(void **state) {
   (void)state;
-  const order first = record_order(1);
-  const order again = record_order(1);
-  const order other = record_order(2);
+  const struct order first = record_order(1);
+  const struct order again = record_order(1);
+  const struct order other = record_order(2);
   assert_memory_equal(&first, &again, sizeof first);
   assert_memory_not_equal(first.threads, other.threads, sizeof first.threads);
   assert_memory_not_equal(first.blocks, other.blocks, sizeof first.blocks);
 }
 
-static void shared_memory_is_poisoned_for_every_block(void **state) {
+static void test_shared_memory_is_poisoned_for_every_block(void **state) {
   (void)state;
   unsigned out[64];
   unsigned *pointer = out;
@@ -191,7 +192,7 @@ static void shared_memory_is_poisoned_for_every_block(void **state) {
   assert_true(repeats < 4);
 }
 
-static void threads_that_ended_are_not_waited_for(void **state) {
+static void test_threads_that_ended_are_not_waited_for(void **state) {
   (void)state;
   int out[64] = {0};
   int *pointer = out;
@@ -215,7 +216,7 @@ static void check_misuse(const char *name, uint32_t threads, const char *want) {
   }
 }
 
-static void misuse_is_reported(void **state) {
+static void test_misuse_is_reported(void **state) {
   (void)state;
   check_misuse("barrier_in_one_branch", 32, "a barrier of line");
   check_misuse("barrier_in_one_branch", 32, "a warp operation of line");
@@ -226,7 +227,7 @@ static void misuse_is_reported(void **state) {
   check_misuse("width_of_three", 32, "its width is not a power of two");
 }
 
-static void parameters_arrive_by_signature(void **state) {
+static void test_parameters_arrive_by_signature(void **state) {
   (void)state;
   unsigned char out[22];
   unsigned char storage[32]; /* the values lie at odd addresses */
@@ -247,7 +248,7 @@ static void parameters_arrive_by_signature(void **state) {
   assert_false(launch("parameters", 1, 1, parameters, 0));
 }
 
-static void launches_out_of_range_are_refused(void **state) {
+static void test_launches_out_of_range_are_refused(void **state) {
   (void)state;
   int *pointer = NULL;
   void *parameters[] = {&pointer};
@@ -258,7 +259,7 @@ static void launches_out_of_range_are_refused(void **state) {
 }
 
 /* No hang, and no test that goes on in the middle of a launch. */
-static void a_fault_in_a_kernel_ends_the_process(void **state) {
+static void test_a_fault_in_a_kernel_ends_the_process(void **state) {
   (void)state;
   const pid_t child = fork();
   assert_true(child >= 0);
@@ -277,20 +278,20 @@ static void a_fault_in_a_kernel_ends_the_process(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(shuffles_are_exact),
-      cmocka_unit_test(halves_of_a_warp_work_apart),
-      cmocka_unit_test(a_barrier_holds_all_threads),
-      cmocka_unit_test(all_threads_learn_of_one_yes),
-      cmocka_unit_test(a_missing_barrier_shows),
-      cmocka_unit_test(a_missing_second_barrier_shows),
-      cmocka_unit_test(every_thread_of_every_block_runs_once),
-      cmocka_unit_test(the_order_follows_the_seed),
-      cmocka_unit_test(shared_memory_is_poisoned_for_every_block),
-      cmocka_unit_test(threads_that_ended_are_not_waited_for),
-      cmocka_unit_test(misuse_is_reported),
-      cmocka_unit_test(parameters_arrive_by_signature),
-      cmocka_unit_test(a_fault_in_a_kernel_ends_the_process),
-      cmocka_unit_test(launches_out_of_range_are_refused),
+      cmocka_unit_test(test_shuffles_are_exact),
+      cmocka_unit_test(test_halves_of_a_warp_work_apart),
+      cmocka_unit_test(test_a_barrier_holds_all_threads),
+      cmocka_unit_test(test_all_threads_learn_of_one_yes),
+      cmocka_unit_test(test_a_missing_barrier_shows),
+      cmocka_unit_test(test_a_missing_second_barrier_shows),
+      cmocka_unit_test(test_every_thread_of_every_block_runs_once),
+      cmocka_unit_test(test_the_order_follows_the_seed),
+      cmocka_unit_test(test_shared_memory_is_poisoned_for_every_block),
+      cmocka_unit_test(test_threads_that_ended_are_not_waited_for),
+      cmocka_unit_test(test_misuse_is_reported),
+      cmocka_unit_test(test_parameters_arrive_by_signature),
+      cmocka_unit_test(test_a_fault_in_a_kernel_ends_the_process),
+      cmocka_unit_test(test_launches_out_of_range_are_refused),
   };
   return cmocka_run_group_tests_name("CUDA's execution model on the host", tests, NULL, NULL);
 }

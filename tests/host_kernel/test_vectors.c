@@ -72,7 +72,7 @@ static uint64_t stores_of(int32_t rows, const int shifts[TABLES], bool table, ui
     const CUdeviceptr *first = &args.backends[b].cache_seqlens; /* of seven */
     for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND; ++o) pointers[o][b] = (int64_t)first[o];
   }
-  const host_kernel_dim3 grid = {decode_launch_length_blocks(&args) + copiers, 1, 1};
+  const struct host_kernel_dim3 grid = {decode_launch_length_blocks(&args) + copiers, 1, 1};
   const uint64_t before = host_kernel_vector_stores();
   const bool launched =
       table ? decode_launch_table(&args, address(pointers), TABLES, grid, seed, text)
@@ -103,7 +103,7 @@ static void expect(const int shifts[TABLES], int32_t stores_of_row) {
   }
 }
 
-static void tables_that_lie_alike(void **state) {
+static void test_tables_that_lie_alike(void **state) {
   (void)state;
   static const int shifts[TABLES] = {0, 4, 32, 64, 8, 96};
   expect(shifts, FEW_TABLES * COLUMNS / 4);
@@ -112,7 +112,7 @@ static void tables_that_lie_alike(void **state) {
   table_count = FEW_TABLES;
 }
 
-static void null_tables_lie_alike_with_any(void **state) {
+static void test_null_tables_lie_alike_with_any(void **state) {
   (void)state;
   static const int outer[TABLES] = {NONE, 64, NONE};
   static const int inner[TABLES] = {32, NONE, 0};
@@ -121,7 +121,7 @@ static void null_tables_lie_alike_with_any(void **state) {
 }
 
 /* Of the 8 units of such a row, 6 are whole. A warp takes one: there are enough. */
-static void rows_that_begin_within_a_line(void **state) {
+static void test_rows_that_begin_within_a_line(void **state) {
   (void)state;
   static const int shifts[][TABLES] = {{NONE, 1, 5}, {1, NONE, 5}};
   static const int32_t sizes[] = {1, 32, 33};
@@ -137,7 +137,7 @@ static void rows_that_begin_within_a_line(void **state) {
   source_shift = 0;
 }
 
-static void tables_that_lie_askew(void **state) {
+static void test_tables_that_lie_askew(void **state) {
   (void)state;
   static const int shifts[TABLES] = {0, 1, 0};
   expect(shifts, 0);
@@ -145,10 +145,10 @@ static void tables_that_lie_askew(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(tables_that_lie_alike),
-      cmocka_unit_test(null_tables_lie_alike_with_any),
-      cmocka_unit_test(rows_that_begin_within_a_line),
-      cmocka_unit_test(tables_that_lie_askew),
+      cmocka_unit_test(test_tables_that_lie_alike),
+      cmocka_unit_test(test_null_tables_lie_alike_with_any),
+      cmocka_unit_test(test_rows_that_begin_within_a_line),
+      cmocka_unit_test(test_tables_that_lie_askew),
   };
   return cmocka_run_group_tests_name("stores of the copying warps", tests, NULL, NULL);
 }

@@ -7,7 +7,7 @@
 
 #include <stddef.h>
 
-const char *warp_arrival_fault(const warp_arrival *arrival, uint32_t lane) {
+const char *warp_arrival_fault(const struct warp_arrival *arrival, uint32_t lane) {
   const uint32_t width = arrival->width;
   if ((arrival->mask >> lane & 1u) == 0) return "its mask does not name the calling lane";
   if (width == 0 || width > WARP_LANES || (width & (width - 1)) != 0) {
@@ -17,7 +17,7 @@ const char *warp_arrival_fault(const warp_arrival *arrival, uint32_t lane) {
 }
 
 /* The lane whose value a shuffle gives to this lane. */
-static uint32_t source_lane(const warp_arrival *arrival, uint32_t lane) {
+static uint32_t source_lane(const struct warp_arrival *arrival, uint32_t lane) {
   const uint32_t width = arrival->width;
   const uint32_t first = lane / width * width;
   const uint32_t operand = arrival->operand;
@@ -35,7 +35,7 @@ static uint32_t source_lane(const warp_arrival *arrival, uint32_t lane) {
   }
 }
 
-static uint64_t ballot(warp_arrival *const lanes[WARP_LANES], uint32_t mask) {
+static uint64_t ballot(struct warp_arrival *const lanes[WARP_LANES], uint32_t mask) {
   uint64_t votes = 0;
   for (uint32_t lane = 0; lane < WARP_LANES; ++lane) {
     if ((mask >> lane & 1u) != 0 && lanes[lane]->value != 0) votes |= (uint64_t)1 << lane;
@@ -43,11 +43,11 @@ static uint64_t ballot(warp_arrival *const lanes[WARP_LANES], uint32_t mask) {
   return votes;
 }
 
-void warp_exchange(warp_arrival *const lanes[WARP_LANES], uint32_t mask, uint64_t *random) {
+void warp_exchange(struct warp_arrival *const lanes[WARP_LANES], uint32_t mask, uint64_t *random) {
   const uint64_t votes = ballot(lanes, mask);
   for (uint32_t lane = 0; lane < WARP_LANES; ++lane) {
     if ((mask >> lane & 1u) == 0) continue;
-    warp_arrival *arrival = lanes[lane];
+    struct warp_arrival *arrival = lanes[lane];
     if (arrival->operation == WARP_BALLOT) {
       arrival->result = votes;
       continue;

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static void check_told(const ladder *l, const expectation *e) {
+static void check_told(const struct ladder *l, const struct expectation *e) {
   for (int i = 0; i < 4 && e->told[i]; ++i) {
     if (!strstr(l->log, e->told[i]) && !strstr(udm_last_error(), e->told[i])) {
       fail_msg("%s: neither the log nor the error says '%s':\n%s\n%s", e->title, e->told[i], l->log,
@@ -18,7 +18,7 @@ static void check_told(const ladder *l, const expectation *e) {
   }
 }
 
-void expectation_check(ladder *l, const expectation *e) {
+void expectation_check(struct ladder *l, const struct expectation *e) {
   udm_context_info info;
   machine_set(l, &e->machine);
   const udm_status status = create_once(l, e->arch, &info);
@@ -35,7 +35,7 @@ void expectation_check(ladder *l, const expectation *e) {
   assert_int_equal(l->left_behind, 0);
 }
 
-void cache_empty(ladder *l) {
+void cache_empty(struct ladder *l) {
   DIR *listing = opendir(l->folder);
   assert_non_null(listing);
   for (struct dirent *entry = readdir(listing); entry; entry = readdir(listing)) {
@@ -46,9 +46,9 @@ void cache_empty(ladder *l) {
   closedir(listing);
 }
 
-void expectation_check_cached(ladder *l, const expectation *e) {
+void expectation_check_cached(struct ladder *l, const struct expectation *e) {
   udm_context_info info;
-  machine without = e->machine;
+  struct machine without = e->machine;
   without.nvrtc = NULL;
   machine_set(l, &without);
   assert_int_equal(create_once(l, e->arch, &info), UDM_OK);
@@ -60,7 +60,7 @@ void expectation_check_cached(ladder *l, const expectation *e) {
   assert_int_equal(l->calls("cuLinkCreate_v2"), 0);
 }
 
-void expectation_check_all(ladder *l, const expectation *all, size_t count) {
+void expectation_check_all(struct ladder *l, const struct expectation *all, size_t count) {
   for (size_t i = 0; i < count; ++i) {
     expectation_check(l, &all[i]);
     const bool cached = all[i].source != UDM_IMAGE_NONE && !all[i].machine.driver_fails &&

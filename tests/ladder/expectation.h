@@ -9,25 +9,25 @@
 #include "ladder_fixture.h"
 
 /* What serves a device on a machine, and what the log and the error say of it. */
-typedef struct expectation {
+struct expectation {
   const char *title;
   int arch;
-  machine machine;
+  struct machine machine;
   udm_image_source source; /* NONE: nothing, and NO_IMAGE */
   int image_arch;
   const char *told[4];
-} expectation;
+};
 
-void expectation_check(ladder *l, const expectation *e);
+void expectation_check(struct ladder *l, const struct expectation *e);
 
 /* What was made for the device itself is found in the cache from then on, by whatever machine. */
-void expectation_check_cached(ladder *l, const expectation *e);
+void expectation_check_cached(struct ladder *l, const struct expectation *e);
 
-void cache_empty(ladder *l);
+void cache_empty(struct ladder *l);
 
 /* Each with an empty cache; twice, where what was made is to be found again. */
-void expectation_check_all(ladder *l, const expectation *all, size_t count);
+void expectation_check_all(struct ladder *l, const struct expectation *all, size_t count);
 
 #define CHECK_ALL(list) expectation_check_all(*state, list, sizeof list / sizeof list[0])
 
-#endif /* UDM_TESTS_EXPECTATION_H */
+#endif

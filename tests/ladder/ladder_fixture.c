@@ -13,7 +13,7 @@
 #include "temporary_folder.h"
 
 static void keep_line(void *user_data, udm_log_level level, const char *message) {
-  ladder *l = user_data;
+  struct ladder *l = user_data;
   const size_t used = strlen(l->log);
   (void)level;
   snprintf(l->log + used, sizeof l->log - used, "%s\n", message);
@@ -27,7 +27,7 @@ static void set_or_unset(const char *variable, const char *value) {
   }
 }
 
-void machine_set(ladder *l, const machine *m) {
+void machine_set(struct ladder *l, const struct machine *m) {
   set_or_unset("UDM_STAND_IN_DRIVER_VERSION", m->driver_version);
   set_or_unset("UDM_STAND_IN_MISSING", m->driver_lacks);
   set_or_unset("UDM_STAND_IN_FAIL", m->driver_fails);
@@ -61,8 +61,8 @@ static void find_in_nvrtc(const char *name, void *function) {
 
 int ladder_open(void **state) {
   static const udm_options defaults = UDM_OPTIONS_INIT;
-  static const machine plain;
-  ladder *l = calloc(1, sizeof *l);
+  static const struct machine plain;
+  struct ladder *l = calloc(1, sizeof *l);
   void *folder = NULL;
   if (!l || make_temporary_folder(&folder) != 0) {
     free(l);
@@ -85,8 +85,8 @@ int ladder_open(void **state) {
 }
 
 int ladder_close(void **state) {
-  ladder *l = *state;
-  static const machine plain;
+  struct ladder *l = *state;
+  static const struct machine plain;
   void *folder = l->folder;
   machine_set(l, &plain);
   const int result = remove_temporary_folder(&folder);
@@ -107,17 +107,17 @@ int device_of(int arch) {
   }
 }
 
-CUcontext context_open(ladder *l, int arch) {
+CUcontext context_open(struct ladder *l, int arch) {
   CUcontext context = NULL;
   assert_int_equal(l->driver.cuCtxCreate_v2(&context, 0, device_of(arch)), CUDA_SUCCESS);
   return context;
 }
 
-void context_close(ladder *l, CUcontext context) {
+void context_close(struct ladder *l, CUcontext context) {
   assert_int_equal(l->driver.cuCtxDestroy_v2(context), CUDA_SUCCESS);
 }
 
-udm_status create_once(ladder *l, int arch, udm_context_info *info) {
+udm_status create_once(struct ladder *l, int arch, udm_context_info *info) {
   const udm_context_info empty = UDM_CONTEXT_INFO_INIT;
   udm_context *udm = NULL;
   CUcontext context = context_open(l, arch);

@@ -17,17 +17,17 @@
 /* UDM_STAND_IN_DEVICES of these tests, in the order of their ordinals. */
 #define LADDER_DEVICES "7.0,7.5,8.0,8.6,8.9,9.0,10.0,10.3,12.0,12.1,15.0,6.1"
 
-typedef struct machine {
+struct machine {
   const char *driver_version; /* "12040"; NULL: the driver's own default */
   const char *driver_lacks;   /* entry points; NULL: none */
   const char *driver_fails;   /* a plan of failures; NULL: none */
   const char *nvrtc;          /* its version, "12.9"; NULL: there is none */
   const char *nvrtc_archs;    /* NULL: those of CUDA 13.0 */
   const char *nvrtc_fails;
-} machine;
+};
 
-typedef struct ladder {
-  cuda_driver driver;
+struct ladder {
+  struct cuda_driver driver;
   udm_options options; /* with the log; the cache is empty when the test begins */
   char *folder;        /* of the test's own */
   char log[1 << 16];   /* every line since machine_set() */
@@ -37,23 +37,23 @@ typedef struct ladder {
   int left_behind; /* live code after the last handle was destroyed, its context still there */
   long (*nvrtc_calls)(const char *name);
   void (*reset_nvrtc_calls)(void);
-} ladder;
+};
 
 /* cmocka setup and teardown of each test: *state is a ladder. */
 int ladder_open(void **state);
 int ladder_close(void **state);
 
 /* Makes the environment that of the machine; empties the log and the counts of calls. */
-void machine_set(ladder *l, const machine *m);
+void machine_set(struct ladder *l, const struct machine *m);
 
 /* The device's ordinal. */
 int device_of(int arch);
 
 /* A new context of the device, current on this thread. */
-CUcontext context_open(ladder *l, int arch);
-void context_close(ladder *l, CUcontext context);
+CUcontext context_open(struct ladder *l, int arch);
+void context_close(struct ladder *l, CUcontext context);
 
 /* udm_create in a new context of the device, described and destroyed again. */
-udm_status create_once(ladder *l, int arch, udm_context_info *info);
+udm_status create_once(struct ladder *l, int arch, udm_context_info *info);
 
-#endif /* UDM_TESTS_LADDER_FIXTURE_H */
+#endif

@@ -30,14 +30,14 @@ enum {
 };
 
 /* A way through udm_create. */
-typedef struct path {
+struct path {
   const char *title;
-  machine machine;
+  struct machine machine;
   udm_image_source source;
   bool warm; /* the cache is filled first */
-} path;
+};
 
-static const path paths[] = {
+static const struct path paths[] = {
     {"compiled", {.nvrtc = "11.8", .nvrtc_archs = "70,80,90"}, UDM_IMAGE_NVRTC, false},
     {"cached", {.nvrtc = "11.8", .nvrtc_archs = "70,80,90"}, UDM_IMAGE_CACHE, true},
     {"PTX of NVRTC", {.nvrtc = "11.0", .nvrtc_archs = "70,80"}, UDM_IMAGE_NVRTC_PTX, false},
@@ -52,7 +52,7 @@ static const path paths[] = {
      false},
 };
 
-static void prepare(ladder *l, const path *p) {
+static void prepare(struct ladder *l, const struct path *p) {
   udm_context_info info;
   cache_empty(l);
   machine_set(l, &p->machine);
@@ -61,13 +61,14 @@ static void prepare(ladder *l, const path *p) {
 }
 
 /* How often the path makes each call. */
-typedef struct call_counts {
+struct call_counts {
   int64_t driver[DRIVER_NAMES];
   long nvrtc[NVRTC_NAMES];
-} call_counts;
+};
 
 /* As create_once(), with faults and counts that end where udm_create does. */
-static udm_status create_alone(ladder *l, udm_context_info *info, call_counts *counts) {
+static udm_status create_alone(struct ladder *l, udm_context_info *info,
+                               struct call_counts *counts) {
   const udm_context_info empty = UDM_CONTEXT_INFO_INIT;
   udm_context *udm = NULL;
   CUcontext context = context_open(l, 90);
@@ -87,7 +88,7 @@ static udm_status create_alone(ladder *l, udm_context_info *info, call_counts *c
   return status;
 }
 
-static void walk(ladder *l, const path *p, call_counts *counts) {
+static void walk(struct ladder *l, const struct path *p, struct call_counts *counts) {
   udm_context_info info;
   prepare(l, p);
   if (create_alone(l, &info, counts) != UDM_OK) fail_msg("%s: %s", p->title, udm_last_error());
@@ -98,7 +99,7 @@ static void walk(ladder *l, const path *p, call_counts *counts) {
 }
 
 /* The message has the names by which people know the functions: no "_v2". */
-static bool is_told(const ladder *l, const char *function) {
+static bool is_told(const struct ladder *l, const char *function) {
   char name[64];
   const char *suffix = strstr(function, "_v2");
   snprintf(name, sizeof name, "%.*s", (int)(suffix ? suffix - function : 63), function);
@@ -111,10 +112,11 @@ static bool ends_something(const char *function) {
 }
 
 /* What must be true of a try with the nth call of the function failing with the error. */
-static void try_with_fault(ladder *l, const path *p, const char *function, int nth, int error) {
+static void try_with_fault(struct ladder *l, const struct path *p, const char *function, int nth,
+                           int error) {
   char plan[96];
   udm_context_info info;
-  machine failing = p->machine;
+  struct machine failing = p->machine;
   snprintf(plan, sizeof plan, "%s:%d:%d", function, error, nth);
   prepare(l, p);
   if (strncmp(function, "nvrtc", 5) == 0) {
@@ -147,7 +149,7 @@ static void try_with_fault(ladder *l, const path *p, const char *function, int n
   }
 }
 
-static bool is_possible(ladder *l, const path *p) {
+static bool is_possible(struct ladder *l, const struct path *p) {
   udm_context_info info;
   prepare(l, p);
   return create_once(l, 90, &info) == UDM_OK && (p->warm || info.image_source == p->source);
@@ -155,12 +157,12 @@ static bool is_possible(ladder *l, const path *p) {
 
 /* How many paths this driver has; each of its calls fails in turn, with both kinds of errors. */
 static void each_call_of_create_fails_in_turn(void **state) {
-  ladder *l = *state;
+  struct ladder *l = *state;
   int possible = 0;
   int tried = 0;
   for (size_t i = 0; i < sizeof paths / sizeof paths[0]; ++i) {
-    static call_counts counts;
-    const path *p = &paths[i];
+    static struct call_counts counts;
+    const struct path *p = &paths[i];
     if (!is_possible(l, p)) continue;
     ++possible;
     walk(l, p, &counts);
@@ -182,13 +184,13 @@ static void each_call_of_create_fails_in_turn(void **state) {
 
 /* An image's own error never ends the climb, and an error of another kind costs no entry. */
 static void only_an_images_error_costs_its_entry(void **state) {
-  ladder *l = *state;
+  struct ladder *l = *state;
   udm_context_info info;
-  const path *warm = &paths[1];
+  const struct path *warm = &paths[1];
   static const char *const loads[] = {"cuLibraryLoadData", "cuModuleLoadDataEx"};
   for (int i = 0; i < 2; ++i) {
     char plan[64];
-    machine failing = warm->machine;
+    struct machine failing = warm->machine;
     prepare(l, warm);
     if (create_once(l, 90, &info) != UDM_OK || l->calls(loads[i]) == 0) continue;
     snprintf(plan, sizeof plan, "%s:2", loads[i]); /* out of memory */
@@ -210,7 +212,7 @@ static void only_an_images_error_costs_its_entry(void **state) {
 
 /* No other calls than those that were made to fail: none that a caller would not expect. */
 static void create_retains_and_synchronises_nothing(void **state) {
-  ladder *l = *state;
+  struct ladder *l = *state;
   udm_context_info info;
   prepare(l, &paths[0]);
   assert_int_equal(create_once(l, 90, &info), UDM_OK);
@@ -226,7 +228,7 @@ static void create_retains_and_synchronises_nothing(void **state) {
 static void each_call_of_destroy_fails_in_turn(void **state) {
   static const char *const calls[] = {"cuCtxPushCurrent_v2", "cuThreadExchangeStreamCaptureMode",
                                       "cuLibraryUnload", "cuModuleUnload", "cuCtxPopCurrent_v2"};
-  ladder *l = *state;
+  struct ladder *l = *state;
   for (size_t i = 0; i < sizeof calls / sizeof calls[0]; ++i) {
     char plan[64];
     CUcontext current = NULL;
@@ -252,9 +254,9 @@ static void each_call_of_destroy_fails_in_turn(void **state) {
 
 /* The log is no part of an error: without a callback the same happens. */
 static void no_log_is_needed(void **state) {
-  ladder *l = *state;
+  struct ladder *l = *state;
   udm_context_info info;
-  const machine failing = {.nvrtc = "11.8", .nvrtc_fails = "nvrtcVersion:1"};
+  const struct machine failing = {.nvrtc = "11.8", .nvrtc_fails = "nvrtcVersion:1"};
   l->options.log = NULL;
   l->options.flags = 0;
   machine_set(l, &failing);

@@ -14,31 +14,31 @@
 #include "ladder_fixture.h"
 
 /* NVRTC 13.0 does not know 7.0 (the shipped PTX serves it) nor 15.0 (its own PTX does). */
-static const machine mixed = {.nvrtc = "13.0", .nvrtc_archs = "75,80,86,90,100,120"};
+static const struct machine mixed = {.nvrtc = "13.0", .nvrtc_archs = "75,80,86,90,100,120"};
 
-typedef struct served {
+struct served {
   int device_arch;
   int image_arch;
-} served;
+};
 
-static const served devices[] = {{70, 70},   {75, 75},   {80, 80},   {86, 86},
-                                 {89, 86},   {90, 90},   {100, 100}, {103, 100},
-                                 {120, 120}, {121, 120}, {150, 150}};
+static const struct served devices[] = {{70, 70},   {75, 75},   {80, 80},   {86, 86},
+                                        {89, 86},   {90, 90},   {100, 100}, {103, 100},
+                                        {120, 120}, {121, 120}, {150, 150}};
 
 enum { DEVICES = sizeof devices / sizeof devices[0] };
 
 /* A context with handles in it. */
 enum { HANDLES = 2 };
-typedef struct place {
-  const served *device;
+struct place {
+  const struct served *device;
   CUcontext context;
   CUstream stream;
   udm_context *handles[HANDLES];
-} place;
+};
 
 /* NULL, or what went wrong; cmocka's assertions belong to the main thread alone. */
-static const char *open_place(ladder *l, const udm_options *options, place *p,
-                              const served *device) {
+static const char *open_place(struct ladder *l, const udm_options *options, struct place *p,
+                              const struct served *device) {
   p->device = device;
   if (l->driver.cuCtxCreate_v2(&p->context, 0, device_of(device->device_arch)) != CUDA_SUCCESS) {
     return "cuCtxCreate";
@@ -56,22 +56,22 @@ static const char *open_place(ladder *l, const udm_options *options, place *p,
   return NULL;
 }
 
-static const char *close_place(ladder *l, place *p, int first) {
+static const char *close_place(struct ladder *l, struct place *p, int first) {
   udm_destroy(p->handles[first]);
   udm_destroy(p->handles[!first]);
   return l->driver.cuCtxDestroy_v2(p->context) == CUDA_SUCCESS ? NULL : "cuCtxDestroy";
 }
 
 /* Runs a small case through one of the place's handles and compares every byte. */
-static const char *use_place(ladder *l, place *p, int which, uint64_t seed) {
+static const char *use_place(struct ladder *l, struct place *p, int which, uint64_t seed) {
   static _Thread_local char text[DECODE_CASE_TEXT_SIZE];
-  decode_case_request request = DECODE_CASE_REQUEST_INIT;
-  decode_case *c = NULL;
+  struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  struct decode_case *c = NULL;
   bool matches = false;
   request.seed = seed;
   request.batch_size = 3;
   request.max_len = 40;
-  case_runner runner = CASE_RUNNER_INIT(&l->driver, p->handles[which], p->stream);
+  struct case_runner runner = CASE_RUNNER_INIT(&l->driver, p->handles[which], p->stream);
   l->driver.cuCtxSetCurrent(p->context);
   const bool ran = decode_case_create(&request, &c) == UDM_OK && case_runner_upload(&runner, c) &&
                    case_runner_launch(&runner, c) &&
@@ -82,7 +82,7 @@ static const char *use_place(ladder *l, place *p, int which, uint64_t seed) {
   return ran && matches ? NULL : text;
 }
 
-static void check_told(const char *problem, const served *device) {
+static void check_told(const char *problem, const struct served *device) {
   if (problem) fail_msg("sm_%d: %s", device->device_arch, problem);
 }
 
@@ -101,26 +101,26 @@ static void shuffle(int *order, int count, unsigned int seed) {
 /* Two contexts of every device at once, used and destroyed in three different orders. */
 static void in_any_order(void **state) {
   enum { PLACES = 2 * DEVICES };
-  ladder *l = *state;
+  struct ladder *l = *state;
   machine_set(l, &mixed);
   for (unsigned int seed = 1; seed <= 3; ++seed) {
-    place places[PLACES];
+    struct place places[PLACES];
     int order[PLACES];
     memset(places, 0, sizeof places);
     shuffle(order, PLACES, seed);
     for (int i = 0; i < PLACES; ++i) {
-      const served *device = &devices[order[i] / 2];
+      const struct served *device = &devices[order[i] / 2];
       check_told(open_place(l, &l->options, &places[order[i]], device), device);
     }
     shuffle(order, PLACES, seed + 100);
     for (int i = 0; i < PLACES; ++i) {
-      place *p = &places[order[i]];
+      struct place *p = &places[order[i]];
       check_told(use_place(l, p, i % HANDLES, seed * 1000 + (unsigned)i), p->device);
     }
     l->driver.cuCtxSetCurrent(NULL);
     shuffle(order, PLACES, seed + 200);
     for (int i = 0; i < PLACES; ++i) {
-      place *p = &places[order[i]];
+      struct place *p = &places[order[i]];
       check_told(close_place(l, p, i % HANDLES), p->device);
     }
     assert_int_equal(l->live_code(), 0);
@@ -129,10 +129,10 @@ static void in_any_order(void **state) {
 
 /* A handle that goes takes nothing of its neighbour's with it. */
 static void a_handle_outlives_the_others(void **state) {
-  ladder *l = *state;
-  place one = {NULL, NULL, NULL, {NULL}};
-  place two = {NULL, NULL, NULL, {NULL}};
-  const served *device = &devices[5];
+  struct ladder *l = *state;
+  struct place one = {NULL, NULL, NULL, {NULL}};
+  struct place two = {NULL, NULL, NULL, {NULL}};
+  const struct served *device = &devices[5];
   machine_set(l, &mixed);
   check_told(open_place(l, &l->options, &one, device), device);
   check_told(open_place(l, &l->options, &two, device), device);
@@ -147,21 +147,21 @@ static void a_handle_outlives_the_others(void **state) {
 }
 
 /* What one thread does: every device, from its own start, in contexts of its own. */
-typedef struct worker {
-  ladder *l;
+struct worker {
+  struct ladder *l;
   int start;
   CUcontext context;
   const char *problem;
   char text[512];
-} worker;
+};
 
 static void *work(void *argument) {
-  worker *w = argument;
+  struct worker *w = argument;
   udm_options options = w->l->options;
   options.log = NULL; /* it is not the fixture's to share between threads */
   for (int i = 0; i < DEVICES && !w->problem; ++i) {
-    place p = {NULL, NULL, NULL, {NULL}};
-    const served *device = &devices[(w->start + i) % DEVICES];
+    struct place p = {NULL, NULL, NULL, {NULL}};
+    const struct served *device = &devices[(w->start + i) % DEVICES];
     w->problem = open_place(w->l, &options, &p, device);
     if (!w->problem) w->problem = use_place(w->l, &p, i % HANDLES, (uint64_t)(w->start + i));
     if (w->problem) {
@@ -175,9 +175,9 @@ static void *work(void *argument) {
 
 static void by_several_threads(void **state) {
   enum { THREADS = 4 };
-  ladder *l = *state;
+  struct ladder *l = *state;
   pthread_t threads[THREADS];
-  worker workers[THREADS];
+  struct worker workers[THREADS];
   memset(workers, 0, sizeof workers);
   machine_set(l, &mixed);
   for (int t = 0; t < THREADS; ++t) {
@@ -194,7 +194,7 @@ static void by_several_threads(void **state) {
 
 /* In a context of before the capture: making one is itself no call for then. */
 static void *create_and_destroy(void *argument) {
-  worker *w = argument;
+  struct worker *w = argument;
   udm_context *udm = NULL;
   if (w->l->driver.cuCtxSetCurrent(w->context) != CUDA_SUCCESS) w->problem = "cuCtxSetCurrent";
   if (udm_create(&w->l->options, &udm) != UDM_OK) w->problem = "udm_create";
@@ -205,10 +205,10 @@ static void *create_and_destroy(void *argument) {
 
 /* Making a handle while streams are being captured disturbs no capture, whoever makes it. */
 static void during_a_capture(void **state) {
-  ladder *l = *state;
-  place p = {NULL, NULL, NULL, {NULL}};
+  struct ladder *l = *state;
+  struct place p = {NULL, NULL, NULL, {NULL}};
   CUgraph graph = NULL;
-  worker other = {l, 0, NULL, NULL, ""};
+  struct worker other = {l, 0, NULL, NULL, ""};
   pthread_t thread;
   machine_set(l, &mixed);
   check_told(open_place(l, &l->options, &p, &devices[5]), &devices[5]);
@@ -231,8 +231,8 @@ static void during_a_capture(void **state) {
 
 /* A driver without capture modes refuses by its own status, and says what to do. */
 static void a_driver_that_cannot_during_a_capture(void **state) {
-  ladder *l = *state;
-  machine old = mixed;
+  struct ladder *l = *state;
+  struct machine old = mixed;
   udm_context *udm = NULL;
   CUstream stream = NULL;
   CUgraph graph = NULL;

@@ -10,7 +10,7 @@
 #include "expectation.h"
 
 static void each_refusal_leads_to_the_next_rung(void **state) {
-  static const expectation list[] = {
+  static const struct expectation list[] = {
       {"bad image",
        90,
        {.nvrtc = "13.0", .driver_fails = "cuLibraryLoadData:200:1"},
@@ -53,7 +53,7 @@ static void each_refusal_leads_to_the_next_rung(void **state) {
 
 /* A fault that may pass: one that will not is a fault of the source. */
 static void a_compile_that_fails_leads_to_the_next_rung(void **state) {
-  static const expectation list[] = {
+  static const struct expectation list[] = {
       {"does not compile",
        90,
        {.nvrtc = "13.0", .nvrtc_fails = "nvrtcCompileProgram:11:1"},
@@ -71,7 +71,7 @@ static void a_compile_that_fails_leads_to_the_next_rung(void **state) {
 }
 
 static void when_all_is_refused_all_is_told(void **state) {
-  static const expectation list[] = {
+  static const struct expectation list[] = {
       {"no assembler",
        90,
        {.driver_fails = "cuLinkCreate_v2:221"},
@@ -96,7 +96,7 @@ static void when_all_is_refused_all_is_told(void **state) {
 }
 
 static void absent_entry_points_degrade(void **state) {
-  static const expectation list[] = {
+  static const struct expectation list[] = {
       {"no libraries",
        90,
        {.nvrtc = "13.0", .driver_lacks = "cuLibraryLoadData"},
@@ -133,10 +133,10 @@ static void absent_entry_points_degrade(void **state) {
 }
 
 static void modules_are_the_other_way_to_load(void **state) {
-  ladder *l = *state;
+  struct ladder *l = *state;
   udm_context_info info;
-  const machine modern = {.nvrtc = "13.0"};
-  const machine older = {.nvrtc = "12.9", .driver_version = "11080"};
+  const struct machine modern = {.nvrtc = "13.0"};
+  const struct machine older = {.nvrtc = "12.9", .driver_version = "11080"};
   machine_set(l, &modern);
   assert_int_equal(create_once(l, 90, &info), UDM_OK);
   const int64_t libraries = l->calls("cuLibraryLoadData");
@@ -149,9 +149,9 @@ static void modules_are_the_other_way_to_load(void **state) {
 }
 
 static void what_the_driver_needs_is_named(void **state) {
-  ladder *l = *state;
+  struct ladder *l = *state;
   udm_context_info info;
-  const machine m = {.driver_lacks = "cuLaunchKernel"};
+  const struct machine m = {.driver_lacks = "cuLaunchKernel"};
   machine_set(l, &m);
   assert_int_equal(create_once(l, 90, &info), UDM_ERROR_NO_DRIVER);
   assert_non_null(strstr(udm_last_error(), "has no cuLaunchKernel"));
@@ -159,10 +159,10 @@ static void what_the_driver_needs_is_named(void **state) {
 
 /* An entry that the driver refuses is removed, and what the next rung makes takes its place. */
 static void a_refused_entry_is_replaced(void **state) {
-  ladder *l = *state;
+  struct ladder *l = *state;
   udm_context_info info;
-  const machine good = {.nvrtc = "13.0"};
-  const machine refusing = {.nvrtc = "13.0", .driver_fails = "cuLibraryLoadData:200:1"};
+  const struct machine good = {.nvrtc = "13.0"};
+  const struct machine refusing = {.nvrtc = "13.0", .driver_fails = "cuLibraryLoadData:200:1"};
   machine_set(l, &good);
   assert_int_equal(create_once(l, 90, &info), UDM_OK);
   machine_set(l, &refusing);
@@ -176,10 +176,10 @@ static void a_refused_entry_is_replaced(void **state) {
 
 /* A newer driver than the one that assembled a cached cubin needs no new one. */
 static void a_cached_image_outlives_the_driver(void **state) {
-  ladder *l = *state;
+  struct ladder *l = *state;
   udm_context_info info;
-  const machine before = {.driver_version = "12040"};
-  const machine after = {.driver_version = "13000"};
+  const struct machine before = {.driver_version = "12040"};
+  const struct machine after = {.driver_version = "13000"};
   machine_set(l, &before);
   assert_int_equal(create_once(l, 90, &info), UDM_OK);
   machine_set(l, &after);

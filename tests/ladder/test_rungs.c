@@ -17,7 +17,7 @@
 #define CUDA_12_9 "50,52,60,61,70,72,75,80,86,87,89,90,100,101,103,120,121"
 
 static void nvrtc_serves_what_it_knows(void **state) {
-  static const expectation list[] = {
+  static const struct expectation list[] = {
       {"7.0", 70, {.nvrtc = "12.9", .nvrtc_archs = CUDA_12_9}, UDM_IMAGE_NVRTC, 70, {NULL}},
       {"7.5", 75, {.nvrtc = "13.0"}, UDM_IMAGE_NVRTC, 75, {NULL}},
       {"8.0", 80, {.nvrtc = "13.0"}, UDM_IMAGE_NVRTC, 80, {NULL}},
@@ -33,7 +33,7 @@ static void nvrtc_serves_what_it_knows(void **state) {
 }
 
 static void nvrtc_serves_a_newer_minor_revision(void **state) {
-  static const expectation list[] = {
+  static const struct expectation list[] = {
       {"7.5", 75, {.nvrtc = "12.9", .nvrtc_archs = "70,80"}, UDM_IMAGE_NVRTC, 70, {NULL}},
       {"8.6", 86, {.nvrtc = "13.0", .nvrtc_archs = "75,80,90"}, UDM_IMAGE_NVRTC, 80, {NULL}},
       {"8.9", 89, {.nvrtc = "13.0", .nvrtc_archs = "80,86,90"}, UDM_IMAGE_NVRTC, 86, {NULL}},
@@ -51,7 +51,7 @@ static void nvrtc_serves_a_newer_minor_revision(void **state) {
 }
 
 static void ptx_of_nvrtc_serves_a_newer_major_revision(void **state) {
-  static const expectation list[] = {
+  static const struct expectation list[] = {
       {"9.0",
        90,
        {.nvrtc = "11.8", .nvrtc_archs = "70,80,86"},
@@ -84,9 +84,9 @@ static void ptx_of_nvrtc_serves_a_newer_major_revision(void **state) {
 static void the_shipped_ptx_serves_everything_else(void **state) {
   static const int archs[] = {70, 75, 80, 86, 89, 90, 100, 103, 120, 121, 150};
   for (size_t i = 0; i < sizeof archs / sizeof archs[0]; ++i) {
-    const expectation e = {"no NVRTC",      archs[i],
-                           {.nvrtc = NULL}, UDM_IMAGE_SHIPPED_PTX,
-                           archs[i],        {"NVRTC was not found"}};
+    const struct expectation e = {"no NVRTC",      archs[i],
+                                  {.nvrtc = NULL}, UDM_IMAGE_SHIPPED_PTX,
+                                  archs[i],        {"NVRTC was not found"}};
     expectation_check(*state, &e);
     expectation_check_cached(*state, &e);
     cache_empty(*state);
@@ -100,9 +100,10 @@ static int count_good_entry(void *user_data, const udm_cache_entry_info *entry) 
 
 /* Whoever made an entry, for those who look at the cache it is one of this library's. */
 static void what_ptx_gave_is_a_good_entry(void **state) {
-  ladder *l = *state;
+  struct ladder *l = *state;
   udm_context_info info;
-  static const machine machines[] = {{.nvrtc = NULL}, {.nvrtc = "13.0", .nvrtc_archs = "80"}};
+  static const struct machine machines[] = {{.nvrtc = NULL},
+                                            {.nvrtc = "13.0", .nvrtc_archs = "80"}};
   for (int m = 0; m < 2; ++m) {
     int good = 0;
     machine_set(l, &machines[m]);
@@ -115,7 +116,7 @@ static void what_ptx_gave_is_a_good_entry(void **state) {
 
 /* A driver of CUDA 11.8 is the oldest that takes the shipped PTX. */
 static void old_drivers(void **state) {
-  static const expectation list[] = {
+  static const struct expectation list[] = {
       {"CUDA 11.8", 90, {.driver_version = "11080"}, UDM_IMAGE_SHIPPED_PTX, 90, {NULL}},
       {"CUDA 11.7, no NVRTC",
        80,
@@ -142,9 +143,9 @@ static void old_drivers(void **state) {
 }
 
 static void too_old_a_device_is_refused(void **state) {
-  ladder *l = *state;
+  struct ladder *l = *state;
   udm_context_info info;
-  const machine m = {.nvrtc = "12.9", .nvrtc_archs = CUDA_12_9};
+  const struct machine m = {.nvrtc = "12.9", .nvrtc_archs = CUDA_12_9};
   udm_image_plan plan = {.struct_size = sizeof plan};
   machine_set(l, &m);
   assert_int_equal(create_once(l, 61, &info), UDM_ERROR_NO_IMAGE);
@@ -178,9 +179,9 @@ static bool is_loaded(const char *library) {
 }
 
 static void no_compile_never_opens_nvrtc(void **state) {
-  ladder *l = *state;
+  struct ladder *l = *state;
   udm_context_info info;
-  const machine m = {.nvrtc = "13.0"};
+  const struct machine m = {.nvrtc = "13.0"};
   machine_set(l, &m);
   char copy[512];
   snprintf(copy, sizeof copy, "%s", path_in(l->folder, "libcopy_of_nvrtc.so"));
@@ -211,7 +212,7 @@ static udm_cache_counters counters_now(void) {
 }
 
 /* A lock that was wanted and not had is counted: so a folder in its place tells of each. */
-static void put_folder_in_the_lock_files_place(ladder *l) {
+static void put_folder_in_the_lock_files_place(struct ladder *l) {
   const char *lock = path_in(l->folder, ".lock");
   assert_int_equal(unlink(lock), 0);
   assert_int_equal(mkdir(lock, 0700), 0);
@@ -219,10 +220,10 @@ static void put_folder_in_the_lock_files_place(ladder *l) {
 
 /* Many processes start at once on such a device: none waits for another to look into the cache. */
 static void a_lower_architectures_entry_is_found_without_a_lock(void **state) {
-  ladder *l = *state;
+  struct ladder *l = *state;
   udm_context_info info;
-  const machine old = {.nvrtc = "11.7", .nvrtc_archs = "80,86"};
-  const machine exact = {.nvrtc = "13.0"};
+  const struct machine old = {.nvrtc = "11.7", .nvrtc_archs = "80,86"};
+  const struct machine exact = {.nvrtc = "13.0"};
   machine_set(l, &old);
   assert_int_equal(create_once(l, 89, &info), UDM_OK);
   assert_int_equal(info.image_source, UDM_IMAGE_NVRTC);
@@ -247,10 +248,10 @@ static void a_lower_architectures_entry_is_found_without_a_lock(void **state) {
 
 /* What the driver refuses of it is made anew, by one process alone. */
 static void a_lower_architectures_entry_that_is_refused(void **state) {
-  ladder *l = *state;
+  struct ladder *l = *state;
   udm_context_info info;
-  const machine old = {.nvrtc = "11.7", .nvrtc_archs = "80,86"};
-  const machine refusing = {
+  const struct machine old = {.nvrtc = "11.7", .nvrtc_archs = "80,86"};
+  const struct machine refusing = {
       .nvrtc = "11.7", .nvrtc_archs = "80,86", .driver_fails = "cuKernelGetFunction:209:1"};
   machine_set(l, &old);
   assert_int_equal(create_once(l, 89, &info), UDM_OK);
@@ -265,9 +266,9 @@ static void a_lower_architectures_entry_that_is_refused(void **state) {
 }
 
 static void an_nvrtc_that_makes_no_ptx(void **state) {
-  ladder *l = *state;
+  struct ladder *l = *state;
   udm_context_info info;
-  const machine m = {.nvrtc = "13.0", .nvrtc_archs = "80"};
+  const struct machine m = {.nvrtc = "13.0", .nvrtc_archs = "80"};
   machine_set(l, &m);
   l->options.nvrtc_library = getenv("LEAST_NVRTC");
   assert_non_null(l->options.nvrtc_library);

@@ -64,7 +64,7 @@ static udm_options options_of(struct arena *arena) {
   return options;
 }
 
-static void the_allocator_gives_what_a_context_is_made_of(void **state) {
+static void test_the_allocator_gives_what_a_context_is_made_of(void **state) {
   (void)state;
   struct arena arena = {0};
   udm_options options = options_of(&arena);
@@ -89,7 +89,7 @@ static int call_udm_again(void *user_data, const udm_cache_entry_info *entry) {
   return 0;
 }
 
-static void calls_within_callbacks_keep_the_allocators_apart(void **state) {
+static void test_calls_within_callbacks_keep_the_allocators_apart(void **state) {
   (void)state;
   struct arena outer = {0};
   struct arena inner = {0};
@@ -108,7 +108,7 @@ static void calls_within_callbacks_keep_the_allocators_apart(void **state) {
 }
 
 /* With a cold cache: compiled and published, too. */
-static void every_block_may_be_the_one_that_is_not_there(void **state) {
+static void test_every_block_may_be_the_one_that_is_not_there(void **state) {
   (void)state;
   long failures = 0;
   for (long failing = 1; failing < 1000; ++failing) {
@@ -132,7 +132,7 @@ static void every_block_may_be_the_one_that_is_not_there(void **state) {
   assert_true(failures > 0);
 }
 
-static void half_an_allocator_is_refused(void **state) {
+static void test_half_an_allocator_is_refused(void **state) {
   (void)state;
   udm_options options = UDM_OPTIONS_INIT;
   udm_context *ctx = NULL;
@@ -169,7 +169,7 @@ static udm_options options_with(struct symbols *symbols) {
   return options;
 }
 
-static void the_hosts_driver_is_the_only_one(void **state) {
+static void test_the_hosts_driver_is_the_only_one(void **state) {
   (void)state;
   struct symbols symbols = {{open_again(getenv("UDM_DRIVER_LIBRARY")), NULL}, {0, 0}};
   udm_options options = options_with(&symbols);
@@ -188,7 +188,7 @@ static void the_hosts_driver_is_the_only_one(void **state) {
   dlclose(symbols.libraries[0]);
 }
 
-static void the_hosts_nvrtc_is_the_only_one(void **state) {
+static void test_the_hosts_nvrtc_is_the_only_one(void **state) {
   (void)state;
   udm_nvrtc_info known = {.struct_size = sizeof known};
   udm_nvrtc_info info = {.struct_size = sizeof info};
@@ -219,7 +219,7 @@ static void *find_too_little(void *user_data, udm_library library, const char *n
   return strcmp(name, "cuInit") == 0 || strcmp(name, "nvrtcVersion") == 0 ? user_data : NULL;
 }
 
-static void a_host_with_too_little_is_told_what_is_missing(void **state) {
+static void test_a_host_with_too_little_is_told_what_is_missing(void **state) {
   (void)state;
   int nothing = 0;
   udm_options options = UDM_OPTIONS_INIT;
@@ -253,8 +253,8 @@ static void receive(void *user_data, udm_log_level level, const char *message) {
 
 /* Two instances, each with a cache and a sink of its own: what the one does the other does not see.
  */
-static void each_instance_has_its_cache_and_its_log(void **state) {
-  const gpu_session *session = *state;
+static void test_each_instance_has_its_cache_and_its_log(void **state) {
+  const struct gpu_session *session = *state;
   enum { INSTANCES = 2 };
   void *folders[INSTANCES] = {NULL, NULL};
   struct sink sinks[INSTANCES];
@@ -296,14 +296,14 @@ static void each_instance_has_its_cache_and_its_log(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(the_allocator_gives_what_a_context_is_made_of),
-      cmocka_unit_test(calls_within_callbacks_keep_the_allocators_apart),
-      cmocka_unit_test(every_block_may_be_the_one_that_is_not_there),
-      cmocka_unit_test(half_an_allocator_is_refused),
-      cmocka_unit_test(the_hosts_driver_is_the_only_one),
-      cmocka_unit_test(the_hosts_nvrtc_is_the_only_one),
-      cmocka_unit_test(a_host_with_too_little_is_told_what_is_missing),
-      cmocka_unit_test(each_instance_has_its_cache_and_its_log),
+      cmocka_unit_test(test_the_allocator_gives_what_a_context_is_made_of),
+      cmocka_unit_test(test_calls_within_callbacks_keep_the_allocators_apart),
+      cmocka_unit_test(test_every_block_may_be_the_one_that_is_not_there),
+      cmocka_unit_test(test_half_an_allocator_is_refused),
+      cmocka_unit_test(test_the_hosts_driver_is_the_only_one),
+      cmocka_unit_test(test_the_hosts_nvrtc_is_the_only_one),
+      cmocka_unit_test(test_a_host_with_too_little_is_told_what_is_missing),
+      cmocka_unit_test(test_each_instance_has_its_cache_and_its_log),
   };
   gpu_fixture_skip_if_impossible();
   return cmocka_run_group_tests_name("host callbacks", tests, gpu_fixture_open, gpu_fixture_close);

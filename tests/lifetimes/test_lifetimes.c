@@ -32,7 +32,7 @@ static udm_status launch_at(udm_context *ctx, CUdeviceptr sums) {
   return udm_decode_metadata_direct(ctx, &args, NULL);
 }
 
-static udm_status launch(const cuda_driver *driver, udm_context *ctx) {
+static udm_status launch(const struct cuda_driver *driver, udm_context *ctx) {
   CUdeviceptr sums = 0;
   if (driver->cuMemAlloc_v2(&sums, 4) != CUDA_SUCCESS) return UDM_ERROR_OUT_OF_MEMORY;
   udm_status status = launch_at(ctx, sums);
@@ -51,9 +51,9 @@ static int64_t (*count_calls(void))(const char *name) {
   return calls;
 }
 
-static void the_cuda_context_may_go_first(void **state) {
-  const gpu_session *session = *state;
-  const cuda_driver *driver = &session->driver;
+static void test_the_cuda_context_may_go_first(void **state) {
+  const struct gpu_session *session = *state;
+  const struct cuda_driver *driver = &session->driver;
   CUcontext second = NULL;
   ASSERT_CUDA(driver, cuCtxCreate_v2(&second, 0, session->device));
   udm_context *ctx = create();
@@ -115,8 +115,8 @@ static int status_of(pid_t child) {
   return WEXITSTATUS(status);
 }
 
-static void a_child_is_refused_what_the_parent_made(void **state) {
-  const gpu_session *session = *state;
+static void test_a_child_is_refused_what_the_parent_made(void **state) {
+  const struct gpu_session *session = *state;
   udm_context *ctx = create();
   for (int i = 0; i < 3; ++i) {
     const pid_t child = fork();
@@ -138,7 +138,7 @@ static void a_child_is_refused_what_the_parent_made(void **state) {
 }
 
 /* The stand-in driver works in the child of a user; a real one refuses, and says so. */
-static int create_in_child(const cuda_driver *driver) {
+static int create_in_child(const struct cuda_driver *driver) {
   udm_context *ctx = NULL;
   const udm_status status = udm_create(NULL, &ctx);
   if (status != UDM_OK) return count_calls() || ctx || !*udm_last_error();
@@ -149,8 +149,8 @@ static int create_in_child(const cuda_driver *driver) {
   return !works;
 }
 
-static void a_child_may_make_its_own(void **state) {
-  const gpu_session *session = *state;
+static void test_a_child_may_make_its_own(void **state) {
+  const struct gpu_session *session = *state;
   const pid_t child = fork();
   assert_true(child >= 0);
   if (child == 0) _exit(create_in_child(&session->driver));
@@ -167,7 +167,7 @@ static int count_in(const char *folder) {
 }
 
 static void *use_with_signals_blocked(void *user_data) {
-  const gpu_session *session = user_data;
+  const struct gpu_session *session = user_data;
   sigset_t all;
   sigset_t after;
   sigfillset(&all);
@@ -184,7 +184,7 @@ static void *use_with_signals_blocked(void *user_data) {
   return used ? NULL : "it could not be used";
 }
 
-static void a_thread_may_block_every_signal(void **state) {
+static void test_a_thread_may_block_every_signal(void **state) {
   pthread_t thread;
   void *problem = NULL;
   struct sigaction before[SIGSYS + 1];
@@ -199,7 +199,7 @@ static void a_thread_may_block_every_signal(void **state) {
   }
 }
 
-static void no_thread_and_no_file_stays_behind(void **state) {
+static void test_no_thread_and_no_file_stays_behind(void **state) {
   (void)state;
   udm_destroy(create()); /* what is opened once is open now */
   const int threads = count_in("/proc/self/task");
@@ -211,11 +211,11 @@ static void no_thread_and_no_file_stays_behind(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(the_cuda_context_may_go_first),
-      cmocka_unit_test(a_child_is_refused_what_the_parent_made),
-      cmocka_unit_test(a_child_may_make_its_own),
-      cmocka_unit_test(a_thread_may_block_every_signal),
-      cmocka_unit_test(no_thread_and_no_file_stays_behind),
+      cmocka_unit_test(test_the_cuda_context_may_go_first),
+      cmocka_unit_test(test_a_child_is_refused_what_the_parent_made),
+      cmocka_unit_test(test_a_child_may_make_its_own),
+      cmocka_unit_test(test_a_thread_may_block_every_signal),
+      cmocka_unit_test(test_no_thread_and_no_file_stays_behind),
   };
   gpu_fixture_skip_if_impossible();
   return cmocka_run_group_tests_name("lifetimes", tests, gpu_fixture_open, gpu_fixture_close);

@@ -70,7 +70,7 @@ static int count_files(void) {
   return count;
 }
 
-static void a_hundred_times_leave_nothing_behind(void **state) {
+static void test_a_hundred_times_leave_nothing_behind(void **state) {
   (void)state;
   enum { WARM_UP = 10, ROUNDS = 100, SMALLEST_BLOCK = 24 };
   for (int i = 0; i < WARM_UP; ++i) open_use_close();
@@ -86,7 +86,7 @@ static void a_hundred_times_leave_nothing_behind(void **state) {
     fail_msg("%zu bytes more than before", now - memory);
 }
 
-static void a_fork_finds_no_handler_of_it(void **state) {
+static void test_a_fork_finds_no_handler_of_it(void **state) {
   (void)state;
   int status = 0;
   open_use_close();
@@ -99,8 +99,8 @@ static void a_fork_finds_no_handler_of_it(void **state) {
 
 int main(int argc, char **argv) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_hundred_times_leave_nothing_behind),
-      cmocka_unit_test(a_fork_finds_no_handler_of_it),
+      cmocka_unit_test(test_a_hundred_times_leave_nothing_behind),
+      cmocka_unit_test(test_a_fork_finds_no_handler_of_it),
   };
   if (argc != 2) return 2;
   library_path = argv[1];

@@ -10,12 +10,12 @@
 
 #include "driver_functions.h"
 
-typedef enum requirement {
+enum requirement {
   NEEDS_NOTHING = 0,
   NEEDS_INIT = 1,
   NEEDS_CONTEXT = 2, /* a current context in which no kernel has failed; implies NEEDS_INIT */
   UNSAFE_IN_CAPTURE = 4
-} requirement;
+};
 
 /*
  * Takes the lock; a fault before the leave, as of a copy from an address that is
@@ -32,4 +32,4 @@ CUresult stand_in_leave(CUresult result);
 /* The next number of the driver's generator, seeded by UDM_STAND_IN_SEED. */
 uint64_t stand_in_random(void);
 
-#endif /* UDM_TESTS_CALLS_H */
+#endif

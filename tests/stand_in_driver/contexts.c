@@ -29,13 +29,13 @@ CUresult context_check_current(void) {
 
 CUresult context_synchronise(CUcontext context) {
   stream_flush(&context->default_stream);
-  for (handle *h = handle_next(HANDLE_STREAM, NULL); h; h = handle_next(HANDLE_STREAM, h)) {
+  for (struct handle *h = handle_next(HANDLE_STREAM, NULL); h; h = handle_next(HANDLE_STREAM, h)) {
     if (h->owner == context) stream_flush((CUstream)(void *)h);
   }
   return context->failure;
 }
 
-static void destroy_context(handle *object) {
+static void destroy_context(struct handle *object) {
   CUcontext context = (CUcontext)(void *)object;
   stream_flush(&context->default_stream);
   handle_destroy_all_of(context);
@@ -87,7 +87,7 @@ CUresult cuCtxDestroy_v2(CUcontext context) {
 
 CUresult cuDevicePrimaryCtxRetain(CUcontext *context, CUdevice ordinal) {
   CUresult result = stand_in_enter(__func__, NEEDS_INIT);
-  device *d = device_get(ordinal);
+  struct device *d = device_get(ordinal);
   if (result == CUDA_SUCCESS && !d) result = CUDA_ERROR_INVALID_DEVICE;
   if (result == CUDA_SUCCESS && !d->primary) {
     d->primary = create_context(ordinal, true);
@@ -102,7 +102,7 @@ CUresult cuDevicePrimaryCtxRetain(CUcontext *context, CUdevice ordinal) {
 
 CUresult cuDevicePrimaryCtxRelease_v2(CUdevice ordinal) {
   CUresult result = stand_in_enter(__func__, NEEDS_INIT);
-  device *d = device_get(ordinal);
+  struct device *d = device_get(ordinal);
   if (result == CUDA_SUCCESS && !d) result = CUDA_ERROR_INVALID_DEVICE;
   if (result == CUDA_SUCCESS && !d->primary) result = CUDA_ERROR_INVALID_CONTEXT;
   if (result == CUDA_SUCCESS && --d->primary_references == 0) {

@@ -10,7 +10,7 @@
 #include "streams.h"
 
 struct CUctx_st {
-  handle handle;
+  struct handle handle;
   unsigned long long id; /* no other context ever has it */
   CUdevice device;
   bool primary;
@@ -27,4 +27,4 @@ CUresult context_check_current(void);
 /* Lets all streams of the context finish. */
 CUresult context_synchronise(CUcontext context);
 
-#endif /* UDM_TESTS_CONTEXTS_H */
+#endif

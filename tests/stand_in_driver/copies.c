@@ -16,7 +16,7 @@ static void *host_pointer(CUdeviceptr pointer) { return (void *)(uintptr_t)point
 static CUresult copy_to_device(CUdeviceptr to, const void *from, size_t bytes, CUstream stream) {
   if (!memory_is_device(host_pointer(to), bytes) || !from) return CUDA_ERROR_INVALID_VALUE;
   const bool snapshot = !stream->capture && !memory_is_pinned(from);
-  operation *op = operation_create(OPERATION_COPY, snapshot ? bytes : 0);
+  struct operation *op = operation_create(OPERATION_COPY, snapshot ? bytes : 0);
   if (!op) return CUDA_ERROR_OUT_OF_MEMORY;
   op->to = host_pointer(to);
   op->to_device = true;
@@ -27,7 +27,7 @@ static CUresult copy_to_device(CUdeviceptr to, const void *from, size_t bytes, C
 
 static CUresult copy_to_host(void *to, CUdeviceptr from, size_t bytes, CUstream stream) {
   if (!memory_is_device(host_pointer(from), bytes) || !to) return CUDA_ERROR_INVALID_VALUE;
-  operation *op = operation_create(OPERATION_COPY, 0);
+  struct operation *op = operation_create(OPERATION_COPY, 0);
   if (!op) return CUDA_ERROR_OUT_OF_MEMORY;
   op->to = to;
   op->from = host_pointer(from);
@@ -86,7 +86,7 @@ static CUresult fill(CUdeviceptr to, unsigned int word, size_t count, CUstream s
   if (!fits || to % sizeof word != 0 || !memory_is_device(host_pointer(to), count * sizeof word)) {
     return CUDA_ERROR_INVALID_VALUE;
   }
-  operation *op = operation_create(OPERATION_FILL, 0);
+  struct operation *op = operation_create(OPERATION_FILL, 0);
   if (!op) return CUDA_ERROR_OUT_OF_MEMORY;
   op->to = host_pointer(to);
   op->to_device = true;

@@ -26,4 +26,4 @@ unsigned char *cubin_file_copy(const unsigned char *image);
 
 bool cubin_file_has_kernel(const unsigned char *image, const char *name);
 
-#endif /* UDM_TESTS_CUBIN_FILE_H */
+#endif

@@ -17,13 +17,13 @@
 #define STAND_IN_DRIVER_VERSION 13000
 #endif
 
-static device devices[MAX_DEVICES];
+static struct device devices[MAX_DEVICES];
 static int device_count;
 static bool initialised;
 
 bool devices_are_initialised(void) { return initialised; }
 
-device *device_get(CUdevice ordinal) {
+struct device *device_get(CUdevice ordinal) {
   return ordinal >= 0 && ordinal < device_count ? &devices[ordinal] : NULL;
 }
 
@@ -39,7 +39,7 @@ static void read_devices(void) {
   device_count = 0;
   while (device_count < MAX_DEVICES) {
     int length = 0;
-    device *d = &devices[device_count];
+    struct device *d = &devices[device_count];
     if (sscanf(rest, "%d.%d%n", &d->major, &d->minor, &length) != 2) break;
     snprintf(d->name, sizeof d->name, "Stand-in GPU sm_%d%d", d->major, d->minor);
     if (name) snprintf(d->name, sizeof d->name, "%s", name);
@@ -94,7 +94,7 @@ CUresult cuDeviceTotalMem_v2(size_t *bytes, CUdevice ordinal) {
   return stand_in_leave(result);
 }
 
-static CUresult get_attribute(int *value, CUdevice_attribute attribute, const device *d) {
+static CUresult get_attribute(int *value, CUdevice_attribute attribute, const struct device *d) {
   if (!d) return CUDA_ERROR_INVALID_DEVICE;
   switch ((int)attribute) {
     case CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK:

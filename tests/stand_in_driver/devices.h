@@ -10,13 +10,13 @@
 
 enum { MAX_DEVICES = 16, MAX_DEVICE_NAME = 64 };
 
-typedef struct device {
+struct device {
   int major, minor; /* compute capability */
   char name[MAX_DEVICE_NAME];
   CUcontext primary; /* NULL while nobody retains it */
   int primary_references;
   size_t allocated;
-} device;
+};
 
 /* So few that the library's grids are smaller than the work. */
 enum { MULTIPROCESSORS = 4, L2_CACHE_BYTES = 1 << 14 };
@@ -29,6 +29,6 @@ bool devices_are_initialised(void);
 int devices_driver_version(void);
 
 /* NULL when there is no such device. */
-device *device_get(CUdevice ordinal);
+struct device *device_get(CUdevice ordinal);
 
-#endif /* UDM_TESTS_DEVICES_H */
+#endif

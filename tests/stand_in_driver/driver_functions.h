@@ -64,4 +64,4 @@ enum {
 
 #endif
 
-#endif /* UDM_TESTS_DRIVER_FUNCTIONS_H */
+#endif

@@ -18,13 +18,13 @@ const char table_kernel[] = "udm_decode_metadata_table";
 
 CUresult load_tiny_cubin(CUmodule *module, int abi_version, int arch) {
   const char *const kernels[TINY_CUBIN_KERNELS] = {table_kernel};
-  const tiny_cubin cubin = tiny_cubin_make(abi_version, arch, kernels, "a test");
+  const struct tiny_cubin cubin = tiny_cubin_make(abi_version, arch, kernels, "a test");
   return cuModuleLoadDataEx(module, &cubin, 0, NULL, NULL);
 }
 
 enum { SUMS_OFFSET = 7 * 8 };
 
-void make_empty_batch(empty_batch *b) {
+void make_empty_batch(struct empty_batch *b) {
   memset(b, 0, sizeof *b);
   assert_int_equal(cuMemAlloc_v2(&b->memory, SUMS_OFFSET + 8), CUDA_SUCCESS);
   int64_t pointers[7] = {0};
@@ -43,13 +43,13 @@ void make_empty_batch(empty_batch *b) {
   b->parameters[17] = &b->pointers_stride;
 }
 
-uint64_t read_sums(const empty_batch *b) {
+uint64_t read_sums(const struct empty_batch *b) {
   uint64_t sums = 0;
   assert_int_equal(cuMemcpyDtoH_v2(&sums, b->memory + SUMS_OFFSET, sizeof sums), CUDA_SUCCESS);
   return sums;
 }
 
-void dirty_sums(const empty_batch *b) {
+void dirty_sums(const struct empty_batch *b) {
   const uint64_t ones = UINT64_MAX;
   assert_int_equal(cuMemcpyHtoD_v2(b->memory + SUMS_OFFSET, &ones, sizeof ones), CUDA_SUCCESS);
 }
@@ -62,6 +62,6 @@ CUfunction load_function(void) {
   return function;
 }
 
-CUresult launch_empty_batch(CUfunction function, CUstream stream, empty_batch *b) {
+CUresult launch_empty_batch(CUfunction function, CUstream stream, struct empty_batch *b) {
   return cuLaunchKernel(function, 1, 1, 1, 256, 1, 1, 0, stream, b->parameters, NULL);
 }

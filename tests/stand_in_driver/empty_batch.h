@@ -17,7 +17,7 @@ CUresult load_tiny_cubin(CUmodule *module, int abi_version, int arch);
 CUfunction load_function(void);
 
 /* The arguments of the table kernel for an empty batch of one backend. */
-typedef struct empty_batch {
+struct empty_batch {
   CUdeviceptr inputs[3];
   int32_t batch[6]; /* batch_size, its reciprocal, head_pieces, flags, max_len, page_table_blocks */
   long long strides[3];
@@ -26,13 +26,13 @@ typedef struct empty_batch {
   long long pointers_stride;
   void *parameters[18];
   CUdeviceptr memory; /* the pointer array, then two int32 */
-} empty_batch;
+};
 
-void make_empty_batch(empty_batch *b);
-CUresult launch_empty_batch(CUfunction function, CUstream stream, empty_batch *b);
+void make_empty_batch(struct empty_batch *b);
+CUresult launch_empty_batch(CUfunction function, CUstream stream, struct empty_batch *b);
 
 /* The two numbers: 0 after a launch, all ones when dirty. */
-uint64_t read_sums(const empty_batch *b);
-void dirty_sums(const empty_batch *b);
+uint64_t read_sums(const struct empty_batch *b);
+void dirty_sums(const struct empty_batch *b);
 
-#endif /* UDM_TESTS_EMPTY_BATCH_H */
+#endif

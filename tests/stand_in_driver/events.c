@@ -12,7 +12,7 @@
 #include "contexts.h"
 
 struct CUevent_st {
-  handle handle;
+  struct handle handle;
   CUstream stream; /* where it is pending; NULL: nowhere */
   bool recorded;
   bool captured; /* recorded last in a stream that captures */
@@ -27,7 +27,7 @@ void event_complete(CUevent event) {
   clock_gettime(CLOCK_MONOTONIC, &event->time);
 }
 
-static void destroy_event(handle *object) { free(object); }
+static void destroy_event(struct handle *object) { free(object); }
 
 CUresult cuEventCreate(CUevent *event, unsigned int flags) {
   (void)flags; /* how to wait, and whether to keep the time: it is kept always */
@@ -56,7 +56,7 @@ static CUresult record(CUevent event, CUstream stream) {
   event->recorded = true;
   event->captured = stream->capture != NULL;
   if (event->captured) return CUDA_SUCCESS;
-  operation *op = operation_create(OPERATION_EVENT, 0);
+  struct operation *op = operation_create(OPERATION_EVENT, 0);
   if (!op) return CUDA_ERROR_OUT_OF_MEMORY;
   op->event = event;
   event->stream = stream;

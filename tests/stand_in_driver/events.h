@@ -11,4 +11,4 @@
 /* The stream has reached the event; one that was destroyed meanwhile is left alone. */
 void event_complete(CUevent event);
 
-#endif /* UDM_TESTS_EVENTS_H */
+#endif

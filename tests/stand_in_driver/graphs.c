@@ -20,31 +20,31 @@ struct capture {
   CUstreamCaptureMode mode;
   pthread_t thread;
   bool invalid;
-  operation_list operations;
+  struct operation_list operations;
 };
 
 /* A graph and an instantiated one differ by their kind of handle alone. */
 struct CUgraph_st {
-  handle handle;
-  operation_list operations;
+  struct handle handle;
+  struct operation_list operations;
 };
 
 struct CUgraphExec_st {
-  handle handle;
+  struct handle handle;
   CUcontext context;
-  operation_list operations;
+  struct operation_list operations;
 };
 
 /* A kernel node of a graph: the place of its operation in the list of the graph. */
 struct CUgraphNode_st {
-  handle handle;
+  struct handle handle;
   CUgraph graph;
   size_t index;
 };
 
-static capture *captures;
+static struct capture *captures;
 
-void capture_invalidate(capture *c) { c->invalid = true; }
+void capture_invalidate(struct capture *c) { c->invalid = true; }
 
 /* How this thread meets the captures of others, and its own. */
 static _Thread_local CUstreamCaptureMode thread_mode = CU_STREAM_CAPTURE_MODE_GLOBAL;
@@ -65,7 +65,7 @@ CUresult cuThreadExchangeStreamCaptureMode(CUstreamCaptureMode *mode) {
 CUresult capture_refuse_unsafe_call(void) {
   CUresult result = CUDA_SUCCESS;
   if (thread_mode == CU_STREAM_CAPTURE_MODE_RELAXED) return CUDA_SUCCESS;
-  for (capture *c = captures; c; c = c->next) {
+  for (struct capture *c = captures; c; c = c->next) {
     const bool mine = pthread_equal(c->thread, pthread_self()) != 0;
     const bool seen =
         c->mode == CU_STREAM_CAPTURE_MODE_GLOBAL && thread_mode == CU_STREAM_CAPTURE_MODE_GLOBAL;
@@ -76,7 +76,7 @@ CUresult capture_refuse_unsafe_call(void) {
   return result;
 }
 
-CUresult capture_record(capture *c, operation *op) {
+CUresult capture_record(struct capture *c, struct operation *op) {
   if (c->invalid) {
     free(op);
     return CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
@@ -85,8 +85,8 @@ CUresult capture_record(capture *c, operation *op) {
   return CUDA_SUCCESS;
 }
 
-void capture_discard(capture *c) {
-  capture **link = &captures;
+void capture_discard(struct capture *c) {
+  struct capture **link = &captures;
   while (*link != c) link = &(*link)->next;
   *link = c->next;
   operation_free_all(&c->operations);
@@ -98,7 +98,7 @@ static CUresult begin_capture(CUstream stream, CUstreamCaptureMode mode) {
   if (stream == &context_current()->default_stream) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
   if (mode > CU_STREAM_CAPTURE_MODE_RELAXED) return CUDA_ERROR_INVALID_VALUE;
   if (stream->capture) return CUDA_ERROR_ILLEGAL_STATE;
-  capture *c = calloc(1, sizeof *c);
+  struct capture *c = calloc(1, sizeof *c);
   if (!c) return CUDA_ERROR_OUT_OF_MEMORY;
   c->stream = stream;
   c->mode = mode;
@@ -118,24 +118,25 @@ CUresult cuStreamBeginCapture_v2(CUstream given, CUstreamCaptureMode mode) {
 }
 
 /* Until the next one is found, as destroying one changes the list. */
-static handle *find_node_of(CUgraph graph) {
-  for (handle *h = handle_next(HANDLE_GRAPH_NODE, NULL); h; h = handle_next(HANDLE_GRAPH_NODE, h)) {
+static struct handle *find_node_of(CUgraph graph) {
+  for (struct handle *h = handle_next(HANDLE_GRAPH_NODE, NULL); h;
+       h = handle_next(HANDLE_GRAPH_NODE, h)) {
     if (((CUgraphNode)(void *)h)->graph == graph) return h;
   }
   return NULL;
 }
 
-static void destroy_node(handle *object) { free(object); }
+static void destroy_node(struct handle *object) { free(object); }
 
-static void destroy_graph(handle *object) {
+static void destroy_graph(struct handle *object) {
   CUgraph graph = (CUgraph)(void *)object;
-  for (handle *h = find_node_of(graph); h; h = find_node_of(graph)) handle_destroy(h);
+  for (struct handle *h = find_node_of(graph); h; h = find_node_of(graph)) handle_destroy(h);
   operation_free_all(&graph->operations);
   free(graph);
 }
 
 static CUresult end_capture(CUstream stream, CUgraph *graph) {
-  capture *c = stream->capture;
+  struct capture *c = stream->capture;
   if (!c) return CUDA_ERROR_ILLEGAL_STATE;
   if (c->mode != CU_STREAM_CAPTURE_MODE_RELAXED && !pthread_equal(c->thread, pthread_self())) {
     return CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD;
@@ -147,7 +148,7 @@ static CUresult end_capture(CUstream stream, CUgraph *graph) {
   if (created) {
     handle_register(&created->handle, HANDLE_GRAPH, NULL, destroy_graph);
     created->operations = c->operations;
-    c->operations = (operation_list){NULL, NULL};
+    c->operations = (struct operation_list){NULL, NULL};
   }
   capture_discard(c);
   *graph = created;
@@ -174,9 +175,9 @@ CUresult cuGraphCreate(CUgraph *graph, unsigned int flags) {
   return stand_in_leave(result);
 }
 
-static size_t count_operations(const operation_list *list) {
+static size_t count_operations(const struct operation_list *list) {
   size_t count = 0;
-  for (const operation *op = list->first; op; op = op->next) ++count;
+  for (const struct operation *op = list->first; op; op = op->next) ++count;
   return count;
 }
 
@@ -184,7 +185,7 @@ static size_t count_operations(const operation_list *list) {
 static CUresult add_kernel_node(CUgraphNode *node, CUgraph graph, const CUgraphNode *dependencies,
                                 size_t dependency_count,
                                 const CUDA_KERNEL_NODE_PARAMS_v1 *parameters) {
-  operation *op = NULL;
+  struct operation *op = NULL;
   if (!handle_is_live(graph, HANDLE_GRAPH) || !parameters) return CUDA_ERROR_INVALID_VALUE;
   for (size_t d = 0; d < dependency_count; ++d) {
     const bool known = handle_is_live(dependencies[d], HANDLE_GRAPH_NODE);
@@ -224,7 +225,7 @@ CUresult cuGraphDestroy(CUgraph graph) {
   return stand_in_leave(result);
 }
 
-static void destroy_exec(handle *object) {
+static void destroy_exec(struct handle *object) {
   CUgraphExec exec = (CUgraphExec)(void *)object;
   operation_free_all(&exec->operations);
   free(exec);
@@ -236,8 +237,8 @@ static CUresult instantiate(CUgraphExec *exec, CUgraph graph) {
   if (!created) return CUDA_ERROR_OUT_OF_MEMORY;
   handle_register(&created->handle, HANDLE_GRAPH_EXEC, NULL, destroy_exec);
   created->context = context_current();
-  for (const operation *op = graph->operations.first; op; op = op->next) {
-    operation *copy = operation_clone(op);
+  for (const struct operation *op = graph->operations.first; op; op = op->next) {
+    struct operation *copy = operation_clone(op);
     if (!copy) {
       handle_destroy(&created->handle);
       return CUDA_ERROR_OUT_OF_MEMORY;
@@ -265,7 +266,8 @@ CUresult cuGraphExecDestroy(CUgraphExec exec) {
 }
 
 /* A driver of before CUDA 11.2 keeps a node's function; a later one its context. */
-static bool may_become(const CUgraphExec exec, const operation *old, const operation *op) {
+static bool may_become(const CUgraphExec exec, const struct operation *old,
+                       const struct operation *op) {
   enum { FUNCTION_MAY_CHANGE = 11020 };
   if (old->kind != OPERATION_KERNEL) return false;
   if (old->function == op->function) return true;
@@ -274,10 +276,10 @@ static bool may_become(const CUgraphExec exec, const operation *old, const opera
 }
 
 /* The operation takes the place of the one that has the node's index. */
-static CUresult replace_operation(CUgraphExec exec, size_t index, operation *op) {
-  operation **link = &exec->operations.first;
+static CUresult replace_operation(CUgraphExec exec, size_t index, struct operation *op) {
+  struct operation **link = &exec->operations.first;
   for (size_t i = 0; i < index && *link; ++i) link = &(*link)->next;
-  operation *old = *link;
+  struct operation *old = *link;
   if (!old || !may_become(exec, old, op)) return CUDA_ERROR_INVALID_VALUE;
   op->next = old->next;
   *link = op;
@@ -288,7 +290,7 @@ static CUresult replace_operation(CUgraphExec exec, size_t index, operation *op)
 
 CUresult cuGraphExecKernelNodeSetParams(CUgraphExec exec, CUgraphNode node,
                                         const CUDA_KERNEL_NODE_PARAMS_v1 *parameters) {
-  operation *op = NULL;
+  struct operation *op = NULL;
   CUresult result = stand_in_enter(__func__, NEEDS_CONTEXT);
   const bool live =
       handle_is_live(exec, HANDLE_GRAPH_EXEC) && handle_is_live(node, HANDLE_GRAPH_NODE);
@@ -305,8 +307,9 @@ CUresult cuGraphExecKernelNodeSetParams(CUgraphExec exec, CUgraphNode node,
 static CUresult enqueue_graph(CUgraphExec exec, CUstream stream) {
   CUresult result = CUDA_SUCCESS;
   if (stream->handle.owner != exec->context) return CUDA_ERROR_INVALID_VALUE;
-  for (const operation *op = exec->operations.first; op && result == CUDA_SUCCESS; op = op->next) {
-    operation *copy = operation_clone(op);
+  for (const struct operation *op = exec->operations.first; op && result == CUDA_SUCCESS;
+       op = op->next) {
+    struct operation *copy = operation_clone(op);
     result = copy ? stream_enqueue(stream, copy) : CUDA_ERROR_OUT_OF_MEMORY;
   }
   return result;

@@ -9,7 +9,7 @@
 
 #include "operations.h"
 
-typedef struct capture capture;
+struct capture;
 
 /*
  * CUDA_SUCCESS, or CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED when a capture forbids
@@ -18,9 +18,9 @@ typedef struct capture capture;
 CUresult capture_refuse_unsafe_call(void);
 
 /* Takes the operation, also on failure. */
-CUresult capture_record(capture *c, operation *op);
+CUresult capture_record(struct capture *c, struct operation *op);
 
-void capture_invalidate(capture *c);
-void capture_discard(capture *c);
+void capture_invalidate(struct capture *c);
+void capture_discard(struct capture *c);
 
-#endif /* UDM_TESTS_GRAPHS_H */
+#endif

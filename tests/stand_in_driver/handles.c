@@ -5,23 +5,23 @@
  */
 #include "handles.h"
 
-static handle *first;
+static struct handle *first;
 
-void handle_register(handle *object, handle_kind kind, CUcontext owner,
-                     void (*destroy)(handle *object)) {
-  *object = (handle){kind, owner, destroy, first};
+void handle_register(struct handle *object, enum handle_kind kind, CUcontext owner,
+                     void (*destroy)(struct handle *object)) {
+  *object = (struct handle){kind, owner, destroy, first};
   first = object;
 }
 
-bool handle_is_live(const void *object, handle_kind kind) {
-  for (const handle *h = first; h; h = h->next) {
+bool handle_is_live(const void *object, enum handle_kind kind) {
+  for (const struct handle *h = first; h; h = h->next) {
     if ((const void *)h == object) return h->kind == kind;
   }
   return false;
 }
 
-void handle_destroy(handle *object) {
-  handle **link = &first;
+void handle_destroy(struct handle *object) {
+  struct handle **link = &first;
   while (*link && *link != object) link = &(*link)->next;
   if (!*link) return;
   *link = object->next;
@@ -30,7 +30,7 @@ void handle_destroy(handle *object) {
 
 /* From the start after every one: destroying a module destroys its functions too. */
 void handle_destroy_all_of(CUcontext owner) {
-  handle *h = first;
+  struct handle *h = first;
   while (h) {
     if (h->owner == owner) {
       handle_destroy(h);
@@ -41,14 +41,14 @@ void handle_destroy_all_of(CUcontext owner) {
   }
 }
 
-handle *handle_next(handle_kind kind, const handle *after) {
-  handle *h = after ? after->next : first;
+struct handle *handle_next(enum handle_kind kind, const struct handle *after) {
+  struct handle *h = after ? after->next : first;
   while (h && h->kind != kind) h = h->next;
   return h;
 }
 
-int handle_count(handle_kind kind) {
+int handle_count(enum handle_kind kind) {
   int count = 0;
-  for (handle *h = handle_next(kind, NULL); h; h = handle_next(kind, h)) ++count;
+  for (struct handle *h = handle_next(kind, NULL); h; h = handle_next(kind, h)) ++count;
   return count;
 }

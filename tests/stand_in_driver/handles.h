@@ -10,7 +10,7 @@
 
 #include "driver_functions.h"
 
-typedef enum handle_kind {
+enum handle_kind {
   HANDLE_CONTEXT,
   HANDLE_MODULE,
   HANDLE_LIBRARY,
@@ -24,28 +24,28 @@ typedef enum handle_kind {
   HANDLE_GRAPH_NODE,
   HANDLE_DEVICE_MEMORY,
   HANDLE_HOST_MEMORY
-} handle_kind;
+};
 
-typedef struct handle {
-  handle_kind kind;
+struct handle {
+  enum handle_kind kind;
   CUcontext owner; /* NULL: lives until it is destroyed itself */
   void (*destroy)(struct handle *object);
   struct handle *next;
-} handle;
+};
 
 /* destroy frees the object, which is no longer registered then. */
-void handle_register(handle *object, handle_kind kind, CUcontext owner,
-                     void (*destroy)(handle *object));
+void handle_register(struct handle *object, enum handle_kind kind, CUcontext owner,
+                     void (*destroy)(struct handle *object));
 
-bool handle_is_live(const void *object, handle_kind kind);
+bool handle_is_live(const void *object, enum handle_kind kind);
 
-void handle_destroy(handle *object);
+void handle_destroy(struct handle *object);
 void handle_destroy_all_of(CUcontext owner);
 
 /* How many objects of that kind there are. */
-int handle_count(handle_kind kind);
+int handle_count(enum handle_kind kind);
 
 /* The first object of that kind after `after`, or from the start when it is NULL. */
-handle *handle_next(handle_kind kind, const handle *after);
+struct handle *handle_next(enum handle_kind kind, const struct handle *after);
 
-#endif /* UDM_TESTS_HANDLES_H */
+#endif

@@ -17,7 +17,7 @@
 
 enum { MAX_GRID_YZ = 65535, MAX_BLOCK_Z = 64, MAX_SHARED_BYTES = 48 * 1024 };
 
-static bool is_within_limits(host_kernel_dim3 grid, host_kernel_dim3 block) {
+static bool is_within_limits(struct host_kernel_dim3 grid, struct host_kernel_dim3 block) {
   const bool grid_fits = grid.x >= 1 && grid.y >= 1 && grid.z >= 1 && grid.x <= INT32_MAX &&
                          grid.y <= MAX_GRID_YZ && grid.z <= MAX_GRID_YZ;
   const bool block_fits = block.x >= 1 && block.y >= 1 && block.z >= 1 &&
@@ -28,7 +28,7 @@ static bool is_within_limits(host_kernel_dim3 grid, host_kernel_dim3 block) {
 }
 
 /* Where parameter p begins among the values of all; p may be their count. */
-static size_t value_offset(const host_kernel *kernel, size_t p) {
+static size_t value_offset(const struct host_kernel *kernel, size_t p) {
   const size_t alignment = 16;
   size_t offset = 0;
   for (size_t i = 0; i < p; ++i) {
@@ -38,9 +38,10 @@ static size_t value_offset(const host_kernel *kernel, size_t p) {
 }
 
 /* NULL when a parameter is null or memory is short. */
-static operation *create_operation(CUfunction function, void *const *parameters) {
-  const host_kernel *kernel = function->kernel;
-  operation *op = operation_create(OPERATION_KERNEL, value_offset(kernel, kernel->parameter_count));
+static struct operation *create_operation(CUfunction function, void *const *parameters) {
+  const struct host_kernel *kernel = function->kernel;
+  struct operation *op =
+      operation_create(OPERATION_KERNEL, value_offset(kernel, kernel->parameter_count));
   if (!op) return NULL;
   op->function = function;
   for (size_t p = 0; p < kernel->parameter_count; ++p) {
@@ -53,16 +54,16 @@ static operation *create_operation(CUfunction function, void *const *parameters)
   return op;
 }
 
-CUresult launch_prepare(const CUDA_KERNEL_NODE_PARAMS_v1 *launch, operation **out) {
-  const host_kernel_dim3 grid = {launch->gridDimX, launch->gridDimY, launch->gridDimZ};
-  const host_kernel_dim3 block = {launch->blockDimX, launch->blockDimY, launch->blockDimZ};
+CUresult launch_prepare(const CUDA_KERNEL_NODE_PARAMS_v1 *launch, struct operation **out) {
+  const struct host_kernel_dim3 grid = {launch->gridDimX, launch->gridDimY, launch->gridDimZ};
+  const struct host_kernel_dim3 block = {launch->blockDimX, launch->blockDimY, launch->blockDimZ};
   if (!handle_is_live(launch->func, HANDLE_FUNCTION)) return CUDA_ERROR_INVALID_HANDLE;
   if (launch->func->handle.owner != context_current()) return CUDA_ERROR_INVALID_HANDLE;
   if (!is_within_limits(grid, block) || launch->sharedMemBytes > MAX_SHARED_BYTES ||
       !launch->kernelParams || launch->extra) {
     return CUDA_ERROR_INVALID_VALUE;
   }
-  operation *op = create_operation(launch->func, launch->kernelParams);
+  struct operation *op = create_operation(launch->func, launch->kernelParams);
   if (!op) return CUDA_ERROR_INVALID_VALUE;
   op->grid = grid;
   op->block = block;
@@ -77,7 +78,7 @@ CUresult cuLaunchKernel(CUfunction function, unsigned int grid_x, unsigned int g
   const CUDA_KERNEL_NODE_PARAMS_v1 launch = {function, grid_x,  grid_y,       grid_z,     block_x,
                                              block_y,  block_z, shared_bytes, parameters, extra};
   CUstream stream = NULL;
-  operation *op = NULL;
+  struct operation *op = NULL;
   CUresult result = stand_in_enter(__func__, NEEDS_CONTEXT);
   if (result == CUDA_SUCCESS) result = stream_find(given, &stream);
   if (result == CUDA_SUCCESS) result = launch_prepare(&launch, &op);
@@ -90,7 +91,7 @@ CUresult cuLaunchKernel(CUfunction function, unsigned int grid_x, unsigned int g
 }
 
 /* Where the kernel writes the leading 0 of backend 0's cu_seqlens_k, by its signature. */
-static int32_t *first_prefix_sum(const host_kernel *kernel, void *const *parameters) {
+static int32_t *first_prefix_sum(const struct host_kernel *kernel, void *const *parameters) {
   const size_t first = 16; /* after 3 inputs and 13 scalars */
   int64_t address = 0;
   int64_t table = 0;
@@ -108,7 +109,7 @@ static int32_t *first_prefix_sum(const host_kernel *kernel, void *const *paramet
 }
 
 /* UDM_STAND_IN_SPOIL=N: one output element of the Nth launch is wrong. */
-static void spoil(const host_kernel *kernel, void *const *parameters) {
+static void spoil(const struct host_kernel *kernel, void *const *parameters) {
   static long launches;
   const char *which = getenv("UDM_STAND_IN_SPOIL");
   if (strncmp(kernel->name, "udm_decode_metadata", 19) != 0) return;
@@ -116,14 +117,14 @@ static void spoil(const host_kernel *kernel, void *const *parameters) {
   if (which && strtol(which, NULL, 10) == launches) *first_prefix_sum(kernel, parameters) ^= 1;
 }
 
-CUresult launch_execute(const operation *op) {
+CUresult launch_execute(const struct operation *op) {
   char text[HOST_KERNEL_TEXT_SIZE];
   void *parameters[HOST_KERNEL_MAX_PARAMETERS];
   if (!handle_is_live(op->function, HANDLE_FUNCTION)) {
     fprintf(stderr, "stand-in driver: a graph launches a kernel whose module was unloaded\n");
     return CUDA_ERROR_LAUNCH_FAILED;
   }
-  const host_kernel *kernel = op->function->kernel;
+  const struct host_kernel *kernel = op->function->kernel;
   for (size_t p = 0; p < kernel->parameter_count; ++p) {
     parameters[p] = (void *)(uintptr_t)(op->data + value_offset(kernel, p)); /* only read */
   }

@@ -9,9 +9,9 @@
 #include "operations.h"
 
 /* Checks a launch and copies its parameters: what a stream or a graph takes. */
-CUresult launch_prepare(const CUDA_KERNEL_NODE_PARAMS_v1 *launch, operation **out);
+CUresult launch_prepare(const CUDA_KERNEL_NODE_PARAMS_v1 *launch, struct operation **out);
 
 /* Runs the kernel of an operation on the host; failures are also printed on stderr. */
-CUresult launch_execute(const operation *op);
+CUresult launch_execute(const struct operation *op);
 
-#endif /* UDM_TESTS_LAUNCH_H */
+#endif

@@ -13,21 +13,21 @@
 #include "modules.h"
 
 struct CUlib_st {
-  handle handle;
+  struct handle handle;
   unsigned char *image;
 };
 
 enum { KERNEL_NAME_SIZE = 128 };
 
 struct CUkern_st {
-  handle handle;
+  struct handle handle;
   CUlibrary library;
   char name[KERNEL_NAME_SIZE];
 };
 
 /* Of the library and, unless it is NULL, of the context. Until the next one is destroyed. */
 static CUmodule find_module(CUlibrary library, CUcontext context) {
-  for (handle *h = handle_next(HANDLE_MODULE, NULL); h; h = handle_next(HANDLE_MODULE, h)) {
+  for (struct handle *h = handle_next(HANDLE_MODULE, NULL); h; h = handle_next(HANDLE_MODULE, h)) {
     CUmodule module = (CUmodule)(void *)h;
     if (module->library == library && (!context || h->owner == context)) return module;
   }
@@ -35,16 +35,16 @@ static CUmodule find_module(CUlibrary library, CUcontext context) {
 }
 
 static CUkernel find_kernel(CUlibrary library) {
-  for (handle *h = handle_next(HANDLE_KERNEL, NULL); h; h = handle_next(HANDLE_KERNEL, h)) {
+  for (struct handle *h = handle_next(HANDLE_KERNEL, NULL); h; h = handle_next(HANDLE_KERNEL, h)) {
     CUkernel kernel = (CUkernel)(void *)h;
     if (kernel->library == library) return kernel;
   }
   return NULL;
 }
 
-static void destroy_kernel(handle *object) { free(object); }
+static void destroy_kernel(struct handle *object) { free(object); }
 
-static void destroy_library(handle *object) {
+static void destroy_library(struct handle *object) {
   CUlibrary library = (CUlibrary)(void *)object;
   for (CUmodule m = find_module(library, NULL); m; m = find_module(library, NULL)) {
     context_synchronise(m->handle.owner);

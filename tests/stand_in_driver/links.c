@@ -12,13 +12,13 @@
 #include "ptx.h"
 
 struct CUlinkState_st {
-  handle handle;
-  jit_log log;
+  struct handle handle;
+  struct jit_log log;
   bool has_cubin;
-  tiny_cubin cubin;
+  struct tiny_cubin cubin;
 };
 
-static void destroy_link(handle *object) { free(object); }
+static void destroy_link(struct handle *object) { free(object); }
 
 static CUresult check_link(CUlinkState link) {
   return handle_is_live(link, HANDLE_LINK) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;

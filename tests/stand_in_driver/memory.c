@@ -15,16 +15,16 @@
 /* What cuMemAlloc guarantees, and how much new memory is filled with noise. */
 enum { ALIGNMENT = 256, NOISE_BYTES = 1 << 20 };
 
-typedef struct allocation {
-  handle handle;
+struct allocation {
+  struct handle handle;
   unsigned char *base;
   size_t bytes;
-} allocation;
+};
 
-static bool is_within(handle_kind kind, const void *at, size_t bytes) {
+static bool is_within(enum handle_kind kind, const void *at, size_t bytes) {
   const uintptr_t first = (uintptr_t)at;
-  for (const handle *h = handle_next(kind, NULL); h; h = handle_next(kind, h)) {
-    const allocation *a = (const allocation *)(const void *)h;
+  for (const struct handle *h = handle_next(kind, NULL); h; h = handle_next(kind, h)) {
+    const struct allocation *a = (const struct allocation *)(const void *)h;
     const uintptr_t base = (uintptr_t)a->base;
     if (first >= base && first - base <= a->bytes && bytes <= a->bytes - (first - base)) {
       return true;
@@ -39,16 +39,16 @@ bool memory_is_device(const void *at, size_t bytes) {
 
 bool memory_is_pinned(const void *at) { return is_within(HANDLE_HOST_MEMORY, at, 1); }
 
-static allocation *find(handle_kind kind, uintptr_t base) {
-  for (handle *h = handle_next(kind, NULL); h; h = handle_next(kind, h)) {
-    allocation *a = (allocation *)(void *)h;
+static struct allocation *find(enum handle_kind kind, uintptr_t base) {
+  for (struct handle *h = handle_next(kind, NULL); h; h = handle_next(kind, h)) {
+    struct allocation *a = (struct allocation *)(void *)h;
     if ((uintptr_t)a->base == base) return a;
   }
   return NULL;
 }
 
-static void destroy_allocation(handle *object) {
-  allocation *a = (allocation *)(void *)object;
+static void destroy_allocation(struct handle *object) {
+  struct allocation *a = (struct allocation *)(void *)object;
   if (object->kind == HANDLE_DEVICE_MEMORY) {
     device_get(object->owner->device)->allocated -= a->bytes;
   }
@@ -63,12 +63,12 @@ static void fill_with_noise(unsigned char *base, size_t bytes) {
   }
 }
 
-static CUresult allocate(handle_kind kind, size_t bytes, unsigned char **base) {
-  device *d = device_get(context_current()->device);
+static CUresult allocate(enum handle_kind kind, size_t bytes, unsigned char **base) {
+  struct device *d = device_get(context_current()->device);
   const bool on_device = kind == HANDLE_DEVICE_MEMORY;
   if (bytes == 0) return CUDA_ERROR_INVALID_VALUE;
   if (on_device && bytes > DEVICE_MEMORY_BYTES - d->allocated) return CUDA_ERROR_OUT_OF_MEMORY;
-  allocation *a = calloc(1, sizeof *a);
+  struct allocation *a = calloc(1, sizeof *a);
   void *memory = NULL;
   if (!a || posix_memalign(&memory, ALIGNMENT, bytes) != 0) {
     free(a);
@@ -84,8 +84,8 @@ static CUresult allocate(handle_kind kind, size_t bytes, unsigned char **base) {
 }
 
 /* Waits for the context's streams first, as the driver does. */
-static CUresult release(handle_kind kind, uintptr_t base) {
-  allocation *a = find(kind, base);
+static CUresult release(enum handle_kind kind, uintptr_t base) {
+  struct allocation *a = find(kind, base);
   if (!a) return CUDA_ERROR_INVALID_VALUE;
   const CUresult result = context_synchronise(a->handle.owner);
   handle_destroy(&a->handle);

@@ -14,4 +14,4 @@ bool memory_is_device(const void *at, size_t bytes);
 /* Whether the address is in live pinned host memory. */
 bool memory_is_pinned(const void *at);
 
-#endif /* UDM_TESTS_MEMORY_H */
+#endif

@@ -16,18 +16,20 @@
 #include "ptx.h"
 
 /* Until the next one is found, as destroying one changes the list. */
-static handle *find_function_of(CUmodule module) {
-  for (handle *h = handle_next(HANDLE_FUNCTION, NULL); h; h = handle_next(HANDLE_FUNCTION, h)) {
+static struct handle *find_function_of(CUmodule module) {
+  for (struct handle *h = handle_next(HANDLE_FUNCTION, NULL); h;
+       h = handle_next(HANDLE_FUNCTION, h)) {
     if (((CUfunction)(void *)h)->module == module) return h;
   }
   return NULL;
 }
 
-static void destroy_function(handle *object) { free(object); }
+static void destroy_function(struct handle *object) { free(object); }
 
-static void destroy_module(handle *object) {
+static void destroy_module(struct handle *object) {
   CUmodule module = (CUmodule)(void *)object;
-  for (handle *h = find_function_of(module); h; h = find_function_of(module)) handle_destroy(h);
+  for (struct handle *h = find_function_of(module); h; h = find_function_of(module))
+    handle_destroy(h);
   free(module->image);
   free(module);
 }
@@ -42,7 +44,7 @@ CUresult module_check_format(const unsigned char *image) {
 
 /* A cubin runs on its own major version, from its own minor version up. */
 static CUresult check_image(const unsigned char *image) {
-  const device *d = device_get(context_current()->device);
+  const struct device *d = device_get(context_current()->device);
   const CUresult result = module_check_format(image);
   if (result != CUDA_SUCCESS) return result;
   const int arch = cubin_file_arch(image);
@@ -66,8 +68,8 @@ CUresult module_load(CUmodule *module, CUlibrary library, const unsigned char *i
 }
 
 /* PTX is assembled first; the buffer for the log is the caller's. */
-static CUresult load_data(CUmodule *module, const unsigned char *image, const jit_log *log) {
-  tiny_cubin cubin;
+static CUresult load_data(CUmodule *module, const unsigned char *image, const struct jit_log *log) {
+  struct tiny_cubin cubin;
   if (!image || !ptx_is_ptx((const char *)image)) return module_load(module, NULL, image);
   const CUresult result = ptx_assemble((const char *)image, &cubin, log);
   if (result != CUDA_SUCCESS) return result;
@@ -82,7 +84,7 @@ CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned int op
     result = CUDA_ERROR_INVALID_VALUE;
   }
   if (result == CUDA_SUCCESS) {
-    const jit_log log = jit_log_of(option_count, options, option_values);
+    const struct jit_log log = jit_log_of(option_count, options, option_values);
     result = load_data(module, image, &log);
   }
   return stand_in_leave(result);
@@ -106,7 +108,7 @@ CUresult cuModuleUnload(CUmodule module) {
 CUresult module_get_function(CUfunction *function, CUmodule module, const char *name) {
   if (!handle_is_live(module, HANDLE_MODULE)) return CUDA_ERROR_INVALID_HANDLE;
   if (!name) return CUDA_ERROR_INVALID_VALUE;
-  const host_kernel *kernel = host_kernel_find(name);
+  const struct host_kernel *kernel = host_kernel_find(name);
   if (!kernel || !cubin_file_has_kernel(module->image, name)) return CUDA_ERROR_NOT_FOUND;
   CUfunction created = calloc(1, sizeof *created);
   if (!created) return CUDA_ERROR_OUT_OF_MEMORY;

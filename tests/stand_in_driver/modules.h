@@ -10,7 +10,7 @@
 #include "host_kernel.h"
 
 struct CUmod_st {
-  handle handle;
+  struct handle handle;
   CUlibrary library; /* of which it is the part in one context; NULL: of none */
   unsigned char *image;
 };
@@ -25,9 +25,9 @@ CUresult module_get_function(CUfunction *function, CUmodule module, const char *
 CUresult module_check_format(const unsigned char *image);
 
 struct CUfunc_st {
-  handle handle;
+  struct handle handle;
   CUmodule module;
-  const host_kernel *kernel;
+  const struct host_kernel *kernel;
 };
 
-#endif /* UDM_TESTS_MODULES_H */
+#endif

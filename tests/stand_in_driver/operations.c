@@ -14,16 +14,16 @@
 #include "launch.h"
 #include "memory.h"
 
-operation *operation_create(operation_kind kind, size_t data_bytes) {
-  operation *op = calloc(1, sizeof *op + data_bytes);
+struct operation *operation_create(enum operation_kind kind, size_t data_bytes) {
+  struct operation *op = calloc(1, sizeof *op + data_bytes);
   if (!op) return NULL;
   op->kind = kind;
   op->data_bytes = data_bytes;
   return op;
 }
 
-operation *operation_clone(const operation *from) {
-  operation *op = operation_create(from->kind, from->data_bytes);
+struct operation *operation_clone(const struct operation *from) {
+  struct operation *op = operation_create(from->kind, from->data_bytes);
   if (!op) return NULL;
   memcpy(op, from, sizeof *op + from->data_bytes);
   op->next = NULL;
@@ -32,12 +32,12 @@ operation *operation_clone(const operation *from) {
 }
 
 /* Device memory may have been freed since the operation was recorded: a GPU would fault. */
-static bool copy_is_possible(const operation *op) {
+static bool copy_is_possible(const struct operation *op) {
   return (!op->to_device || memory_is_device(op->to, op->bytes)) &&
          (!op->from_device || memory_is_device(op->from, op->bytes));
 }
 
-static CUresult fill(const operation *op) {
+static CUresult fill(const struct operation *op) {
   if (!memory_is_device(op->to, op->bytes)) return CUDA_ERROR_ILLEGAL_ADDRESS;
   for (size_t at = 0; at < op->bytes; at += sizeof op->word) {
     memcpy((unsigned char *)op->to + at, &op->word, sizeof op->word);
@@ -45,7 +45,7 @@ static CUresult fill(const operation *op) {
   return CUDA_SUCCESS;
 }
 
-CUresult operation_execute(const operation *op) {
+CUresult operation_execute(const struct operation *op) {
   switch (op->kind) {
     case OPERATION_KERNEL:
       return launch_execute(op);
@@ -62,7 +62,7 @@ CUresult operation_execute(const operation *op) {
   return CUDA_ERROR_INVALID_VALUE;
 }
 
-void operation_append(operation_list *list, operation *op) {
+void operation_append(struct operation_list *list, struct operation *op) {
   if (list->last) {
     list->last->next = op;
   } else {
@@ -71,14 +71,14 @@ void operation_append(operation_list *list, operation *op) {
   list->last = op;
 }
 
-operation *operation_take(operation_list *list) {
-  operation *op = list->first;
+struct operation *operation_take(struct operation_list *list) {
+  struct operation *op = list->first;
   if (!op) return NULL;
   list->first = op->next;
   if (!list->first) list->last = NULL;
   return op;
 }
 
-void operation_free_all(operation_list *list) {
-  for (operation *op = operation_take(list); op; op = operation_take(list)) free(op);
+void operation_free_all(struct operation_list *list) {
+  for (struct operation *op = operation_take(list); op; op = operation_take(list)) free(op);
 }

@@ -10,18 +10,13 @@
 #include "driver_functions.h"
 #include "host_kernel.h"
 
-typedef enum operation_kind {
-  OPERATION_KERNEL,
-  OPERATION_COPY,
-  OPERATION_FILL,
-  OPERATION_EVENT
-} operation_kind;
+enum operation_kind { OPERATION_KERNEL, OPERATION_COPY, OPERATION_FILL, OPERATION_EVENT };
 
-typedef struct operation {
-  operation_kind kind;
+struct operation {
+  enum operation_kind kind;
   struct operation *next;
   CUfunction function;
-  host_kernel_dim3 grid, block;
+  struct host_kernel_dim3 grid, block;
   void *to;
   const void *from;
   bool to_device, from_device;
@@ -30,23 +25,23 @@ typedef struct operation {
   CUevent event;
   size_t data_bytes;
   _Alignas(16) unsigned char data[]; /* the kernel's parameters, or a snapshot of what is copied */
-} operation;
+};
 
 /* A zeroed operation with room for data; NULL when out of memory. */
-operation *operation_create(operation_kind kind, size_t data_bytes);
-operation *operation_clone(const operation *from);
+struct operation *operation_create(enum operation_kind kind, size_t data_bytes);
+struct operation *operation_clone(const struct operation *from);
 
 /* CUDA_SUCCESS, or what fails the whole context. */
-CUresult operation_execute(const operation *op);
+CUresult operation_execute(const struct operation *op);
 
 /* An operation list, in order. */
-typedef struct operation_list {
-  operation *first;
-  operation *last;
-} operation_list;
+struct operation_list {
+  struct operation *first;
+  struct operation *last;
+};
 
-void operation_append(operation_list *list, operation *op);
-operation *operation_take(operation_list *list);
-void operation_free_all(operation_list *list);
+void operation_append(struct operation_list *list, struct operation *op);
+struct operation *operation_take(struct operation_list *list);
+void operation_free_all(struct operation_list *list);
 
-#endif /* UDM_TESTS_OPERATIONS_H */
+#endif

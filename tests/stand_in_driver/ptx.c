@@ -12,8 +12,9 @@
 #include "contexts.h"
 #include "devices.h"
 
-jit_log jit_log_of(unsigned int option_count, const CUjit_option *options, void *const *values) {
-  jit_log log = {NULL, 0};
+struct jit_log jit_log_of(unsigned int option_count, const CUjit_option *options,
+                          void *const *values) {
+  struct jit_log log = {NULL, 0};
   for (unsigned int i = 0; i < option_count; ++i) {
     if ((int)options[i] == CU_JIT_ERROR_LOG_BUFFER) log.text = values[i];
     if ((int)options[i] == CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES) log.size = (uintptr_t)values[i];
@@ -21,7 +22,7 @@ jit_log jit_log_of(unsigned int option_count, const CUjit_option *options, void 
   return log;
 }
 
-static void write_log(const jit_log *log, const char *format, int a, int b) {
+static void write_log(const struct jit_log *log, const char *format, int a, int b) {
   char text[160];
   snprintf(text, sizeof text, format, a, b);
   if (log->text && log->size > 0) snprintf(log->text, log->size, "%s", text);
@@ -57,13 +58,13 @@ static void find_kernels(const char *ptx, char names[TINY_CUBIN_KERNELS][NAME_SI
   }
 }
 
-CUresult ptx_assemble(const char *ptx, tiny_cubin *cubin, const jit_log *log) {
+CUresult ptx_assemble(const char *ptx, struct tiny_cubin *cubin, const struct jit_log *log) {
   int major = 0;
   int minor = 0;
   int target = 0;
   char names[TINY_CUBIN_KERNELS][NAME_SIZE];
   const char *kernels[TINY_CUBIN_KERNELS] = {NULL};
-  const device *d = device_get(context_current()->device);
+  const struct device *d = device_get(context_current()->device);
   const int arch = 10 * d->major + d->minor;
   const int driver = devices_driver_version();
   const char *version_at = ptx_is_ptx(ptx) ? find_directive(ptx, ".version ") : NULL;

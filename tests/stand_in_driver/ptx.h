@@ -11,12 +11,13 @@
 #include "tiny_cubin.h"
 
 /* Where a caller wants the errors of the assembler; NULL: nowhere. */
-typedef struct jit_log {
+struct jit_log {
   char *text;
   size_t size;
-} jit_log;
+};
 
-jit_log jit_log_of(unsigned int option_count, const CUjit_option *options, void *const *values);
+struct jit_log jit_log_of(unsigned int option_count, const CUjit_option *options,
+                          void *const *values);
 
 bool ptx_is_ptx(const char *text);
 
@@ -25,6 +26,6 @@ bool ptx_is_ptx(const char *text);
  * is of a newer CUDA than the driver; CUDA_ERROR_INVALID_PTX when its target is
  * above the device, or it is no PTX.
  */
-CUresult ptx_assemble(const char *ptx, tiny_cubin *cubin, const jit_log *log);
+CUresult ptx_assemble(const char *ptx, struct tiny_cubin *cubin, const struct jit_log *log);
 
-#endif /* UDM_TESTS_PTX_H */
+#endif

@@ -36,4 +36,4 @@ int stand_in_driver_live_code(void);
 }
 #endif
 
-#endif /* UDM_TESTS_STAND_IN_DRIVER_H */
+#endif

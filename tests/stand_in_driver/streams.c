@@ -28,7 +28,7 @@ static bool is_blocking(CUstream stream) { return (stream->flags & CU_STREAM_NON
 
 void stream_flush(CUstream stream) {
   CUcontext context = stream->handle.owner;
-  for (operation *op = operation_take(&stream->pending); op;
+  for (struct operation *op = operation_take(&stream->pending); op;
        op = operation_take(&stream->pending)) {
     /* events complete even then, or they would wait for a stream that is gone */
     if (context->failure == CUDA_SUCCESS || op->kind == OPERATION_EVENT) {
@@ -46,7 +46,7 @@ static CUresult order_with_default_stream(CUstream stream) {
     if (is_blocking(stream)) stream_flush(&context->default_stream);
     return CUDA_SUCCESS;
   }
-  for (handle *h = handle_next(HANDLE_STREAM, NULL); h; h = handle_next(HANDLE_STREAM, h)) {
+  for (struct handle *h = handle_next(HANDLE_STREAM, NULL); h; h = handle_next(HANDLE_STREAM, h)) {
     CUstream other = (CUstream)(void *)h;
     if (h->owner != context || !is_blocking(other)) continue;
     if (other->capture) {
@@ -58,7 +58,7 @@ static CUresult order_with_default_stream(CUstream stream) {
   return CUDA_SUCCESS;
 }
 
-CUresult stream_enqueue(CUstream stream, operation *op) {
+CUresult stream_enqueue(CUstream stream, struct operation *op) {
   if (stream->capture) return capture_record(stream->capture, op);
   const CUresult result = order_with_default_stream(stream);
   if (result != CUDA_SUCCESS) {
@@ -70,7 +70,7 @@ CUresult stream_enqueue(CUstream stream, operation *op) {
   return CUDA_SUCCESS;
 }
 
-static void destroy_stream(handle *object) {
+static void destroy_stream(struct handle *object) {
   CUstream stream = (CUstream)(void *)object;
   stream_flush(stream);
   if (stream->capture) capture_discard(stream->capture);

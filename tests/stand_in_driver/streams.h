@@ -14,9 +14,9 @@
 struct capture; /* graphs.h */
 
 struct CUstream_st {
-  handle handle;
+  struct handle handle;
   unsigned int flags;
-  operation_list pending;
+  struct operation_list pending;
   struct capture *capture; /* NULL while nothing is captured */
 };
 
@@ -31,9 +31,9 @@ CUresult stream_find(CUstream given, CUstream *stream);
  * Hands the operation to the stream, or to the graph that it captures; it
  * belongs to them then, also on failure.
  */
-CUresult stream_enqueue(CUstream stream, operation *op);
+CUresult stream_enqueue(CUstream stream, struct operation *op);
 
 /* Runs all that is pending. A failure is kept in the context. */
 void stream_flush(CUstream stream);
 
-#endif /* UDM_TESTS_STREAMS_H */
+#endif

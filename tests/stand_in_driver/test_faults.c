@@ -16,7 +16,7 @@
 
 #include "driver_functions.h"
 
-static void a_fault_in_a_call_ends_the_process(void **state) {
+static void test_a_fault_in_a_call_ends_the_process(void **state) {
   (void)state;
   CUcontext context = NULL;
   CUdeviceptr memory = 0;
@@ -38,6 +38,6 @@ static void a_fault_in_a_call_ends_the_process(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(a_fault_in_a_call_ends_the_process)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_a_fault_in_a_call_ends_the_process)};
   return cmocka_run_group_tests_name("faults in the stand-in driver", tests, NULL, NULL);
 }

@@ -16,7 +16,7 @@
 
 void a_graph_replays_over_what_memory_holds_then(void **state) {
   (void)state;
-  empty_batch b;
+  struct empty_batch b;
   CUstream stream = NULL;
   CUgraph graph = NULL;
   CUgraphExec exec = NULL;
@@ -41,13 +41,13 @@ void a_graph_replays_over_what_memory_holds_then(void **state) {
   assert_int_equal(cuGraphLaunch(exec, stream), CUDA_ERROR_INVALID_VALUE);
 }
 
-static CUDA_KERNEL_NODE_PARAMS_v1 node_of(CUfunction function, empty_batch *b) {
+static CUDA_KERNEL_NODE_PARAMS_v1 node_of(CUfunction function, struct empty_batch *b) {
   const CUDA_KERNEL_NODE_PARAMS_v1 node = {function, 1, 1, 1, 256, 1, 1, 0, b->parameters, NULL};
   return node;
 }
 
 void a_node_changes_its_function_as_the_driver_allows(void **state) {
-  empty_batch b;
+  struct empty_batch b;
   CUgraph graph = NULL;
   CUgraphNode node = NULL;
   CUgraphExec exec = NULL;

@@ -11,4 +11,4 @@ void a_graph_replays_over_what_memory_holds_then(void **state);
 void a_node_changes_its_function_as_the_driver_allows(void **state);
 void what_is_illegal_in_capture_invalidates_it(void **state);
 
-#endif /* UDM_TESTS_TEST_GRAPH_CALLS_H */
+#endif

@@ -20,7 +20,7 @@ static const char kernel_name[] = "udm_decode_metadata_table";
 
 static CUresult load_library(CUlibrary *library, int abi_version, int arch) {
   const char *const kernels[TINY_CUBIN_KERNELS] = {kernel_name};
-  const tiny_cubin cubin = tiny_cubin_make(abi_version, arch, kernels, "a test");
+  const struct tiny_cubin cubin = tiny_cubin_make(abi_version, arch, kernels, "a test");
   return cuLibraryLoadData(library, &cubin, NULL, NULL, 0, NULL, NULL, 0);
 }
 

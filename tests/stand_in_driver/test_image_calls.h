@@ -14,4 +14,4 @@ void an_old_driver_refuses_what_is_newer(void **state);
 void functions_are_found_by_name_and_version(void **state);
 void a_relaxed_thread_disturbs_no_capture(void **state);
 
-#endif /* UDM_TESTS_TEST_IMAGE_CALLS_H */
+#endif

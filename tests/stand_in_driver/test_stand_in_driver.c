@@ -163,7 +163,7 @@ static void streams_run_some_time_before_synchronisation(void **state) {
 
 static void a_launch_runs_the_kernel_with_the_values_of_the_call(void **state) {
   (void)state;
-  empty_batch b;
+  struct empty_batch b;
   CUstream stream = NULL;
   make_empty_batch(&b);
   const CUfunction function = load_function();
@@ -181,7 +181,7 @@ static void a_launch_runs_the_kernel_with_the_values_of_the_call(void **state) {
 static void launches_are_checked(void **state) {
   CUcontext other = NULL;
   CUstream stream = NULL;
-  empty_batch b;
+  struct empty_batch b;
   make_empty_batch(&b);
   void **p = b.parameters;
   const CUfunction f = load_function();

@@ -9,23 +9,23 @@
 #include <stdio.h>
 #include <string.h>
 
-static void describe_sections(tiny_cubin *cubin) {
-  cubin->header.e_shoff = offsetof(tiny_cubin, sections);
+static void describe_sections(struct tiny_cubin *cubin) {
+  cubin->header.e_shoff = offsetof(struct tiny_cubin, sections);
   cubin->header.e_shentsize = sizeof(Elf64_Shdr);
   cubin->header.e_shnum = TINY_CUBIN_SECTIONS;
   cubin->sections[1].sh_type = SHT_SYMTAB;
-  cubin->sections[1].sh_offset = offsetof(tiny_cubin, symbols);
+  cubin->sections[1].sh_offset = offsetof(struct tiny_cubin, symbols);
   cubin->sections[1].sh_size = sizeof cubin->symbols;
   cubin->sections[1].sh_link = 2;
   cubin->sections[2].sh_type = SHT_STRTAB;
-  cubin->sections[2].sh_offset = offsetof(tiny_cubin, strings);
+  cubin->sections[2].sh_offset = offsetof(struct tiny_cubin, strings);
   cubin->sections[2].sh_size = sizeof cubin->strings;
   cubin->sections[3].sh_type = SHT_PROGBITS;
-  cubin->sections[3].sh_offset = offsetof(tiny_cubin, comment);
+  cubin->sections[3].sh_offset = offsetof(struct tiny_cubin, comment);
   cubin->sections[3].sh_size = sizeof cubin->comment;
 }
 
-static void add_kernels(tiny_cubin *cubin, const char *const kernels[TINY_CUBIN_KERNELS]) {
+static void add_kernels(struct tiny_cubin *cubin, const char *const kernels[TINY_CUBIN_KERNELS]) {
   size_t used = 1; /* name 0 is "" */
   for (int k = 0; k < TINY_CUBIN_KERNELS && kernels[k]; ++k) {
     if (used + strlen(kernels[k]) >= sizeof cubin->strings) return;
@@ -37,9 +37,10 @@ static void add_kernels(tiny_cubin *cubin, const char *const kernels[TINY_CUBIN_
   }
 }
 
-tiny_cubin tiny_cubin_make(int abi_version, int arch, const char *const kernels[TINY_CUBIN_KERNELS],
-                           const char *comment) {
-  tiny_cubin cubin;
+struct tiny_cubin tiny_cubin_make(int abi_version, int arch,
+                                  const char *const kernels[TINY_CUBIN_KERNELS],
+                                  const char *comment) {
+  struct tiny_cubin cubin;
   memset(&cubin, 0, sizeof cubin);
   memcpy(cubin.header.e_ident, ELFMAG, SELFMAG);
   cubin.header.e_ident[EI_CLASS] = ELFCLASS64;

@@ -12,19 +12,20 @@
 
 enum { TINY_CUBIN_SECTIONS = 4, TINY_CUBIN_KERNELS = 4, TINY_CUBIN_TEXT = 128 };
 
-typedef struct tiny_cubin {
+struct tiny_cubin {
   Elf64_Ehdr header;
   Elf64_Shdr sections[TINY_CUBIN_SECTIONS]; /* null, .symtab, .strtab, .comment */
   Elf64_Sym symbols[1 + TINY_CUBIN_KERNELS];
   char strings[TINY_CUBIN_TEXT];
   char comment[TINY_CUBIN_TEXT];
-} tiny_cubin;
+};
 
 /*
  * abi_version 7: CUDA 12 and older; 8: CUDA 13. arch: 10 * major + minor.
  * kernels: their names; NULL ends them early. comment: cut where it is too long.
  */
-tiny_cubin tiny_cubin_make(int abi_version, int arch, const char *const kernels[TINY_CUBIN_KERNELS],
-                           const char *comment);
+struct tiny_cubin tiny_cubin_make(int abi_version, int arch,
+                                  const char *const kernels[TINY_CUBIN_KERNELS],
+                                  const char *comment);
 
-#endif /* UDM_TESTS_TINY_CUBIN_H */
+#endif

@@ -19,16 +19,16 @@
 
 enum { STAND_IN_MAX_ARCHS = 64 };
 
-typedef struct stand_in_settings {
+struct stand_in_settings {
   int version_major;
   int version_minor;
   int arch_count;
   int archs[STAND_IN_MAX_ARCHS];
   int delay_ms;
-} stand_in_settings;
+};
 
 /* What this copy of the library is, read from the environment and from the files beside it. */
-void stand_in_settings_read(stand_in_settings *settings);
+void stand_in_settings_read(struct stand_in_settings *settings);
 
 /* The fault that the environment asks for in this call of the function; counts the call. */
 nvrtcResult stand_in_fault(const char *function);
@@ -36,4 +36,4 @@ nvrtcResult stand_in_fault(const char *function);
 /* Appends the line of a compile to the log, if there is one. */
 void stand_in_log_compile(const char *target);
 
-#endif /* UDM_TESTS_NVRTC_FUNCTIONS_H */
+#endif

@@ -21,12 +21,12 @@ struct _nvrtcProgram {
   char *name;
   char log[LOG_SIZE];
   bool has_cubin;
-  tiny_cubin cubin;
+  struct tiny_cubin cubin;
   char ptx[PTX_SIZE];
 };
 
 nvrtcResult nvrtcVersion(int *major, int *minor) {
-  stand_in_settings settings;
+  struct stand_in_settings settings;
   const nvrtcResult fault = stand_in_fault(__func__);
   if (fault != NVRTC_SUCCESS) return fault;
   if (!major || !minor) return NVRTC_ERROR_INVALID_INPUT;
@@ -56,7 +56,7 @@ const char *nvrtcGetErrorString(nvrtcResult result) {
 }
 
 nvrtcResult nvrtcGetNumSupportedArchs(int *count) {
-  stand_in_settings settings;
+  struct stand_in_settings settings;
   const nvrtcResult fault = stand_in_fault(__func__);
   if (fault != NVRTC_SUCCESS) return fault;
   stand_in_settings_read(&settings);
@@ -65,7 +65,7 @@ nvrtcResult nvrtcGetNumSupportedArchs(int *count) {
 }
 
 nvrtcResult nvrtcGetSupportedArchs(int *archs) {
-  stand_in_settings settings;
+  struct stand_in_settings settings;
   const nvrtcResult fault = stand_in_fault(__func__);
   if (fault != NVRTC_SUCCESS) return fault;
   stand_in_settings_read(&settings);
@@ -139,7 +139,7 @@ static uint64_t hash_text(uint64_t hash, const char *text) {
   return hash * 0x100000001b3u;
 }
 
-static void make_ptx(nvrtcProgram program, const stand_in_settings *settings, int arch,
+static void make_ptx(nvrtcProgram program, const struct stand_in_settings *settings, int arch,
                      const char *const kernels[TINY_CUBIN_KERNELS], const char *comment) {
   /* CUDA 13.0 brought PTX 9.0, 12.x about 8.x, 11.8 7.8 */
   int used =
@@ -151,7 +151,7 @@ static void make_ptx(nvrtcProgram program, const stand_in_settings *settings, in
   }
 }
 
-static void make_images(nvrtcProgram program, const stand_in_settings *settings, int arch,
+static void make_images(nvrtcProgram program, const struct stand_in_settings *settings, int arch,
                         uint64_t hash) {
   char names[TINY_CUBIN_KERNELS][NAME_SIZE];
   const char *kernels[TINY_CUBIN_KERNELS] = {NULL};
@@ -164,7 +164,7 @@ static void make_images(nvrtcProgram program, const stand_in_settings *settings,
   make_ptx(program, settings, arch, kernels, comment);
 }
 
-static bool knows_arch(const stand_in_settings *settings, int arch) {
+static bool knows_arch(const struct stand_in_settings *settings, int arch) {
   for (int i = 0; i < settings->arch_count; ++i) {
     if (settings->archs[i] == arch) return true;
   }
@@ -180,7 +180,7 @@ static const char *target_in(int option_count, const char *const *options) {
 }
 
 static nvrtcResult compile(nvrtcProgram program, int option_count, const char *const *options) {
-  stand_in_settings settings;
+  struct stand_in_settings settings;
   int arch = 0;
   uint64_t hash = hash_text(0xcbf29ce484222325u, program->source);
   const char *target = target_in(option_count, options);

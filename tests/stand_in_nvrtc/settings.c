@@ -42,7 +42,7 @@ static void read_text(const char *variable, const char *file, const char *otherw
   snprintf(text, size, "%s", value ? value : otherwise);
 }
 
-void stand_in_settings_read(stand_in_settings *settings) {
+void stand_in_settings_read(struct stand_in_settings *settings) {
   char text[512];
   memset(settings, 0, sizeof *settings);
   read_text("UDM_STAND_IN_NVRTC_VERSION", "version", "13.0", text, sizeof text);

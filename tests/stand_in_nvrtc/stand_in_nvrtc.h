@@ -17,4 +17,4 @@ void stand_in_nvrtc_reset_calls(void);
 
 #pragma GCC visibility pop
 
-#endif /* UDM_TESTS_STAND_IN_NVRTC_H */
+#endif

@@ -11,42 +11,42 @@
 #include "html.h"
 
 enum {
-  kWidth = 360,
-  kHeight = 236,
-  kLeft = 44,
-  kRight = 8,
-  kTop = 6,
-  kBottom = 42,
-  kInset = 18, /* room between the data and the edges, for the labels of points */
-  kMostLabels = 6
+  WIDTH = 360,
+  HEIGHT = 236,
+  LEFT = 44,
+  RIGHT = 8,
+  TOP = 6,
+  BOTTOM = 42,
+  INSET = 18, /* room between the data and the edges, for the labels of points */
+  MOST_LABELS = 6
 };
 
 /* Both axes are logarithmic, and run from the least value to the greatest. */
-typedef struct axes {
+struct axes {
   double left, right; /* log2 */
   double low, high;   /* log10 */
-} axes;
+};
 
-static double place_x(const axes *a, double x) {
+static double place_x(const struct axes *a, double x) {
   const double part = a->right > a->left ? (log2(x) - a->left) / (a->right - a->left) : 0.5;
-  return kLeft + kInset + part * (kWidth - kLeft - kRight - 2 * kInset);
+  return LEFT + INSET + part * (WIDTH - LEFT - RIGHT - 2 * INSET);
 }
 
-static double place_y(const axes *a, double y) {
+static double place_y(const struct axes *a, double y) {
   const double part = (a->high - log10(y)) / (a->high - a->low);
-  return kTop + kInset + part * (kHeight - kTop - kBottom - 2 * kInset);
+  return TOP + INSET + part * (HEIGHT - TOP - BOTTOM - 2 * INSET);
 }
 
-static bool is_inside(double y) { return y >= kTop && y <= kHeight - kBottom; }
+static bool is_inside(double y) { return y >= TOP && y <= HEIGHT - BOTTOM; }
 
 /* 0 when it was not measured. */
-static double value_of(const bench_row *row, bool copy) {
+static double value_of(const struct bench_row *row, bool copy) {
   const double value = copy ? row->times.copy : row->times.direct;
   return row->skipped || value < 0 ? 0 : value;
 }
 
 /* False when there is no value at all. */
-static bool find_axes(const bench_series *series, double empty_node, axes *a) {
+static bool find_axes(const struct bench_series *series, double empty_node, struct axes *a) {
   double least = INFINITY;
   double most = 0;
   for (size_t i = 0; i < series->count; ++i) {
@@ -58,7 +58,8 @@ static bool find_axes(const bench_series *series, double empty_node, axes *a) {
   }
   if (most <= 0) return false;
   if (empty_node > 0) least = fmin(least, empty_node);
-  *a = (axes){log2(series->x[0]), log2(series->x[series->count - 1]), log10(least), log10(most)};
+  *a = (struct axes){log2(series->x[0]), log2(series->x[series->count - 1]), log10(least),
+                     log10(most)};
   /* at least a factor of two: noise is not to look like a slope, and some lines must fit in */
   const double missing = log10(2) - (a->high - a->low);
   if (missing > 0) {
@@ -69,7 +70,7 @@ static bool find_axes(const bench_series *series, double empty_node, axes *a) {
 }
 
 /* Draws the lines of a decade's steps, or with file NULL counts them. */
-static int put_grid(FILE *file, const axes *a, const double *steps, int count) {
+static int put_grid(FILE *file, const struct axes *a, const double *steps, int count) {
   int lines = 0;
   for (int decade = (int)floor(a->low) - 1; decade <= (int)ceil(a->high); ++decade) {
     for (int s = 0; s < count; ++s) {
@@ -81,42 +82,43 @@ static int put_grid(FILE *file, const axes *a, const double *steps, int count) {
       fprintf(file,
               "<line class=\"grid\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/>"
               "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%g</text>\n",
-              kLeft, kWidth - kRight, y, y, kLeft - 5, y + 4.5, value);
+              LEFT, WIDTH - RIGHT, y, y, LEFT - 5, y + 4.5, value);
     }
   }
   return lines;
 }
 
-static void put_axes(FILE *file, const bench_series *series, const axes *a) {
-  static const double kCoarse[] = {1, 2, 5};
-  static const double kFine[] = {1, 1.5, 2, 3, 4, 5, 7};
-  if (put_grid(NULL, a, kCoarse, 3) >= 3) {
-    put_grid(file, a, kCoarse, 3);
+static void put_axes(FILE *file, const struct bench_series *series, const struct axes *a) {
+  static const double coarse[] = {1, 2, 5};
+  static const double fine[] = {1, 1.5, 2, 3, 4, 5, 7};
+  if (put_grid(NULL, a, coarse, 3) >= 3) {
+    put_grid(file, a, coarse, 3);
   } else {
-    put_grid(file, a, kFine, 7);
+    put_grid(file, a, fine, 7);
   }
-  const size_t step = (series->count - 1) / kMostLabels + 1;
+  const size_t step = (series->count - 1) / MOST_LABELS + 1;
   for (size_t i = (series->count - 1) % step; i < series->count; i += step) {
     fprintf(file, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">", place_x(a, series->x[i]),
-            kHeight - kBottom + 16);
+            HEIGHT - BOTTOM + 16);
     html_size(file, series->x[i]);
     fputs("</text>\n", file);
   }
   fprintf(file, "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">%s</text>\n",
-          (kLeft + kWidth - kRight) / 2, kHeight - 6, series->axis);
+          (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, series->axis);
 }
 
-static void put_empty_node(FILE *file, const axes *a, double empty_node) {
+static void put_empty_node(FILE *file, const struct axes *a, double empty_node) {
   if (empty_node <= 0) return;
   const double y = place_y(a, empty_node);
   if (!is_inside(y)) return;
   fprintf(file,
           "<line class=\"c\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/>"
           "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">empty kernel %.2f</text>\n",
-          kLeft, kWidth - kRight, y, y, kWidth - kRight - 4, y - 5, empty_node);
+          LEFT, WIDTH - RIGHT, y, y, WIDTH - RIGHT - 4, y - 5, empty_node);
 }
 
-static void put_line(FILE *file, const bench_series *series, const axes *a, bool copy) {
+static void put_line(FILE *file, const struct bench_series *series, const struct axes *a,
+                     bool copy) {
   fprintf(file, "<polyline class=\"%s\" points=\"", copy ? "b" : "a");
   for (size_t i = 0; i < series->count; ++i) {
     const double value = value_of(&series->points[i], copy);
@@ -126,7 +128,8 @@ static void put_line(FILE *file, const bench_series *series, const axes *a, bool
 }
 
 /* On the side of its point where the line of the copy is not. */
-static void put_value(FILE *file, const bench_series *series, const axes *a, size_t i) {
+static void put_value(FILE *file, const struct bench_series *series, const struct axes *a,
+                      size_t i) {
   const double value = value_of(&series->points[i], false);
   const bool below = value < value_of(&series->points[i], true);
   fprintf(file, "<text class=\"v\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%.2f</text>\n",
@@ -134,7 +137,7 @@ static void put_value(FILE *file, const bench_series *series, const axes *a, siz
 }
 
 /* udm's points, and the values of the first and the last. */
-static void put_points(FILE *file, const bench_series *series, const axes *a) {
+static void put_points(FILE *file, const struct bench_series *series, const struct axes *a) {
   size_t first = series->count;
   size_t last = 0;
   for (size_t i = 0; i < series->count; ++i) {
@@ -152,13 +155,13 @@ static void put_points(FILE *file, const bench_series *series, const axes *a) {
   if (last != first) put_value(file, series, a, last);
 }
 
-static void put_values(FILE *file, const bench_series *series) {
+static void put_values(FILE *file, const struct bench_series *series) {
   fprintf(file,
           "<details><summary>All values</summary><table>\n<tr><th>%s<th>udm, us<th>copy, us"
           "<th>udm / copy</tr>\n",
           series->axis);
   for (size_t i = 0; i < series->count; ++i) {
-    const bench_row *row = &series->points[i];
+    const struct bench_row *row = &series->points[i];
     fputs("<tr><td>", file);
     html_size(file, series->x[i]);
     fputs("</td>", file);
@@ -178,8 +181,8 @@ static void put_values(FILE *file, const bench_series *series) {
   fputs("</table></details>\n", file);
 }
 
-void chart_print(FILE *file, const bench_series *series, double empty_node) {
-  axes a;
+void chart_print(FILE *file, const struct bench_series *series, double empty_node) {
+  struct axes a;
   if (series->count == 0) return;
   fprintf(file, "<section>\n<h2>%s, us</h2>\n", series->title);
   if (!find_axes(series, empty_node, &a)) {
@@ -188,7 +191,7 @@ void chart_print(FILE *file, const bench_series *series, double empty_node) {
     fputs(".</p>\n</section>\n", file);
     return;
   }
-  fprintf(file, "<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"%s\">\n", kWidth, kHeight,
+  fprintf(file, "<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"%s\">\n", WIDTH, HEIGHT,
           series->title);
   put_axes(file, series, &a);
   put_empty_node(file, &a, empty_node);

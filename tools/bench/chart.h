@@ -11,6 +11,6 @@
 #include "report.h"
 
 /* empty_node: microseconds of the line below which no kernel gets; negative: none. */
-void chart_print(FILE *file, const bench_series *series, double empty_node);
+void chart_print(FILE *file, const struct bench_series *series, double empty_node);
 
-#endif /* UDM_TOOLS_BENCH_CHART_H */
+#endif

@@ -24,21 +24,21 @@ static int remove_one(const char *path, const struct stat *status, int type, str
 
 /* Negative, with the note, when it fails or the image is from elsewhere. */
 static double create_once(const udm_options *options, udm_image_source wanted,
-                          bench_create_times *times) {
+                          struct bench_create_times *times) {
   struct timespec start;
   struct timespec end;
   udm_context *context = NULL;
   udm_context_info info = UDM_CONTEXT_INFO_INIT;
   clock_gettime(CLOCK_MONOTONIC, &start);
   if (udm_create(options, &context) != UDM_OK) {
-    snprintf(times->note, sizeof(times->note), "%.500s", udm_last_error());
+    snprintf(times->note, sizeof times->note, "%.500s", udm_last_error());
     return -1;
   }
   clock_gettime(CLOCK_MONOTONIC, &end);
   udm_get_context_info(context, &info);
   udm_destroy(context);
   if (info.image_source != wanted) {
-    snprintf(times->note, sizeof(times->note), "the image was from %s, not from %s",
+    snprintf(times->note, sizeof times->note, "the image was from %s, not from %s",
              udm_image_source_name(info.image_source), udm_image_source_name(wanted));
     return -1;
   }
@@ -52,23 +52,23 @@ static int compare_times(const void *a, const void *b) {
 }
 
 static double median(double *times, int count) {
-  qsort(times, (size_t)count, sizeof(*times), compare_times);
+  qsort(times, (size_t)count, sizeof *times, compare_times);
   return times[0] < 0 ? -1 : times[count / 2];
 }
 
 /* Once from `source` in an empty cache; again, into *warm unless it is NULL, from the cache. */
 static double create_in_empty_cache(udm_options *options, udm_image_source source, double *warm,
-                                    bench_create_times *times) {
+                                    struct bench_create_times *times) {
   const char *parent = getenv("TMPDIR");
   char folder[4096];
   if (interrupted()) {
-    snprintf(times->note, sizeof(times->note), "interrupted");
+    snprintf(times->note, sizeof times->note, "interrupted");
     if (warm) *warm = -1;
     return -1;
   }
-  snprintf(folder, sizeof(folder), "%s/udm-bench-XXXXXX", parent && *parent ? parent : "/tmp");
+  snprintf(folder, sizeof folder, "%s/udm-bench-XXXXXX", parent && *parent ? parent : "/tmp");
   if (!mkdtemp(folder)) {
-    snprintf(times->note, sizeof(times->note), "%.400s: %s", folder, strerror(errno));
+    snprintf(times->note, sizeof times->note, "%.400s: %s", folder, strerror(errno));
     if (warm) *warm = -1;
     return -1;
   }
@@ -80,12 +80,13 @@ static double create_in_empty_cache(udm_options *options, udm_image_source sourc
   return first;
 }
 
-void bench_measure_create(const udm_options *options, int repetitions, bench_create_times *times) {
+void bench_measure_create(const udm_options *options, int repetitions,
+                          struct bench_create_times *times) {
   udm_options own = *options;
-  double cold[kBenchMaxCreates] = {0};
-  double warm[kBenchMaxCreates] = {0};
-  double ptx[kBenchMaxCreates] = {0};
-  memset(times, 0, sizeof(*times));
+  double cold[BENCH_MAX_CREATES] = {0};
+  double warm[BENCH_MAX_CREATES] = {0};
+  double ptx[BENCH_MAX_CREATES] = {0};
+  memset(times, 0, sizeof *times);
   times->repetitions = repetitions;
   own.log = NULL;
   for (int i = 0; i < repetitions; ++i) {

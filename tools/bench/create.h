@@ -10,20 +10,21 @@
 #include "udm.h"
 
 /* Medians in milliseconds; negative: not measured. */
-typedef struct bench_create_times {
+struct bench_create_times {
   int repetitions;
   double cold;
   double warm;
   double ptx;
   char note[512]; /* why something was not measured; "" when all was */
-} bench_create_times;
+};
 
-enum { kBenchMaxCreates = 5 };
+enum { BENCH_MAX_CREATES = 5 };
 
 /*
  * In cache folders of its own, which are removed again. A context must be current;
- * 1 <= repetitions <= kBenchMaxCreates.
+ * 1 <= repetitions <= BENCH_MAX_CREATES.
  */
-void bench_measure_create(const udm_options *options, int repetitions, bench_create_times *times);
+void bench_measure_create(const udm_options *options, int repetitions,
+                          struct bench_create_times *times);
 
-#endif /* UDM_TOOLS_BENCH_CREATE_H */
+#endif

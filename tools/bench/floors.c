@@ -14,15 +14,16 @@
 extern const unsigned char udm_bench_source[];
 
 enum {
-  kThreads = 512,
-  kVectorsInFlight = 4,
-  kTile = kThreads * kVectorsInFlight,
-  kBlocksPerMultiprocessor = 4,
-  kFewBackends = 3, /* whose pointers are parameters of their own */
-  kParameters = 37
+  THREADS = 512,
+  VECTORS_IN_FLIGHT = 4,
+  TILE = THREADS * VECTORS_IN_FLIGHT,
+  BLOCKS_PER_MULTIPROCESSOR = 4,
+  FEW_BACKENDS = 3, /* whose pointers are parameters of their own */
+  PARAMETERS = 37
 };
 
-static CUresult load(bench_floors *floors, const cuda_driver *driver, const unsigned char *cubin) {
+static CUresult load(struct bench_floors *floors, const struct cuda_driver *driver,
+                     const unsigned char *cubin) {
   CUresult result = driver->cuModuleLoadDataEx(&floors->module, cubin, 0, NULL, NULL);
   if (result == CUDA_SUCCESS) {
     result = driver->cuModuleGetFunction(&floors->empty, floors->module, "udm_bench_empty");
@@ -40,8 +41,8 @@ static CUresult load(bench_floors *floors, const cuda_driver *driver, const unsi
   return result;
 }
 
-static CUresult prepare_sweep(bench_floors *floors, const gpu_session *session) {
-  const cuda_driver *driver = &session->driver;
+static CUresult prepare_sweep(struct bench_floors *floors, const struct gpu_session *session) {
+  const struct cuda_driver *driver = &session->driver;
   int cache_bytes = 0;
   CUresult result = driver->cuDeviceGetAttribute(&cache_bytes, CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE,
                                                  session->device);
@@ -56,10 +57,10 @@ static CUresult prepare_sweep(bench_floors *floors, const gpu_session *session) 
   return result;
 }
 
-bool bench_floors_open(bench_floors *floors, const gpu_session *session, const udm_options *options,
-                       char *reason, size_t reason_size) {
+bool bench_floors_open(struct bench_floors *floors, const struct gpu_session *session,
+                       const udm_options *options, char *reason, size_t reason_size) {
   unsigned char *cubin = NULL;
-  *floors = (bench_floors){.multiprocessors = (unsigned)session->info.multiprocessor_count};
+  *floors = (struct bench_floors){.multiprocessors = (unsigned)session->info.multiprocessor_count};
   if (!nvrtc_compile(options, (const char *)udm_bench_source, session->info.device_arch, &cubin,
                      reason, reason_size)) {
     return false;
@@ -74,39 +75,39 @@ bool bench_floors_open(bench_floors *floors, const gpu_session *session, const u
   return false;
 }
 
-void bench_floors_close(bench_floors *floors, const gpu_session *session) {
-  const cuda_driver *driver = &session->driver;
+void bench_floors_close(struct bench_floors *floors, const struct gpu_session *session) {
+  const struct cuda_driver *driver = &session->driver;
   if (floors->swept) driver->cuMemFree_v2(floors->swept);
   if (floors->sink) driver->cuMemFree_v2(floors->sink);
   if (floors->module) driver->cuModuleUnload(floors->module);
-  *floors = (bench_floors){.module = NULL};
+  *floors = (struct bench_floors){.module = NULL};
 }
 
-CUresult bench_launch_empty(const bench_floors *floors, const gpu_session *session,
+CUresult bench_launch_empty(const struct bench_floors *floors, const struct gpu_session *session,
                             int64_t backends) {
   static const udm_backend_outputs zeros[UDM_MAX_BACKENDS]; /* of any parameter */
-  void *parameters[kParameters];
-  for (int p = 0; p < kParameters; ++p) parameters[p] = (void *)(uintptr_t)zeros;
-  const CUfunction empty = backends <= kFewBackends ? floors->empty : floors->empty_general;
+  void *parameters[PARAMETERS];
+  for (int p = 0; p < PARAMETERS; ++p) parameters[p] = (void *)(uintptr_t)zeros;
+  const CUfunction empty = backends <= FEW_BACKENDS ? floors->empty : floors->empty_general;
   return session->driver.cuLaunchKernel(empty, 1, 1, 1, 256, 1, 1, 0, session->stream, parameters,
                                         NULL);
 }
 
-CUresult bench_launch_sweep(const bench_floors *floors, const gpu_session *session) {
-  bench_floors copy = *floors;
+CUresult bench_launch_sweep(const struct bench_floors *floors, const struct gpu_session *session) {
+  struct bench_floors copy = *floors;
   void *parameters[] = {&copy.swept, &copy.swept_vectors, &copy.sink};
   return session->driver.cuLaunchKernel(floors->sweep,
-                                        floors->multiprocessors * kBlocksPerMultiprocessor, 1, 1,
-                                        kThreads, 1, 1, 0, session->stream, parameters, NULL);
+                                        floors->multiprocessors * BLOCKS_PER_MULTIPROCESSOR, 1, 1,
+                                        THREADS, 1, 1, 0, session->stream, parameters, NULL);
 }
 
-CUresult bench_launch_copy(const bench_floors *floors, const gpu_session *session, CUdeviceptr from,
-                           const bench_targets *to, int64_t elements) {
-  bench_targets targets = *to;
+CUresult bench_launch_copy(const struct bench_floors *floors, const struct gpu_session *session,
+                           CUdeviceptr from, const struct bench_targets *to, int64_t elements) {
+  struct bench_targets targets = *to;
   int64_t vectors = (elements + 3) / 4;
   void *parameters[] = {&from, targets.tables, &targets.count, &vectors};
-  const int64_t tiles = (vectors - 1) / kTile + 1;
-  const int64_t most = (int64_t)floors->multiprocessors * kBlocksPerMultiprocessor;
+  const int64_t tiles = (vectors - 1) / TILE + 1;
+  const int64_t most = (int64_t)floors->multiprocessors * BLOCKS_PER_MULTIPROCESSOR;
   return session->driver.cuLaunchKernel(floors->copy, (unsigned)(tiles < most ? tiles : most), 1, 1,
-                                        kThreads, 1, 1, 0, session->stream, parameters, NULL);
+                                        THREADS, 1, 1, 0, session->stream, parameters, NULL);
 }

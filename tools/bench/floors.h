@@ -12,7 +12,7 @@
 
 #include "../gpu_session.h"
 
-typedef struct bench_floors {
+struct bench_floors {
   CUmodule module;
   CUfunction empty;         /* of the arguments of up to 3 backends */
   CUfunction empty_general; /* of more */
@@ -22,25 +22,25 @@ typedef struct bench_floors {
   int64_t swept_vectors;
   CUdeviceptr sink;
   unsigned int multiprocessors;
-} bench_floors;
+};
 
 /* Where a copy goes: Targets and the count of floor_kernels.cu. */
-typedef struct bench_targets {
+struct bench_targets {
   CUdeviceptr tables[UDM_MAX_BACKENDS];
   int32_t count;
-} bench_targets;
+};
 
 /* False when they cannot be had; reason says why. The floors are closed then. */
-bool bench_floors_open(bench_floors *floors, const gpu_session *session, const udm_options *options,
-                       char *reason, size_t reason_size);
-void bench_floors_close(bench_floors *floors, const gpu_session *session);
+bool bench_floors_open(struct bench_floors *floors, const struct gpu_session *session,
+                       const udm_options *options, char *reason, size_t reason_size);
+void bench_floors_close(struct bench_floors *floors, const struct gpu_session *session);
 
 /* Each enqueues one kernel on the session's stream. */
-CUresult bench_launch_empty(const bench_floors *floors, const gpu_session *session,
+CUresult bench_launch_empty(const struct bench_floors *floors, const struct gpu_session *session,
                             int64_t backends);
-CUresult bench_launch_sweep(const bench_floors *floors, const gpu_session *session);
+CUresult bench_launch_sweep(const struct bench_floors *floors, const struct gpu_session *session);
 /* Copies that many elements of 4 bytes from one place to all targets, rounded up to 16 bytes. */
-CUresult bench_launch_copy(const bench_floors *floors, const gpu_session *session, CUdeviceptr from,
-                           const bench_targets *to, int64_t elements);
+CUresult bench_launch_copy(const struct bench_floors *floors, const struct gpu_session *session,
+                           CUdeviceptr from, const struct bench_targets *to, int64_t elements);
 
-#endif /* UDM_TOOLS_BENCH_FLOORS_H */
+#endif

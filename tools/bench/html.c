@@ -24,8 +24,8 @@ void html_cell(FILE *file, double value, const char *unit) {
 }
 
 void html_size(FILE *file, int32_t size) {
-  static const char *const kUnits[] = {"", "k", "M"};
+  static const char *const units[] = {"", "k", "M"};
   int unit = 0;
   for (; unit < 2 && size >= 1024 && size % 1024 == 0; ++unit) size /= 1024;
-  fprintf(file, "%d%s", (int)size, kUnits[unit]);
+  fprintf(file, "%d%s", (int)size, units[unit]);
 }

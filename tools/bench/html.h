@@ -18,4 +18,4 @@ void html_cell(FILE *file, double value, const char *unit);
 /* "512", "128k", "1M". */
 void html_size(FILE *file, int32_t size);
 
-#endif /* UDM_TOOLS_BENCH_HTML_H */
+#endif

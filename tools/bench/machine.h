@@ -9,13 +9,13 @@
 #include "udm.h"
 
 /* "" is what is not known, or not there. */
-typedef struct bench_machine {
+struct bench_machine {
   char driver[16];    /* the CUDA of the driver: "13.0" */
   char nvrtc[16];     /* the NVRTC that would compile */
   char host_cpu[128]; /* its model */
   char date[24];      /* of now, UTC: "2026-11-25T09:30:00Z" */
-} bench_machine;
+};
 
-void bench_machine_look(bench_machine *machine, const udm_options *options);
+void bench_machine_look(struct bench_machine *machine, const udm_options *options);
 
-#endif /* UDM_TOOLS_BENCH_MACHINE_H */
+#endif

@@ -16,40 +16,41 @@
 
 #include "../replay/samples.h"
 
-enum { kWarmReplays = 2, kHostCalls = 200 };
+enum { WARM_REPLAYS = 2, HOST_CALLS = 200 };
 
-typedef CUresult (*enqueue)(const bench_run *bench, const bench_work *work);
+typedef CUresult (*enqueue)(const struct bench_run *bench, const struct bench_work *work);
 
-static CUresult enqueue_direct(const bench_run *bench, const bench_work *work) {
+static CUresult enqueue_direct(const struct bench_run *bench, const struct bench_work *work) {
   (void)bench;
   return bench_call_direct(work);
 }
 
-static CUresult enqueue_table(const bench_run *bench, const bench_work *work) {
+static CUresult enqueue_table(const struct bench_run *bench, const struct bench_work *work) {
   (void)bench;
   return bench_call_table(work);
 }
 
-static CUresult enqueue_table_with_copy(const bench_run *bench, const bench_work *work) {
+static CUresult enqueue_table_with_copy(const struct bench_run *bench,
+                                        const struct bench_work *work) {
   (void)bench;
   return bench_call_table_with_copy(work);
 }
 
-static CUresult enqueue_each_backend(const bench_run *bench, const bench_work *work) {
+static CUresult enqueue_each_backend(const struct bench_run *bench, const struct bench_work *work) {
   (void)bench;
   return bench_call_each_backend(work);
 }
 
-static CUresult enqueue_empty(const bench_run *bench, const bench_work *work) {
+static CUresult enqueue_empty(const struct bench_run *bench, const struct bench_work *work) {
   (void)work;
   return bench_launch_empty(&bench->floors, &bench->session, bench->backends);
 }
 
 /* Of as many bytes as the largest output has: of the pages where there is no page_table_1. */
-static CUresult enqueue_copy(const bench_run *bench, const bench_work *work) {
+static CUresult enqueue_copy(const struct bench_run *bench, const struct bench_work *work) {
   const udm_decode_args *args = &work->args;
   const bool pages = !args->backends[0].page_table_1;
-  bench_targets to = {.count = args->num_backends};
+  struct bench_targets to = {.count = args->num_backends};
   for (int b = 0; b < to.count; ++b) {
     to.tables[b] = pages ? args->backends[b].real_page_table : args->backends[b].page_table_1;
   }
@@ -57,22 +58,22 @@ static CUresult enqueue_copy(const bench_run *bench, const bench_work *work) {
                            pages ? work->pages : work->tokens);
 }
 
-static bool good(bench_run *bench, const char *what, CUresult result) {
+static bool good(struct bench_run *bench, const char *what, CUresult result) {
   if (result == CUDA_SUCCESS) return true;
-  snprintf(bench->error, sizeof(bench->error), "%s failed with %s", what,
+  snprintf(bench->error, sizeof bench->error, "%s failed with %s", what,
            cuda_driver_error(&bench->session.driver, result));
   return false;
 }
 
-static bool record(bench_run *bench, enqueue call, const bench_work *work, bool swept,
+static bool record(struct bench_run *bench, enqueue call, const struct bench_work *work, bool swept,
                    CUgraphExec *exec) {
-  const gpu_session *session = &bench->session;
-  const cuda_driver *driver = &session->driver;
+  const struct gpu_session *session = &bench->session;
+  const struct cuda_driver *driver = &session->driver;
   CUgraph graph = NULL;
   CUresult result =
       driver->cuStreamBeginCapture_v2(session->stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL);
   if (!good(bench, "cuStreamBeginCapture", result)) return false;
-  for (int i = 0; i < kBenchNodes && result == CUDA_SUCCESS; ++i) {
+  for (int i = 0; i < BENCH_NODES && result == CUDA_SUCCESS; ++i) {
     if (swept) result = bench_launch_sweep(&bench->floors, session);
     if (result == CUDA_SUCCESS) result = call(bench, work);
   }
@@ -83,31 +84,31 @@ static bool record(bench_run *bench, enqueue call, const bench_work *work, bool 
   return good(bench, "recording a graph", result);
 }
 
-static bool replay_once(bench_run *bench, CUgraphExec exec, CUevent start, CUevent end,
+static bool replay_once(struct bench_run *bench, CUgraphExec exec, CUevent start, CUevent end,
                         double *us) {
-  const gpu_session *session = &bench->session;
-  const cuda_driver *driver = &session->driver;
+  const struct gpu_session *session = &bench->session;
+  const struct cuda_driver *driver = &session->driver;
   float milliseconds = 0;
   CUresult result = driver->cuEventRecord(start, session->stream);
   if (result == CUDA_SUCCESS) result = driver->cuGraphLaunch(exec, session->stream);
   if (result == CUDA_SUCCESS) result = driver->cuEventRecord(end, session->stream);
   if (result == CUDA_SUCCESS) result = driver->cuEventSynchronize(end);
   if (result == CUDA_SUCCESS) result = driver->cuEventElapsedTime(&milliseconds, start, end);
-  *us = (double)milliseconds * 1e3 / kBenchNodes;
+  *us = (double)milliseconds * 1e3 / BENCH_NODES;
   return good(bench, "replaying a graph", result);
 }
 
-static bool time_node(bench_run *bench, enqueue call, const bench_work *work, bool swept,
-                      double *us) {
-  const cuda_driver *driver = &bench->session.driver;
-  time_samples samples = {NULL, 0, 0};
+static bool time_node(struct bench_run *bench, enqueue call, const struct bench_work *work,
+                      bool swept, double *us) {
+  const struct cuda_driver *driver = &bench->session.driver;
+  struct time_samples samples = {NULL, 0, 0};
   CUgraphExec exec = NULL;
   CUevent start = NULL;
   CUevent end = NULL;
   bool done = good(bench, "cuEventCreate", driver->cuEventCreate(&start, CU_EVENT_DEFAULT)) &&
               good(bench, "cuEventCreate", driver->cuEventCreate(&end, CU_EVENT_DEFAULT)) &&
               record(bench, call, work, swept, &exec);
-  for (int64_t i = -kWarmReplays; i < bench->replays && done; ++i) {
+  for (int64_t i = -WARM_REPLAYS; i < bench->replays && done; ++i) {
     double sample = 0;
     done = replay_once(bench, exec, start, end, &sample);
     if (done && i >= 0) done = samples_add(&samples, sample);
@@ -120,7 +121,8 @@ static bool time_node(bench_run *bench, enqueue call, const bench_work *work, bo
   return done;
 }
 
-static bool time_flushed(bench_run *bench, enqueue call, const bench_work *work, double *us) {
+static bool time_flushed(struct bench_run *bench, enqueue call, const struct bench_work *work,
+                         double *us) {
   double pair = 0;
   double sweep = 0;
   if (!time_node(bench, call, work, true, &pair) ||
@@ -131,14 +133,15 @@ static bool time_flushed(bench_run *bench, enqueue call, const bench_work *work,
   return true;
 }
 
-bool bench_measure_empty(bench_run *bench) {
+bool bench_measure_empty(struct bench_run *bench) {
   bench->empty_node = -1;
   return !bench->has_floors || time_node(bench, enqueue_empty, NULL, false, &bench->empty_node);
 }
 
-bool bench_measure_work(bench_run *bench, const bench_work *work, bool full, bench_times *times) {
+bool bench_measure_work(struct bench_run *bench, const struct bench_work *work, bool full,
+                        struct bench_times *times) {
   const bool floors = bench->has_floors;
-  *times = (bench_times){-1, -1, -1, -1, -1, -1, -1};
+  *times = (struct bench_times){-1, -1, -1, -1, -1, -1, -1};
   bool done = time_node(bench, enqueue_direct, work, false, &times->direct) &&
               (!floors || time_node(bench, enqueue_copy, work, false, &times->copy));
   if (!done || !full) return done;
@@ -156,34 +159,36 @@ static double microseconds_now(void) {
 }
 
 /* Mean over calls that the stream's queue holds, so that no call waits for the GPU. */
-static bool time_calls(bench_run *bench, enqueue call, const bench_work *work, double *us) {
+static bool time_calls(struct bench_run *bench, enqueue call, const struct bench_work *work,
+                       double *us) {
   CUresult result = CUDA_SUCCESS;
   const double start = microseconds_now();
-  for (int i = 0; i < kHostCalls && result == CUDA_SUCCESS; ++i) result = call(bench, work);
-  *us = (microseconds_now() - start) / kHostCalls;
+  for (int i = 0; i < HOST_CALLS && result == CUDA_SUCCESS; ++i) result = call(bench, work);
+  *us = (microseconds_now() - start) / HOST_CALLS;
   return good(bench, "a call", result) &&
          good(bench, "cuStreamSynchronize",
               bench->session.driver.cuStreamSynchronize(bench->session.stream));
 }
 
 /* The calls take turns, so that all see the same machine; the median of the rounds. */
-bool bench_measure_host(bench_run *bench, const bench_work *work, bench_host_times *times) {
-  static const enqueue kCalls[] = {enqueue_empty, enqueue_direct, enqueue_table,
-                                   enqueue_table_with_copy, enqueue_each_backend};
-  enum { kCount = sizeof(kCalls) / sizeof(kCalls[0]) };
-  double *const results[kCount] = {&times->empty, &times->direct, &times->table,
-                                   &times->table_with_copy, &times->each_backend};
-  time_samples samples[kCount] = {{NULL, 0, 0}};
+bool bench_measure_host(struct bench_run *bench, const struct bench_work *work,
+                        struct bench_host_times *times) {
+  static const enqueue calls[] = {enqueue_empty, enqueue_direct, enqueue_table,
+                                  enqueue_table_with_copy, enqueue_each_backend};
+  enum { COUNT = sizeof calls / sizeof calls[0] };
+  double *const results[COUNT] = {&times->empty, &times->direct, &times->table,
+                                  &times->table_with_copy, &times->each_backend};
+  struct time_samples samples[COUNT] = {{NULL, 0, 0}};
   bool done = true;
   for (int64_t round = -1; round < bench->replays && done; ++round) {
-    for (int c = 0; c < kCount && done; ++c) {
+    for (int c = 0; c < COUNT && done; ++c) {
       double sample = 0;
       if (c == 0 && !bench->has_floors) continue;
-      done = time_calls(bench, kCalls[c], work, &sample);
+      done = time_calls(bench, calls[c], work, &sample);
       if (done && round >= 0) done = samples_add(&samples[c], sample);
     }
   }
-  for (int c = 0; c < kCount; ++c) {
+  for (int c = 0; c < COUNT; ++c) {
     *results[c] = done ? samples_percentiles(&samples[c]).p50 : -1;
     free(samples[c].values);
   }

@@ -12,10 +12,10 @@
 #include "floors.h"
 #include "work.h"
 
-enum { kBenchNodes = 10 };
+enum { BENCH_NODES = 10 };
 
 /* Microseconds; negative: not measured. */
-typedef struct bench_times {
+struct bench_times {
   double direct;
   double direct_flushed; /* with the L2 cache swept before each node */
   double table;
@@ -24,33 +24,35 @@ typedef struct bench_times {
   double copy;            /* the floor: one read, and a write for each backend, of as many bytes as
                              page_table_1, or else real_page_table, gets of them */
   double copy_flushed;
-} bench_times;
+};
 
-typedef struct bench_host_times {
+struct bench_host_times {
   double empty; /* cuLaunchKernel of an empty kernel with the same argument array */
   double direct;
   double table;
   double table_with_copy;
   double each_backend;
-} bench_host_times;
+};
 
-typedef struct bench_run {
-  gpu_session session;
-  bench_floors floors;
+struct bench_run {
+  struct gpu_session session;
+  struct bench_floors floors;
   bool has_floors;
   char floors_missing[512]; /* why not */
   int64_t replays;
   int64_t backends;  /* that each launch fills */
   double empty_node; /* one graph node of the empty kernel */
   char error[1024];
-} bench_run;
+};
 
 /* Measures the empty node. False on failure, with bench->error set, as for all of these. */
-bool bench_measure_empty(bench_run *bench);
+bool bench_measure_empty(struct bench_run *bench);
 
 /* `full` adds the table entry, the alternatives and the flushed figures to direct and copy. */
-bool bench_measure_work(bench_run *bench, const bench_work *work, bool full, bench_times *times);
+bool bench_measure_work(struct bench_run *bench, const struct bench_work *work, bool full,
+                        struct bench_times *times);
 
-bool bench_measure_host(bench_run *bench, const bench_work *work, bench_host_times *times);
+bool bench_measure_host(struct bench_run *bench, const struct bench_work *work,
+                        struct bench_host_times *times);
 
-#endif /* UDM_TOOLS_BENCH_MEASURE_H */
+#endif

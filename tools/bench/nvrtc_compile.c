@@ -24,7 +24,7 @@ typedef struct nvrtc_functions {
 
 static bool find(void *library, const char *name, void *function) {
   void *symbol = dlsym(library, name);
-  memcpy(function, &symbol, sizeof(symbol));
+  memcpy(function, &symbol, sizeof symbol);
   return symbol != NULL;
 }
 
@@ -53,7 +53,7 @@ static int compile(const nvrtc_functions *nvrtc, const char *source, int32_t tar
   const char *const options[] = {option, "--std=c++17"};
   program made = NULL;
   size_t size = 0;
-  snprintf(option, sizeof(option), "--gpu-architecture=sm_%d", (int)target);
+  snprintf(option, sizeof option, "--gpu-architecture=sm_%d", (int)target);
   int result = nvrtc->create(&made, source, "floor_kernels.cu", 0, NULL, NULL);
   if (result == 0) result = nvrtc->compile(made, 2, options);
   if (result == 0) result = nvrtc->cubin_size(made, &size);
@@ -67,7 +67,7 @@ static int compile(const nvrtc_functions *nvrtc, const char *source, int32_t tar
 
 bool nvrtc_compile(const udm_options *options, const char *source, int32_t device_arch,
                    unsigned char **cubin, char *reason, size_t reason_size) {
-  udm_nvrtc_info info = {.struct_size = sizeof(info)};
+  udm_nvrtc_info info = {.struct_size = sizeof info};
   nvrtc_functions nvrtc;
   *cubin = NULL;
   if (udm_query_nvrtc(options, &info) != UDM_OK) {

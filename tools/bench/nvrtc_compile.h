@@ -21,4 +21,4 @@
 bool nvrtc_compile(const udm_options *options, const char *source, int32_t device_arch,
                    unsigned char **cubin, char *reason, size_t reason_size);
 
-#endif /* UDM_TOOLS_BENCH_NVRTC_COMPILE_H */
+#endif

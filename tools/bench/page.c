@@ -12,7 +12,7 @@
 #include "html.h"
 #include "report.h"
 
-static const char kHead[] =
+static const char page_head[] =
     "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n"
     "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
     "<title>udm bench</title>\n<style>\n"
@@ -59,9 +59,9 @@ static void put_fact(FILE *file, const char *name, const char *text) {
   fputs("</tr>\n", file);
 }
 
-static void put_facts(FILE *file, const bench_report *report) {
-  const bench_run *bench = report->bench;
-  const bench_machine *machine = &report->machine;
+static void put_facts(FILE *file, const struct bench_report *report) {
+  const struct bench_run *bench = report->bench;
+  const struct bench_machine *machine = &report->machine;
   const udm_context_info *info = &bench->session.info;
   fprintf(file, "<table class=\"facts\">\n<tr><th>device<td>sm_%d, %d multiprocessors</tr>\n",
           (int)info->device_arch, (int)info->multiprocessor_count);
@@ -76,8 +76,8 @@ static void put_facts(FILE *file, const bench_report *report) {
   fprintf(file,
           "<tr><th>method<td>median of %" PRId64
           " replays of %d nodes; %d %s, page size %d, top-k %d, row extent</tr>\n",
-          bench->replays, kBenchNodes, (int)bench->backends,
-          bench->backends == 1 ? "backend" : "backends", kBenchPageSize, kBenchTopk);
+          bench->replays, BENCH_NODES, (int)bench->backends,
+          bench->backends == 1 ? "backend" : "backends", BENCH_PAGE_SIZE, BENCH_TOPK);
   if (bench->empty_node >= 0) {
     fprintf(file, "<tr><th>floor<td>an empty kernel with the same arguments: %.2f us a node</tr>\n",
             bench->empty_node);
@@ -92,8 +92,8 @@ static void put_facts(FILE *file, const bench_report *report) {
 
 static double quotient(double value, double of) { return value < 0 || of <= 0 ? -1 : value / of; }
 
-static void put_work(FILE *file, const bench_row *row, bool goals) {
-  const bench_times *times = &row->times;
+static void put_work(FILE *file, const struct bench_row *row, bool goals) {
+  const struct bench_times *times = &row->times;
   fprintf(file, "<tr><td>%s<small>width ", row->shape.name);
   html_size(file, row->shape.width);
   fputs("</small></td>", file);
@@ -115,7 +115,7 @@ static void put_work(FILE *file, const bench_row *row, bool goals) {
   fputs("</tr>\n", file);
 }
 
-static void put_works(FILE *file, const bench_report *report) {
+static void put_works(FILE *file, const struct bench_report *report) {
   fputs(
       "<h2>GPU time of one graph node, us</h2>\n"
       "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"GPU time of each work\">"
@@ -149,8 +149,8 @@ static void put_bar(FILE *file, const char *name, double value, double most, boo
           name, value, raw ? " class=\"raw\"" : "", value / most * 100);
 }
 
-static void put_host(FILE *file, const bench_report *report) {
-  const bench_host_times *host = &report->host;
+static void put_host(FILE *file, const struct bench_report *report) {
+  const struct bench_host_times *host = &report->host;
   const double most = fmax(fmax(host->empty, host->direct),
                            fmax(host->table, fmax(host->table_with_copy, host->each_backend)));
   fputs("<h2>Host time of one call</h2>\n", file);
@@ -165,8 +165,8 @@ static void put_host(FILE *file, const bench_report *report) {
   put_bar(file, "a launch for each backend", host->each_backend, most, false);
 }
 
-static void put_create(FILE *file, const bench_report *report) {
-  const bench_create_times *create = &report->create;
+static void put_create(FILE *file, const struct bench_report *report) {
+  const struct bench_create_times *create = &report->create;
   fputs("<h2>Time of udm_create, ms</h2>\n<table>\n<tr><td>cold: NVRTC compiles</td>", file);
   html_cell(file, create->cold, "");
   fputs("</tr>\n<tr><td>warm: from the cache</td>", file);
@@ -184,8 +184,8 @@ static void put_create(FILE *file, const bench_report *report) {
   fputs(".</p>\n", file);
 }
 
-void bench_print_page(const bench_report *report, FILE *file) {
-  fputs(kHead, file);
+void bench_print_page(const struct bench_report *report, FILE *file) {
+  fputs(page_head, file);
   fputs("<h1>udm bench: ", file);
   html_text(file, report->bench->session.name);
   fputs("</h1>\n", file);

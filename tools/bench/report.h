@@ -14,39 +14,39 @@
 #include "machine.h"
 #include "measure.h"
 
-typedef struct bench_row {
-  bench_shape shape;
+struct bench_row {
+  struct bench_shape shape;
   double goal; /* microseconds on an H200; 0: none was set */
   bool skipped;
   char reason[256];
-  bench_times times;
-} bench_row;
+  struct bench_times times;
+};
 
-enum { kBenchMaxPoints = 16, kBenchSeries = 3 };
+enum { BENCH_MAX_POINTS = 16, BENCH_SERIES = 3 };
 
 /* GPU time against one size, all else equal. */
-typedef struct bench_series {
+struct bench_series {
   const char *title;
   const char *axis;
   size_t count;
-  bench_row points[kBenchMaxPoints];
-  int32_t x[kBenchMaxPoints];
-} bench_series;
+  struct bench_row points[BENCH_MAX_POINTS];
+  int32_t x[BENCH_MAX_POINTS];
+};
 
-typedef struct bench_report {
-  const bench_run *bench;
-  bench_machine machine;
-  bench_row *rows;
+struct bench_report {
+  const struct bench_run *bench;
+  struct bench_machine machine;
+  struct bench_row *rows;
   size_t row_count;
-  bench_host_times host;
-  bench_series series[kBenchSeries];
+  struct bench_host_times host;
+  struct bench_series series[BENCH_SERIES];
   size_t series_count;
-  bench_create_times create;
+  struct bench_create_times create;
   bool shows_goals; /* for people: this device is what they were set for */
-} bench_report;
+};
 
-void bench_print_text(const bench_report *report, FILE *file);
-json_t *bench_to_json(const bench_report *report);
-void bench_print_page(const bench_report *report, FILE *file);
+void bench_print_text(const struct bench_report *report, FILE *file);
+json_t *bench_to_json(const struct bench_report *report);
+void bench_print_page(const struct bench_report *report, FILE *file);
 
-#endif /* UDM_TOOLS_BENCH_REPORT_H */
+#endif

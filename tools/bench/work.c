@@ -12,33 +12,33 @@
 #include "../replay/random.h"
 
 /* CUDA_ERROR_LAUNCH_FAILED, for a udm call that failed: udm_last_error() says why. */
-enum { kCallFailed = 719 };
+enum { CALL_FAILED = 719 };
 
-enum { kAlignment = 512 };
+enum { ALIGNMENT = 512 };
 
 /* Of the table of pointers. */
-static size_t table_bytes(const bench_work *work) {
+static size_t table_bytes(const struct bench_work *work) {
   return UDM_OUTPUTS_PER_BACKEND * (size_t)work->args.num_backends * sizeof(CUdeviceptr);
 }
 
 /* Row i of the batch; the same in every run. */
-static int32_t row_length(const bench_shape *shape, int32_t i) {
+static int32_t row_length(const struct bench_shape *shape, int32_t i) {
   if (!shape->shortest) return shape->length;
   uint64_t state = (uint64_t)i * 0x9e3779b97f4a7c15u + 1;
   const double part = (double)(random_next(&state) >> 11) / 9007199254740992.0;
   return (int32_t)(shape->shortest * pow((double)shape->length / shape->shortest, part));
 }
 
-int64_t bench_shape_tokens(const bench_shape *shape) {
+int64_t bench_shape_tokens(const struct bench_shape *shape) {
   int64_t tokens = 0;
   for (int32_t i = 0; i < shape->batch_size; ++i) tokens += row_length(shape, i);
   return tokens;
 }
 
-int64_t bench_shape_pages(const bench_shape *shape) {
+int64_t bench_shape_pages(const struct bench_shape *shape) {
   int64_t pages = 0;
   for (int32_t i = 0; i < shape->batch_size; ++i) {
-    pages += (row_length(shape, i) + kBenchPageSize - 1) / kBenchPageSize;
+    pages += (row_length(shape, i) + BENCH_PAGE_SIZE - 1) / BENCH_PAGE_SIZE;
   }
   return pages;
 }
@@ -46,24 +46,24 @@ int64_t bench_shape_pages(const bench_shape *shape) {
 /* Takes the next place in the arena for that many elements of 4 bytes. */
 static CUdeviceptr take(size_t *used, int64_t elements, CUdeviceptr base) {
   const CUdeviceptr place = base + *used;
-  *used += ((size_t)elements * 4 + kAlignment - 1) / kAlignment * kAlignment;
+  *used += ((size_t)elements * 4 + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
   return place;
 }
 
 /* Lays the tensors out from base on; returns the bytes that they need. */
-static size_t lay_out(bench_work *work, const bench_shape *shape, int32_t backends,
+static size_t lay_out(struct bench_work *work, const struct bench_shape *shape, int32_t backends,
                       CUdeviceptr base) {
   const udm_decode_args init = UDM_DECODE_ARGS_INIT;
   udm_decode_args *args = &work->args;
   const int64_t rows = shape->batch_size;
-  const int64_t pages = (shape->width + kBenchPageSize - 1) / kBenchPageSize;
+  const int64_t pages = (shape->width + BENCH_PAGE_SIZE - 1) / BENCH_PAGE_SIZE;
   size_t used = 0;
   *args = init;
   args->batch_size = shape->batch_size;
   args->max_len = shape->width;
   args->num_backends = backends;
-  args->nsa_index_topk = kBenchTopk;
-  args->real_page_size = kBenchPageSize;
+  args->nsa_index_topk = BENCH_TOPK;
+  args->real_page_size = BENCH_PAGE_SIZE;
   args->req_to_token_stride = args->page_table_stride = shape->width;
   args->real_page_table_stride = pages;
   args->seq_lens = take(&used, rows, base);
@@ -83,8 +83,8 @@ static size_t lay_out(bench_work *work, const bench_shape *shape, int32_t backen
   return used;
 }
 
-static CUresult upload_rows(const bench_work *work, const bench_shape *shape) {
-  const cuda_driver *driver = &work->session->driver;
+static CUresult upload_rows(const struct bench_work *work, const struct bench_shape *shape) {
+  const struct cuda_driver *driver = &work->session->driver;
   const size_t rows = (size_t)shape->batch_size;
   const size_t longest = (size_t)shape->length;
   int32_t *lengths = malloc(2 * rows * sizeof(int32_t));
@@ -111,15 +111,15 @@ static CUresult upload_rows(const bench_work *work, const bench_shape *shape) {
   return result;
 }
 
-static CUresult upload_pointers(bench_work *work) {
-  const cuda_driver *driver = &work->session->driver;
+static CUresult upload_pointers(struct bench_work *work) {
+  const struct cuda_driver *driver = &work->session->driver;
   void *pinned = NULL;
   CUresult result = driver->cuMemAllocHost_v2(&pinned, table_bytes(work));
   if (result != CUDA_SUCCESS) return result;
   work->host_table = pinned;
   for (int b = 0; b < work->args.num_backends; ++b) {
     CUdeviceptr outputs[UDM_OUTPUTS_PER_BACKEND];
-    memcpy(outputs, &work->args.backends[b], sizeof(outputs));
+    memcpy(outputs, &work->args.backends[b], sizeof outputs);
     for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND; ++o) {
       work->host_table[o * work->args.num_backends + b] = outputs[o];
     }
@@ -127,9 +127,9 @@ static CUresult upload_pointers(bench_work *work) {
   return driver->cuMemcpyHtoD_v2(work->pointer_table, work->host_table, table_bytes(work));
 }
 
-CUresult bench_work_open(bench_work *work, const gpu_session *session, const bench_shape *shape,
-                         int32_t backends) {
-  *work = (bench_work){
+CUresult bench_work_open(struct bench_work *work, const struct gpu_session *session,
+                         const struct bench_shape *shape, int32_t backends) {
+  *work = (struct bench_work){
       .session = session, .tokens = bench_shape_tokens(shape), .pages = bench_shape_pages(shape)};
   const size_t bytes = lay_out(work, shape, backends, 0);
   CUresult result = session->driver.cuMemAlloc_v2(&work->memory, bytes);
@@ -143,8 +143,8 @@ CUresult bench_work_open(bench_work *work, const gpu_session *session, const ben
   return result;
 }
 
-void bench_work_close(bench_work *work) {
-  const cuda_driver *driver = &work->session->driver;
+void bench_work_close(struct bench_work *work) {
+  const struct cuda_driver *driver = &work->session->driver;
   if (work->memory) driver->cuMemFree_v2(work->memory);
   if (work->host_table) driver->cuMemFreeHost(work->host_table);
   work->memory = 0;
@@ -152,26 +152,26 @@ void bench_work_close(bench_work *work) {
 }
 
 static CUresult result_of(udm_status status) {
-  return status == UDM_OK ? CUDA_SUCCESS : kCallFailed;
+  return status == UDM_OK ? CUDA_SUCCESS : CALL_FAILED;
 }
 
-CUresult bench_call_direct(const bench_work *work) {
+CUresult bench_call_direct(const struct bench_work *work) {
   return result_of(
       udm_decode_metadata_direct(work->session->udm, &work->args, work->session->stream));
 }
 
-CUresult bench_call_table(const bench_work *work) {
+CUresult bench_call_table(const struct bench_work *work) {
   return result_of(udm_decode_metadata_table(work->session->udm, &work->args, work->pointer_table,
                                              work->args.num_backends, work->session->stream));
 }
 
-CUresult bench_call_table_with_copy(const bench_work *work) {
+CUresult bench_call_table_with_copy(const struct bench_work *work) {
   const CUresult result = work->session->driver.cuMemcpyHtoDAsync_v2(
       work->pointer_table, work->host_table, table_bytes(work), work->session->stream);
   return result == CUDA_SUCCESS ? bench_call_table(work) : result;
 }
 
-CUresult bench_call_each_backend(const bench_work *work) {
+CUresult bench_call_each_backend(const struct bench_work *work) {
   CUresult result = CUDA_SUCCESS;
   udm_decode_args args = work->args;
   args.num_backends = 1;

@@ -12,40 +12,40 @@
 
 #include "../gpu_session.h"
 
-enum { kBenchPageSize = 64, kBenchTopk = 2048 };
+enum { BENCH_PAGE_SIZE = 64, BENCH_TOPK = 2048 };
 
-typedef struct bench_shape {
+struct bench_shape {
   const char *name;
   int32_t batch_size;
   int32_t width;    /* of the tables, in tokens */
   int32_t length;   /* of every row; the longest where `shortest` is not 0 */
   int32_t shortest; /* not 0: lengths are log-uniform from here to `length` */
   bool no_page_table_1;
-} bench_shape;
+};
 
 /* The tokens of all rows together, and the pages. */
-int64_t bench_shape_tokens(const bench_shape *shape);
-int64_t bench_shape_pages(const bench_shape *shape);
+int64_t bench_shape_tokens(const struct bench_shape *shape);
+int64_t bench_shape_pages(const struct bench_shape *shape);
 
-typedef struct bench_work {
-  const gpu_session *session;
+struct bench_work {
+  const struct gpu_session *session;
   udm_decode_args args;      /* of all backends */
   CUdeviceptr pointer_table; /* int64[7, backends] in device memory */
   CUdeviceptr *host_table;   /* the same in pinned host memory */
   CUdeviceptr memory;        /* all tensors lie in it */
   int64_t tokens;
   int64_t pages;
-} bench_work;
+};
 
 /* CUDA_SUCCESS, or what a driver call said. Fills the live slots with random numbers. */
-CUresult bench_work_open(bench_work *work, const gpu_session *session, const bench_shape *shape,
-                         int32_t backends);
-void bench_work_close(bench_work *work);
+CUresult bench_work_open(struct bench_work *work, const struct gpu_session *session,
+                         const struct bench_shape *shape, int32_t backends);
+void bench_work_close(struct bench_work *work);
 
 /* Each enqueues on the session's stream. */
-CUresult bench_call_direct(const bench_work *work);
-CUresult bench_call_table(const bench_work *work);
-CUresult bench_call_table_with_copy(const bench_work *work);
-CUresult bench_call_each_backend(const bench_work *work);
+CUresult bench_call_direct(const struct bench_work *work);
+CUresult bench_call_table(const struct bench_work *work);
+CUresult bench_call_table_with_copy(const struct bench_work *work);
+CUresult bench_call_each_backend(const struct bench_work *work);
 
-#endif /* UDM_TOOLS_BENCH_WORK_H */
+#endif

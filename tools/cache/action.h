@@ -12,22 +12,22 @@
 
 #include "udm.h"
 
-typedef struct cache_command {
+struct cache_command {
   udm_options options;
   udm_cache_prune_options rules; /* of prune and clear */
   int32_t keep_archs[UDM_MAX_ARCHS];
   const char *file; /* of export and import; "-": standard output, standard input */
   bool stale;       /* export the stale entries, too */
   bool json;
-} cache_command;
+};
 
 /* Each returns an exit code. */
-int cache_path(const cache_command *command);
-int cache_list(const cache_command *command);
-int cache_verify(const cache_command *command);
-int cache_prune(const cache_command *command);
-int cache_clear(const cache_command *command);
-int cache_export(const cache_command *command);
-int cache_import(const cache_command *command);
+int cache_path(const struct cache_command *command);
+int cache_list(const struct cache_command *command);
+int cache_verify(const struct cache_command *command);
+int cache_prune(const struct cache_command *command);
+int cache_clear(const struct cache_command *command);
+int cache_export(const struct cache_command *command);
+int cache_import(const struct cache_command *command);
 
-#endif /* UDM_TOOLS_CACHE_ACTION_H */
+#endif

@@ -19,11 +19,11 @@
 #include "whole_file.h"
 
 /* 1980-01-01: when an entry was made is nobody's business, and 0 makes tar programs complain. */
-enum { kMemberTime = 315532800 };
+enum { MEMBER_TIME = 315532800 };
 
-typedef struct exporting {
-  const cache_command *command;
-  whole_file file;
+struct exporting {
+  const struct cache_command *command;
+  struct whole_file file;
   struct archive *archive;
   bool given_up;   /* nothing more is written */
   json_t *members; /* by name: of two layers that have the same entry, the first counts */
@@ -31,8 +31,8 @@ typedef struct exporting {
   json_int_t left_out; /* bad ones, and stale ones unless they are wanted */
   const char *error;   /* of the archive; NULL: none */
   char problem[512];   /* holds it */
-  progress_bar bar;
-} exporting;
+  struct progress_bar bar;
+};
 
 static const char *file_name(const char *path) {
   const char *slash = strrchr(path, '/');
@@ -40,16 +40,17 @@ static const char *file_name(const char *path) {
 }
 
 /* What libarchive says, with the reason of the system. */
-static const char *archive_problem(exporting *export) {
+static const char *archive_problem(struct exporting *export) {
   const char *text = archive_error_string(export->archive);
   const int error = archive_errno(export->archive);
-  snprintf(export->problem, sizeof(export->problem), "%s%s%s", text ? text : "no archive",
+  snprintf(export->problem, sizeof export->problem, "%s%s%s", text ? text : "no archive",
            error > 0 ? ": " : "", error > 0 ? strerror(error) : "");
   return export->problem;
 }
 
 /* Whether the member was written; otherwise export->error says why not. */
-static bool write_member(exporting *export, const char *name, const void *bytes, size_t size) {
+static bool write_member(struct exporting *export, const char *name, const void *bytes,
+                         size_t size) {
   struct archive_entry *header = archive_entry_new();
   bool good = header != NULL;
   if (good) {
@@ -57,7 +58,7 @@ static bool write_member(exporting *export, const char *name, const void *bytes,
     archive_entry_set_filetype(header, AE_IFREG);
     archive_entry_set_perm(header, 0600);
     archive_entry_set_size(header, (la_int64_t)size);
-    archive_entry_set_mtime(header, kMemberTime, 0);
+    archive_entry_set_mtime(header, MEMBER_TIME, 0);
     good = archive_write_header(export->archive, header) == ARCHIVE_OK &&
            archive_write_data(export->archive, bytes, size) == (la_ssize_t)size &&
            archive_write_finish_entry(export->archive) == ARCHIVE_OK;
@@ -69,9 +70,9 @@ static bool write_member(exporting *export, const char *name, const void *bytes,
 }
 
 static int add_entry(void *user_data, const udm_cache_entry_info *entry) {
-  exporting *export = user_data;
+  struct exporting *export = user_data;
   const char *name = file_name(entry->path);
-  char arch[kArchTextSize];
+  char arch[ARCH_TEXT_SIZE];
   if (json_object_get(export->members, name)) return 0;
   if (entry->state == UDM_CACHE_ENTRY_BAD) {
     output_error("%s: left out: %s", entry->path, entry->reason);
@@ -98,7 +99,7 @@ static int add_entry(void *user_data, const udm_cache_entry_info *entry) {
  */
 static la_ssize_t write_block(struct archive *archive, void *user_data, const void *block,
                               size_t size) {
-  const exporting *export = user_data;
+  const struct exporting *export = user_data;
   if (export->given_up) return (la_ssize_t)size;
   ssize_t count;
   do {
@@ -109,7 +110,7 @@ static la_ssize_t write_block(struct archive *archive, void *user_data, const vo
 }
 
 /* NULL, or why there is no archive. */
-static const char *write_archive(exporting *export) {
+static const char *write_archive(struct exporting *export) {
   if (archive_write_set_format_ustar(export->archive) != ARCHIVE_OK ||
       archive_write_add_filter_none(export->archive) != ARCHIVE_OK ||
       archive_write_set_bytes_in_last_block(export->archive, 1) != ARCHIVE_OK ||
@@ -131,7 +132,7 @@ static const char *write_archive(exporting *export) {
   return whole_file_keep(&export->file) ? NULL : export->file.error;
 }
 
-static json_t *members_json(const exporting *export) {
+static json_t *members_json(const struct exporting *export) {
   json_t *list = json_array();
   const char *name = NULL;
   json_t *member = NULL;
@@ -139,27 +140,27 @@ static json_t *members_json(const exporting *export) {
   return list;
 }
 
-static int report(const exporting *export) {
-  const whole_file *file = &export->file;
+static int report(const struct exporting *export) {
+  const struct whole_file *file = &export->file;
   const size_t count = json_object_size(export->members);
   char bytes[32];
   if (export->command->json) {
     return output_json(json_pack("{s:o, s:I, s:I, s:I, s:o}", "file", output_text(file->path),
                                  "exported", (json_int_t)count, "bytes", export->bytes, "left_out",
                                  export->left_out, "members", members_json(export)),
-                       kExitDone);
+                       EXIT_DONE);
   }
-  output_bytes(bytes, sizeof(bytes), (uint64_t) export->bytes);
+  output_bytes(bytes, sizeof bytes, (uint64_t) export->bytes);
   fprintf(file->is_stdout ? stderr : stdout,
           "exported %zu %s, %s, to %s; left out %" JSON_INTEGER_FORMAT "\n", count,
           count == 1 ? "entry" : "entries", bytes, file->is_stdout ? "standard output" : file->path,
           export->left_out);
-  return kExitDone;
+  return EXIT_DONE;
 }
 
-int cache_export(const cache_command *command) {
-  exporting export = {.command = command};
-  int code = kExitCouldNot;
+int cache_export(const struct cache_command *command) {
+  struct exporting export = {.command = command};
+  int code = EXIT_COULD_NOT;
   if (!whole_file_open(&export.file, command->file, true)) {
     return output_fail(command->json, "%s", export.file.error);
   }

@@ -14,31 +14,31 @@
 
 #include "udm.h"
 
-typedef enum import_outcome {
-  kMemberImported,
-  kMemberThere,   /* the very same entry was there */
-  kMemberSkipped, /* a folder, or a file that a cache has besides entries */
-  kMemberRefused,
-  kMemberEvicted /* taken in, and gone again at the end: the size limit */
-} import_outcome;
-enum { kImportOutcomes = 5 };
+enum import_outcome {
+  MEMBER_IMPORTED,
+  MEMBER_THERE,   /* the very same entry was there */
+  MEMBER_SKIPPED, /* a folder, or a file that a cache has besides entries */
+  MEMBER_REFUSED,
+  MEMBER_EVICTED /* taken in, and gone again at the end: the size limit */
+};
+enum { IMPORT_OUTCOMES = 5 };
 
 /* Valid during the call that gives it. No callback is given an evicted one: not yet. */
-typedef struct import_member {
+struct import_member {
   const char *name; /* cut, and without what would steer a terminal */
-  import_outcome outcome;
+  enum import_outcome outcome;
   int32_t arch;       /* 0: not known */
   uint64_t bytes;     /* as the archive has it */
   const char *path;   /* of the entry; "" when there is none */
   const char *reason; /* why it was skipped or refused */
-} import_member;
+};
 
-typedef void (*import_callback)(void *user_data, const import_member *member);
+typedef void (*import_callback)(void *user_data, const struct import_member *member);
 
-typedef struct import_result {
-  int64_t counts[kImportOutcomes];
+struct import_result {
+  int64_t counts[IMPORT_OUTCOMES];
   char error[UDM_PATH_SIZE + 1024]; /* why the archive was not read to its end; "" when it was */
-} import_result;
+};
 
 /*
  * A new reader of tar archives (ustar, pax, GNU), plain or packed with gzip or
@@ -48,6 +48,6 @@ struct archive *import_archive_reader(void);
 
 /* False, and result->error, when it could not go on to the end; what came before it is counted. */
 bool import_archive(struct archive *archive, const udm_options *options, import_callback callback,
-                    void *user_data, import_result *result);
+                    void *user_data, struct import_result *result);
 
-#endif /* UDM_TOOLS_CACHE_IMPORT_ARCHIVE_H */
+#endif

@@ -12,21 +12,21 @@
 #include "places.h"
 #include "table.h"
 
-typedef struct listing {
-  text_table table;
+struct listing {
+  struct text_table table;
   json_t *entries;
   uint64_t bytes;
-} listing;
+};
 
-enum { kTimeTextSize = 32 };
+enum { TIME_TEXT_SIZE = 32 };
 
 /* "2026-11-25 08:22Z"; "?" when it is not known. */
-static const char *time_text(char text[kTimeTextSize], int64_t seconds) {
+static const char *time_text(char text[TIME_TEXT_SIZE], int64_t seconds) {
   const time_t time = (time_t)seconds;
   struct tm parts;
   if (seconds == 0 || !gmtime_r(&time, &parts) ||
-      strftime(text, kTimeTextSize, "%Y-%m-%d %H:%MZ", &parts) == 0) {
-    snprintf(text, kTimeTextSize, "?");
+      strftime(text, TIME_TEXT_SIZE, "%Y-%m-%d %H:%MZ", &parts) == 0) {
+    snprintf(text, TIME_TEXT_SIZE, "?");
   }
   return text;
 }
@@ -41,13 +41,13 @@ static json_t *entry_json(const udm_cache_entry_info *entry, const char *state, 
 }
 
 static int add_entry(void *user_data, const udm_cache_entry_info *entry) {
-  listing *list = user_data;
+  struct listing *list = user_data;
   const char *state = udm_cache_entry_state_name(entry->state);
-  char arch[kArchTextSize];
-  char used[kTimeTextSize];
+  char arch[ARCH_TEXT_SIZE];
+  char used[TIME_TEXT_SIZE];
   char bytes[32];
   cache_arch_text(arch, entry->arch);
-  output_bytes(bytes, sizeof(bytes), entry->bytes);
+  output_bytes(bytes, sizeof bytes, entry->bytes);
   table_add(&list->table, "%s\t%s\t%s\t%s\t%s\t%s", arch, bytes, state,
             entry->producer[0] ? entry->producer : "?", time_text(used, entry->last_used),
             entry->path);
@@ -58,8 +58,9 @@ static int add_entry(void *user_data, const udm_cache_entry_info *entry) {
 }
 
 /* error: of a layer that cannot be used; NULL: none. The others' entries are shown all the same. */
-static int report(listing *list, const cache_places *places, const char *error, bool json) {
-  const int code = error ? kExitCouldNot : kExitDone;
+static int report(struct listing *list, const struct cache_places *places, const char *error,
+                  bool json) {
+  const int code = error ? EXIT_COULD_NOT : EXIT_DONE;
   if (json) {
     json_t *object =
         json_pack("{s:o, s:O}", "dir", output_text(places->dir), "entries", list->entries);
@@ -68,15 +69,15 @@ static int report(listing *list, const cache_places *places, const char *error, 
   }
   const size_t count = json_array_size(list->entries);
   char bytes[32];
-  output_bytes(bytes, sizeof(bytes), list->bytes);
+  output_bytes(bytes, sizeof bytes, list->bytes);
   if (count > 0) table_print(&list->table, stdout, 0, "lrllll");
   printf("%zu %s, %s in %s\n", count, count == 1 ? "entry" : "entries", bytes, places->text);
   return code;
 }
 
-int cache_list(const cache_command *command) {
-  cache_places places;
-  listing list = {.entries = json_array()};
+int cache_list(const struct cache_command *command) {
+  struct cache_places places;
+  struct listing list = {.entries = json_array()};
   const char *error = NULL;
   if (!cache_places_find(&command->options, &places)) {
     json_decref(list.entries);

@@ -9,8 +9,8 @@
 #include "command.h"
 #include "output.h"
 
-int cache_path(const cache_command *command) {
-  udm_cache_layer_info info = {.struct_size = sizeof(info)};
+int cache_path(const struct cache_command *command) {
+  udm_cache_layer_info info = {.struct_size = sizeof info};
   if (udm_query_cache_layer(&command->options, 0, &info) != UDM_OK) {
     return output_fail(command->json, "%s", udm_last_error());
   }
@@ -24,8 +24,8 @@ int cache_path(const cache_command *command) {
   if (command->json) {
     return output_json(json_pack("{s:o, s:b, s:s}", "dir", output_text(info.path), "usable",
                                  info.usable, "reason", info.reason),
-                       kExitDone);
+                       EXIT_DONE);
   }
   puts(info.path);
-  return kExitDone;
+  return EXIT_DONE;
 }

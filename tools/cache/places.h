@@ -10,16 +10,16 @@
 
 #include "udm.h"
 
-typedef struct cache_places {
+struct cache_places {
   char dir[UDM_PATH_SIZE];       /* of the writable cache; "" when there is none */
   char text[UDM_PATH_SIZE + 64]; /* "/dir", "/dir and 2 read-only layers" */
-} cache_places;
+};
 
 /* False when the library cannot say: udm_last_error() tells why. */
-bool cache_places_find(const udm_options *options, cache_places *places);
+bool cache_places_find(const udm_options *options, struct cache_places *places);
 
 /* "sm_90" into text; "?" for 0. Returns text. */
-enum { kArchTextSize = 16 };
-const char *cache_arch_text(char text[kArchTextSize], int32_t arch);
+enum { ARCH_TEXT_SIZE = 16 };
+const char *cache_arch_text(char text[ARCH_TEXT_SIZE], int32_t arch);
 
-#endif /* UDM_TOOLS_CACHE_PLACES_H */
+#endif

@@ -12,18 +12,18 @@
 #include "places.h"
 #include "table.h"
 
-typedef struct removals {
-  text_table table;
+struct removals {
+  struct text_table table;
   json_t *remove;
   json_t *in_use;
-} removals;
+};
 
 static int add_removal(void *user_data, const udm_cache_removal *removal) {
-  removals *found = user_data;
-  char arch[kArchTextSize];
+  struct removals *found = user_data;
+  char arch[ARCH_TEXT_SIZE];
   char bytes[32];
   cache_arch_text(arch, removal->arch);
-  output_bytes(bytes, sizeof(bytes), removal->bytes);
+  output_bytes(bytes, sizeof bytes, removal->bytes);
   table_add(&found->table, "%s\t%s\t%s\t%s\t%s", arch, bytes,
             removal->in_use ? "keep, in use" : "remove", removal->reason, removal->path);
   json_array_append_new(
@@ -35,9 +35,9 @@ static int add_removal(void *user_data, const udm_cache_removal *removal) {
 }
 
 /* error: why something could not be removed; NULL: all could. */
-static int report(const removals *found, const udm_cache_prune_result *sums, const char *dir,
+static int report(const struct removals *found, const udm_cache_prune_result *sums, const char *dir,
                   const char *error, bool json) {
-  const int code = error ? kExitCouldNot : kExitDone;
+  const int code = error ? EXIT_COULD_NOT : EXIT_DONE;
   char removed[32];
   char kept[32];
   if (error) output_error("%s", error);
@@ -49,8 +49,8 @@ static int report(const removals *found, const udm_cache_prune_result *sums, con
     if (error) json_object_set_new(object, "error", output_text(error));
     return output_json(object, code);
   }
-  output_bytes(removed, sizeof(removed), sums->removed_bytes);
-  output_bytes(kept, sizeof(kept), sums->kept_bytes);
+  output_bytes(removed, sizeof removed, sums->removed_bytes);
+  output_bytes(kept, sizeof kept, sums->kept_bytes);
   if (found->table.row_count > 1) table_print(&found->table, stdout, 0, "lrlll");
   printf("remove %d %s, %s; keep %d %s, %s in %s\n", sums->removed,
          sums->removed == 1 ? "file" : "files", removed, sums->kept,
@@ -58,12 +58,12 @@ static int report(const removals *found, const udm_cache_prune_result *sums, con
   return code;
 }
 
-static int prune(const cache_command *command, const udm_cache_prune_options *rules) {
-  cache_places places;
-  udm_cache_prune_result sums = {.struct_size = sizeof(sums)};
-  removals found = {.remove = json_array(), .in_use = json_array()};
+static int prune(const struct cache_command *command, const udm_cache_prune_options *rules) {
+  struct cache_places places;
+  udm_cache_prune_result sums = {.struct_size = sizeof sums};
+  struct removals found = {.remove = json_array(), .in_use = json_array()};
   const char *error = NULL;
-  int code = kExitCouldNot;
+  int code = EXIT_COULD_NOT;
   table_add(&found.table, "ARCH\tBYTES\tACTION\tREASON\tPATH");
   if (!cache_places_find(&command->options, &places)) {
     code = output_fail(command->json, "%s", udm_last_error());
@@ -83,9 +83,9 @@ static int prune(const cache_command *command, const udm_cache_prune_options *ru
   return code;
 }
 
-int cache_prune(const cache_command *command) { return prune(command, &command->rules); }
+int cache_prune(const struct cache_command *command) { return prune(command, &command->rules); }
 
-int cache_clear(const cache_command *command) {
+int cache_clear(const struct cache_command *command) {
   udm_cache_prune_options rules = command->rules;
   rules.flags |= UDM_CACHE_PRUNE_ALL;
   return prune(command, &rules);

@@ -12,16 +12,16 @@
 #include "places.h"
 #include "progress.h"
 
-typedef struct verification {
+struct verification {
   json_t *damaged;
   json_int_t ok;
   json_int_t stale;
   json_int_t bad;
-  progress_bar bar;
-} verification;
+  struct progress_bar bar;
+};
 
-static void add_damage(verification *found, const udm_cache_entry_info *entry) {
-  char arch[kArchTextSize];
+static void add_damage(struct verification *found, const udm_cache_entry_info *entry) {
+  char arch[ARCH_TEXT_SIZE];
   progress_finish(&found->bar);
   output_error("%s: %s", entry->path, entry->reason);
   json_array_append_new(
@@ -32,7 +32,7 @@ static void add_damage(verification *found, const udm_cache_entry_info *entry) {
 }
 
 static int check_entry(void *user_data, const udm_cache_entry_info *entry) {
-  verification *found = user_data;
+  struct verification *found = user_data;
   switch (entry->state) {
     case UDM_CACHE_ENTRY_OK:
       ++found->ok;
@@ -49,9 +49,9 @@ static int check_entry(void *user_data, const udm_cache_entry_info *entry) {
   return 0;
 }
 
-static int report(const verification *found, const cache_places *places, const char *error,
-                  bool json) {
-  const int code = found->bad == 0 && !error ? kExitDone : kExitCouldNot;
+static int report(const struct verification *found, const struct cache_places *places,
+                  const char *error, bool json) {
+  const int code = found->bad == 0 && !error ? EXIT_DONE : EXIT_COULD_NOT;
   if (found->bad > 0) {
     output_error(
         "none of these is ever loaded; 'udm cache prune' removes them, 'udm prewarm' makes them "
@@ -69,9 +69,9 @@ static int report(const verification *found, const cache_places *places, const c
   return code;
 }
 
-int cache_verify(const cache_command *command) {
-  cache_places places;
-  verification found = {.damaged = json_array()};
+int cache_verify(const struct cache_command *command) {
+  struct cache_places places;
+  struct verification found = {.damaged = json_array()};
   const char *error = NULL;
   if (!cache_places_find(&command->options, &places)) {
     json_decref(found.damaged);

@@ -13,30 +13,31 @@
 #include "device.h"
 #include "scheduler.h"
 
-typedef struct index_tensor {
+struct index_tensor {
   udm_int_type type;
   CUdeviceptr memory;
   void *staging;
-} index_tensor;
+};
 
-typedef struct batch_inputs {
-  index_tensor seq_lens;
-  index_tensor req_pool_indices;
+struct batch_inputs {
+  struct index_tensor seq_lens;
+  struct index_tensor req_pool_indices;
   uint64_t random;
-} batch_inputs;
+};
 
 /* After a failure device->error is set and the inputs may be released. */
-void batch_inputs_create(batch_inputs *inputs, replay_device *device, int32_t max_batch,
-                         udm_int_type seq_lens_type, udm_int_type req_pool_indices_type,
-                         uint64_t seed);
-void batch_inputs_release(batch_inputs *inputs, replay_device *device);
+void batch_inputs_create(struct batch_inputs *inputs, struct replay_device *device,
+                         int32_t max_batch, udm_int_type seq_lens_type,
+                         udm_int_type req_pool_indices_type, uint64_t seed);
+void batch_inputs_release(struct batch_inputs *inputs, struct replay_device *device);
 
 /*
  * Writes the running requests, padded to batch_size rows. Padding has length 0;
  * under UDM_EXTENT_ROW, where the index of such a row is never looked at, some
  * of its indices are anything.
  */
-void batch_inputs_write(batch_inputs *inputs, replay_device *device,
-                        const batch_scheduler *scheduler, int32_t batch_size, udm_extent extent);
+void batch_inputs_write(struct batch_inputs *inputs, struct replay_device *device,
+                        const struct batch_scheduler *scheduler, int32_t batch_size,
+                        udm_extent extent);
 
-#endif /* UDM_TOOLS_REPLAY_BATCH_INPUTS_H */
+#endif

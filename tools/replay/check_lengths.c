@@ -8,22 +8,24 @@
 
 #include "check.h"
 
-static const int kLengthOutputs[] = {kCacheSeqlens, kCuSeqlensK, kNsaCacheSeqlens, kNsaCuSeqlensK,
-                                     kSeqlensExpanded};
-enum { kLengthOutputCount = sizeof(kLengthOutputs) / sizeof(kLengthOutputs[0]) };
+static const int length_outputs[] = {CACHE_SEQLENS, CU_SEQLENS_K, NSA_CACHE_SEQLENS,
+                                     NSA_CU_SEQLENS_K, SEQLENS_EXPANDED};
+enum { LENGTH_OUTPUT_COUNT = sizeof length_outputs / sizeof length_outputs[0] };
 
-static bool is_prefix_sum(int output) { return output == kCuSeqlensK || output == kNsaCuSeqlensK; }
+static bool is_prefix_sum(int output) {
+  return output == CU_SEQLENS_K || output == NSA_CU_SEQLENS_K;
+}
 
-static bool is_nsa(int output) { return output == kNsaCacheSeqlens || output == kNsaCuSeqlensK; }
+static bool is_nsa(int output) { return output == NSA_CACHE_SEQLENS || output == NSA_CU_SEQLENS_K; }
 
 /* Fills want with the whole allocation; returns how many elements had to be written. */
-static int64_t want_tensor(step_checker *checker, const batch_scheduler *scheduler,
+static int64_t want_tensor(struct step_checker *checker, const struct batch_scheduler *scheduler,
                            int32_t batch_size, int output, int64_t total) {
   int32_t *want = checker->want_lengths;
   const int32_t most = is_nsa(output) ? checker->nsa_index_topk : INT32_MAX;
   uint32_t sum = 0; /* the contract's sums wrap */
-  int64_t next = kGuardElements;
-  for (int64_t i = 0; i < total; ++i) want[i] = kSentinel;
+  int64_t next = GUARD_ELEMENTS;
+  for (int64_t i = 0; i < total; ++i) want[i] = SENTINEL;
   if (is_prefix_sum(output)) want[next++] = 0;
   for (int32_t i = 0; i < batch_size; ++i) {
     const int32_t tokens = checker_length(scheduler, i);
@@ -31,32 +33,32 @@ static int64_t want_tensor(step_checker *checker, const batch_scheduler *schedul
     sum += (uint32_t)length;
     want[next++] = is_prefix_sum(output) ? (int32_t)sum : length;
   }
-  return next - kGuardElements;
+  return next - GUARD_ELEMENTS;
 }
 
-static void check_backend(step_checker *checker, const batch_scheduler *scheduler,
-                          int32_t batch_size, int b, const int32_t *views[kLengthOutputCount]) {
-  for (int k = 0; k < kLengthOutputCount; ++k) {
-    const int output = kLengthOutputs[k];
-    const output_tensor *tensor = &checker->outputs->tensors[b][output];
+static void check_backend(struct step_checker *checker, const struct batch_scheduler *scheduler,
+                          int32_t batch_size, int b, const int32_t *views[LENGTH_OUTPUT_COUNT]) {
+  for (int k = 0; k < LENGTH_OUTPUT_COUNT; ++k) {
+    const int output = length_outputs[k];
+    const struct output_tensor *tensor = &checker->outputs->tensors[b][output];
     const int64_t total = output_total(tensor);
     const int64_t live = want_tensor(checker, scheduler, batch_size, output, total);
-    const wrong_element origin = {
-        .backend = b, .output = output, .row = -1, .column = -kGuardElements};
-    checker_compare(checker, views[k], checker->want_lengths, total, kGuardElements,
-                    kGuardElements + live, &origin);
+    const struct wrong_element origin = {
+        .backend = b, .output = output, .row = -1, .column = -GUARD_ELEMENTS};
+    checker_compare(checker, views[k], checker->want_lengths, total, GUARD_ELEMENTS,
+                    GUARD_ELEMENTS + live, &origin);
     /* the whole allocation: a stray write is reported once */
-    checker->device->operations->fill(checker->device, tensor->allocation, kSentinel,
-                                      (size_t)total);
+    checker->device->operations->fill(checker->device, tensor->allocation, SENTINEL, (size_t)total);
   }
 }
 
-void check_lengths(step_checker *checker, const batch_scheduler *scheduler, int32_t batch_size) {
-  const output_tensors *outputs = checker->outputs;
-  const int32_t *views[UDM_MAX_BACKENDS][kLengthOutputCount];
+void check_lengths(struct step_checker *checker, const struct batch_scheduler *scheduler,
+                   int32_t batch_size) {
+  const struct output_tensors *outputs = checker->outputs;
+  const int32_t *views[UDM_MAX_BACKENDS][LENGTH_OUTPUT_COUNT];
   for (int b = 0; b < outputs->shape.num_backends; ++b) {
-    for (int k = 0; k < kLengthOutputCount; ++k) {
-      const output_tensor *tensor = &outputs->tensors[b][kLengthOutputs[k]];
+    for (int k = 0; k < LENGTH_OUTPUT_COUNT; ++k) {
+      const struct output_tensor *tensor = &outputs->tensors[b][length_outputs[k]];
       views[b][k] = checker_view(checker, tensor->allocation, output_total(tensor));
     }
   }

@@ -9,63 +9,67 @@
 #include "check.h"
 
 static void append_gap(int32_t *elements) {
-  for (int i = 0; i < kRowGap; ++i) elements[i] = kSentinel;
+  for (int i = 0; i < ROW_GAP; ++i) elements[i] = SENTINEL;
 }
 
 /* What row i of both tables must hold: own tokens, then what the row held before. */
-static void want_row(step_checker *checker, const batch_scheduler *scheduler, int32_t i) {
-  static const page_list kNoPages = PAGE_LIST_INIT;
+static void want_row(struct step_checker *checker, const struct batch_scheduler *scheduler,
+                     int32_t i) {
+  static const struct page_list no_pages = PAGE_LIST_INIT;
   const int32_t page_size = checker->outputs->shape.page_size;
-  const int32_t slots = checker->rows[i].live[kSlots];
-  const int32_t pages = checker->rows[i].live[kPages];
+  const int32_t slots = checker->rows[i].live[SLOTS];
+  const int32_t pages = checker->rows[i].live[PAGES];
   const bool is_padding = i >= scheduler->running_count;
   /* padding names row 0 of req_to_token, whoever has it */
-  const decode_request *owner = is_padding ? scheduler->row_owner[0] : scheduler->running[i];
-  const row_history *history = &scheduler->history[owner ? owner->row : 0];
-  const page_list *own_list = owner ? &owner->pages : &kNoPages;
+  const struct decode_request *owner = is_padding ? scheduler->row_owner[0] : scheduler->running[i];
+  const struct row_history *history = &scheduler->history[owner ? owner->row : 0];
+  const struct page_list *own_list = owner ? &owner->pages : &no_pages;
   const int32_t owned = owner ? owner->tokens : 0;
   const int32_t own = owned < slots ? owned : slots;
-  page_list_slots(own_list, page_size, 0, own, checker->want_rows[kSlots]);
-  row_history_slots(history, page_size, own, slots, checker->want_rows[kSlots] + own);
-  append_gap(checker->want_rows[kSlots] + slots);
+  page_list_slots(own_list, page_size, 0, own, checker->want_rows[SLOTS]);
+  row_history_slots(history, page_size, own, slots, checker->want_rows[SLOTS] + own);
+  append_gap(checker->want_rows[SLOTS] + slots);
   if (page_size == 1) return; /* real_page_table is null */
   const int32_t own_pages = pages_for(own, page_size);
   if (own_list->pages) {
-    memcpy(checker->want_rows[kPages], own_list->pages, (size_t)own_pages * sizeof(int32_t));
+    memcpy(checker->want_rows[PAGES], own_list->pages, (size_t)own_pages * sizeof(int32_t));
   }
-  row_history_pages(history, page_size, own_pages, pages, checker->want_rows[kPages] + own_pages);
-  append_gap(checker->want_rows[kPages] + pages);
+  row_history_pages(history, page_size, own_pages, pages, checker->want_rows[PAGES] + own_pages);
+  append_gap(checker->want_rows[PAGES] + pages);
 }
 
 /* Compares one table's row and makes it ready for the next step. */
-static void check_table_row(step_checker *checker, int backend, int table, int32_t i) {
+static void check_table_row(struct step_checker *checker, int backend, int table, int32_t i) {
   const int32_t live = checker->rows[i].live[table];
-  const wrong_element origin = {.backend = backend, .output = kTableOutputs[table], .row = i};
+  const struct wrong_element origin = {
+      .backend = backend, .output = table_outputs[table], .row = i};
   const int64_t before = checker->log.count;
   checker_compare(checker, checker->rows[i].views[backend][table], checker->want_rows[table],
-                  live + kRowGap, 0, live, &origin);
+                  live + ROW_GAP, 0, live, &origin);
   /* the gap, too, where it was written to: a stray write is reported once */
-  const int32_t count = checker->log.count == before ? live : live + kRowGap;
+  const int32_t count = checker->log.count == before ? live : live + ROW_GAP;
   checker->device->operations->fill(
-      checker->device, checker_row_address(checker, backend, table, i), kSentinel, (size_t)count);
+      checker->device, checker_row_address(checker, backend, table, i), SENTINEL, (size_t)count);
 }
 
-static void check_row(step_checker *checker, const batch_scheduler *scheduler, int32_t i) {
+static void check_row(struct step_checker *checker, const struct batch_scheduler *scheduler,
+                      int32_t i) {
   want_row(checker, scheduler, i);
   for (int b = 0; b < checker->outputs->shape.num_backends; ++b) {
-    for (int t = 0; t < kTableCount; ++t) {
+    for (int t = 0; t < TABLE_COUNT; ++t) {
       if (checker->rows[i].views[b][t]) check_table_row(checker, b, t, i);
     }
   }
 }
 
-void check_tables(step_checker *checker, const batch_scheduler *scheduler, int32_t batch_size) {
+void check_tables(struct step_checker *checker, const struct batch_scheduler *scheduler,
+                  int32_t batch_size) {
   checker_live_columns(checker, scheduler, batch_size);
   for (int32_t i = 0; i < checker->outputs->shape.max_batch; ++i) {
-    checked_row *row = &checker->rows[i];
-    for (int t = 0; t < kTableCount; ++t) {
-      row->clean[t] = i < batch_size ? row->live[t] + kRowGap : 0;
-      row->range[t] = (column_range){0, row->clean[t]};
+    struct checked_row *row = &checker->rows[i];
+    for (int t = 0; t < TABLE_COUNT; ++t) {
+      row->clean[t] = i < batch_size ? row->live[t] + ROW_GAP : 0;
+      row->range[t] = (struct column_range){0, row->clean[t]};
     }
   }
   for (int32_t first = 0, last = 0; first < batch_size; first = last) {

@@ -16,55 +16,57 @@
 
 #include "udm.h"
 
-typedef struct launch_time {
+struct launch_time {
   double host_us; /* of the udm call; on the CPU, the whole work of the reference */
   double gpu_us;  /* between events around it; negative where there is no GPU */
-} launch_time;
+};
 
-typedef struct replay_device replay_device;
+struct replay_device;
 
-typedef struct device_operations {
+struct device_operations {
   /* Memory of the device, 256-byte aligned; 0 on failure. */
-  CUdeviceptr (*allocate)(replay_device *device, size_t bytes);
-  void (*release)(replay_device *device, CUdeviceptr memory);
+  CUdeviceptr (*allocate)(struct replay_device *device, size_t bytes);
+  void (*release)(struct replay_device *device, CUdeviceptr memory);
   /* Host memory that copies run fast from and to; NULL on failure. */
-  void *(*allocate_staging)(replay_device *device, size_t bytes);
-  void (*release_staging)(replay_device *device, void *memory);
+  void *(*allocate_staging)(struct replay_device *device, size_t bytes);
+  void (*release_staging)(struct replay_device *device, void *memory);
 
   /* The next four happen in their order, at the latest in wait(). */
-  void (*fill)(replay_device *device, CUdeviceptr to, int32_t value, size_t count);
+  void (*fill)(struct replay_device *device, CUdeviceptr to, int32_t value, size_t count);
   /* from must stay as it is until wait(). */
-  void (*write)(replay_device *device, CUdeviceptr to, const void *from, size_t bytes);
+  void (*write)(struct replay_device *device, CUdeviceptr to, const void *from, size_t bytes);
   /*
    * Where the host can read count elements after wait(): staging, or the
    * memory itself where the host can read that.
    */
-  const int32_t *(*view)(replay_device *device, CUdeviceptr from, size_t count, int32_t *staging);
+  const int32_t *(*view)(struct replay_device *device, CUdeviceptr from, size_t count,
+                         int32_t *staging);
   /* With backend_pointers 0 the direct entry, else the table entry. */
-  void (*launch)(replay_device *device, const udm_decode_args *args, CUdeviceptr backend_pointers);
+  void (*launch)(struct replay_device *device, const udm_decode_args *args,
+                 CUdeviceptr backend_pointers);
 
-  void (*wait)(replay_device *device);
+  void (*wait)(struct replay_device *device);
   /* Of the latest launch; after wait(). */
-  launch_time (*time)(replay_device *device);
-  void (*destroy)(replay_device *device);
-} device_operations;
+  struct launch_time (*time)(struct replay_device *device);
+  void (*destroy)(struct replay_device *device);
+};
 
-enum { kDeviceErrorSize = 9216 };
+enum { DEVICE_ERROR_SIZE = 9216 };
 
 struct replay_device {
-  const device_operations *operations;
-  const char *name;             /* "gpu", "cpu" */
-  bool needs_staging;           /* view() copies */
-  bool is_reference;            /* the C reference runs, and no kernel */
-  char title[512];              /* for people: "NVIDIA H200, sm_90 image from the cache" */
-  char error[kDeviceErrorSize]; /* "" while nothing has failed */
+  const struct device_operations *operations;
+  const char *name;              /* "gpu", "cpu" */
+  bool needs_staging;            /* view() copies */
+  bool is_reference;             /* the C reference runs, and no kernel */
+  char title[512];               /* for people: "NVIDIA H200, sm_90 image from the cache" */
+  char error[DEVICE_ERROR_SIZE]; /* "" while nothing has failed */
 };
 
 /* NULL without memory. */
-replay_device *device_cpu_create(void);
+struct replay_device *device_cpu_create(void);
 
 /* NULL when it cannot be used; error says why. */
-replay_device *device_gpu_create(const udm_options *options, int32_t ordinal, char *error,
-                                 size_t error_size);
+struct replay_device *device_gpu_create(const udm_options *options, int32_t ordinal, char *error,
+                                        size_t error_size);
 
-#endif /* UDM_TOOLS_REPLAY_DEVICE_H */
+#endif

@@ -15,72 +15,75 @@
  * host gets the launch and the second event into the queue, and the time between
  * the events is the GPU's alone. It also leaves the L2 cache as a model would.
  */
-static const size_t kQueueAheadBytes = (size_t)32 << 20;
+static const size_t queue_ahead_bytes = (size_t)32 << 20;
 
-typedef struct device_gpu {
-  replay_device base;
-  gpu_session session;
+struct device_gpu {
+  struct replay_device base;
+  struct gpu_session session;
   CUevent before;
   CUevent after;
   CUdeviceptr queue_ahead;
   double host_us;
-} device_gpu;
+};
 
-static const cuda_driver *driver_of(replay_device *device) {
-  return &((device_gpu *)device)->session.driver;
+static const struct cuda_driver *driver_of(struct replay_device *device) {
+  return &((struct device_gpu *)device)->session.driver;
 }
 
-static CUstream stream_of(replay_device *device) { return ((device_gpu *)device)->session.stream; }
+static CUstream stream_of(struct replay_device *device) {
+  return ((struct device_gpu *)device)->session.stream;
+}
 
 /* Whether result is good; keeps the first bad one. */
-static bool good(replay_device *device, const char *call, CUresult result) {
+static bool good(struct replay_device *device, const char *call, CUresult result) {
   if (result == CUDA_SUCCESS) return true;
   if (!device->error[0]) {
-    snprintf(device->error, sizeof(device->error), "%s failed with %s", call,
+    snprintf(device->error, sizeof device->error, "%s failed with %s", call,
              cuda_driver_error(driver_of(device), result));
   }
   return false;
 }
 
-static CUdeviceptr gpu_allocate(replay_device *device, size_t bytes) {
+static CUdeviceptr gpu_allocate(struct replay_device *device, size_t bytes) {
   CUdeviceptr memory = 0;
   if (device->error[0]) return 0;
   if (!good(device, "cuMemAlloc", driver_of(device)->cuMemAlloc_v2(&memory, bytes))) return 0;
   return memory;
 }
 
-static void gpu_release(replay_device *device, CUdeviceptr memory) {
+static void gpu_release(struct replay_device *device, CUdeviceptr memory) {
   if (memory) good(device, "cuMemFree", driver_of(device)->cuMemFree_v2(memory));
 }
 
-static void *gpu_allocate_staging(replay_device *device, size_t bytes) {
+static void *gpu_allocate_staging(struct replay_device *device, size_t bytes) {
   void *memory = NULL;
   if (device->error[0]) return NULL;
   const CUresult result = driver_of(device)->cuMemAllocHost_v2(&memory, bytes);
   return good(device, "cuMemAllocHost", result) ? memory : NULL;
 }
 
-static void gpu_release_staging(replay_device *device, void *memory) {
+static void gpu_release_staging(struct replay_device *device, void *memory) {
   if (memory) good(device, "cuMemFreeHost", driver_of(device)->cuMemFreeHost(memory));
 }
 
-static void gpu_fill(replay_device *device, CUdeviceptr to, int32_t value, size_t count) {
+static void gpu_fill(struct replay_device *device, CUdeviceptr to, int32_t value, size_t count) {
   if (device->error[0] || count == 0) return;
   good(device, "cuMemsetD32Async",
        driver_of(device)->cuMemsetD32Async(to, (unsigned int)value, count, stream_of(device)));
 }
 
-static void gpu_write(replay_device *device, CUdeviceptr to, const void *from, size_t bytes) {
+static void gpu_write(struct replay_device *device, CUdeviceptr to, const void *from,
+                      size_t bytes) {
   if (device->error[0] || bytes == 0) return;
   good(device, "cuMemcpyHtoDAsync",
        driver_of(device)->cuMemcpyHtoDAsync_v2(to, from, bytes, stream_of(device)));
 }
 
-static const int32_t *gpu_view(replay_device *device, CUdeviceptr from, size_t count,
+static const int32_t *gpu_view(struct replay_device *device, CUdeviceptr from, size_t count,
                                int32_t *staging) {
   if (!device->error[0] && count > 0) {
     good(device, "cuMemcpyDtoHAsync",
-         driver_of(device)->cuMemcpyDtoHAsync_v2(staging, from, count * sizeof(*staging),
+         driver_of(device)->cuMemcpyDtoHAsync_v2(staging, from, count * sizeof *staging,
                                                  stream_of(device)));
   }
   return staging;
@@ -92,12 +95,12 @@ static double microseconds(void) {
   return 1e6 * (double)now.tv_sec + 1e-3 * (double)now.tv_nsec;
 }
 
-static void gpu_launch(replay_device *device, const udm_decode_args *args,
+static void gpu_launch(struct replay_device *device, const udm_decode_args *args,
                        CUdeviceptr backend_pointers) {
-  device_gpu *gpu = (device_gpu *)device;
-  const cuda_driver *driver = driver_of(device);
+  struct device_gpu *gpu = (struct device_gpu *)device;
+  const struct cuda_driver *driver = driver_of(device);
   const CUstream stream = stream_of(device);
-  gpu_fill(device, gpu->queue_ahead, 0, kQueueAheadBytes / sizeof(int32_t));
+  gpu_fill(device, gpu->queue_ahead, 0, queue_ahead_bytes / sizeof(int32_t));
   if (device->error[0]) return;
   if (!good(device, "cuEventRecord", driver->cuEventRecord(gpu->before, stream))) return;
   const double start = microseconds();
@@ -107,27 +110,27 @@ static void gpu_launch(replay_device *device, const udm_decode_args *args,
                        : udm_decode_metadata_direct(gpu->session.udm, args, stream);
   gpu->host_us = microseconds() - start;
   good(device, "cuEventRecord", driver->cuEventRecord(gpu->after, stream));
-  if (status != UDM_OK) snprintf(device->error, sizeof(device->error), "%s", udm_last_error());
+  if (status != UDM_OK) snprintf(device->error, sizeof device->error, "%s", udm_last_error());
 }
 
-static void gpu_wait(replay_device *device) {
+static void gpu_wait(struct replay_device *device) {
   if (device->error[0]) return;
   good(device, "cuStreamSynchronize", driver_of(device)->cuStreamSynchronize(stream_of(device)));
 }
 
-static launch_time gpu_time(replay_device *device) {
-  const device_gpu *gpu = (device_gpu *)device;
+static struct launch_time gpu_time(struct replay_device *device) {
+  const struct device_gpu *gpu = (struct device_gpu *)device;
   float milliseconds = 0;
   if (!device->error[0]) {
     good(device, "cuEventElapsedTime",
          driver_of(device)->cuEventElapsedTime(&milliseconds, gpu->before, gpu->after));
   }
-  return (launch_time){gpu->host_us, 1e3 * (double)milliseconds};
+  return (struct launch_time){gpu->host_us, 1e3 * (double)milliseconds};
 }
 
-static void gpu_destroy(replay_device *device) {
-  device_gpu *gpu = (device_gpu *)device;
-  const cuda_driver *driver = driver_of(device);
+static void gpu_destroy(struct replay_device *device) {
+  struct device_gpu *gpu = (struct device_gpu *)device;
+  const struct cuda_driver *driver = driver_of(device);
   if (gpu->queue_ahead) driver->cuMemFree_v2(gpu->queue_ahead);
   if (gpu->before) driver->cuEventDestroy_v2(gpu->before);
   if (gpu->after) driver->cuEventDestroy_v2(gpu->after);
@@ -135,7 +138,7 @@ static void gpu_destroy(replay_device *device) {
   free(gpu);
 }
 
-static const device_operations kOperations = {
+static const struct device_operations operations = {
     gpu_allocate,
     gpu_release,
     gpu_allocate_staging,
@@ -149,28 +152,28 @@ static const device_operations kOperations = {
     gpu_destroy,
 };
 
-replay_device *device_gpu_create(const udm_options *options, int32_t ordinal, char *error,
-                                 size_t error_size) {
-  device_gpu *gpu = calloc(1, sizeof(*gpu));
+struct replay_device *device_gpu_create(const udm_options *options, int32_t ordinal, char *error,
+                                        size_t error_size) {
+  struct device_gpu *gpu = calloc(1, sizeof *gpu);
   if (!gpu) {
     snprintf(error, error_size, "out of memory");
     return NULL;
   }
-  replay_device *created = &gpu->base;
-  created->operations = &kOperations;
+  struct replay_device *created = &gpu->base;
+  created->operations = &operations;
   created->name = "gpu";
   created->needs_staging = true;
   if (!gpu_session_open(&gpu->session, options, ordinal, error, error_size)) {
     free(gpu);
     return NULL;
   }
-  const cuda_driver *driver = driver_of(created);
-  snprintf(created->title, sizeof(created->title), "GPU %d, %s, sm_%d, image from %s", ordinal,
+  const struct cuda_driver *driver = driver_of(created);
+  snprintf(created->title, sizeof created->title, "GPU %d, %s, sm_%d, image from %s", ordinal,
            gpu->session.name, gpu->session.info.device_arch,
            udm_image_source_name(gpu->session.info.image_source));
   good(created, "cuEventCreate", driver->cuEventCreate(&gpu->before, CU_EVENT_DEFAULT));
   good(created, "cuEventCreate", driver->cuEventCreate(&gpu->after, CU_EVENT_DEFAULT));
-  gpu->queue_ahead = gpu_allocate(created, kQueueAheadBytes);
+  gpu->queue_ahead = gpu_allocate(created, queue_ahead_bytes);
   if (!created->error[0]) return created;
   snprintf(error, error_size, "%s", created->error);
   gpu_destroy(created);

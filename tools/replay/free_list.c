@@ -8,10 +8,10 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-bool free_list_create(free_list *list, int32_t first, int32_t capacity) {
-  *list = (free_list){.first = first, .capacity = capacity, .count = capacity};
-  list->ring = malloc((size_t)capacity * sizeof(*list->ring));
-  list->is_taken = calloc((size_t)capacity, sizeof(*list->is_taken));
+bool free_list_create(struct free_list *list, int32_t first, int32_t capacity) {
+  *list = (struct free_list){.first = first, .capacity = capacity, .count = capacity};
+  list->ring = malloc((size_t)capacity * sizeof *list->ring);
+  list->is_taken = calloc((size_t)capacity, sizeof *list->is_taken);
   if (!list->ring || !list->is_taken) {
     free_list_destroy(list);
     return false;
@@ -20,13 +20,13 @@ bool free_list_create(free_list *list, int32_t first, int32_t capacity) {
   return true;
 }
 
-void free_list_destroy(free_list *list) {
+void free_list_destroy(struct free_list *list) {
   free(list->ring);
   free(list->is_taken);
-  *list = (free_list)FREE_LIST_INIT;
+  *list = (struct free_list)FREE_LIST_INIT;
 }
 
-bool free_list_take(free_list *list, int32_t *ids, int32_t count) {
+bool free_list_take(struct free_list *list, int32_t *ids, int32_t count) {
   if (count > list->count) return false;
   for (int32_t i = 0; i < count; ++i) {
     ids[i] = list->ring[list->head];
@@ -37,7 +37,7 @@ bool free_list_take(free_list *list, int32_t *ids, int32_t count) {
   return true;
 }
 
-bool free_list_give(free_list *list, const int32_t *ids, int32_t count) {
+bool free_list_give(struct free_list *list, const int32_t *ids, int32_t count) {
   for (int32_t i = 0; i < count; ++i) {
     const int64_t index = (int64_t)ids[i] - list->first;
     if (index < 0 || index >= list->capacity || !list->is_taken[index]) return false;

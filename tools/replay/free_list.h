@@ -11,26 +11,26 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-typedef struct free_list {
+struct free_list {
   int32_t *ring;  /* the free ids, count of them from head on */
   bool *is_taken; /* by id - first */
   int32_t first;  /* the ids are first to first + capacity - 1 */
   int32_t capacity;
   int32_t head;
   int32_t count;
-} free_list;
+};
 
 #define FREE_LIST_INIT \
   { NULL, NULL, 0, 0, 0, 0 }
 
 /* All of first to first + capacity - 1 free, in order. False without memory. */
-bool free_list_create(free_list *list, int32_t first, int32_t capacity);
-void free_list_destroy(free_list *list);
+bool free_list_create(struct free_list *list, int32_t first, int32_t capacity);
+void free_list_destroy(struct free_list *list);
 
 /* Takes count ids, or none and false when fewer are free. */
-bool free_list_take(free_list *list, int32_t *ids, int32_t count);
+bool free_list_take(struct free_list *list, int32_t *ids, int32_t count);
 
 /* Gives ids back. False, with nothing done to it, at the first that was not taken. */
-bool free_list_give(free_list *list, const int32_t *ids, int32_t count);
+bool free_list_give(struct free_list *list, const int32_t *ids, int32_t count);
 
-#endif /* UDM_TOOLS_REPLAY_FREE_LIST_H */
+#endif

@@ -10,36 +10,36 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef enum mismatch_place {
-  kInValues,     /* an element that the call had to write */
-  kOutsideExtent /* one that it must not touch */
-} mismatch_place;
+enum mismatch_place {
+  IN_VALUES,     /* an element that the call had to write */
+  OUTSIDE_EXTENT /* one that it must not touch */
+};
 
-typedef struct wrong_element {
+struct wrong_element {
   int64_t step;
   bool or_before; /* a stray write that was found late: of this step, or of an earlier one */
-  mismatch_place place;
+  enum mismatch_place place;
   int32_t backend;
   int32_t output;
   int64_t row;    /* -1: the tensor has no rows */
   int64_t column; /* or the element; negative in the guard before a tensor */
   int32_t got;
   int32_t want;
-} wrong_element;
+};
 
-enum { kMismatchesKept = 8 };
+enum { MISMATCHES_KEPT = 8 };
 
-typedef struct mismatch_log {
+struct mismatch_log {
   int64_t count;
-  wrong_element first[kMismatchesKept];
-} mismatch_log;
+  struct wrong_element first[MISMATCHES_KEPT];
+};
 
-void mismatch_log_add(mismatch_log *log, const wrong_element *mismatch);
+void mismatch_log_add(struct mismatch_log *log, const struct wrong_element *mismatch);
 
 /* How many of log->first there are. */
-int mismatch_log_kept(const mismatch_log *log);
+int mismatch_log_kept(const struct mismatch_log *log);
 
 /* The mismatch in words. */
-void mismatch_describe(const wrong_element *mismatch, char *text, size_t size);
+void mismatch_describe(const struct wrong_element *mismatch, char *text, size_t size);
 
-#endif /* UDM_TOOLS_REPLAY_MISMATCH_H */
+#endif

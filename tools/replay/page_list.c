@@ -8,25 +8,25 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-page_list_status page_list_grow(page_list *list, free_list *pool, int64_t tokens,
-                                int32_t page_size) {
+enum page_list_status page_list_grow(struct page_list *list, struct free_list *pool, int64_t tokens,
+                                     int32_t page_size) {
   const int32_t needed = pages_for(tokens, page_size);
-  if (needed <= list->count) return kPagesOk;
+  if (needed <= list->count) return PAGES_OK;
   if (needed > list->capacity) {
     const int32_t capacity = needed + needed / 8 + 4;
-    int32_t *pages = realloc(list->pages, (size_t)capacity * sizeof(*pages));
-    if (!pages) return kPagesNoMemory;
+    int32_t *pages = realloc(list->pages, (size_t)capacity * sizeof *pages);
+    if (!pages) return PAGES_NO_MEMORY;
     list->pages = pages;
     list->capacity = capacity;
   }
   if (!free_list_take(pool, list->pages + list->count, needed - list->count)) {
-    return kPagesNoneFree;
+    return PAGES_NONE_FREE;
   }
   list->count = needed;
-  return kPagesOk;
+  return PAGES_OK;
 }
 
-void page_list_slots(const page_list *list, int32_t page_size, int32_t first, int32_t last,
+void page_list_slots(const struct page_list *list, int32_t page_size, int32_t first, int32_t last,
                      int32_t *slots) {
   int32_t token = first;
   while (token < last) {
@@ -41,7 +41,7 @@ void page_list_slots(const page_list *list, int32_t page_size, int32_t first, in
   }
 }
 
-void page_list_free(page_list *list) {
+void page_list_free(struct page_list *list) {
   free(list->pages);
-  *list = (page_list)PAGE_LIST_INIT;
+  *list = (struct page_list)PAGE_LIST_INIT;
 }

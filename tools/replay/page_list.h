@@ -13,11 +13,11 @@
 
 #include "free_list.h"
 
-typedef struct page_list {
+struct page_list {
   int32_t *pages;
   int32_t count;
   int32_t capacity;
-} page_list;
+};
 
 #define PAGE_LIST_INIT \
   { NULL, 0, 0 }
@@ -26,16 +26,16 @@ static inline int32_t pages_for(int64_t tokens, int32_t page_size) {
   return (int32_t)((tokens + page_size - 1) / page_size);
 }
 
-typedef enum page_list_status { kPagesOk, kPagesNoneFree, kPagesNoMemory } page_list_status;
+enum page_list_status { PAGES_OK, PAGES_NONE_FREE, PAGES_NO_MEMORY };
 
 /* Takes as many pages of pool as tokens need. On failure nothing has changed. */
-page_list_status page_list_grow(page_list *list, free_list *pool, int64_t tokens,
-                                int32_t page_size);
+enum page_list_status page_list_grow(struct page_list *list, struct free_list *pool, int64_t tokens,
+                                     int32_t page_size);
 
 /* Writes the slots of tokens [first, last) to slots[0 .. last - first). */
-void page_list_slots(const page_list *list, int32_t page_size, int32_t first, int32_t last,
+void page_list_slots(const struct page_list *list, int32_t page_size, int32_t first, int32_t last,
                      int32_t *slots);
 
-void page_list_free(page_list *list);
+void page_list_free(struct page_list *list);
 
-#endif /* UDM_TOOLS_REPLAY_PAGE_LIST_H */
+#endif

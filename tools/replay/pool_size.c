@@ -7,12 +7,13 @@
 
 #include <stdio.h>
 
-static int32_t total_tokens(const trace_request *request) {
+static int32_t total_tokens(const struct trace_request *request) {
   return request->input_length + request->output_length;
 }
 
 /* Pages of max_batch average requests, and of the longest alone. */
-static int64_t plausible_pages(const request_trace *trace, const scheduler_options *options) {
+static int64_t plausible_pages(const struct request_trace *trace,
+                               const struct scheduler_options *options) {
   int64_t sum = 0;
   int64_t count = 0;
   int64_t longest = 1;
@@ -29,18 +30,19 @@ static int64_t plausible_pages(const request_trace *trace, const scheduler_optio
   return pages > longest ? pages : longest;
 }
 
-static bool any_request_runs(const request_trace *trace, const scheduler_options *options) {
+static bool any_request_runs(const struct request_trace *trace,
+                             const struct scheduler_options *options) {
   for (size_t i = 0; i < trace->count; ++i) {
-    const trace_request *request = &trace->requests[i];
+    const struct trace_request *request = &trace->requests[i];
     if (request->output_length > 0 && scheduler_accepts(options, request)) return true;
   }
   return false;
 }
 
-bool replay_pool_size(const request_trace *trace, const replay_options *options,
-                      scheduler_options *resolved, char *error, size_t error_size) {
+bool replay_pool_size(const struct request_trace *trace, const struct replay_options *options,
+                      struct scheduler_options *resolved, char *error, size_t error_size) {
   const int64_t page_size = options->page_size;
-  *resolved = (scheduler_options){
+  *resolved = (struct scheduler_options){
       .max_batch = options->max_batch,
       .max_context = options->max_context,
       .page_size = options->page_size,

@@ -12,7 +12,7 @@
  * Fills in what the options leave open. False, with error, when no request of
  * the trace could run or slots would not fit into an int32.
  */
-bool replay_pool_size(const request_trace *trace, const replay_options *options,
-                      scheduler_options *resolved, char *error, size_t error_size);
+bool replay_pool_size(const struct request_trace *trace, const struct replay_options *options,
+                      struct scheduler_options *resolved, char *error, size_t error_size);
 
-#endif /* UDM_TOOLS_REPLAY_POOL_SIZE_H */
+#endif

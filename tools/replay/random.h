@@ -21,4 +21,4 @@ static inline int32_t random_below(uint64_t *state, int32_t bound) {
   return (int32_t)(random_next(state) % (uint64_t)bound);
 }
 
-#endif /* UDM_TOOLS_REPLAY_RANDOM_H */
+#endif

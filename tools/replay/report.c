@@ -15,9 +15,9 @@ static double mean(int64_t sum, int64_t count) { return count ? (double)sum / (d
 
 static const char *type_name(udm_int_type type) { return type == UDM_INT64 ? "int64" : "int32"; }
 
-static void add_setting(text_table *table, const replay_report *report) {
-  const replay_options *options = report->options;
-  const scheduler_options *scheduler = &report->result->scheduler;
+static void add_setting(struct text_table *table, const struct replay_report *report) {
+  const struct replay_options *options = report->options;
+  const struct scheduler_options *scheduler = &report->result->scheduler;
   table_add(table, "trace\t%s (%s, %zu requests, longest %d tokens)", report->trace_path,
             report->trace->format, report->trace->count, trace_longest(report->trace));
   table_add(table, "device\t%s%s%s%s", report->device->title, report->note[0] ? " (" : "",
@@ -34,9 +34,9 @@ static void add_setting(text_table *table, const replay_report *report) {
             scheduler->max_context);
 }
 
-static void add_course(text_table *table, const replay_report *report) {
-  const replay_result *result = report->result;
-  const scheduler_counts *counts = &result->counts;
+static void add_course(struct text_table *table, const struct replay_report *report) {
+  const struct replay_result *result = report->result;
+  const struct scheduler_counts *counts = &result->counts;
   table_add(table, "requests\t%" PRId64 " finished, %" PRId64 " rejected, %" PRId64 " preemptions",
             counts->finished, counts->rejected, counts->preempted);
   table_add(table, "steps\t%" PRId64 "%s%s", result->steps,
@@ -50,8 +50,8 @@ static void add_course(text_table *table, const replay_report *report) {
 }
 
 /* One kind of time: the first call, and the percentiles of the others if there were any. */
-static void add_time(text_table *table, const char *label, double first,
-                     const time_percentiles *others, const char *what) {
+static void add_time(struct text_table *table, const char *label, double first,
+                     const struct time_percentiles *others, const char *what) {
   if (others->p50 < 0) {
     table_add(table, "%s\t%.1f us %s", label, first, what);
   } else {
@@ -60,9 +60,9 @@ static void add_time(text_table *table, const char *label, double first,
   }
 }
 
-static void add_times(text_table *table, const replay_report *report) {
-  const replay_result *result = report->result;
-  const launch_time *first = &result->first_call;
+static void add_times(struct text_table *table, const struct replay_report *report) {
+  const struct replay_result *result = report->result;
+  const struct launch_time *first = &result->first_call;
   if (result->steps == 0) return;
   if (report->device->is_reference) {
     add_time(table, "reference", first->host_us, &result->host_us, "on the CPU, no launch");
@@ -72,10 +72,10 @@ static void add_times(text_table *table, const replay_report *report) {
   add_time(table, "GPU time", first->gpu_us, &result->gpu_us, "between events around the call");
 }
 
-void replay_report_print(const replay_report *report) {
-  const replay_result *result = report->result;
+void replay_report_print(const struct replay_report *report) {
+  const struct replay_result *result = report->result;
   const bool good = result->mismatches.count == 0;
-  text_table table = TABLE_INIT;
+  struct text_table table = TABLE_INIT;
   add_setting(&table, report);
   add_course(&table, report);
   add_times(&table, report);
@@ -86,21 +86,21 @@ void replay_report_print(const replay_report *report) {
     return;
   }
   printf("check      %s%" PRId64 " steps checked, %" PRId64 " mismatches%s\n",
-         output_escape(stdout, good ? kStyleGood : kStyleBad), result->checked_steps,
-         result->mismatches.count, output_escape(stdout, kStylePlain));
+         output_escape(stdout, good ? STYLE_GOOD : STYLE_BAD), result->checked_steps,
+         result->mismatches.count, output_escape(stdout, STYLE_PLAIN));
 }
 
 static json_t *number_json(double value) { return value < 0 ? json_null() : json_real(value); }
 
-static json_t *time_json(double first, const time_percentiles *others) {
+static json_t *time_json(double first, const struct time_percentiles *others) {
   return json_pack("{s:o, s:o, s:o}", "first", number_json(first), "p50", number_json(others->p50),
                    "p99", number_json(others->p99));
 }
 
 /* Each kind of time; null where it is not measured. */
-static int set_times(json_t *object, const replay_report *report) {
-  const replay_result *result = report->result;
-  const launch_time *first = &result->first_call;
+static int set_times(json_t *object, const struct replay_report *report) {
+  const struct replay_result *result = report->result;
+  const struct launch_time *first = &result->first_call;
   const bool is_reference = report->device->is_reference;
   json_t *host = time_json(first->host_us, &result->host_us);
   json_t *gpu = is_reference ? json_null() : time_json(first->gpu_us, &result->gpu_us);
@@ -109,19 +109,19 @@ static int set_times(json_t *object, const replay_report *report) {
          json_object_set_new(object, "reference_us", is_reference ? host : json_null());
 }
 
-static json_t *mismatches_json(const mismatch_log *log) {
+static json_t *mismatches_json(const struct mismatch_log *log) {
   json_t *list = json_array();
   for (int i = 0; i < mismatch_log_kept(log); ++i) {
     char text[256];
-    mismatch_describe(&log->first[i], text, sizeof(text));
+    mismatch_describe(&log->first[i], text, sizeof text);
     json_array_append_new(list, json_string(text));
   }
   return list;
 }
 
 /* What was asked for, as it was resolved. */
-static json_t *call_json(const replay_report *report) {
-  const replay_options *options = report->options;
+static json_t *call_json(const struct replay_report *report) {
+  const struct replay_options *options = report->options;
   return json_pack("{s:s, s:i, s:s, s:i, s:i, s:i, s:s, s:s, s:b}", "entry",
                    options->table ? "table" : "direct", "backends", options->num_backends, "extent",
                    options->extent == UDM_EXTENT_ROW ? "row" : "batch-max", "page_size",
@@ -131,9 +131,9 @@ static json_t *call_json(const replay_report *report) {
                    "page_table_1", !options->no_page_table_1);
 }
 
-json_t *replay_report_json(const replay_report *report) {
-  const replay_result *result = report->result;
-  const scheduler_counts *counts = &result->counts;
+json_t *replay_report_json(const struct replay_report *report) {
+  const struct replay_result *result = report->result;
+  const struct scheduler_counts *counts = &result->counts;
   json_t *object = json_pack(
       "{s:s, s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:i, s:f, s:i, s:f, s:I, s:I, s:o}",
       "device", report->device->name, "device_title", report->device->title, "note", report->note,
@@ -151,13 +151,13 @@ json_t *replay_report_json(const replay_report *report) {
   return NULL;
 }
 
-void replay_report_mismatches(const mismatch_log *log) {
+void replay_report_mismatches(const struct mismatch_log *log) {
   for (int i = 0; i < mismatch_log_kept(log); ++i) {
     char text[256];
-    mismatch_describe(&log->first[i], text, sizeof(text));
+    mismatch_describe(&log->first[i], text, sizeof text);
     output_error("%s", text);
   }
-  if (log->count > kMismatchesKept) {
-    output_error("and %" PRId64 " more wrong elements", log->count - kMismatchesKept);
+  if (log->count > MISMATCHES_KEPT) {
+    output_error("and %" PRId64 " more wrong elements", log->count - MISMATCHES_KEPT);
   }
 }

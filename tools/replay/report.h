@@ -10,21 +10,21 @@
 
 #include "run.h"
 
-typedef struct replay_report {
+struct replay_report {
   const char *trace_path;
-  const request_trace *trace;
-  const replay_options *options;
-  const replay_device *device;
+  const struct request_trace *trace;
+  const struct replay_options *options;
+  const struct replay_device *device;
   const char *note; /* why the device is what it is; "" when that was asked for */
-  const replay_result *result;
-} replay_report;
+  const struct replay_result *result;
+};
 
-void replay_report_print(const replay_report *report);
+void replay_report_print(const struct replay_report *report);
 
 /* NULL without memory. */
-json_t *replay_report_json(const replay_report *report);
+json_t *replay_report_json(const struct replay_report *report);
 
 /* The mismatches that were kept, in words, on stderr. */
-void replay_report_mismatches(const mismatch_log *log);
+void replay_report_mismatches(const struct mismatch_log *log);
 
-#endif /* UDM_TOOLS_REPLAY_REPORT_H */
+#endif

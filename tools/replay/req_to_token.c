@@ -5,32 +5,32 @@
  */
 #include "req_to_token.h"
 
-enum { kStagingElements = 1 << 20 };
+enum { STAGING_ELEMENTS = 1 << 20 };
 
-void req_to_token_create(req_to_token_tensor *tensor, replay_device *device, int32_t rows,
-                         int32_t max_context) {
-  const device_operations *operations = device->operations;
-  *tensor = (req_to_token_tensor){.stride = max_context};
+void req_to_token_create(struct req_to_token_tensor *tensor, struct replay_device *device,
+                         int32_t rows, int32_t max_context) {
+  const struct device_operations *operations = device->operations;
+  *tensor = (struct req_to_token_tensor){.stride = max_context};
   const size_t count = (size_t)rows * (size_t)max_context;
   tensor->memory = operations->allocate(device, count * sizeof(int32_t));
-  tensor->staging = operations->allocate_staging(device, kStagingElements * sizeof(int32_t));
+  tensor->staging = operations->allocate_staging(device, STAGING_ELEMENTS * sizeof(int32_t));
   if (tensor->memory && tensor->staging) operations->fill(device, tensor->memory, 0, count);
 }
 
-void req_to_token_release(req_to_token_tensor *tensor, replay_device *device) {
+void req_to_token_release(struct req_to_token_tensor *tensor, struct replay_device *device) {
   device->operations->release(device, tensor->memory);
   device->operations->release_staging(device, tensor->staging);
-  *tensor = (req_to_token_tensor){.stride = 0};
+  *tensor = (struct req_to_token_tensor){.stride = 0};
 }
 
-static void write_request(req_to_token_tensor *tensor, replay_device *device,
-                          decode_request *request, int32_t page_size) {
+static void write_request(struct req_to_token_tensor *tensor, struct replay_device *device,
+                          struct decode_request *request, int32_t page_size) {
   while (request->written < request->tokens) {
-    if (tensor->staging_used == kStagingElements) {
+    if (tensor->staging_used == STAGING_ELEMENTS) {
       device->operations->wait(device);
       tensor->staging_used = 0;
     }
-    const int32_t room = kStagingElements - tensor->staging_used;
+    const int32_t room = STAGING_ELEMENTS - tensor->staging_used;
     const int32_t left = request->tokens - request->written;
     const int32_t count = left < room ? left : room;
     int32_t *slots = tensor->staging + tensor->staging_used;
@@ -43,8 +43,8 @@ static void write_request(req_to_token_tensor *tensor, replay_device *device,
   }
 }
 
-void req_to_token_update(req_to_token_tensor *tensor, replay_device *device,
-                         const batch_scheduler *scheduler) {
+void req_to_token_update(struct req_to_token_tensor *tensor, struct replay_device *device,
+                         const struct batch_scheduler *scheduler) {
   tensor->staging_used = 0; /* the step before has been waited for */
   for (int32_t i = 0; i < scheduler->running_count; ++i) {
     write_request(tensor, device, scheduler->running[i], scheduler->options.page_size);

@@ -14,20 +14,20 @@
 #include "device.h"
 #include "scheduler.h"
 
-typedef struct req_to_token_tensor {
+struct req_to_token_tensor {
   CUdeviceptr memory; /* int32 [rows, stride] */
   int64_t stride;
   int32_t *staging;
   int32_t staging_used;
-} req_to_token_tensor;
+};
 
 /* All zeros. After a failure device->error is set and the tensor may be released. */
-void req_to_token_create(req_to_token_tensor *tensor, replay_device *device, int32_t rows,
-                         int32_t max_context);
-void req_to_token_release(req_to_token_tensor *tensor, replay_device *device);
+void req_to_token_create(struct req_to_token_tensor *tensor, struct replay_device *device,
+                         int32_t rows, int32_t max_context);
+void req_to_token_release(struct req_to_token_tensor *tensor, struct replay_device *device);
 
 /* Writes what the running requests have and their rows lack, and sets request->written. */
-void req_to_token_update(req_to_token_tensor *tensor, replay_device *device,
-                         const batch_scheduler *scheduler);
+void req_to_token_update(struct req_to_token_tensor *tensor, struct replay_device *device,
+                         const struct batch_scheduler *scheduler);
 
-#endif /* UDM_TOOLS_REPLAY_REQ_TO_TOKEN_H */
+#endif

@@ -15,16 +15,16 @@
 
 #include "page_list.h"
 
-typedef struct past_request {
-  page_list pages;
+struct past_request {
+  struct page_list pages;
   int32_t tokens;
-} past_request;
+};
 
-typedef struct row_history {
-  past_request *past; /* the newest is last; the newer, the fewer tokens */
+struct row_history {
+  struct past_request *past; /* the newest is last; the newer, the fewer tokens */
   int32_t count;
   int32_t capacity;
-} row_history;
+};
 
 #define ROW_HISTORY_INIT \
   { NULL, 0, 0 }
@@ -33,16 +33,16 @@ typedef struct row_history {
  * A request that wrote tokens slots to the row leaves it. *pages is taken over
  * and emptied. False without memory; the pages are freed then.
  */
-bool row_history_push(row_history *history, page_list *pages, int32_t tokens);
+bool row_history_push(struct row_history *history, struct page_list *pages, int32_t tokens);
 
 /* What the row holds in columns [first, last), given that nobody has it. Never written: 0. */
-void row_history_slots(const row_history *history, int32_t page_size, int32_t first, int32_t last,
-                       int32_t *slots);
+void row_history_slots(const struct row_history *history, int32_t page_size, int32_t first,
+                       int32_t last, int32_t *slots);
 
 /* The page of column page * page_size, for page in [first, last). Never written: 0. */
-void row_history_pages(const row_history *history, int32_t page_size, int32_t first, int32_t last,
-                       int32_t *pages);
+void row_history_pages(const struct row_history *history, int32_t page_size, int32_t first,
+                       int32_t last, int32_t *pages);
 
-void row_history_free(row_history *history);
+void row_history_free(struct row_history *history);
 
-#endif /* UDM_TOOLS_REPLAY_ROW_HISTORY_H */
+#endif

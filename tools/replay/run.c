@@ -18,23 +18,23 @@
 #include "pool_size.h"
 #include "req_to_token.h"
 
-enum { kStepsPerSweep = 100, kSmallTables = 1 << 20 };
+enum { STEPS_PER_SWEEP = 100, SMALL_TABLES = 1 << 20 };
 
-typedef struct replay_state {
-  const replay_options *options;
-  replay_device *device;
-  replay_result *result;
-  batch_scheduler scheduler;
-  output_tensors outputs;
-  req_to_token_tensor req_to_token;
-  step_checker checker;
-  batch_inputs inputs;
+struct replay_state {
+  const struct replay_options *options;
+  struct replay_device *device;
+  struct replay_result *result;
+  struct batch_scheduler scheduler;
+  struct output_tensors outputs;
+  struct req_to_token_tensor req_to_token;
+  struct step_checker checker;
+  struct batch_inputs inputs;
   CUdeviceptr backend_pointers; /* int64 [7][num_backends]; 0: the direct entry */
   int64_t *backend_pointers_staging;
   udm_decode_args args;
-  time_samples host_us;
-  time_samples gpu_us;
-} replay_state;
+  struct time_samples host_us;
+  struct time_samples gpu_us;
+};
 
 int32_t replay_graph_batch_size(int32_t size, int32_t max_batch) {
   int32_t padded = size <= 2 ? size : size <= 4 ? 4 : (int32_t)(((int64_t)size + 7) / 8 * 8);
@@ -43,8 +43,8 @@ int32_t replay_graph_batch_size(int32_t size, int32_t max_batch) {
   return padded < max_batch ? padded : max_batch;
 }
 
-static void create_inputs(replay_state *run) {
-  const replay_options *options = run->options;
+static void create_inputs(struct replay_state *run) {
+  const struct replay_options *options = run->options;
   batch_inputs_create(&run->inputs, run->device, options->max_batch, options->seq_lens_type,
                       options->req_pool_indices_type, options->seed);
   req_to_token_create(&run->req_to_token, run->device, options->max_batch,
@@ -52,8 +52,8 @@ static void create_inputs(replay_state *run) {
 }
 
 /* The table entry's array: row = output, column = backend. */
-static void create_backend_pointers(replay_state *run) {
-  replay_device *device = run->device;
+static void create_backend_pointers(struct replay_state *run) {
+  struct replay_device *device = run->device;
   const int32_t backends = run->options->num_backends;
   const size_t bytes = UDM_OUTPUTS_PER_BACKEND * (size_t)backends * sizeof(int64_t);
   run->backend_pointers = device->operations->allocate(device, bytes);
@@ -61,7 +61,7 @@ static void create_backend_pointers(replay_state *run) {
   if (!run->backend_pointers || !run->backend_pointers_staging) return;
   for (int32_t b = 0; b < backends; ++b) {
     for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND; ++o) {
-      const output_tensor *tensor = &run->outputs.tensors[b][o];
+      const struct output_tensor *tensor = &run->outputs.tensors[b][o];
       run->backend_pointers_staging[o * backends + b] =
           tensor->allocation ? (int64_t)output_address(tensor, 0) : 0;
     }
@@ -69,8 +69,8 @@ static void create_backend_pointers(replay_state *run) {
   device->operations->write(device, run->backend_pointers, run->backend_pointers_staging, bytes);
 }
 
-static void prepare_args(replay_state *run) {
-  const replay_options *options = run->options;
+static void prepare_args(struct replay_state *run) {
+  const struct replay_options *options = run->options;
   run->args = (udm_decode_args)UDM_DECODE_ARGS_INIT;
   udm_decode_args *args = &run->args;
   args->seq_lens = run->inputs.seq_lens.memory;
@@ -89,11 +89,13 @@ static void prepare_args(replay_state *run) {
   outputs_pointers(&run->outputs, args->backends);
 }
 
-static bool create(replay_state *run, const request_trace *trace, char *error, size_t error_size) {
-  const replay_options *options = run->options;
-  const scheduler_options *resolved = &run->result->scheduler;
-  const output_shape shape = {options->num_backends, options->max_batch, resolved->max_context,
-                              options->page_size, !options->no_page_table_1};
+static bool create(struct replay_state *run, const struct request_trace *trace, char *error,
+                   size_t error_size) {
+  const struct replay_options *options = run->options;
+  const struct scheduler_options *resolved = &run->result->scheduler;
+  const struct output_shape shape = {options->num_backends, options->max_batch,
+                                     resolved->max_context, options->page_size,
+                                     !options->no_page_table_1};
   bool created = scheduler_create(&run->scheduler, resolved, trace);
   if (created) {
     create_inputs(run);
@@ -113,9 +115,9 @@ static bool create(replay_state *run, const request_trace *trace, char *error, s
   return false;
 }
 
-static void release(replay_state *run) {
-  replay_device *device = run->device;
-  const device_operations *operations = device->operations;
+static void release(struct replay_state *run) {
+  struct replay_device *device = run->device;
+  const struct device_operations *operations = device->operations;
   operations->wait(device);
   if (run->checker.device) checker_destroy(&run->checker);
   outputs_release(&run->outputs, device);
@@ -128,9 +130,9 @@ static void release(replay_state *run) {
   free(run->gpu_us.values);
 }
 
-static void count_step(replay_state *run, int32_t batch_size) {
-  replay_result *result = run->result;
-  const batch_scheduler *scheduler = &run->scheduler;
+static void count_step(struct replay_state *run, int32_t batch_size) {
+  struct replay_result *result = run->result;
+  const struct batch_scheduler *scheduler = &run->scheduler;
   ++result->steps;
   result->batch_sum += scheduler->running_count;
   if (scheduler->running_count > result->max_batch_seen) {
@@ -145,13 +147,13 @@ static void count_step(replay_state *run, int32_t batch_size) {
 }
 
 /* Where the tables are small, every step is swept: a stray write is found in its own step. */
-static bool sweeps_every_step(const output_tensors *outputs) {
+static bool sweeps_every_step(const struct output_tensors *outputs) {
   const int64_t rows = outputs->shape.max_batch;
-  return rows * outputs->page_table_stride * outputs->shape.num_backends <= kSmallTables;
+  return rows * outputs->page_table_stride * outputs->shape.num_backends <= SMALL_TABLES;
 }
 
 /* The first call is cold, and no sample of the others. */
-static bool keep_times(replay_state *run, launch_time time) {
+static bool keep_times(struct replay_state *run, struct launch_time time) {
   if (run->result->steps == 1) {
     run->result->first_call = time;
     return true;
@@ -161,8 +163,8 @@ static bool keep_times(replay_state *run, launch_time time) {
 }
 
 /* One decode step of the batch that the scheduler has made. */
-static bool step(replay_state *run) {
-  replay_device *device = run->device;
+static bool step(struct replay_state *run) {
+  struct replay_device *device = run->device;
   const int32_t batch_size =
       replay_graph_batch_size(run->scheduler.running_count, run->options->max_batch);
   count_step(run, batch_size);
@@ -172,29 +174,29 @@ static bool step(replay_state *run) {
   run->args.batch_size = batch_size;
   device->operations->launch(device, &run->args, run->backend_pointers);
   device->operations->wait(device);
-  const launch_time time = device->operations->time(device);
+  const struct launch_time time = device->operations->time(device);
   if (device->error[0]) return false;
   if (!keep_times(run, time)) return false;
   if (!run->options->check) return true;
   check_step(&run->checker, &run->scheduler, batch_size, run->result->steps);
-  if (sweeps_every_step(&run->outputs) || run->result->steps % kStepsPerSweep == 0) {
+  if (sweeps_every_step(&run->outputs) || run->result->steps % STEPS_PER_SWEEP == 0) {
     check_sweep(&run->checker);
   }
   ++run->result->checked_steps;
   return !device->error[0];
 }
 
-static bool run_steps(replay_state *run, char *error, size_t error_size) {
+static bool run_steps(struct replay_state *run, char *error, size_t error_size) {
   const int64_t most = run->options->steps;
-  progress_bar bar;
+  struct progress_bar bar;
   bool done = true;
   const char *reason = NULL;
   progress_start(&bar, "replay", most);
   while (done && !interrupted() && (most == 0 || run->result->steps < most)) {
-    const scheduler_status status = scheduler_step(&run->scheduler);
-    if (status == kTraceDone) break;
-    done = status == kStepReady && step(run);
-    if (!done) reason = status == kStepBroken ? "the page allocator lost count" : "out of memory";
+    const enum scheduler_status status = scheduler_step(&run->scheduler);
+    if (status == TRACE_DONE) break;
+    done = status == STEP_READY && step(run);
+    if (!done) reason = status == STEP_BROKEN ? "the page allocator lost count" : "out of memory";
     progress_update(&bar, run->result->steps);
   }
   if (done && run->options->check) check_sweep(&run->checker);
@@ -206,10 +208,11 @@ static bool run_steps(replay_state *run, char *error, size_t error_size) {
   return !reason;
 }
 
-bool replay_run(const request_trace *trace, const replay_options *options, replay_device *device,
-                replay_result *result, char *error, size_t error_size) {
-  replay_state run = {.options = options, .device = device, .result = result};
-  *result = (replay_result){.first_call = {-1, -1}};
+bool replay_run(const struct request_trace *trace, const struct replay_options *options,
+                struct replay_device *device, struct replay_result *result, char *error,
+                size_t error_size) {
+  struct replay_state run = {.options = options, .device = device, .result = result};
+  *result = (struct replay_result){.first_call = {-1, -1}};
   if (!replay_pool_size(trace, options, &result->scheduler, error, error_size)) return false;
   result->max_len = result->scheduler.max_context;
   if (options->max_len >= 0 && options->max_len < result->max_len) {

@@ -17,7 +17,7 @@
 #include "scheduler.h"
 #include "trace.h"
 
-typedef struct replay_options {
+struct replay_options {
   int32_t max_batch;
   int32_t max_context; /* 0: the longest request of the trace, in whole pages */
   int32_t page_size;
@@ -34,12 +34,12 @@ typedef struct replay_options {
   bool no_page_table_1;
   bool table; /* the table entry, else the direct one */
   bool check;
-} replay_options;
+};
 
-typedef struct replay_result {
-  scheduler_options scheduler; /* as they were resolved */
-  int32_t max_len;             /* likewise */
-  scheduler_counts counts;
+struct replay_result {
+  struct scheduler_options scheduler; /* as they were resolved */
+  int32_t max_len;                    /* likewise */
+  struct scheduler_counts counts;
   int64_t steps;
   int64_t checked_steps;
   int64_t batch_sum; /* of running requests, over the steps */
@@ -47,18 +47,19 @@ typedef struct replay_result {
   int32_t max_batch_seen;
   int32_t max_padded_batch_seen;
   int32_t max_seq_len_seen;
-  launch_time first_call;   /* negative: there was none */
-  time_percentiles host_us; /* of the calls after it */
-  time_percentiles gpu_us;
-  mismatch_log mismatches;
+  struct launch_time first_call;   /* negative: there was none */
+  struct time_percentiles host_us; /* of the calls after it */
+  struct time_percentiles gpu_us;
+  struct mismatch_log mismatches;
   bool interrupted; /* by a signal, after the last of the steps */
-} replay_result;
+};
 
 /* False when it could not run to its end; error says why. A mismatch is no failure here. */
-bool replay_run(const request_trace *trace, const replay_options *options, replay_device *device,
-                replay_result *result, char *error, size_t error_size);
+bool replay_run(const struct request_trace *trace, const struct replay_options *options,
+                struct replay_device *device, struct replay_result *result, char *error,
+                size_t error_size);
 
 /* The smallest of 1, 2, 4, 8, 12, 16, 24, 32, 40 and so on that holds size; max_batch at most. */
 int32_t replay_graph_batch_size(int32_t size, int32_t max_batch);
 
-#endif /* UDM_TOOLS_REPLAY_RUN_H */
+#endif

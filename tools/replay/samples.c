@@ -7,10 +7,10 @@
 
 #include <stdlib.h>
 
-bool samples_add(time_samples *samples, double value) {
+bool samples_add(struct time_samples *samples, double value) {
   if (samples->count == samples->capacity) {
     const size_t capacity = samples->capacity ? 2 * samples->capacity : 4096;
-    double *values = realloc(samples->values, capacity * sizeof(*values));
+    double *values = realloc(samples->values, capacity * sizeof *values);
     if (!values) return false;
     samples->values = values;
     samples->capacity = capacity;
@@ -26,12 +26,12 @@ static int compare_doubles(const void *a, const void *b) {
 }
 
 /* The value that percent of all are not above: rank ceil(percent / 100 * count). */
-static double nearest_rank(const time_samples *samples, size_t percent) {
+static double nearest_rank(const struct time_samples *samples, size_t percent) {
   return samples->values[(samples->count * percent + 99) / 100 - 1];
 }
 
-time_percentiles samples_percentiles(time_samples *samples) {
-  if (samples->count == 0) return (time_percentiles){-1, -1};
-  qsort(samples->values, samples->count, sizeof(*samples->values), compare_doubles);
-  return (time_percentiles){nearest_rank(samples, 50), nearest_rank(samples, 99)};
+struct time_percentiles samples_percentiles(struct time_samples *samples) {
+  if (samples->count == 0) return (struct time_percentiles){-1, -1};
+  qsort(samples->values, samples->count, sizeof *samples->values, compare_doubles);
+  return (struct time_percentiles){nearest_rank(samples, 50), nearest_rank(samples, 99)};
 }

@@ -10,15 +10,16 @@
 
 #include "random.h"
 
-bool scheduler_create(batch_scheduler *scheduler, const scheduler_options *options,
-                      const request_trace *trace) {
+bool scheduler_create(struct batch_scheduler *scheduler, const struct scheduler_options *options,
+                      const struct request_trace *trace) {
   const size_t rows = (size_t)options->max_batch;
-  *scheduler = (batch_scheduler){.options = *options, .trace = trace, .random = options->seed};
+  *scheduler =
+      (struct batch_scheduler){.options = *options, .trace = trace, .random = options->seed};
   scheduler->counts.passes = 1;
-  scheduler->running = calloc(rows, sizeof(*scheduler->running));
-  scheduler->preempted = calloc(rows, sizeof(*scheduler->preempted));
-  scheduler->row_owner = calloc(rows, sizeof(*scheduler->row_owner));
-  scheduler->history = calloc(rows, sizeof(*scheduler->history));
+  scheduler->running = calloc(rows, sizeof *scheduler->running);
+  scheduler->preempted = calloc(rows, sizeof *scheduler->preempted);
+  scheduler->row_owner = calloc(rows, sizeof *scheduler->row_owner);
+  scheduler->history = calloc(rows, sizeof *scheduler->history);
   if (scheduler->running && scheduler->preempted && scheduler->row_owner && scheduler->history &&
       free_list_create(&scheduler->pages, 1, options->pool_pages) &&
       free_list_create(&scheduler->rows, 0, options->max_batch)) {
@@ -28,18 +29,18 @@ bool scheduler_create(batch_scheduler *scheduler, const scheduler_options *optio
   return false;
 }
 
-static void free_request(decode_request *request) {
+static void free_request(struct decode_request *request) {
   page_list_free(&request->pages);
   free(request);
 }
 
 /* NULL is allowed. */
-static void free_requests(decode_request **requests, int32_t count) {
+static void free_requests(struct decode_request **requests, int32_t count) {
   for (int32_t i = 0; requests && i < count; ++i) free_request(requests[i]);
   free(requests);
 }
 
-void scheduler_destroy(batch_scheduler *scheduler) {
+void scheduler_destroy(struct batch_scheduler *scheduler) {
   free_requests(scheduler->running, scheduler->running_count);
   free_requests(scheduler->preempted, scheduler->preempted_count);
   for (int32_t i = 0; scheduler->history && i < scheduler->options.max_batch; ++i) {
@@ -49,39 +50,41 @@ void scheduler_destroy(batch_scheduler *scheduler) {
   free(scheduler->history);
   free_list_destroy(&scheduler->pages);
   free_list_destroy(&scheduler->rows);
-  *scheduler = (batch_scheduler){.trace = NULL};
+  *scheduler = (struct batch_scheduler){.trace = NULL};
 }
 
-bool scheduler_accepts(const scheduler_options *options, const trace_request *request) {
+bool scheduler_accepts(const struct scheduler_options *options,
+                       const struct trace_request *request) {
   const int32_t total = request->input_length + request->output_length;
   return total <= options->max_context &&
          pages_for(total, options->page_size) <= options->pool_pages;
 }
 
 /* The request leaves its row and gives its pages back; the row remembers them. */
-static scheduler_status vacate(batch_scheduler *scheduler, decode_request *request) {
+static enum scheduler_status vacate(struct batch_scheduler *scheduler,
+                                    struct decode_request *request) {
   const int32_t row = request->row;
   if (!free_list_give(&scheduler->pages, request->pages.pages, request->pages.count) ||
       !free_list_give(&scheduler->rows, &row, 1)) {
-    return kStepBroken;
+    return STEP_BROKEN;
   }
   scheduler->row_owner[row] = NULL;
   if (request->written == 0) {
     page_list_free(&request->pages);
   } else if (!row_history_push(&scheduler->history[row], &request->pages, request->written)) {
-    return kStepNoMemory;
+    return STEP_NO_MEMORY;
   }
   request->tokens = 0;
   request->written = 0;
-  return kStepReady;
+  return STEP_READY;
 }
 
-static scheduler_status retire_finished(batch_scheduler *scheduler) {
+static enum scheduler_status retire_finished(struct batch_scheduler *scheduler) {
   int32_t kept = 0;
-  scheduler_status status = kStepReady;
+  enum scheduler_status status = STEP_READY;
   for (int32_t i = 0; i < scheduler->running_count; ++i) {
-    decode_request *request = scheduler->running[i];
-    if (status != kStepReady || request->generated < request->output_length) {
+    struct decode_request *request = scheduler->running[i];
+    if (status != STEP_READY || request->generated < request->output_length) {
       scheduler->running[kept++] = request;
       continue;
     }
@@ -94,7 +97,7 @@ static scheduler_status retire_finished(batch_scheduler *scheduler) {
 }
 
 /* The next request of the trace that can run and has an answer to give; NULL: no more. */
-static const trace_request *next_of_trace(batch_scheduler *scheduler) {
+static const struct trace_request *next_of_trace(struct batch_scheduler *scheduler) {
   bool started_again = false;
   for (;;) {
     if (scheduler->next == scheduler->trace->count) {
@@ -103,7 +106,7 @@ static const trace_request *next_of_trace(batch_scheduler *scheduler) {
       scheduler->next = 0;
       ++scheduler->counts.passes;
     }
-    const trace_request *found = &scheduler->trace->requests[scheduler->next];
+    const struct trace_request *found = &scheduler->trace->requests[scheduler->next];
     if (!scheduler_accepts(&scheduler->options, found)) {
       ++scheduler->counts.rejected;
     } else if (found->output_length == 0) {
@@ -116,77 +119,78 @@ static const trace_request *next_of_trace(batch_scheduler *scheduler) {
 }
 
 /* Whether the request, and all that run already, have pages for the next step at least. */
-static bool has_room(const batch_scheduler *scheduler, int64_t tokens) {
+static bool has_room(const struct batch_scheduler *scheduler, int64_t tokens) {
   const int32_t page_size = scheduler->options.page_size;
   const int64_t gain = 1 + (int64_t)scheduler->options.draft_tokens;
   if (scheduler->rows.count == 0) return false;
   if (scheduler->running_count == 0) return true; /* scheduler_accepts() saw to it */
   int64_t needed = pages_for(tokens + gain, page_size);
   for (int32_t i = 0; i < scheduler->running_count; ++i) {
-    const decode_request *running = scheduler->running[i];
+    const struct decode_request *running = scheduler->running[i];
     needed += pages_for(running->tokens + gain, page_size) - running->pages.count;
   }
   return needed <= scheduler->pages.count;
 }
 
-static scheduler_status start(batch_scheduler *scheduler, decode_request *request) {
+static enum scheduler_status start(struct batch_scheduler *scheduler,
+                                   struct decode_request *request) {
   request->tokens = request->input_length + request->generated;
-  const page_list_status status = page_list_grow(&request->pages, &scheduler->pages,
-                                                 request->tokens, scheduler->options.page_size);
-  if (status == kPagesNoMemory) return kStepNoMemory;
-  if (status == kPagesNoneFree) return kStepBroken; /* has_room() saw to it */
-  if (!free_list_take(&scheduler->rows, &request->row, 1)) return kStepBroken;
+  const enum page_list_status status = page_list_grow(
+      &request->pages, &scheduler->pages, request->tokens, scheduler->options.page_size);
+  if (status == PAGES_NO_MEMORY) return STEP_NO_MEMORY;
+  if (status == PAGES_NONE_FREE) return STEP_BROKEN; /* has_room() saw to it */
+  if (!free_list_take(&scheduler->rows, &request->row, 1)) return STEP_BROKEN;
   scheduler->row_owner[request->row] = request;
   scheduler->running[scheduler->running_count++] = request;
   ++scheduler->counts.admitted;
-  return kStepReady;
+  return STEP_READY;
 }
 
-static scheduler_status admit_preempted(batch_scheduler *scheduler) {
+static enum scheduler_status admit_preempted(struct batch_scheduler *scheduler) {
   while (scheduler->preempted_count > 0) {
-    decode_request *oldest = scheduler->preempted[0];
+    struct decode_request *oldest = scheduler->preempted[0];
     if (!has_room(scheduler, (int64_t)oldest->input_length + oldest->generated)) break;
-    const scheduler_status status = start(scheduler, oldest);
-    if (status != kStepReady) return status;
+    const enum scheduler_status status = start(scheduler, oldest);
+    if (status != STEP_READY) return status;
     --scheduler->preempted_count;
     memmove(scheduler->preempted, scheduler->preempted + 1,
-            (size_t)scheduler->preempted_count * sizeof(decode_request *));
+            (size_t)scheduler->preempted_count * sizeof(struct decode_request *));
   }
-  return kStepReady;
+  return STEP_READY;
 }
 
-static scheduler_status admit_arrivals(batch_scheduler *scheduler) {
+static enum scheduler_status admit_arrivals(struct batch_scheduler *scheduler) {
   /* nobody overtakes those that were here before */
   while (scheduler->preempted_count == 0) {
-    const trace_request *waiting = next_of_trace(scheduler);
+    const struct trace_request *waiting = next_of_trace(scheduler);
     if (!waiting || !has_room(scheduler, waiting->input_length)) break;
-    decode_request *arrived = calloc(1, sizeof(*arrived));
-    if (!arrived) return kStepNoMemory;
+    struct decode_request *arrived = calloc(1, sizeof *arrived);
+    if (!arrived) return STEP_NO_MEMORY;
     arrived->arrival = scheduler->arrivals++;
     arrived->input_length = waiting->input_length;
     arrived->output_length = waiting->output_length;
-    const scheduler_status status = start(scheduler, arrived);
-    if (status != kStepReady) {
+    const enum scheduler_status status = start(scheduler, arrived);
+    if (status != STEP_READY) {
       free_request(arrived);
       return status;
     }
     ++scheduler->next;
   }
-  return kStepReady;
+  return STEP_READY;
 }
 
 /* Sends the youngest running request back to the queue; *index is where it was. */
-static scheduler_status preempt_youngest(batch_scheduler *scheduler, int32_t *index) {
+static enum scheduler_status preempt_youngest(struct batch_scheduler *scheduler, int32_t *index) {
   int32_t youngest = 0;
   for (int32_t i = 1; i < scheduler->running_count; ++i) {
     if (scheduler->running[i]->arrival > scheduler->running[youngest]->arrival) youngest = i;
   }
-  decode_request *request = scheduler->running[youngest];
-  const scheduler_status status = vacate(scheduler, request);
-  if (status != kStepReady) return status;
+  struct decode_request *request = scheduler->running[youngest];
+  const enum scheduler_status status = vacate(scheduler, request);
+  if (status != STEP_READY) return status;
   --scheduler->running_count;
   memmove(scheduler->running + youngest, scheduler->running + youngest + 1,
-          (size_t)(scheduler->running_count - youngest) * sizeof(decode_request *));
+          (size_t)(scheduler->running_count - youngest) * sizeof(struct decode_request *));
   int32_t place = scheduler->preempted_count++;
   for (; place > 0 && scheduler->preempted[place - 1]->arrival > request->arrival; --place) {
     scheduler->preempted[place] = scheduler->preempted[place - 1];
@@ -194,40 +198,40 @@ static scheduler_status preempt_youngest(batch_scheduler *scheduler, int32_t *in
   scheduler->preempted[place] = request;
   ++scheduler->counts.preempted;
   *index = youngest;
-  return kStepReady;
+  return STEP_READY;
 }
 
 /* Accepts drafts for running[*index]; moves *index to the request to go on with. */
-static scheduler_status grow(batch_scheduler *scheduler, int32_t *index) {
-  decode_request *request = scheduler->running[*index];
+static enum scheduler_status grow(struct batch_scheduler *scheduler, int32_t *index) {
+  struct decode_request *request = scheduler->running[*index];
   const int32_t remaining = request->output_length - request->generated;
   int32_t gain = 1 + random_below(&scheduler->random, scheduler->options.draft_tokens + 1);
   if (gain > remaining) gain = remaining;
   for (;;) {
-    const page_list_status pages = page_list_grow(
+    const enum page_list_status pages = page_list_grow(
         &request->pages, &scheduler->pages, request->tokens + gain, scheduler->options.page_size);
-    if (pages == kPagesNoMemory) return kStepNoMemory;
-    if (pages == kPagesOk) break;
+    if (pages == PAGES_NO_MEMORY) return STEP_NO_MEMORY;
+    if (pages == PAGES_OK) break;
     int32_t gone;
-    const scheduler_status status = preempt_youngest(scheduler, &gone);
-    if (status != kStepReady) return status;
+    const enum scheduler_status status = preempt_youngest(scheduler, &gone);
+    if (status != STEP_READY) return status;
     if (gone < *index) --*index;
-    if (request->row < 0 || scheduler->row_owner[request->row] != request) return kStepReady;
+    if (request->row < 0 || scheduler->row_owner[request->row] != request) return STEP_READY;
   }
   request->tokens += gain;
   request->generated += gain;
   scheduler->counts.generated += gain;
   ++*index;
-  return kStepReady;
+  return STEP_READY;
 }
 
-scheduler_status scheduler_step(batch_scheduler *scheduler) {
-  scheduler_status status = retire_finished(scheduler);
-  if (status == kStepReady) status = admit_preempted(scheduler);
-  if (status == kStepReady) status = admit_arrivals(scheduler);
-  for (int32_t i = 0; status == kStepReady && i < scheduler->running_count;) {
+enum scheduler_status scheduler_step(struct batch_scheduler *scheduler) {
+  enum scheduler_status status = retire_finished(scheduler);
+  if (status == STEP_READY) status = admit_preempted(scheduler);
+  if (status == STEP_READY) status = admit_arrivals(scheduler);
+  for (int32_t i = 0; status == STEP_READY && i < scheduler->running_count;) {
     status = grow(scheduler, &i);
   }
-  if (status == kStepReady && scheduler->running_count == 0) return kTraceDone;
+  if (status == STEP_READY && scheduler->running_count == 0) return TRACE_DONE;
   return status;
 }

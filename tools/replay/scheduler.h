@@ -17,7 +17,7 @@
 #include "row_history.h"
 #include "trace.h"
 
-typedef struct scheduler_options {
+struct scheduler_options {
   int32_t max_batch;    /* requests at once: rows of req_to_token */
   int32_t max_context;  /* longer requests are rejected */
   int32_t page_size;    /* tokens per page */
@@ -25,9 +25,9 @@ typedef struct scheduler_options {
   int32_t draft_tokens; /* a step gains 1 to 1 + draft_tokens tokens */
   uint64_t seed;
   bool loop; /* start the trace again when it ends */
-} scheduler_options;
+};
 
-typedef struct decode_request {
+struct decode_request {
   int64_t arrival; /* its number */
   int32_t input_length;
   int32_t output_length;
@@ -35,53 +35,54 @@ typedef struct decode_request {
   int32_t row;     /* of req_to_token */
   int32_t tokens;  /* in the KV cache */
   int32_t written; /* of them, whose slots stand in the row: the caller's to set */
-  page_list pages;
-} decode_request;
+  struct page_list pages;
+};
 
-typedef struct scheduler_counts {
+struct scheduler_counts {
   int64_t admitted; /* again after a preemption, too */
   int64_t finished;
   int64_t rejected;
   int64_t preempted;
   int64_t generated; /* tokens */
   int64_t passes;    /* starts of the trace */
-} scheduler_counts;
+};
 
-typedef struct batch_scheduler {
-  scheduler_options options;
-  const request_trace *trace;
+struct batch_scheduler {
+  struct scheduler_options options;
+  const struct request_trace *trace;
   size_t next; /* request of the trace */
   int64_t arrivals;
   uint64_t random;
-  free_list pages;
-  free_list rows;
-  decode_request **running; /* in the order of the batch */
+  struct free_list pages;
+  struct free_list rows;
+  struct decode_request **running; /* in the order of the batch */
   int32_t running_count;
-  decode_request **preempted; /* oldest first */
+  struct decode_request **preempted; /* oldest first */
   int32_t preempted_count;
-  decode_request **row_owner; /* by row; NULL: nobody */
-  row_history *history;       /* by row */
-  scheduler_counts counts;
-} batch_scheduler;
+  struct decode_request **row_owner; /* by row; NULL: nobody */
+  struct row_history *history;       /* by row */
+  struct scheduler_counts counts;
+};
 
 /*
  * The trace must outlive the scheduler. False without memory. Page 0 and its
  * slots are never given to a request: padding may point there.
  */
-bool scheduler_create(batch_scheduler *scheduler, const scheduler_options *options,
-                      const request_trace *trace);
-void scheduler_destroy(batch_scheduler *scheduler);
+bool scheduler_create(struct batch_scheduler *scheduler, const struct scheduler_options *options,
+                      const struct request_trace *trace);
+void scheduler_destroy(struct batch_scheduler *scheduler);
 
-typedef enum scheduler_status {
-  kStepReady, /* running[0 .. running_count) is the batch, every request a token longer */
-  kTraceDone, /* nothing runs and nothing waits */
-  kStepNoMemory,
-  kStepBroken /* the allocator was given back what it had not given: a fault of this program */
-} scheduler_status;
+enum scheduler_status {
+  STEP_READY, /* running[0 .. running_count) is the batch, every request a token longer */
+  TRACE_DONE, /* nothing runs and nothing waits */
+  STEP_NO_MEMORY,
+  STEP_BROKEN /* the allocator was given back what it had not given: a fault of this program */
+};
 
-scheduler_status scheduler_step(batch_scheduler *scheduler);
+enum scheduler_status scheduler_step(struct batch_scheduler *scheduler);
 
 /* Whether a request of these lengths can ever run. */
-bool scheduler_accepts(const scheduler_options *options, const trace_request *request);
+bool scheduler_accepts(const struct scheduler_options *options,
+                       const struct trace_request *request);
 
-#endif /* UDM_TOOLS_REPLAY_SCHEDULER_H */
+#endif

@@ -17,58 +17,59 @@
 
 #include "trace_format.h"
 
-enum { kMaxLine = 1 << 20 };
+enum { MAX_LINE = 1 << 20 };
 
-typedef enum line_status { kLine, kEndOfFile, kLineTooLong, kLineBinary, kReadError } line_status;
+enum line_status { LINE, END_OF_FILE, LINE_TOO_LONG, LINE_BINARY, READ_ERROR };
 
-typedef struct line_reader {
+struct line_reader {
   FILE *file;
   char *line;     /* without its newline */
   int64_t number; /* of the line, from 1 */
   bool is_json;
   bool has_format; /* the first line that is not blank decides */
-  trace_csv_columns columns;
-} line_reader;
+  struct trace_csv_columns columns;
+};
 
-static line_status read_line(line_reader *reader) {
+static enum line_status read_line(struct line_reader *reader) {
   size_t length = 0;
   int c;
   while ((c = getc_unlocked(reader->file)) != EOF && c != '\n') {
-    if (c == '\0') return kLineBinary;
-    if (length + 1 == kMaxLine) return kLineTooLong;
+    if (c == '\0') return LINE_BINARY;
+    if (length + 1 == MAX_LINE) return LINE_TOO_LONG;
     reader->line[length++] = (char)c;
   }
-  if (ferror(reader->file)) return kReadError;
-  if (c == EOF && length == 0) return kEndOfFile;
+  if (ferror(reader->file)) return READ_ERROR;
+  if (c == EOF && length == 0) return END_OF_FILE;
   if (length > 0 && reader->line[length - 1] == '\r') --length;
   reader->line[length] = '\0';
-  return kLine;
+  return LINE;
 }
 
-static const char *line_status_text(line_status status) {
+static const char *line_status_text(enum line_status status) {
   switch (status) {
-    case kLineTooLong:
+    case LINE_TOO_LONG:
       return "the line is longer than 1 MiB: this is no request trace";
-    case kLineBinary:
+    case LINE_BINARY:
       return "a zero byte: the file is binary, no request trace";
     default:
       return strerror(errno);
   }
 }
 
-static bool append(request_trace *trace, size_t *capacity, const trace_lengths *lengths) {
+static bool append(struct request_trace *trace, size_t *capacity,
+                   const struct trace_lengths *lengths) {
   if (trace->count == *capacity) {
     *capacity = *capacity ? 2 * *capacity : 1024;
-    trace_request *requests = realloc(trace->requests, *capacity * sizeof(*requests));
+    struct trace_request *requests = realloc(trace->requests, *capacity * sizeof *requests);
     if (!requests) return false;
     trace->requests = requests;
   }
   trace->requests[trace->count++] =
-      (trace_request){(int32_t)lengths->input, (int32_t)lengths->output};
+      (struct trace_request){(int32_t)lengths->input, (int32_t)lengths->output};
   return true;
 }
 
-static bool check_lengths(const trace_lengths *lengths, char *error, size_t size) {
+static bool check_lengths(const struct trace_lengths *lengths, char *error, size_t size) {
   const char *fault = NULL;
   if (lengths->input < 0 || lengths->output < 0) {
     fault = "a length is negative";
@@ -84,11 +85,11 @@ static bool check_lengths(const trace_lengths *lengths, char *error, size_t size
 }
 
 /* Takes the reader's line: *is_request tells a request from a header or a blank line. */
-static bool take_line(line_reader *reader, request_trace *trace, trace_lengths *lengths,
-                      bool *is_request, char *error, size_t size) {
-  static const char kByteOrderMark[] = "\xef\xbb\xbf";
+static bool take_line(struct line_reader *reader, struct request_trace *trace,
+                      struct trace_lengths *lengths, bool *is_request, char *error, size_t size) {
+  static const char byte_order_mark[] = "\xef\xbb\xbf";
   char *line = reader->line;
-  if (reader->number == 1 && strncmp(line, kByteOrderMark, 3) == 0) line += 3;
+  if (reader->number == 1 && strncmp(line, byte_order_mark, 3) == 0) line += 3;
   line += strspn(line, " \t");
   *is_request = false;
   if (*line == '\0') return true;
@@ -105,17 +106,18 @@ static bool take_line(line_reader *reader, request_trace *trace, trace_lengths *
 }
 
 /* Reads every line; fault is what is wrong with the line reader->number. */
-static bool read_lines(line_reader *reader, request_trace *trace, char *fault, size_t size) {
+static bool read_lines(struct line_reader *reader, struct request_trace *trace, char *fault,
+                       size_t size) {
   size_t capacity = 0;
   for (;;) {
-    const line_status status = read_line(reader);
-    if (status == kEndOfFile) return true;
+    const enum line_status status = read_line(reader);
+    if (status == END_OF_FILE) return true;
     ++reader->number;
-    if (status != kLine) {
+    if (status != LINE) {
       snprintf(fault, size, "%s", line_status_text(status));
       return false;
     }
-    trace_lengths lengths;
+    struct trace_lengths lengths;
     bool is_request;
     if (!take_line(reader, trace, &lengths, &is_request, fault, size)) return false;
     if (is_request && !append(trace, &capacity, &lengths)) {
@@ -160,19 +162,19 @@ static FILE *open_file(const char *path, char *error, size_t size) {
   return file;
 }
 
-bool trace_read(const char *path, request_trace *trace, char *error, size_t error_size) {
-  line_reader reader = {0};
+bool trace_read(const char *path, struct request_trace *trace, char *error, size_t error_size) {
+  struct line_reader reader = {0};
   char fault[512] = "";
   bool done = false;
-  *trace = (request_trace)TRACE_INIT;
+  *trace = (struct request_trace)TRACE_INIT;
   reader.file = open_file(path, error, error_size);
   if (!reader.file) return false;
-  reader.line = malloc(kMaxLine);
+  reader.line = malloc(MAX_LINE);
   if (!reader.line) {
     snprintf(error, error_size, "out of memory");
     goto cleanup;
   }
-  if (!read_lines(&reader, trace, fault, sizeof(fault))) {
+  if (!read_lines(&reader, trace, fault, sizeof fault)) {
     snprintf(error, error_size, "%s:%" PRId64 ": %s", path, reader.number, fault);
     goto cleanup;
   }
@@ -192,12 +194,12 @@ cleanup:
   return done;
 }
 
-void trace_free(request_trace *trace) {
+void trace_free(struct request_trace *trace) {
   free(trace->requests);
-  *trace = (request_trace)TRACE_INIT;
+  *trace = (struct request_trace)TRACE_INIT;
 }
 
-int32_t trace_longest(const request_trace *trace) {
+int32_t trace_longest(const struct request_trace *trace) {
   int32_t longest = 0;
   for (size_t i = 0; i < trace->count; ++i) {
     const int32_t total = trace->requests[i].input_length + trace->requests[i].output_length;

@@ -13,16 +13,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef struct trace_request {
+struct trace_request {
   int32_t input_length; /* input_length + output_length <= INT32_MAX */
   int32_t output_length;
-} trace_request;
+};
 
-typedef struct request_trace {
+struct request_trace {
   const char *format; /* "CSV", "JSON lines" */
-  trace_request *requests;
+  struct trace_request *requests;
   size_t count;
-} request_trace;
+};
 
 #define TRACE_INIT \
   { NULL, NULL, 0 }
@@ -31,11 +31,11 @@ typedef struct request_trace {
  * Reads the file at path. On failure *trace is empty and error says what is
  * wrong, on which line, and what to do. A trace that is read has a request.
  */
-bool trace_read(const char *path, request_trace *trace, char *error, size_t error_size);
+bool trace_read(const char *path, struct request_trace *trace, char *error, size_t error_size);
 
-void trace_free(request_trace *trace);
+void trace_free(struct request_trace *trace);
 
 /* Tokens of the longest request. */
-int32_t trace_longest(const request_trace *trace);
+int32_t trace_longest(const struct request_trace *trace);
 
-#endif /* UDM_TOOLS_REPLAY_TRACE_H */
+#endif

@@ -11,8 +11,8 @@
 
 #include "trace_format.h"
 
-static const char kInput[] = "ContextTokens";
-static const char kOutput[] = "GeneratedTokens";
+static const char input_column[] = "ContextTokens";
+static const char output_column[] = "GeneratedTokens";
 
 static char *trim(char *text) {
   text += strspn(text, " \t");
@@ -41,24 +41,24 @@ static char *next_field(char **rest) {
   return trim(field);
 }
 
-static int split(char *line, char *fields[kTraceMaxColumns]) {
+static int split(char *line, char *fields[TRACE_MAX_COLUMNS]) {
   int count = 0;
-  for (char *rest = line; rest && count < kTraceMaxColumns;) fields[count++] = next_field(&rest);
+  for (char *rest = line; rest && count < TRACE_MAX_COLUMNS;) fields[count++] = next_field(&rest);
   return count;
 }
 
-bool trace_csv_header(char *line, trace_csv_columns *columns, char *error, size_t size) {
-  char *fields[kTraceMaxColumns];
-  *columns = (trace_csv_columns){-1, -1, split(line, fields)};
+bool trace_csv_header(char *line, struct trace_csv_columns *columns, char *error, size_t size) {
+  char *fields[TRACE_MAX_COLUMNS];
+  *columns = (struct trace_csv_columns){-1, -1, split(line, fields)};
   for (int i = 0; i < columns->count; ++i) {
-    if (strcmp(fields[i], kInput) == 0) columns->input = i;
-    if (strcmp(fields[i], kOutput) == 0) columns->output = i;
+    if (strcmp(fields[i], input_column) == 0) columns->input = i;
+    if (strcmp(fields[i], output_column) == 0) columns->output = i;
   }
   if (columns->input >= 0 && columns->output >= 0) return true;
   snprintf(error, size,
            "neither a CSV header with the columns %s and %s nor a JSON object with input_length "
            "and output_length: give a trace in one of these formats",
-           kInput, kOutput);
+           input_column, output_column);
   return false;
 }
 
@@ -73,9 +73,9 @@ static bool read_number(const char *name, const char *text, int64_t *number, cha
   return false;
 }
 
-bool trace_csv_line(char *line, const trace_csv_columns *columns, trace_lengths *lengths,
-                    char *error, size_t size) {
-  char *fields[kTraceMaxColumns];
+bool trace_csv_line(char *line, const struct trace_csv_columns *columns,
+                    struct trace_lengths *lengths, char *error, size_t size) {
+  char *fields[TRACE_MAX_COLUMNS];
   const int count = split(line, fields);
   if (count != columns->count) {
     snprintf(error, size,
@@ -84,6 +84,6 @@ bool trace_csv_line(char *line, const trace_csv_columns *columns, trace_lengths 
              count, columns->count);
     return false;
   }
-  return read_number(kInput, fields[columns->input], &lengths->input, error, size) &&
-         read_number(kOutput, fields[columns->output], &lengths->output, error, size);
+  return read_number(input_column, fields[columns->input], &lengths->input, error, size) &&
+         read_number(output_column, fields[columns->output], &lengths->output, error, size);
 }

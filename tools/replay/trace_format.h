@@ -10,28 +10,28 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { kTraceMaxColumns = 256 };
+enum { TRACE_MAX_COLUMNS = 256 };
 
 /* Where a CSV header has the two columns. */
-typedef struct trace_csv_columns {
+struct trace_csv_columns {
   int input;
   int output;
   int count;
-} trace_csv_columns;
+};
 
 /* The two numbers of a line, before anyone looked at their size. */
-typedef struct trace_lengths {
+struct trace_lengths {
   int64_t input;
   int64_t output;
-} trace_lengths;
+};
 
 /*
  * Each works on a line without its newline, may change it, and on failure
  * writes into error what is wrong with it, without file or line number.
  */
-bool trace_csv_header(char *line, trace_csv_columns *columns, char *error, size_t size);
-bool trace_csv_line(char *line, const trace_csv_columns *columns, trace_lengths *lengths,
-                    char *error, size_t size);
-bool trace_json_line(char *line, trace_lengths *lengths, char *error, size_t size);
+bool trace_csv_header(char *line, struct trace_csv_columns *columns, char *error, size_t size);
+bool trace_csv_line(char *line, const struct trace_csv_columns *columns,
+                    struct trace_lengths *lengths, char *error, size_t size);
+bool trace_json_line(char *line, struct trace_lengths *lengths, char *error, size_t size);
 
-#endif /* UDM_TOOLS_REPLAY_TRACE_FORMAT_H */
+#endif

@@ -21,7 +21,7 @@ static bool read_number(const json_t *object, const char *name, int64_t *number,
   return false;
 }
 
-bool trace_json_line(char *line, trace_lengths *lengths, char *error, size_t size) {
+bool trace_json_line(char *line, struct trace_lengths *lengths, char *error, size_t size) {
   json_error_t reason;
   json_t *object = json_loads(line, 0, &reason);
   if (!object) {

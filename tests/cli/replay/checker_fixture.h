@@ -14,7 +14,7 @@
 typedef void (*spoil_function)(const udm_decode_args *args);
 
 /* What a test asks for; what it leaves 0 is the usual. */
-typedef struct checked_replay {
+struct checked_replay {
   udm_extent extent;
   int64_t steps;
   int64_t spoil_step;
@@ -26,10 +26,10 @@ typedef struct checked_replay {
   bool no_page_table_1;
   bool table_entry;
   udm_int_type seq_lens_type;
-} checked_replay;
+};
 
 /* Aborts the test when the replay cannot run. req_pool_indices are int64. */
-void fixture_run(const checked_replay *wanted, replay_result *result);
+void fixture_run(const struct checked_replay *wanted, struct replay_result *result);
 
 /* What a spoil_function needs. */
 
@@ -40,4 +40,4 @@ int64_t length_of(const udm_decode_args *args, int64_t row);
 /* By the number of the output. */
 CUdeviceptr pointer_of(const udm_backend_outputs *backend, int output);
 
-#endif /* UDM_TESTS_CLI_CHECKER_FIXTURE_H */
+#endif

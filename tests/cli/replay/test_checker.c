@@ -10,17 +10,17 @@
 #include "cmocka_headers.h"
 #include "replay/outputs.h"
 
-enum { kSteps = 130, kSpoilStep = 41 };
+enum { STEPS = 130, SPOIL_STEP = 41 };
 
 /* The replay with the fault: one mismatch, and it is the one that is wanted. */
-static void expect_one(udm_extent extent, spoil_function spoil, const wrong_element *want) {
-  replay_result result;
+static void expect_one(udm_extent extent, spoil_function spoil, const struct wrong_element *want) {
+  struct replay_result result;
   fixture_run(
-      &(checked_replay){
-          .extent = extent, .steps = kSteps, .spoil_step = kSpoilStep, .spoil = spoil},
+      &(struct checked_replay){
+          .extent = extent, .steps = STEPS, .spoil_step = SPOIL_STEP, .spoil = spoil},
       &result);
   assert_int_equal(result.mismatches.count, 1);
-  const wrong_element *got = &result.mismatches.first[0];
+  const struct wrong_element *got = &result.mismatches.first[0];
   assert_int_equal(got->backend, want->backend);
   assert_int_equal(got->output, want->output);
   assert_int_equal(got->row, want->row);
@@ -33,10 +33,10 @@ static void expect_one(udm_extent extent, spoil_function spoil, const wrong_elem
 static void test_right_outputs_pass(void **state) {
   (void)state;
   for (int extent = UDM_EXTENT_ROW; extent <= UDM_EXTENT_BATCH_MAX; ++extent) {
-    replay_result result;
-    fixture_run(&(checked_replay){.extent = (udm_extent)extent, .steps = kSteps}, &result);
-    assert_int_equal(result.steps, kSteps);
-    assert_int_equal(result.checked_steps, kSteps);
+    struct replay_result result;
+    fixture_run(&(struct checked_replay){.extent = (udm_extent)extent, .steps = STEPS}, &result);
+    assert_int_equal(result.steps, STEPS);
+    assert_int_equal(result.checked_steps, STEPS);
     assert_int_equal(result.mismatches.count, 0);
     /* and the steps are not trivial ones */
     assert_true(result.counts.finished > 20);
@@ -55,22 +55,22 @@ static void flip_an_element(const udm_decode_args *args) {
 static void test_wrong_value_in_each_output(void **state) {
   (void)state;
   for (int output = 0; output < UDM_OUTPUTS_PER_BACKEND; ++output) {
-    const bool has_rows = output == kPageTable1 || output == kRealPageTable;
+    const bool has_rows = output == PAGE_TABLE_1 || output == REAL_PAGE_TABLE;
     spoilt_output = output;
     expect_one(UDM_EXTENT_ROW, flip_an_element,
-               &(wrong_element){.step = kSpoilStep,
-                                .place = kInValues,
-                                .backend = 1,
-                                .output = output,
-                                .row = has_rows ? 0 : -1,
-                                .column = 1});
+               &(struct wrong_element){.step = SPOIL_STEP,
+                                       .place = IN_VALUES,
+                                       .backend = 1,
+                                       .output = output,
+                                       .row = has_rows ? 0 : -1,
+                                       .column = 1});
     expect_one(UDM_EXTENT_BATCH_MAX, flip_an_element,
-               &(wrong_element){.step = kSpoilStep,
-                                .place = kInValues,
-                                .backend = 1,
-                                .output = output,
-                                .row = has_rows ? 0 : -1,
-                                .column = 1});
+               &(struct wrong_element){.step = SPOIL_STEP,
+                                       .place = IN_VALUES,
+                                       .backend = 1,
+                                       .output = output,
+                                       .row = has_rows ? 0 : -1,
+                                       .column = 1});
   }
 }
 
@@ -80,30 +80,32 @@ static void flip_last_slot(const udm_decode_args *args) {
 
 static void test_wrong_last_column(void **state) {
   (void)state;
-  replay_result result;
-  fixture_run(&(checked_replay){.steps = kSteps, .spoil_step = kSpoilStep, .spoil = flip_last_slot},
-              &result);
+  struct replay_result result;
+  fixture_run(
+      &(struct checked_replay){.steps = STEPS, .spoil_step = SPOIL_STEP, .spoil = flip_last_slot},
+      &result);
   assert_int_equal(result.mismatches.count, 1);
-  assert_int_equal(result.mismatches.first[0].place, kInValues);
+  assert_int_equal(result.mismatches.first[0].place, IN_VALUES);
 }
 
 /* ---- something is missing ---- */
 
 static void forget_a_row(const udm_decode_args *args) {
   for (int32_t i = 0; i < length_of(args, 0); ++i) {
-    elements(args->backends[1].page_table_1)[i] = kSentinel;
+    elements(args->backends[1].page_table_1)[i] = SENTINEL;
   }
 }
 
 static void test_missing_row(void **state) {
   (void)state;
-  replay_result result;
-  fixture_run(&(checked_replay){.steps = kSteps, .spoil_step = kSpoilStep, .spoil = forget_a_row},
-              &result);
+  struct replay_result result;
+  fixture_run(
+      &(struct checked_replay){.steps = STEPS, .spoil_step = SPOIL_STEP, .spoil = forget_a_row},
+      &result);
   assert_true(result.mismatches.count > 1);
-  assert_int_equal(result.mismatches.first[0].got, kSentinel);
+  assert_int_equal(result.mismatches.first[0].got, SENTINEL);
   char text[256];
-  mismatch_describe(&result.mismatches.first[0], text, sizeof(text));
+  mismatch_describe(&result.mismatches.first[0], text, sizeof text);
   assert_non_null(strstr(text, "backend 1, page_table_1, row 0, column 0: nothing was written"));
 }
 
@@ -114,19 +116,19 @@ static udm_decode_args earlier;
 static void remember_nothing_written(const udm_decode_args *args) {
   earlier = *args;
   for (int32_t i = 0; i < args->batch_size; ++i) {
-    elements(args->backends[0].seqlens_expanded)[i] = kSentinel;
+    elements(args->backends[0].seqlens_expanded)[i] = SENTINEL;
   }
 }
 
 static void test_unwritten_tensor(void **state) {
   (void)state;
-  replay_result result;
+  struct replay_result result;
   fixture_run(
-      &(checked_replay){
-          .steps = kSteps, .spoil_step = kSpoilStep, .spoil = remember_nothing_written},
+      &(struct checked_replay){
+          .steps = STEPS, .spoil_step = SPOIL_STEP, .spoil = remember_nothing_written},
       &result);
   assert_int_equal(result.mismatches.count, earlier.batch_size);
-  assert_int_equal(result.mismatches.first[0].output, kSeqlensExpanded);
+  assert_int_equal(result.mismatches.first[0].output, SEQLENS_EXPANDED);
 }
 
 /* ---- writes outside ---- */
@@ -157,51 +159,51 @@ static void write_to_unused_row(const udm_decode_args *args) {
 
 static void test_stray_writes(void **state) {
   (void)state;
-  replay_result probe;
-  fixture_run(&(checked_replay){.steps = 1}, &probe);
-  const int64_t stride = probe.scheduler.max_context + kRowGap;
+  struct replay_result probe;
+  fixture_run(&(struct checked_replay){.steps = 1}, &probe);
+  const int64_t stride = probe.scheduler.max_context + ROW_GAP;
   /* looked at each step */
   expect_one(UDM_EXTENT_ROW, write_behind_lengths,
-             &(wrong_element){.step = kSpoilStep,
-                              .place = kOutsideExtent,
-                              .output = kCacheSeqlens,
-                              .row = -1,
-                              .column = 5});
-  replay_result result;
+             &(struct wrong_element){.step = SPOIL_STEP,
+                                     .place = OUTSIDE_EXTENT,
+                                     .output = CACHE_SEQLENS,
+                                     .row = -1,
+                                     .column = 5});
+  struct replay_result result;
   fixture_run(
-      &(checked_replay){.steps = kSteps, .spoil_step = kSpoilStep, .spoil = write_behind_row},
+      &(struct checked_replay){.steps = STEPS, .spoil_step = SPOIL_STEP, .spoil = write_behind_row},
       &result);
   assert_int_equal(result.mismatches.count, 1);
-  assert_int_equal(result.mismatches.first[0].step, kSpoilStep);
-  assert_int_equal(result.mismatches.first[0].place, kOutsideExtent);
+  assert_int_equal(result.mismatches.first[0].step, SPOIL_STEP);
+  assert_int_equal(result.mismatches.first[0].place, OUTSIDE_EXTENT);
   /* small tables are swept in the step itself */
   expect_one(UDM_EXTENT_ROW, write_before_tensor,
-             &(wrong_element){.step = kSpoilStep,
-                              .place = kOutsideExtent,
-                              .output = kPageTable1,
-                              .row = -1,
-                              .column = -1});
+             &(struct wrong_element){.step = SPOIL_STEP,
+                                     .place = OUTSIDE_EXTENT,
+                                     .output = PAGE_TABLE_1,
+                                     .row = -1,
+                                     .column = -1});
   expect_one(UDM_EXTENT_ROW, write_far_behind_row,
-             &(wrong_element){.step = kSpoilStep,
-                              .place = kOutsideExtent,
-                              .output = kPageTable1,
-                              .row = 0,
-                              .column = stride - 1});
-  const int64_t page_stride = probe.scheduler.max_context / 16 + kRowGap;
+             &(struct wrong_element){.step = SPOIL_STEP,
+                                     .place = OUTSIDE_EXTENT,
+                                     .output = PAGE_TABLE_1,
+                                     .row = 0,
+                                     .column = stride - 1});
+  const int64_t page_stride = probe.scheduler.max_context / 16 + ROW_GAP;
   expect_one(UDM_EXTENT_ROW, write_behind_tensor,
-             &(wrong_element){.step = kSpoilStep,
-                              .place = kOutsideExtent,
-                              .backend = 1,
-                              .output = kRealPageTable,
-                              .row = -1,
-                              .column = 5 * page_stride + 63});
+             &(struct wrong_element){.step = SPOIL_STEP,
+                                     .place = OUTSIDE_EXTENT,
+                                     .backend = 1,
+                                     .output = REAL_PAGE_TABLE,
+                                     .row = -1,
+                                     .column = 5 * page_stride + 63});
   expect_one(UDM_EXTENT_ROW, write_to_unused_row,
-             &(wrong_element){.step = kSpoilStep,
-                              .place = kOutsideExtent,
-                              .backend = 1,
-                              .output = kRealPageTable,
-                              .row = 4,
-                              .column = page_stride - 1});
+             &(struct wrong_element){.step = SPOIL_STEP,
+                                     .place = OUTSIDE_EXTENT,
+                                     .backend = 1,
+                                     .output = REAL_PAGE_TABLE,
+                                     .row = 4,
+                                     .column = page_stride - 1});
 }
 
 /* ---- the kinds of call ---- */
@@ -217,20 +219,20 @@ static void flip_behind_max_len(const udm_decode_args *args) {
 
 static void test_clamped_tables(void **state) {
   (void)state;
-  replay_result result;
-  fixture_run(&(checked_replay){.steps = kSteps, .max_len = 50}, &result);
+  struct replay_result result;
+  fixture_run(&(struct checked_replay){.steps = STEPS, .max_len = 50}, &result);
   assert_int_equal(result.max_len, 50);
   assert_true(result.max_seq_len_seen > 200);
   assert_int_equal(result.mismatches.count, 0);
   fixture_run(
-      &(checked_replay){
-          .steps = kSteps, .spoil_step = kSpoilStep, .spoil = flip_behind_max_len, .max_len = 50},
+      &(struct checked_replay){
+          .steps = STEPS, .spoil_step = SPOIL_STEP, .spoil = flip_behind_max_len, .max_len = 50},
       &result);
   assert_int_equal(result.mismatches.count, 1);
   assert_int_equal(result.mismatches.first[0].column, 50);
-  assert_int_equal(result.mismatches.first[0].place, kOutsideExtent);
+  assert_int_equal(result.mismatches.first[0].place, OUTSIDE_EXTENT);
   /* more than the tables have: all that they have */
-  fixture_run(&(checked_replay){.steps = 1, .max_len = INT32_MAX}, &result);
+  fixture_run(&(struct checked_replay){.steps = 1, .max_len = INT32_MAX}, &result);
   assert_int_equal(result.max_len, result.scheduler.max_context);
 }
 
@@ -246,17 +248,17 @@ static void see_kind_of_call(const udm_decode_args *args) {
 static void test_int64_lengths_without_page_table_1(void **state) {
   (void)state;
   for (int table_entry = 0; table_entry < 2; ++table_entry) {
-    replay_result result;
-    fixture_run(&(checked_replay){.steps = kSteps,
-                                  .spoil_step = kSpoilStep,
-                                  .spoil = see_kind_of_call,
-                                  .no_page_table_1 = true,
-                                  .table_entry = table_entry == 1,
-                                  .seq_lens_type = UDM_INT64},
+    struct replay_result result;
+    fixture_run(&(struct checked_replay){.steps = STEPS,
+                                         .spoil_step = SPOIL_STEP,
+                                         .spoil = see_kind_of_call,
+                                         .no_page_table_1 = true,
+                                         .table_entry = table_entry == 1,
+                                         .seq_lens_type = UDM_INT64},
                 &result);
-    assert_int_equal(result.checked_steps, kSteps);
+    assert_int_equal(result.checked_steps, STEPS);
     assert_int_equal(result.mismatches.count, 1);
-    assert_int_equal(result.mismatches.first[0].output, kRealPageTable);
+    assert_int_equal(result.mismatches.first[0].output, REAL_PAGE_TABLE);
   }
 }
 
@@ -280,14 +282,16 @@ static void misread_length(const udm_decode_args *args) {
 
 static void test_inputs_are_not_believed(void **state) {
   (void)state;
-  replay_result result;
+  struct replay_result result;
   fixture_run(
-      &(checked_replay){.steps = kSteps, .spoil_step = kSpoilStep, .spoil = misread_req_to_token},
+      &(struct checked_replay){
+          .steps = STEPS, .spoil_step = SPOIL_STEP, .spoil = misread_req_to_token},
       &result);
   /* one slot and one page in each of two backends */
   assert_int_equal(result.mismatches.count, 4);
-  fixture_run(&(checked_replay){.steps = kSteps, .spoil_step = kSpoilStep, .spoil = misread_length},
-              &result);
+  fixture_run(
+      &(struct checked_replay){.steps = STEPS, .spoil_step = SPOIL_STEP, .spoil = misread_length},
+      &result);
   assert_true(result.mismatches.count > 0);
 }
 

@@ -9,7 +9,7 @@
 #include "replay/outputs.h"
 #include "replay/random.h"
 
-enum { kSteps = 130, kSpoilStep = 41, kPlantedStrays = 600 };
+enum { STEPS = 130, SPOIL_STEP = 41, PLANTED_STRAYS = 600 };
 
 /* ---- who finds it, and when ---- */
 
@@ -27,13 +27,13 @@ static void write_far_behind_row(const udm_decode_args *args) {
 
 static void expect_stray(int64_t steps, int64_t spoil_step, spoil_function spoil, int64_t found,
                          bool or_before) {
-  replay_result result;
+  struct replay_result result;
   fixture_run(
-      &(checked_replay){
+      &(struct checked_replay){
           .steps = steps, .spoil_step = spoil_step, .spoil = spoil, .large_tables = true},
       &result);
   assert_int_equal(result.mismatches.count, 1);
-  assert_int_equal(result.mismatches.first[0].place, kOutsideExtent);
+  assert_int_equal(result.mismatches.first[0].place, OUTSIDE_EXTENT);
   assert_int_equal(result.mismatches.first[0].step, found);
   assert_int_equal(result.mismatches.first[0].or_before, or_before);
 }
@@ -43,34 +43,34 @@ static void write_behind_last_row(const udm_decode_args *args) {
 }
 
 static void write_into_gap(const udm_decode_args *args) {
-  elements(args->backends[1].page_table_1)[length_of(args, 0) + kRowGap - 1] = 7;
+  elements(args->backends[1].page_table_1)[length_of(args, 0) + ROW_GAP - 1] = 7;
 }
 
 static void test_strays_in_large_tables(void **state) {
   (void)state;
   /* the gap, in the step itself */
-  expect_stray(kSteps, kSpoilStep, write_behind_row, kSpoilStep, false);
-  expect_stray(kSteps, kSpoilStep, write_into_gap, kSpoilStep, false);
+  expect_stray(STEPS, SPOIL_STEP, write_behind_row, SPOIL_STEP, false);
+  expect_stray(STEPS, SPOIL_STEP, write_into_gap, SPOIL_STEP, false);
   /* the sweep after every hundredth step */
-  expect_stray(kSteps, kSpoilStep, write_far_behind_row, 100, true);
-  expect_stray(kSteps, 100, write_before_tensor, 100, true);
+  expect_stray(STEPS, SPOIL_STEP, write_far_behind_row, 100, true);
+  expect_stray(STEPS, 100, write_before_tensor, 100, true);
   /* the sweep at the end */
-  expect_stray(kSteps, 101, write_far_behind_row, kSteps, true);
-  expect_stray(kSteps, kSteps, write_behind_last_row, kSteps, true);
+  expect_stray(STEPS, 101, write_far_behind_row, STEPS, true);
+  expect_stray(STEPS, STEPS, write_behind_last_row, STEPS, true);
 }
 
 static void test_late_stray_in_words(void **state) {
   (void)state;
-  const wrong_element stray = {.step = 100,
-                               .or_before = true,
-                               .place = kOutsideExtent,
-                               .output = kPageTable1,
-                               .row = 3,
-                               .column = 70,
-                               .got = 7,
-                               .want = kSentinel};
+  const struct wrong_element stray = {.step = 100,
+                                      .or_before = true,
+                                      .place = OUTSIDE_EXTENT,
+                                      .output = PAGE_TABLE_1,
+                                      .row = 3,
+                                      .column = 70,
+                                      .got = 7,
+                                      .want = SENTINEL};
   char text[256];
-  mismatch_describe(&stray, text, sizeof(text));
+  mismatch_describe(&stray, text, sizeof text);
   assert_string_equal(text,
                       "step 100 or before, backend 0, page_table_1, row 3, column 70: 7 was "
                       "written outside the stated columns");
@@ -108,7 +108,7 @@ static void plant_in_table(const udm_decode_args *args, const udm_backend_output
 static void plant_in_guard(const udm_backend_outputs *backend) {
   CUdeviceptr pointer = 0;
   while (!pointer) pointer = pointer_of(backend, (int)draw(UDM_OUTPUTS_PER_BACKEND));
-  elements(pointer)[-1 - draw(kGuardElements)] = 7;
+  elements(pointer)[-1 - draw(GUARD_ELEMENTS)] = 7;
 }
 
 static void plant_a_stray(const udm_decode_args *args) {
@@ -124,23 +124,23 @@ static void plant_a_stray(const udm_decode_args *args) {
 static void test_planted_strays(void **state) {
   (void)state;
   plant_random = 11;
-  for (int i = 0; i < kPlantedStrays; ++i) {
-    static const int32_t kPageSizes[] = {1, 4, 16};
-    const checked_replay replay = {.extent = draw(2) ? UDM_EXTENT_BATCH_MAX : UDM_EXTENT_ROW,
-                                   .steps = kSteps,
-                                   .spoil_step = 1 + draw(kSteps),
-                                   .spoil = plant_a_stray,
-                                   .large_tables = true,
-                                   .page_size = kPageSizes[draw(3)],
-                                   .pool_tokens = draw(2) ? 0 : 320,
-                                   .max_len = draw(3) ? 0 : 100,
-                                   .no_page_table_1 = draw(4) == 0,
-                                   .seq_lens_type = draw(2) ? UDM_INT64 : UDM_INT32};
-    replay_result result;
+  for (int i = 0; i < PLANTED_STRAYS; ++i) {
+    static const int32_t page_sizes[] = {1, 4, 16};
+    const struct checked_replay replay = {.extent = draw(2) ? UDM_EXTENT_BATCH_MAX : UDM_EXTENT_ROW,
+                                          .steps = STEPS,
+                                          .spoil_step = 1 + draw(STEPS),
+                                          .spoil = plant_a_stray,
+                                          .large_tables = true,
+                                          .page_size = page_sizes[draw(3)],
+                                          .pool_tokens = draw(2) ? 0 : 320,
+                                          .max_len = draw(3) ? 0 : 100,
+                                          .no_page_table_1 = draw(4) == 0,
+                                          .seq_lens_type = draw(2) ? UDM_INT64 : UDM_INT32};
+    struct replay_result result;
     fixture_run(&replay, &result);
     if (result.mismatches.count != 1)
       fail_msg("stray %d: %d found", i, (int)result.mismatches.count);
-    assert_int_equal(result.mismatches.first[0].place, kOutsideExtent);
+    assert_int_equal(result.mismatches.first[0].place, OUTSIDE_EXTENT);
     assert_true(result.mismatches.first[0].step >= replay.spoil_step);
   }
 }

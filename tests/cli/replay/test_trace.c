@@ -13,7 +13,7 @@
 #include "replay/trace.h"
 
 /* Reads text as a trace; false, with error, when it is none. */
-static bool read_text(const char *text, request_trace *trace, char *error, size_t size) {
+static bool read_text(const char *text, struct request_trace *trace, char *error, size_t size) {
   char path[] = "/tmp/udm-trace-XXXXXX";
   const int descriptor = mkstemp(path);
   assert_true(descriptor >= 0);
@@ -26,11 +26,11 @@ static bool read_text(const char *text, request_trace *trace, char *error, size_
   return done;
 }
 
-static void expect_requests(const char *text, const char *format, const trace_request *want,
+static void expect_requests(const char *text, const char *format, const struct trace_request *want,
                             size_t count) {
-  request_trace trace;
+  struct request_trace trace;
   char error[512] = "";
-  if (!read_text(text, &trace, error, sizeof(error))) fail_msg("%s", error);
+  if (!read_text(text, &trace, error, sizeof error)) fail_msg("%s", error);
   assert_string_equal(trace.format, format);
   assert_int_equal(trace.count, count);
   for (size_t i = 0; i < count; ++i) {
@@ -42,7 +42,7 @@ static void expect_requests(const char *text, const char *format, const trace_re
 
 static void test_csv(void **state) {
   (void)state;
-  const trace_request want[] = {{4808, 10}, {0, 0}, {2147483640, 7}};
+  const struct trace_request want[] = {{4808, 10}, {0, 0}, {2147483640, 7}};
   expect_requests(
       "TIMESTAMP,ContextTokens,GeneratedTokens\n"
       "2023-11-16 18:17:03.97,4808,10\n"
@@ -53,7 +53,7 @@ static void test_csv(void **state) {
 
 static void test_csv_columns_are_found_by_name(void **state) {
   (void)state;
-  const trace_request want[] = {{3, 1}};
+  const struct trace_request want[] = {{3, 1}};
   expect_requests(
       "GeneratedTokens, \"a, b\",\"ContextTokens\"\r\n1,\"say \"\"hi\"\", you\", 3 \r\n\n", "CSV",
       want, 1);
@@ -61,7 +61,7 @@ static void test_csv_columns_are_found_by_name(void **state) {
 
 static void test_json_lines(void **state) {
   (void)state;
-  const trace_request want[] = {{6758, 500}, {1, 2}};
+  const struct trace_request want[] = {{6758, 500}, {1, 2}};
   expect_requests(
       "\n  {\"timestamp\": 0, \"input_length\": 6758, \"output_length\": 500, \"hash_ids\": [0]}\n"
       "{\"output_length\": 2, \"input_length\": 1}\n\n",
@@ -70,10 +70,9 @@ static void test_json_lines(void **state) {
 
 static void test_error_names_the_line(void **state) {
   (void)state;
-  request_trace trace;
+  struct request_trace trace;
   char error[512] = "";
-  assert_false(
-      read_text("ContextTokens,GeneratedTokens\n1,2\n\n3\n", &trace, error, sizeof(error)));
+  assert_false(read_text("ContextTokens,GeneratedTokens\n1,2\n\n3\n", &trace, error, sizeof error));
   assert_non_null(strstr(error, ":4: "));
   assert_null(trace.requests);
   assert_int_equal(trace.count, 0);
@@ -83,12 +82,12 @@ static void test_endless_line(void **state) {
   (void)state;
   const size_t length = (size_t)3 << 20;
   char *text = malloc(length + 1);
-  request_trace trace;
+  struct request_trace trace;
   char error[512] = "";
   assert_non_null(text);
   memset(text, 'a', length);
   text[length] = '\0';
-  assert_false(read_text(text, &trace, error, sizeof(error)));
+  assert_false(read_text(text, &trace, error, sizeof error));
   assert_non_null(strstr(error, ":1: the line is longer"));
   free(text);
 }
