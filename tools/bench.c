@@ -9,13 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "atomic_file.h"
 #include "bench/report.h"
 #include "command.h"
 #include "gpu_arguments.h"
 #include "interrupt.h"
 #include "output.h"
 #include "progress.h"
-#include "whole_file.h"
 
 static const char help_text[] =
     "usage: udm bench [OPTION...]\n"
@@ -79,7 +79,7 @@ struct bench_command {
   struct bench_report report;
   struct progress_bar bar;
   const char *html;
-  struct whole_file page;
+  struct atomic_file page;
   int64_t max_tokens;
   bool quick;
 };
@@ -172,16 +172,16 @@ static bool measure_all(struct bench_command *command) {
  * run that is killed would leave a part of one behind.
  */
 static bool page_can_be_written(struct bench_command *command) {
-  struct whole_file *file = &command->page;
+  struct atomic_file *file = &command->page;
   if (!command->html) return true;
-  const bool opened = whole_file_open(file, command->html, false);
-  if (opened) whole_file_discard(file);
+  const bool opened = atomic_file_open(file, command->html, false);
+  if (opened) atomic_file_discard(file);
   return opened;
 }
 
 /* False, and command->page.error, when it could not be written: an older page is as it was. */
 static bool write_page(struct bench_command *command) {
-  struct whole_file *file = &command->page;
+  struct atomic_file *file = &command->page;
   char *text = NULL;
   size_t size = 0;
   FILE *memory = open_memstream(&text, &size);
@@ -193,9 +193,9 @@ static bool write_page(struct bench_command *command) {
   bench_print_page(&command->report, memory);
   if (fclose(memory) != 0) {
     snprintf(file->error, sizeof file->error, "cannot write %s: out of memory", command->html);
-  } else if (whole_file_open(file, command->html, false)) {
-    written = whole_file_write(file, text, size) && whole_file_keep(file);
-    whole_file_discard(file);
+  } else if (atomic_file_open(file, command->html, false)) {
+    written = atomic_file_write(file, text, size) && atomic_file_keep(file);
+    atomic_file_discard(file);
   }
   free(text);
   return written;

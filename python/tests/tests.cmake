@@ -1,4 +1,4 @@
-# The tests of the Python package: pytest over the stand-in driver, and over a GPU where there is
+# The tests of the Python package: pytest over the fake driver, and over a GPU where there is
 # one. UDM_TEST_PYTHON has what dependencies/python.txt lists; tools/check makes one.
 # SPDX-License-Identifier: Apache-2.0
 set(UDM_TEST_PYTHON "" CACHE FILEPATH "A Python with the packages of dependencies/python.txt")
@@ -36,8 +36,8 @@ function(add_python_test name label folder)
                                           ENVIRONMENT "${environment};${ARGN}")
 endfunction()
 
-add_python_test(python.stand_in stand_in stand_in
-                "UDM_DRIVER_LIBRARY=$<TARGET_FILE:stand_in_driver>" "UDM_STAND_IN_DEVICES=9.0,8.6")
+add_python_test(python.fake_cuda fake_cuda fake_cuda
+                "UDM_DRIVER_LIBRARY=$<TARGET_FILE:fake_cuda>" "UDM_FAKE_CUDA_DEVICES=9.0,8.6")
 add_python_test(gpu.real.python gpu real)
 set_tests_properties(gpu.real.python PROPERTIES RESOURCE_LOCK gpu)
 

@@ -1,6 +1,6 @@
 /*
  * A program of an older udm.h (older/) with the library of today, over the
- * stand-in driver: every structure that has grown since, or ever will, is
+ * fake driver: every structure that has grown since, or ever will, is
  * filled as far as the program's own goes and read no further.
  *
  * SPDX-License-Identifier: Apache-2.0

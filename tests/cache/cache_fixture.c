@@ -18,29 +18,23 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cache_entry.h"
+#include "cache/cache_entry.h"
+#include "core/allocator.h"
 #include "cuda_driver.h"
-#include "host_memory.h"
 #include "temporary_folder.h"
 
 static const char *const variables[] = {
-    "UDM_CACHE_PATH",
-    "UDM_CACHE_MAX_BYTES",
-    "UDM_CACHE_LOCK_SECONDS",
-    "UDM_NO_COMPILE",
-    "UDM_STAND_IN_DEVICES",
-    "UDM_STAND_IN_FAIL",
-    "UDM_STAND_IN_NVRTC_VERSION",
-    "UDM_STAND_IN_NVRTC_ARCHS",
-    "UDM_STAND_IN_NVRTC_DELAY_MS",
-    "UDM_STAND_IN_NVRTC_FAIL",
+    "UDM_CACHE_PATH",         "UDM_CACHE_MAX_BYTES",   "UDM_CACHE_LOCK_SECONDS",
+    "UDM_NO_COMPILE",         "UDM_FAKE_CUDA_DEVICES", "UDM_FAKE_CUDA_FAIL",
+    "UDM_FAKE_NVRTC_VERSION", "UDM_FAKE_NVRTC_ARCHS",  "UDM_FAKE_NVRTC_DELAY_MS",
+    "UDM_FAKE_NVRTC_FAIL",
 };
 
 int cache_fixture_open(void **state) {
   if (make_temporary_folder(state) != 0) return -1;
   for (size_t i = 0; i < sizeof variables / sizeof variables[0]; ++i) unsetenv(variables[i]);
   setenv("UDM_CACHE_DIR", path_in(*state, "cache"), 1);
-  setenv("UDM_STAND_IN_NVRTC_LOG", path_in(*state, "compiles"), 1);
+  setenv("UDM_FAKE_NVRTC_LOG", path_in(*state, "compiles"), 1);
   return 0;
 }
 
@@ -64,12 +58,12 @@ void use_stand_in_device(void) {
   if (cuda_driver_open(NULL, &driver) != UDM_OK || driver.cuDeviceGet(&device, 0) != 0 ||
       driver.cuDevicePrimaryCtxRetain(&context, device) != 0 ||
       driver.cuCtxSetCurrent(context) != 0) {
-    printf("no context of the stand-in driver: %s\n", udm_last_error());
+    printf("no context of the fake driver: %s\n", udm_last_error());
     exit(1);
   }
 }
 
-void forbid_ptx(void) { setenv("UDM_STAND_IN_FAIL", "cuLinkAddData_v2:218", 1); }
+void forbid_ptx(void) { setenv("UDM_FAKE_CUDA_FAIL", "cuLinkAddData_v2:218", 1); }
 
 void take_counters(udm_cache_counters *counters) {
   memset(counters, 0, sizeof *counters);

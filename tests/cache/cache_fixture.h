@@ -1,6 +1,6 @@
 /*
  * cache_fixture.h: what the tests of the cache share: a cache folder of the
- * test's own, a context of the stand-in driver, and udm_create() with what it
+ * test's own, a context of the fake driver, and udm_create() with what it
  * counted and logged. cmocka's headers come with it.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -14,7 +14,7 @@
 #include "cmocka_headers.h"
 #include "udm.h"
 
-/* The architecture of the stand-in driver's device, unless a test says otherwise. */
+/* The architecture of the fake driver's device, unless a test says otherwise. */
 #define FIXTURE_ARCH 90
 
 /*
@@ -32,7 +32,7 @@ int cache_fixture_close(void **state);
 const char *set_variable(const char *name);
 const char *cache_folder(void); /* UDM_CACHE_DIR */
 
-/* Makes a context of the stand-in driver current on this thread; it stays. */
+/* Makes a context of the fake driver current on this thread; it stays. */
 void use_stand_in_device(void);
 
 /* One udm_create(), and udm_destroy() when it was done. */
@@ -78,7 +78,7 @@ void age_files(const char *ending, long seconds);
 /* Removes the cache folder with all that is in it. */
 void clear_cache(void);
 
-/* Lines of the stand-in NVRTC's log: one a compile, of whatever process. */
+/* Lines of the fake NVRTC's log: one a compile, of whatever process. */
 int count_compiles(const char *folder);
 
 int count_open_files(void);

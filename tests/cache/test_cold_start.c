@@ -79,7 +79,7 @@ static void assert_one_compile(const char *folder, const struct sums *sums) {
 
 /* A compile takes long enough for all to come while it runs. */
 static void test_processes_that_create(void **state) {
-  setenv("UDM_STAND_IN_NVRTC_DELAY_MS", "500", 1);
+  setenv("UDM_FAKE_NVRTC_DELAY_MS", "500", 1);
   const struct sums sums = start_together(*state, "create");
   assert_one_compile(*state, &sums);
   assert_int_equal(sums.hits, PROCESSES - 1);
@@ -88,7 +88,7 @@ static void test_processes_that_create(void **state) {
 }
 
 static void test_processes_that_prewarm(void **state) {
-  setenv("UDM_STAND_IN_NVRTC_DELAY_MS", "500", 1);
+  setenv("UDM_FAKE_NVRTC_DELAY_MS", "500", 1);
   const struct sums sums = start_together(*state, "prewarm");
   assert_one_compile(*state, &sums);
   assert_true(sums.lock_waits > 0);
@@ -99,7 +99,7 @@ static void test_processes_that_find_a_damaged_entry(void **state) {
   prewarm(path);
   write_file(path, "damaged", 7);
   remove(path_in(*state, "compiles"));
-  setenv("UDM_STAND_IN_NVRTC_DELAY_MS", "500", 1);
+  setenv("UDM_FAKE_NVRTC_DELAY_MS", "500", 1);
   const struct sums sums = start_together(*state, "create");
   assert_one_compile(*state, &sums);
   assert_true(sums.bad >= 1);
@@ -116,7 +116,7 @@ static void test_processes_that_find_a_refused_image(void **state) {
   setenv("UDM_CACHE_PATH", layer, 1);
   setenv("UDM_CACHE_DIR", path_in(*state, "own"), 1);
   remove(path_in(*state, "compiles"));
-  setenv("UDM_STAND_IN_NVRTC_DELAY_MS", "300", 1);
+  setenv("UDM_FAKE_NVRTC_DELAY_MS", "300", 1);
   const struct sums sums = start_together(*state, "create");
   assert_one_compile(*state, &sums);
   assert_true(sums.bad >= 1);
@@ -135,7 +135,7 @@ static void test_processes_whose_compile_is_quick(void **state) {
 
 /* Each tries for itself, once, and none hangs. */
 static void test_processes_whose_compile_fails(void **state) {
-  setenv("UDM_STAND_IN_NVRTC_FAIL", "nvrtcCompileProgram:6", 1);
+  setenv("UDM_FAKE_NVRTC_FAIL", "nvrtcCompileProgram:6", 1);
   forbid_ptx();
   (void)state;
   struct process processes[4];
@@ -152,14 +152,14 @@ static void test_processes_whose_compile_fails(void **state) {
 
 /* With the NVRTC that this machine has, where it has one. */
 static void test_processes_with_the_real_nvrtc(void **state) {
-  char stand_in[4096];
+  char fake_cuda[4096];
   udm_nvrtc_info nvrtc = {.struct_size = sizeof nvrtc};
   (void)state;
-  snprintf(stand_in, sizeof stand_in, "%s", set_variable("UDM_NVRTC_LIBRARY"));
+  snprintf(fake_cuda, sizeof fake_cuda, "%s", set_variable("UDM_NVRTC_LIBRARY"));
   unsetenv("UDM_NVRTC_LIBRARY");
   const bool found = udm_query_nvrtc(NULL, &nvrtc) == UDM_OK;
   const struct sums sums = found ? start_together(*state, "create") : (struct sums){0};
-  setenv("UDM_NVRTC_LIBRARY", stand_in, 1);
+  setenv("UDM_NVRTC_LIBRARY", fake_cuda, 1);
   if (!found) {
     printf("skipped: %s\n", udm_last_error());
     skip();

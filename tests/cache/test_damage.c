@@ -15,9 +15,9 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include "cache_entry.h"
+#include "cache/cache_entry.h"
 #include "cache_fixture.h"
-#include "host_memory.h"
+#include "core/allocator.h"
 #include "temporary_folder.h"
 
 enum { OTHER_ARCH = 80, BUFFER_SIZE = 1 << 16 };

@@ -37,9 +37,9 @@ static void check_that_another_process_tries(void) {
 static void refuse_once(const char *folder) {
   (void)folder;
   forbid_ptx();
-  setenv("UDM_STAND_IN_NVRTC_FAIL", "nvrtcCompileProgram:6", 1);
+  setenv("UDM_FAKE_NVRTC_FAIL", "nvrtcCompileProgram:6", 1);
   check_one_attempt();
-  unsetenv("UDM_STAND_IN_NVRTC_FAIL"); /* it would work by now */
+  unsetenv("UDM_FAKE_NVRTC_FAIL"); /* it would work by now */
   for (int i = 0; i < 3; ++i) {
     create_once(&result);
     CHILD_CHECK(result.status == UDM_ERROR_NO_IMAGE);
@@ -64,10 +64,10 @@ static void test_a_refused_compile_is_remembered(void **state) {
 static void refuse_by_one_nvrtc(const char *folder) {
   (void)folder;
   forbid_ptx();
-  setenv("UDM_STAND_IN_NVRTC_FAIL", "nvrtcCompileProgram:6", 1);
+  setenv("UDM_FAKE_NVRTC_FAIL", "nvrtcCompileProgram:6", 1);
   check_one_attempt();
-  unsetenv("UDM_STAND_IN_NVRTC_FAIL");
-  setenv("UDM_STAND_IN_NVRTC_VERSION", "12.9", 1);
+  unsetenv("UDM_FAKE_NVRTC_FAIL");
+  setenv("UDM_FAKE_NVRTC_VERSION", "12.9", 1);
   create_once(&result);
   CHILD_CHECK(result.status == UDM_OK);
   CHILD_CHECK(result.counted.compiles == 1);
@@ -80,11 +80,11 @@ static const char *passing_fault;
 static void fail_and_clear(const char *folder) {
   (void)folder;
   forbid_ptx();
-  setenv("UDM_STAND_IN_NVRTC_FAIL", passing_fault, 1);
+  setenv("UDM_FAKE_NVRTC_FAIL", passing_fault, 1);
   create_once(&result);
   CHILD_CHECK(result.status == UDM_ERROR_NO_IMAGE);
   CHILD_CHECK(result.counted.publishes == 0); /* PTX may have been compiled */
-  unsetenv("UDM_STAND_IN_NVRTC_FAIL");
+  unsetenv("UDM_FAKE_NVRTC_FAIL");
   create_once(&result);
   CHILD_CHECK(result.status == UDM_OK);
   CHILD_CHECK(result.counted.compiles == 1);
@@ -108,13 +108,13 @@ static void refuse_many(const char *folder) {
   char version[16];
   (void)folder;
   forbid_ptx();
-  setenv("UDM_STAND_IN_NVRTC_FAIL", "nvrtcCompileProgram:6", 1);
+  setenv("UDM_FAKE_NVRTC_FAIL", "nvrtcCompileProgram:6", 1);
   for (int i = 0; i < 40; ++i) {
     snprintf(version, sizeof version, "12.%d", i);
-    setenv("UDM_STAND_IN_NVRTC_VERSION", version, 1);
+    setenv("UDM_FAKE_NVRTC_VERSION", version, 1);
     check_one_attempt();
   }
-  setenv("UDM_STAND_IN_NVRTC_VERSION", "12.0", 1);
+  setenv("UDM_FAKE_NVRTC_VERSION", "12.0", 1);
   check_one_attempt();
   create_once(&result);
   CHILD_CHECK(result.counted.remembered_failures == REFUSALS);

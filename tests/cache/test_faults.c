@@ -204,7 +204,7 @@ static void create_under_file_size_limit(const char *folder) {
   const struct rlimit limit = {64, RLIM_INFINITY};
   (void)folder;
   CHILD_CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
-  unsetenv("UDM_STAND_IN_NVRTC_LOG");
+  unsetenv("UDM_FAKE_NVRTC_LOG");
   create_once(&result);
   CHILD_CHECK(result.status == UDM_OK);
   CHILD_CHECK(result.counted.publish_failures == 1);

@@ -142,7 +142,7 @@ static void become(const char *folder, uid_t user) {
   create_once(&result);
   CHILD_CHECK(result.status == UDM_OK);
   clear_cache();
-  unsetenv("UDM_STAND_IN_NVRTC_LOG");
+  unsetenv("UDM_FAKE_NVRTC_LOG");
   CHILD_CHECK(chmod(folder, 0755) == 0);
   CHILD_CHECK(setgroups(0, NULL) == 0);
   CHILD_CHECK(setresgid(user, user, user) == 0 && setresuid(user, user, user) == 0);

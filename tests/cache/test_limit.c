@@ -4,7 +4,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "cache_file.h"
+#include "cache/cache_file.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -165,7 +165,7 @@ static void test_dates_in_the_future(void **state) {
   char other[UDM_PATH_SIZE];
   struct stat status;
   (void)state;
-  setenv("UDM_STAND_IN_NVRTC_VERSION", "12.9", 1);
+  setenv("UDM_FAKE_NVRTC_VERSION", "12.9", 1);
   prewarm_arch(FIXTURE_ARCH, future);
   set_last_used(future, -1000000);
   create_once(&result);
@@ -173,7 +173,7 @@ static void test_dates_in_the_future(void **state) {
   assert_int_equal(stat(future, &status), 0);
   assert_true(status.st_atim.tv_sec <= time(NULL) + 60); /* its use is noted all the same */
   set_last_used(future, -1000000);
-  setenv("UDM_STAND_IN_NVRTC_VERSION", "13.0", 1);
+  setenv("UDM_FAKE_NVRTC_VERSION", "13.0", 1);
   prewarm_arch(FIXTURE_ARCH, good);
   assert_served_by(good);
   set_last_used(good, 10000);
@@ -256,15 +256,15 @@ static void test_a_toolkit_upgrade(void **state) {
   char old[UDM_PATH_SIZE];
   char new[UDM_PATH_SIZE];
   (void)state;
-  setenv("UDM_STAND_IN_NVRTC_VERSION", "12.9", 1);
+  setenv("UDM_FAKE_NVRTC_VERSION", "12.9", 1);
   prewarm_arch(FIXTURE_ARCH, old);
   set_last_used(old, 10000);
-  setenv("UDM_STAND_IN_NVRTC_VERSION", "13.0", 1);
+  setenv("UDM_FAKE_NVRTC_VERSION", "13.0", 1);
   assert_served_by(old); /* it is as good as it was */
   prewarm_arch(FIXTURE_ARCH, new);
   assert_string_not_equal(old, new);
   assert_served_by(new);
-  setenv("UDM_STAND_IN_NVRTC_VERSION", "12.9", 1);
+  setenv("UDM_FAKE_NVRTC_VERSION", "12.9", 1);
   assert_served_by(new); /* a lookup does not ask who made it */
   set_last_used(old, 10000);
   set_limit(new, 2);

@@ -5,7 +5,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "cache_lock.h"
+#include "cache/cache_lock.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -41,7 +41,7 @@ static void create_without_locks(const char *folder) {
 static void start_without_locks(const char *folder) {
   pid_t children[PROCESSES];
   struct cache_contents contents;
-  setenv("UDM_STAND_IN_NVRTC_DELAY_MS", "200", 1);
+  setenv("UDM_FAKE_NVRTC_DELAY_MS", "200", 1);
   for (int p = 0; p < PROCESSES; ++p) {
     children[p] = fork_child();
     if (children[p] == 0) {

@@ -49,7 +49,7 @@ static void assert_ranks(const char *folder, const char *action) {
   static char text[TEXT_SIZE];
   int lines = 0;
   int compiles = 0;
-  setenv("UDM_STAND_IN_NVRTC_DELAY_MS", "300", 1);
+  setenv("UDM_FAKE_NVRTC_DELAY_MS", "300", 1);
   const int status = run_ranks(folder, action, text);
   if (status != 0) fail_msg("mpirun ended with %d:\n%s", status, text);
   for (const char *at = strstr(text, "status="); at; at = strstr(at + 1, "status=")) {

@@ -89,7 +89,7 @@ static void test_threads_that_create_and_launch(void **state) {
   if (!gpu_session_open(&session, NULL, 0, error, sizeof error)) fail_msg("%s", error);
   clear_cache();
   remove(path_in(*state, "compiles"));
-  setenv("UDM_STAND_IN_NVRTC_DELAY_MS", "100", 1);
+  setenv("UDM_FAKE_NVRTC_DELAY_MS", "100", 1);
   take_counters(&before);
   run_threads(&session, create_and_launch);
   take_counters(&counted);
@@ -124,8 +124,8 @@ static void test_threads_whose_compile_is_refused(void **state) {
   (void)state;
   if (!gpu_session_open(&session, NULL, 0, error, sizeof error)) fail_msg("%s", error);
   clear_cache();
-  setenv("UDM_STAND_IN_NVRTC_VERSION", "12.5", 1); /* a compile that is not remembered elsewhere */
-  setenv("UDM_STAND_IN_NVRTC_FAIL", "nvrtcCompileProgram:6", 1);
+  setenv("UDM_FAKE_NVRTC_VERSION", "12.5", 1); /* a compile that is not remembered elsewhere */
+  setenv("UDM_FAKE_NVRTC_FAIL", "nvrtcCompileProgram:6", 1);
   forbid_ptx();
   take_counters(&before);
   run_threads(&session, create_and_fail);

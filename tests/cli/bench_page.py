@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The page of udm bench: what is on it, and what becomes of it when a run does not end well.
 
-    bench_page.py UDM STAND_IN_DRIVER STAND_IN_NVRTC
+    bench_page.py UDM FAKE_CUDA FAKE_NVRTC
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -169,7 +169,7 @@ def check_full_disk(env, path):
 def check_failed(env, path):
     """A launch fails on the way: no page, and the older one is as it was."""
     write_old(path)
-    done = bench(dict(env, UDM_STAND_IN_FAIL="cuGraphLaunch:700"), "--quick", "--html", path)
+    done = bench(dict(env, UDM_FAKE_CUDA_FAIL="cuGraphLaunch:700"), "--quick", "--html", path)
     check(done.stderr, done.returncode, 1)
     check("the older page", read(path), OLD)
     check("files beside it", os.listdir(os.path.dirname(path)), [os.path.basename(path)])

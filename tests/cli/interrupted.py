@@ -3,7 +3,7 @@
 
 No moment is guessed: a signal is sent when the process has its handler, or has begun to compile.
 
-    interrupted.py UDM STAND_IN_DRIVER STAND_IN_NVRTC
+    interrupted.py UDM FAKE_CUDA FAKE_NVRTC
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -86,7 +86,7 @@ def check_bench(env):
 
 def check_prewarm(env, tmp):
     log = os.path.join(tmp, "compiles")
-    env = dict(env, UDM_STAND_IN_NVRTC_LOG=log, UDM_STAND_IN_NVRTC_DELAY_MS="500")
+    env = dict(env, UDM_FAKE_NVRTC_LOG=log, UDM_FAKE_NVRTC_DELAY_MS="500")
     stdout, stderr = interrupt(env, signal.SIGINT,
                                ["prewarm", "--arch", "all", "--jobs", "1", "--json"],
                                lambda: os.path.exists(log))

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """udm prewarm --arch all over several NVRTCs: the newest that knows an architecture compiles it.
 
-Two stand-ins are laid out as a toolkit and as a wheel. They know all that the real NVRTCs of today
+Two fakes are laid out as a toolkit and as a wheel. They know all that the real NVRTCs of today
 know, so that one that this machine has besides is found but has nothing to do.
 
-    prewarm_union.py UDM STAND_IN_NVRTC
+    prewarm_union.py UDM FAKE_NVRTC
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -20,7 +20,7 @@ TODAY = "52,61,70,72,75,80,86,87,88,89,90,100,101,103,110,120,121"
 
 
 def install(library, folder, name, version, archs):
-    """A copy of the stand-in that says it is this version."""
+    """A copy of the fake that says it is this version."""
     os.makedirs(folder)
     shutil.copy(library, os.path.join(folder, name))
     for file, text in (("version", version), ("archs", archs)):
@@ -70,12 +70,12 @@ def check_candidates(udm, env, broken):
 
 
 def main():
-    udm, stand_in = sys.argv[1:]
+    udm, fake_cuda = sys.argv[1:]
     with tempfile.TemporaryDirectory(prefix="udm-union-") as tmp:
         toolkit = os.path.join(tmp, "toolkit", "lib64")
         wheel = os.path.join(tmp, "venv/lib/python3.11/site-packages/nvidia/cu13/lib")
-        install(stand_in, toolkit, "libnvrtc.so.12", "98.1", TODAY)
-        install(stand_in, wheel, "libnvrtc.so.13", "99.0", "90,250")
+        install(fake_cuda, toolkit, "libnvrtc.so.12", "98.1", TODAY)
+        install(fake_cuda, wheel, "libnvrtc.so.13", "99.0", "90,250")
         os.symlink("libnvrtc.so.12", os.path.join(toolkit, "libnvrtc.so"))  # is no other one
         broken = os.path.join(toolkit, "libnvrtc.so.13")
         with open(broken, "w", encoding="utf-8"):

@@ -84,11 +84,11 @@ def missing_need(case, places):
     for need in case.fields.get("needs", "").split():
         if need == "nvrtc" and not has_nvrtc(places["udm"]):
             return "no NVRTC is found"
-        if need == "stand-in" and not os.path.exists(places["stand_in"]):
-            return "the stand-in driver was not built"
-        if need == "stand-in-nvrtc" and not os.path.exists(places["stand_in_nvrtc"]):
-            return "the stand-in NVRTC was not built"
-        if need not in ("nvrtc", "stand-in", "stand-in-nvrtc"):
+        if need == "fake-cuda" and not os.path.exists(places["fake_cuda"]):
+            return "the fake driver was not built"
+        if need == "fake-nvrtc" and not os.path.exists(places["fake_nvrtc"]):
+            return "the fake NVRTC was not built"
+        if need not in ("nvrtc", "fake-cuda", "fake-nvrtc"):
             sys.exit(f"{case.path}: there is no need '{need}'")
     return None
 
@@ -112,7 +112,7 @@ def run(case, places):
 
 def as_lines(text, places):
     text = (text or b"").decode("utf-8", "replace")
-    for name in ("tmp", "stand_in", "stand_in_nvrtc", "source", "version"):
+    for name in ("tmp", "fake_cuda", "fake_nvrtc", "source", "version"):
         if places[name]:
             text = text.replace(places[name], "{" + name + "}")
     return text.splitlines()
@@ -160,8 +160,8 @@ def update(case, result, got):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--udm", required=True, help="the program")
-    parser.add_argument("--stand-in", default="", help="the stand-in driver, if there is one")
-    parser.add_argument("--stand-in-nvrtc", default="", help="the stand-in NVRTC, likewise")
+    parser.add_argument("--fake-cuda", default="", help="the fake driver, if there is one")
+    parser.add_argument("--fake-nvrtc", default="", help="the fake NVRTC, likewise")
     parser.add_argument("--update", action="store_true", help="write the output into the case")
     parser.add_argument("cases", nargs="+")
     options = parser.parse_args()
@@ -171,9 +171,9 @@ def main():
         case = Case(path)
         with tempfile.TemporaryDirectory(prefix="udm-cli-") as tmp:
             places = {"tmp": tmp, "udm": os.path.abspath(options.udm),
-                      "stand_in": os.path.abspath(options.stand_in) if options.stand_in else "",
-                      "stand_in_nvrtc": (os.path.abspath(options.stand_in_nvrtc)
-                                         if options.stand_in_nvrtc else ""),
+                      "fake_cuda": os.path.abspath(options.fake_cuda) if options.fake_cuda else "",
+                      "fake_nvrtc": (os.path.abspath(options.fake_nvrtc)
+                                         if options.fake_nvrtc else ""),
                       "not_utf8": "\udcff",
                       "source": os.path.dirname(os.path.dirname(HERE)), "here": HERE,
                       "version": version.stdout.decode().split()[1]}

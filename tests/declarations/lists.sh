@@ -10,8 +10,8 @@ source "$(dirname -- "${BASH_SOURCE[0]}")/compilers.sh"
 # set_list LIST [FOLDER]: sets list, types, real_header and the compiler's definitions.
 set_list() {
   case $1 in
-    runtime_driver) list=runtime/driver_symbols.h types=runtime/driver_types.h ;;
-    runtime_nvrtc) list=runtime/nvrtc_symbols.h types=runtime/nvrtc_types.h ;;
+    runtime_driver) list=runtime/driver/driver_symbols.h types=runtime/driver/driver_types.h ;;
+    runtime_nvrtc) list=runtime/nvrtc/nvrtc_symbols.h types=runtime/nvrtc/nvrtc_types.h ;;
     tool_driver) list=tools/cuda_driver_symbols.h types=tools/cuda_driver_symbols.h ;;
   esac
   real_header=cuda.h definitions=()

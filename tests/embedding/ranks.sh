@@ -13,7 +13,7 @@ require_warm_cache # whether NVRTC is here
 folder=$(fresh_folder ranks) || exit 1
 quietly make -C "$SOURCE/examples/multi_gpu" OUT="$folder"
 
-export UDM_STAND_IN_DEVICES=9.0,9.0,8.6,9.0
+export UDM_FAKE_CUDA_DEVICES=9.0,9.0,8.6,9.0
 export UDM_CACHE_DIR=$folder/cold-cache
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_btl_vader_single_copy_mechanism=none

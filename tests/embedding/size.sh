@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What docs/EMBEDDING.md says of sizes, measured: size.sh LIBRARY DRIVER. LIBRARY is a libudm.so of a
-# Release build, DRIVER the stand-in driver. Not a test: the figures are the machine's.
+# Release build, DRIVER the fake driver. Not a test: the figures are the machine's.
 #
 # SPDX-License-Identifier: Apache-2.0
 set -euo pipefail

@@ -11,7 +11,7 @@
 #include <xxhash.h>
 
 #include "fuzz_target.h"
-#include "kernel_entry.h"
+#include "image/kernel_entry.h"
 
 /* The footer as docs/CACHE.md states it. */
 enum { IMAGE_SIZE = 0, MATERIAL_SIZE = 8, PRODUCER_SIZE = 16, FORMAT = 24, CHECKSUM = 28 };

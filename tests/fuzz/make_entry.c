@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cache_entry.h"
-#include "host_memory.h"
+#include "cache/cache_entry.h"
+#include "core/allocator.h"
 
 /* An ELF file for CUDA with one section, so that there is something to check. */
 struct cubin {

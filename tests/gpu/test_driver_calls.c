@@ -1,6 +1,6 @@
 /*
  * Which driver calls a launch makes, and what it does when one fails; tests/ladder
- * asks the same of udm_create. Needs the stand-in driver, which counts calls and
+ * asks the same of udm_create. Needs the fake driver, which counts calls and
  * injects faults.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -18,8 +18,8 @@ static void (*reset_calls)(void);
 static bool find_counters(void) {
   void *count = NULL;
   void *reset = NULL;
-  if (udm_driver_symbol(NULL, "stand_in_driver_calls", &count) != UDM_OK) return false;
-  if (udm_driver_symbol(NULL, "stand_in_driver_reset_calls", &reset) != UDM_OK) return false;
+  if (udm_driver_symbol(NULL, "fake_cuda_calls", &count) != UDM_OK) return false;
+  if (udm_driver_symbol(NULL, "fake_cuda_reset_calls", &reset) != UDM_OK) return false;
   memcpy(&count_calls, &count, sizeof count);
   memcpy(&reset_calls, &reset, sizeof reset);
   return true;
@@ -160,12 +160,12 @@ static void test_a_failing_launch_is_reported(void **state) {
   struct uploaded_case u;
   for (int table = 0; table <= 1; ++table) {
     upload(*state, &u, table != 0);
-    setenv("UDM_STAND_IN_FAIL", "cuLaunchKernel:719", 1);
+    setenv("UDM_FAKE_CUDA_FAIL", "cuLaunchKernel:719", 1);
     const udm_status status =
         table ? udm_decode_metadata_table(u.runner.udm, &u.args, u.pointers,
                                           u.c->backend_pointers_stride, u.runner.stream)
               : udm_decode_metadata_direct(u.runner.udm, &u.args, u.runner.stream);
-    unsetenv("UDM_STAND_IN_FAIL");
+    unsetenv("UDM_FAKE_CUDA_FAIL");
     assert_int_equal(status, UDM_ERROR_DRIVER);
     assert_non_null(strstr(udm_last_error(), "cuLaunchKernel: CUDA_ERROR_LAUNCH_FAILED (719)"));
     gpu_fixture_check_case(&u.runner, u.c); /* and it leaves the handle usable */

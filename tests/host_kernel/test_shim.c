@@ -1,5 +1,5 @@
 /*
- * The host stand-ins for CUDA's execution model: warp operations are exact,
+ * The host fakes for CUDA's execution model: warp operations are exact,
  * barriers hold, misuse is reported, the order is seeded, shared memory is
  * poisoned, parameters arrive by the kernel's signature.
  *

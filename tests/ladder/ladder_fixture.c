@@ -28,12 +28,12 @@ static void set_or_unset(const char *variable, const char *value) {
 }
 
 void machine_set(struct ladder *l, const struct machine *m) {
-  set_or_unset("UDM_STAND_IN_DRIVER_VERSION", m->driver_version);
-  set_or_unset("UDM_STAND_IN_MISSING", m->driver_lacks);
-  set_or_unset("UDM_STAND_IN_FAIL", m->driver_fails);
-  set_or_unset("UDM_STAND_IN_NVRTC_VERSION", m->nvrtc);
-  set_or_unset("UDM_STAND_IN_NVRTC_ARCHS", m->nvrtc_archs);
-  set_or_unset("UDM_STAND_IN_NVRTC_FAIL", m->nvrtc_fails);
+  set_or_unset("UDM_FAKE_CUDA_VERSION", m->driver_version);
+  set_or_unset("UDM_FAKE_CUDA_MISSING", m->driver_lacks);
+  set_or_unset("UDM_FAKE_CUDA_FAIL", m->driver_fails);
+  set_or_unset("UDM_FAKE_NVRTC_VERSION", m->nvrtc);
+  set_or_unset("UDM_FAKE_NVRTC_ARCHS", m->nvrtc_archs);
+  set_or_unset("UDM_FAKE_NVRTC_FAIL", m->nvrtc_fails);
   l->options.nvrtc_library = m->nvrtc ? NULL : "/nonexistent/libnvrtc.so"; /* NULL: CTest's */
   l->log[0] = '\0';
   l->reset_calls();
@@ -55,7 +55,7 @@ static void find_in_nvrtc(const char *name, void *function) {
     address = dlsym(handle, name);
     dlclose(handle);
   }
-  if (!address) fail_msg("UDM_NVRTC_LIBRARY is not the stand-in: %s", library);
+  if (!address) fail_msg("UDM_NVRTC_LIBRARY is not the fake: %s", library);
   memcpy(function, &address, sizeof address);
 }
 
@@ -74,11 +74,11 @@ int ladder_open(void **state) {
   l->options.cache_dir = folder;
   l->options.log = keep_line;
   l->options.log_user_data = l;
-  find("stand_in_driver_calls", &l->calls);
-  find("stand_in_driver_reset_calls", &l->reset_calls);
-  find("stand_in_driver_live_code", &l->live_code);
-  find_in_nvrtc("stand_in_nvrtc_calls", &l->nvrtc_calls);
-  find_in_nvrtc("stand_in_nvrtc_reset_calls", &l->reset_nvrtc_calls);
+  find("fake_cuda_calls", &l->calls);
+  find("fake_cuda_reset_calls", &l->reset_calls);
+  find("fake_cuda_live_code", &l->live_code);
+  find_in_nvrtc("fake_nvrtc_calls", &l->nvrtc_calls);
+  find_in_nvrtc("fake_nvrtc_reset_calls", &l->reset_nvrtc_calls);
   machine_set(l, &plain);
   if (cuda_driver_open(NULL, &l->driver) != UDM_OK) fail_msg("%s", udm_last_error());
   return 0;

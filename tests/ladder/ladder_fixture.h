@@ -1,6 +1,6 @@
 /*
- * What the tests of the ladder share: a machine made of the stand-in driver and
- * the stand-in NVRTC, an empty cache for each test, and the library's log.
+ * What the tests of the ladder share: a machine made of the fake driver and
+ * the fake NVRTC, an empty cache for each test, and the library's log.
  * cmocka's headers come with it.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -14,7 +14,7 @@
 #include "cuda_driver.h"
 #include "udm.h"
 
-/* UDM_STAND_IN_DEVICES of these tests, in the order of their ordinals. */
+/* UDM_FAKE_CUDA_DEVICES of these tests, in the order of their ordinals. */
 #define LADDER_DEVICES "7.0,7.5,8.0,8.6,8.9,9.0,10.0,10.3,12.0,12.1,15.0,6.1"
 
 struct machine {

@@ -16,11 +16,11 @@ enum { LAUNCH_FAILED = 719, INVALID_IMAGE = 200, NVRTC_OUT_OF_MEMORY = 1 };
 
 static const char *const driver_names[] = {
 #define UDM_DRIVER_SYMBOL(requirement, name, version, parameters) #name,
-#include "driver_symbols.h"
+#include "driver/driver_symbols.h"
 };
 static const char *const nvrtc_names[] = {
 #define UDM_NVRTC_SYMBOL(requirement, result, name, parameters) #name,
-#include "nvrtc_symbols.h"
+#include "nvrtc/nvrtc_symbols.h"
 };
 
 enum {
@@ -80,7 +80,7 @@ static udm_status create_alone(struct ladder *l, udm_context_info *info,
   for (int n = 0; counts && n < NVRTC_NAMES; ++n) {
     counts->nvrtc[n] = l->nvrtc_calls(nvrtc_names[n]);
   }
-  unsetenv("UDM_STAND_IN_FAIL");
+  unsetenv("UDM_FAKE_CUDA_FAIL");
   if (status == UDM_OK) assert_int_equal(udm_get_context_info(udm, info), UDM_OK);
   udm_destroy(udm);
   l->left_behind = l->live_code();
@@ -237,9 +237,9 @@ static void each_call_of_destroy_fails_in_turn(void **state) {
     CUcontext context = context_open(l, 90);
     assert_int_equal(udm_create(&l->options, &udm), UDM_OK);
     snprintf(plan, sizeof plan, "%s:%d", calls[i], LAUNCH_FAILED);
-    setenv("UDM_STAND_IN_FAIL", plan, 1);
+    setenv("UDM_FAKE_CUDA_FAIL", plan, 1);
     udm_destroy(udm);
-    unsetenv("UDM_STAND_IN_FAIL");
+    unsetenv("UDM_FAKE_CUDA_FAIL");
     assert_int_equal(l->driver.cuCtxGetCurrent(&current), CUDA_SUCCESS);
     assert_ptr_equal(current, context);
     assert_int_equal(udm_create(&l->options, &udm), UDM_OK); /* and it works again */

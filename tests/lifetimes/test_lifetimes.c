@@ -41,11 +41,11 @@ static udm_status launch(const struct cuda_driver *driver, udm_context *ctx) {
   return status;
 }
 
-/* How often the stand-in driver was called; NULL over a real one, which does not count. */
+/* How often the fake driver was called; NULL over a real one, which does not count. */
 static int64_t (*count_calls(void))(const char *name) {
   int64_t (*calls)(const char *) = NULL;
   void *address = NULL;
-  if (udm_driver_symbol(NULL, "stand_in_driver_calls", &address) == UDM_OK) {
+  if (udm_driver_symbol(NULL, "fake_cuda_calls", &address) == UDM_OK) {
     memcpy(&calls, &address, sizeof address);
   }
   return calls;
@@ -137,7 +137,7 @@ static void test_a_child_is_refused_what_the_parent_made(void **state) {
   udm_destroy(ctx);
 }
 
-/* The stand-in driver works in the child of a user; a real one refuses, and says so. */
+/* The fake driver works in the child of a user; a real one refuses, and says so. */
 static int create_in_child(const struct cuda_driver *driver) {
   udm_context *ctx = NULL;
   const udm_status status = udm_create(NULL, &ctx);

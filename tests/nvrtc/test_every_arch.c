@@ -13,10 +13,10 @@
 #include <sys/stat.h>
 
 #include "cmocka_headers.h"
-#include "compile.h"
-#include "cubin.h"
-#include "image.h"
-#include "kernel_interface.h"
+#include "image/compile.h"
+#include "image/cubin.h"
+#include "image/image.h"
+#include "launch/kernel_interface.h"
 #include "temporary_folder.h"
 #include "udm.h"
 

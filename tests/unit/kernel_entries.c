@@ -7,9 +7,9 @@
 
 #include <string.h>
 
-#include "cache.h"
+#include "cache/cache.h"
 #include "cmocka_headers.h"
-#include "compile.h"
+#include "image/compile.h"
 
 Elf64_Ehdr smallest_cubin(int32_t arch) {
   Elf64_Ehdr header;

@@ -9,7 +9,7 @@
 #include <elf.h>
 #include <stdint.h>
 
-#include "options.h"
+#include "core/options.h"
 
 /* A header as CUDA 13 writes it. */
 Elf64_Ehdr smallest_cubin(int32_t arch);

@@ -4,7 +4,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "cache.h"
+#include "cache/cache.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "cache_lock.h"
+#include "cache/cache_lock.h"
 #include "cmocka_headers.h"
 #include "temporary_folder.h"
 

@@ -4,8 +4,8 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "cache_entry.h"
-#include "host_memory.h"
+#include "cache/cache_entry.h"
+#include "core/allocator.h"
 
 #include <stdlib.h>
 #include <string.h>

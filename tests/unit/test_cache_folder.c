@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "cache_folder.h"
+#include "cache/cache_folder.h"
 
 #include <pwd.h>
 #include <stdio.h>

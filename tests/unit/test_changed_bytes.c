@@ -5,16 +5,16 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "kernel_entry.h"
+#include "image/kernel_entry.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "cache.h"
+#include "cache/cache.h"
 #include "cmocka_headers.h"
-#include "compile.h"
+#include "image/compile.h"
 #include "kernel_entries.h"
 #include "temporary_folder.h"
 

@@ -4,7 +4,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "cubin.h"
+#include "image/cubin.h"
 
 #include <elf.h>
 #include <stddef.h>

@@ -4,7 +4,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "decode_args.h"
+#include "launch/decode_args.h"
 
 #include <string.h>
 

@@ -4,13 +4,13 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "image.h"
+#include "image/image.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "cache.h"
+#include "cache/cache.h"
 #include "cmocka_headers.h"
 #include "kernel_entries.h"
 #include "temporary_folder.h"

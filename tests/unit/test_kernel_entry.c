@@ -4,15 +4,15 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "kernel_entry.h"
+#include "image/kernel_entry.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cmocka_headers.h"
-#include "compile.h"
-#include "host_memory.h"
+#include "core/allocator.h"
+#include "image/compile.h"
 #include "kernel_entries.h"
 
 /* An entry with a whole checksum, whatever it holds. */

@@ -4,7 +4,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "kernel_interface.h"
+#include "launch/kernel_interface.h"
 
 #include <stdio.h>
 #include <string.h>

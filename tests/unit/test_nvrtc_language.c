@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "cmocka_headers.h"
-#include "nvrtc.h"
+#include "nvrtc/nvrtc.h"
 #include "temporary_folder.h"
 #include "translation.h"
 

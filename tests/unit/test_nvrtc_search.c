@@ -3,14 +3,14 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "nvrtc_search.h"
+#include "nvrtc/nvrtc_search.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cmocka_headers.h"
-#include "nvrtc.h"
+#include "nvrtc/nvrtc.h"
 #include "temporary_folder.h"
 
 /* What the search offered, one "candidate\n" after the other; "*" marks already-loaded only. */

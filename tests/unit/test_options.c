@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "cmocka_headers.h"
-#include "options.h"
+#include "core/options.h"
 
 static int clear_environment(void **state) {
   (void)state;

@@ -12,8 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cache.h"
-#include "cache_lock.h"
+#include "cache/cache.h"
+#include "cache/cache_lock.h"
 #include "cmocka_headers.h"
 #include "kernel_entries.h"
 #include "temporary_folder.h"

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "cmocka_headers.h"
-#include "status.h"
+#include "core/status.h"
 
 /* The values are part of the ABI: written out here, so that a change shows. */
 static void test_values_are_pinned(void **state) {

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "cmocka_headers.h"
-#include "struct_size.h"
+#include "core/struct_size.h"
 
 /* One structure in three versions. */
 struct first {

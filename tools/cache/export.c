@@ -12,18 +12,18 @@
 #include <unistd.h>
 
 #include "action.h"
+#include "atomic_file.h"
 #include "command.h"
 #include "output.h"
 #include "places.h"
 #include "progress.h"
-#include "whole_file.h"
 
 /* 1980-01-01: when an entry was made is nobody's business, and 0 makes tar programs complain. */
 enum { MEMBER_TIME = 315532800 };
 
 struct exporting {
   const struct cache_command *command;
-  struct whole_file file;
+  struct atomic_file file;
   struct archive *archive;
   bool given_up;   /* nothing more is written */
   json_t *members; /* by name: of two layers that have the same entry, the first counts */
@@ -129,7 +129,7 @@ static const char *write_archive(struct exporting *export) {
   if (archive_write_close(export->archive) != ARCHIVE_OK) {
     return archive_problem(export);
   }
-  return whole_file_keep(&export->file) ? NULL : export->file.error;
+  return atomic_file_keep(&export->file) ? NULL : export->file.error;
 }
 
 static json_t *members_json(const struct exporting *export) {
@@ -141,7 +141,7 @@ static json_t *members_json(const struct exporting *export) {
 }
 
 static int report(const struct exporting *export) {
-  const struct whole_file *file = &export->file;
+  const struct atomic_file *file = &export->file;
   const size_t count = json_object_size(export->members);
   char bytes[32];
   if (export->command->json) {
@@ -161,7 +161,7 @@ static int report(const struct exporting *export) {
 int cache_export(const struct cache_command *command) {
   struct exporting export = {.command = command};
   int code = EXIT_COULD_NOT;
-  if (!whole_file_open(&export.file, command->file, true)) {
+  if (!atomic_file_open(&export.file, command->file, true)) {
     return output_fail(command->json, "%s", export.file.error);
   }
   export.archive = archive_write_new();
@@ -169,7 +169,7 @@ int cache_export(const struct cache_command *command) {
   const char *error = export.archive && export.members ? write_archive(&export) : "out of memory";
   if (error) {
     export.given_up = true;
-    whole_file_discard(&export.file);
+    atomic_file_discard(&export.file);
     code = output_fail(command->json, "export to %s: %s",
                        export.file.is_stdout ? "standard output" : command->file, error);
   } else {

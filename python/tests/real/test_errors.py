@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The exceptions of real tensors. All of them: ../stand_in/test_errors.py."""
+"""The exceptions of real tensors. All of them: ../fake_cuda/test_errors.py."""
 
 import pytest
 from outputs import OUTPUTS

@@ -1,0 +1,270 @@
+/*
+ * cache_file.c: reads, publishes and removes one file of a cache folder.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "cache/cache_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cache/cache_entry.h"
+#include "cache/cache_lock.h"
+#include "core/allocator.h"
+#include "core/status.h"
+
+/* ".udm-", 24 hexadecimal digits, ".tmp" and the 0. */
+enum { TEMPORARY_NAME_SIZE = 5 + 24 + 4 + 1 };
+
+static const char *read_all(int file, unsigned char *bytes, size_t size,
+                            char text[UDM_ERRNO_TEXT_SIZE]) {
+  size_t done = 0;
+  while (done < size) {
+    const ssize_t count = read(file, bytes + done, size - done);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return udm_errno_text(errno, text);
+    if (count == 0) return "it became shorter while it was read";
+    done += (size_t)count;
+  }
+  return NULL;
+}
+
+/* O_NONBLOCK: opening a FIFO must not wait for a writer. */
+enum { OPEN_FLAGS = O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC };
+
+/* Only the owner may leave the access time alone. */
+static int open_for_reading(int folder, const char *name) {
+  const int file = openat(folder, name, O_RDONLY | O_NOATIME | OPEN_FLAGS);
+  return file >= 0 || errno != EPERM ? file : openat(folder, name, O_RDONLY | OPEN_FLAGS);
+}
+
+static bool is_too_large(const struct stat *status) {
+  return (uint64_t)status->st_size > UDM_CACHE_LARGEST_ENTRY;
+}
+
+static const char *check_status(const struct cache_layer *layer, const struct stat *status) {
+  if (!S_ISREG(status->st_mode)) return "not a regular file";
+  const char *problem = udm_cache_distrust(layer, status);
+  if (problem) return problem;
+  return is_too_large(status) ? "too large for an entry" : NULL;
+}
+
+bool udm_cache_file_is_no_entry(const struct stat *status) {
+  return status->st_mode != 0 && (!S_ISREG(status->st_mode) || is_too_large(status));
+}
+
+const char *udm_cache_file_read(const struct cache_layer *layer, int folder, const char *name,
+                                struct cache_file *file, char reason[UDM_REASON_SIZE]) {
+  char text[UDM_ERRNO_TEXT_SIZE];
+  const char *problem = NULL;
+  unsigned char *buffer = NULL;
+  memset(file, 0, sizeof *file);
+  const int descriptor = open_for_reading(folder, name);
+  if (descriptor < 0) {
+    const int error = errno;
+    file->missing = error == ENOENT;
+    problem = error == ELOOP ? "it is a symbolic link, which is not followed"
+                             : udm_errno_text(error, text);
+    if (fstatat(folder, name, &file->status, AT_SYMLINK_NOFOLLOW) != 0) {
+      memset(&file->status, 0, sizeof file->status);
+    }
+    goto done;
+  }
+  udm_cache_mark_in_use(descriptor, false);
+  problem = fstat(descriptor, &file->status) != 0 ? udm_errno_text(errno, text)
+                                                  : check_status(layer, &file->status);
+  if (problem) goto done;
+
+  file->size = (size_t)file->status.st_size;
+  buffer = udm_malloc(file->size + 1); /* an empty file is a case for the decoder */
+  problem = buffer ? read_all(descriptor, buffer, file->size, text) : "out of host memory";
+  if (problem) goto done;
+  file->bytes = buffer;
+  buffer = NULL;
+
+done:
+  if (problem) {
+    snprintf(reason, UDM_REASON_SIZE, "%s", problem);
+    problem = reason;
+  }
+  udm_free(buffer);
+  if (descriptor >= 0) close(descriptor);
+  return problem;
+}
+
+enum { TOUCH_SECONDS = 60 };
+
+void udm_cache_file_touch(int folder, const char *name, const struct stat *status) {
+  static const struct timespec now_and_kept[2] = {{0, UTIME_NOW}, {0, UTIME_OMIT}};
+  const int64_t age = (int64_t)time(NULL) - (int64_t)status->st_atim.tv_sec;
+  if (age >= 0 && age < TOUCH_SECONDS) return; /* many ranks, one shared home */
+  utimensat(folder, name, now_and_kept, AT_SYMLINK_NOFOLLOW);
+}
+
+enum { CLOCK_SKEW_SECONDS = 24 * 60 * 60 };
+
+int64_t udm_cache_believable_date(int64_t date) {
+  return date <= (int64_t)time(NULL) + CLOCK_SKEW_SECONDS ? date : 0;
+}
+
+int64_t udm_cache_file_last_used(const struct stat *status) {
+  const int64_t used = udm_cache_believable_date(status->st_atim.tv_sec);
+  const int64_t made = udm_cache_believable_date(status->st_mtim.tv_sec);
+  return used > made ? used : made;
+}
+
+bool udm_cache_is_temporary_name(const char *name) {
+  const size_t length = strlen(name);
+  return length == TEMPORARY_NAME_SIZE - 1 && strncmp(name, ".udm-", 5) == 0 &&
+         strcmp(name + length - 4, ".tmp") == 0 && strspn(name + 5, "0123456789abcdef") == 24;
+}
+
+/*
+ * Whether the name still stands for the file of `status`. The inode number alone
+ * does not tell: a file system may give that of a removed file to the next one.
+ */
+static bool is_same_file(int folder, const char *name, const struct stat *status) {
+  struct stat now;
+  return fstatat(folder, name, &now, AT_SYMLINK_NOFOLLOW) == 0 && now.st_dev == status->st_dev &&
+         now.st_ino == status->st_ino && now.st_size == status->st_size &&
+         now.st_mtim.tv_sec == status->st_mtim.tv_sec &&
+         now.st_mtim.tv_nsec == status->st_mtim.tv_nsec;
+}
+
+/*
+ * Removes a folder that stands in an entry's place, or moves it aside when it is
+ * not empty, since what is in it is not the cache's. 0, or -1 and errno.
+ */
+static int clear_folder(int folder, const char *name, const struct stat *status) {
+  char aside[UDM_CACHE_NAME_SIZE + 32];
+  if (unlinkat(folder, name, AT_REMOVEDIR) == 0) return 0;
+  if (errno != ENOTEMPTY && errno != EEXIST) return -1;
+  const int length =
+      snprintf(aside, sizeof aside, "%s.folder-%llx", name, (unsigned long long)status->st_ino);
+  if (length < (int)sizeof aside) return renameat(folder, name, folder, aside);
+  errno = ENAMETOOLONG;
+  return -1;
+}
+
+static int clear_name(int folder, const char *name, const struct stat *status) {
+  if (S_ISDIR(status->st_mode)) return clear_folder(folder, name, status);
+  return unlinkat(folder, name, 0);
+}
+
+enum cache_removal udm_cache_file_remove(int folder, const char *name, const struct stat *status,
+                                         bool dry_run) {
+  enum cache_removal outcome = CACHE_REMOVED;
+  int file = -1;
+  if (S_ISREG(status->st_mode)) file = openat(folder, name, O_RDWR | OPEN_FLAGS);
+  if (file >= 0 && udm_cache_claim(file) == CACHE_IN_USE) {
+    outcome = CACHE_REMOVAL_IN_USE;
+  } else if (!is_same_file(folder, name, status)) {
+    outcome = CACHE_REMOVAL_REPLACED;
+  } else if (!dry_run && clear_name(folder, name, status) != 0) {
+    outcome = CACHE_REMOVAL_FAILED;
+  }
+  const int error = errno;
+  if (file >= 0) close(file);
+  errno = error;
+  return outcome;
+}
+
+/* Beyond RLIMIT_FSIZE a write would kill the process with SIGXFSZ. */
+static bool may_write(size_t size) {
+  struct rlimit limit;
+  return getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
+         size <= limit.rlim_cur;
+}
+
+/* 0, or -1 and errno. */
+static int write_all(int file, const unsigned char *bytes, size_t size) {
+  size_t done = 0;
+  if (!may_write(size)) {
+    errno = EFBIG;
+    return -1;
+  }
+  while (done < size) {
+    const ssize_t count = write(file, bytes + done, size - done);
+    if (count < 0 && errno == EINTR) continue;
+    if (count == 0) errno = ENOSPC;
+    if (count <= 0) return -1;
+    done += (size_t)count;
+  }
+  return 0;
+}
+
+/*
+ * A file that nobody else has, whatever their machine, container or process
+ * number. Returns its descriptor, or -1 and errno.
+ */
+static int create_temporary(int folder, char name[TEMPORARY_NAME_SIZE]) {
+  for (int attempt = 0; attempt < 8; ++attempt) {
+    unsigned char random[12];
+    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random) return -1;
+    int length = snprintf(name, TEMPORARY_NAME_SIZE, ".udm-");
+    for (size_t i = 0; i < sizeof random; ++i) {
+      length += snprintf(name + length, TEMPORARY_NAME_SIZE - (size_t)length, "%02x", random[i]);
+    }
+    snprintf(name + length, TEMPORARY_NAME_SIZE - (size_t)length, ".tmp");
+    const int file =
+        openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (file >= 0 || errno != EEXIST) return file;
+  }
+  return -1;
+}
+
+/* A folder under the name refuses the rename, and gives way. */
+static int rename_over(int folder, const char *from, const char *to) {
+  struct stat status;
+  if (renameat(folder, from, folder, to) == 0) return 0;
+  if (errno != EISDIR && errno != ENOTEMPTY && errno != EEXIST && errno != ENOTDIR) return -1;
+  const int error = errno;
+  if (fstatat(folder, to, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(status.st_mode) &&
+      clear_folder(folder, to, &status) == 0) {
+    return renameat(folder, from, folder, to);
+  }
+  errno = error;
+  return -1;
+}
+
+/* Returns NULL, or the call that failed, with its errno. */
+static const char *write_and_rename(int folder, int file, const char *temporary, const char *name,
+                                    const void *bytes, size_t size) {
+  if (write_all(file, bytes, size) != 0) return "write";
+  if (fsync(file) != 0) return "fsync";
+  return rename_over(folder, temporary, name) != 0 ? "rename" : NULL;
+}
+
+udm_status udm_cache_file_publish(const struct cache_layer *layer, int folder, const char *name,
+                                  const void *bytes, size_t size) {
+  char temporary[TEMPORARY_NAME_SIZE];
+  const char *call = "creating a file";
+  int error = 0;
+  const int file = create_temporary(folder, temporary);
+  if (file < 0) {
+    error = errno;
+  } else {
+    /* until it is closed: tells a sweep that this process lives */
+    udm_cache_mark_in_use(file, true);
+    call = write_and_rename(folder, file, temporary, name, bytes, size);
+    error = errno;
+    if (call) unlinkat(folder, temporary, 0);
+    close(file);
+  }
+  if (call) {
+    char text[UDM_ERRNO_TEXT_SIZE];
+    return udm_fail(UDM_ERROR_CACHE,
+                    "cache folder %s: %s: %s: make room and let this user write there, or name "
+                    "another folder in UDM_CACHE_DIR",
+                    layer->path, call, udm_errno_text(error, text));
+  }
+  fsync(folder); /* the entry is in place; that it also survives a power cut is a favour */
+  return UDM_OK;
+}

@@ -1,0 +1,32 @@
+/*
+ * allocator.h: host memory, from malloc or from the caller's allocator. Every
+ * block remembers where it came from, so that it is freed there whatever the
+ * options of the call that frees it.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef UDM_RUNTIME_CORE_ALLOCATOR_H
+#define UDM_RUNTIME_CORE_ALLOCATOR_H
+
+#include "udm.h"
+
+struct host_allocator {
+  udm_allocate_callback allocate; /* NULL: malloc and free */
+  udm_deallocate_callback deallocate;
+  void *user_data;
+};
+
+/* What this thread allocates with from now on: udm_settings_resolve() begins each call with it. */
+void udm_allocator_use(const struct host_allocator *allocator);
+
+/* What is in use, so that a callback which calls udm itself can be survived. */
+struct host_allocator udm_allocator_in_use(void);
+
+/* As malloc, calloc, realloc, strdup and free, for blocks of these functions alone. */
+void *udm_malloc(size_t bytes);
+void *udm_calloc(size_t count, size_t bytes);
+void *udm_realloc(void *memory, size_t bytes);
+char *udm_strdup(const char *text);
+void udm_free(void *memory);
+
+#endif

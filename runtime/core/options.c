@@ -1,0 +1,115 @@
+/*
+ * options.c: resolves udm_options and the environment into settings.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "core/options.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/log.h"
+#include "core/status.h"
+#include "core/struct_size.h"
+
+#define DEFAULT_CACHE_MAX_BYTES ((uint64_t)256 << 20)
+enum { DEFAULT_CACHE_LOCK_SECONDS = 60 };
+
+const char *udm_environment(const char *name) {
+  const char *value = secure_getenv(name);
+  return value && *value ? value : NULL;
+}
+
+static const char *given_or_environment(const char *given, const char *name) {
+  return given && *given ? given : udm_environment(name);
+}
+
+static udm_status copy_options(const udm_options *options, udm_options *copy) {
+  const udm_status status =
+      udm_read_struct("options", options, UDM_SIZE_UP_TO(udm_options, flags), copy, sizeof *copy);
+  if (status != UDM_OK) return status;
+  if (copy->flags & ~(UDM_OPTION_NO_COMPILE | UDM_OPTION_CACHED_ONLY)) {
+    return udm_fail(UDM_ERROR_INVALID_ARGUMENT, "options->flags has unknown bits: 0x%x",
+                    (unsigned)copy->flags);
+  }
+  return UDM_OK;
+}
+
+/* "268435456", "256M": K, M and G are powers of 1024. False when it is no such number. */
+static bool parse_bytes(const char *text, uint64_t *bytes) {
+  static const char units[] = "KMG";
+  char *end = NULL;
+  errno = 0;
+  const unsigned long long number = strtoull(text, &end, 10);
+  if (end == text || errno != 0 || text[0] < '0' || text[0] > '9') return false;
+  unsigned shift = 0;
+  const char *unit = *end ? strchr(units, *end) : NULL;
+  if (unit) {
+    shift = 10 * (unsigned)(unit - units + 1);
+    ++end;
+  }
+  if (*end != '\0' || number == 0 || number > UINT64_MAX >> shift) return false;
+  *bytes = (uint64_t)number << shift;
+  return true;
+}
+
+/* A value that cannot be read is told and the default taken: no server stays down for it. */
+static void resolve_cache_limits(const udm_options *options, struct settings *settings) {
+  const char *max_bytes = udm_environment("UDM_CACHE_MAX_BYTES");
+  const char *seconds = udm_environment("UDM_CACHE_LOCK_SECONDS");
+  settings->cache_max_bytes = DEFAULT_CACHE_MAX_BYTES;
+  settings->cache_lock_seconds = DEFAULT_CACHE_LOCK_SECONDS;
+  if (options->cache_max_bytes) {
+    settings->cache_max_bytes = options->cache_max_bytes;
+  } else if (max_bytes && !parse_bytes(max_bytes, &settings->cache_max_bytes)) {
+    udm_log(settings, UDM_LOG_WARNING,
+            "UDM_CACHE_MAX_BYTES is '%s': it is a number above 0, of bytes or with K, M or G "
+            "behind it; 256M is used",
+            max_bytes);
+  }
+  if (seconds) {
+    char *end = NULL;
+    const long value = strtol(seconds, &end, 10);
+    if (end != seconds && *end == '\0' && value >= 0 && value <= 86400) {
+      settings->cache_lock_seconds = (unsigned)value;
+    } else {
+      udm_log(settings, UDM_LOG_WARNING,
+              "UDM_CACHE_LOCK_SECONDS is '%s': it is a number from 0 to 86400; %d is used", seconds,
+              DEFAULT_CACHE_LOCK_SECONDS);
+    }
+  }
+}
+
+static udm_status use_host_callbacks(const udm_options *options, struct settings *settings) {
+  const struct host_allocator allocator = {options->allocate, options->deallocate,
+                                           options->allocator_user_data};
+  if (!options->allocate != !options->deallocate) {
+    return udm_fail(UDM_ERROR_INVALID_ARGUMENT,
+                    "options->allocate and options->deallocate: both must be given, or none");
+  }
+  udm_allocator_use(&allocator);
+  settings->host.find = options->find_symbol;
+  settings->host.user_data = options->find_symbol_user_data;
+  return UDM_OK;
+}
+
+udm_status udm_settings_resolve(const udm_options *options, struct settings *settings) {
+  udm_options copy = UDM_OPTIONS_INIT;
+  udm_status status = options ? copy_options(options, &copy) : UDM_OK;
+  if (status == UDM_OK) status = use_host_callbacks(&copy, settings);
+  if (status != UDM_OK) return status;
+  const char *no_compile = udm_environment("UDM_NO_COMPILE");
+  settings->cached_only = (copy.flags & UDM_OPTION_CACHED_ONLY) != 0 ||
+                          (no_compile && strcmp(no_compile, "strict") == 0);
+  settings->no_compile = settings->cached_only || (copy.flags & UDM_OPTION_NO_COMPILE) != 0 ||
+                         (no_compile && strcmp(no_compile, "0") != 0);
+  settings->driver_library = given_or_environment(copy.driver_library, "UDM_DRIVER_LIBRARY");
+  settings->nvrtc_library = given_or_environment(copy.nvrtc_library, "UDM_NVRTC_LIBRARY");
+  settings->cache_dir = given_or_environment(copy.cache_dir, "UDM_CACHE_DIR");
+  settings->cache_path = given_or_environment(copy.cache_path, "UDM_CACHE_PATH");
+  settings->log = copy.log;
+  settings->log_user_data = copy.log_user_data;
+  resolve_cache_limits(&copy, settings);
+  return UDM_OK;
+}

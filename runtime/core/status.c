@@ -1,0 +1,99 @@
+/*
+ * status.c: names and texts of the statuses, and the thread's last error.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "core/status.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static _Thread_local char last_error[UDM_MESSAGE_SIZE];
+
+const char *udm_status_name(udm_status status) {
+  switch (status) {
+#define STATUS_NAME(name, value, text) \
+  case name:                           \
+    return #name;
+    UDM_STATUS_TABLE(STATUS_NAME)
+#undef STATUS_NAME
+    case UDM_STATUS_FORCE_INT:
+      break;
+  }
+  return "UDM_ERROR_UNKNOWN";
+}
+
+const char *udm_status_text(udm_status status) {
+  switch (status) {
+#define STATUS_TEXT(name, value, text) \
+  case name:                           \
+    return text;
+    UDM_STATUS_TABLE(STATUS_TEXT)
+#undef STATUS_TEXT
+    case UDM_STATUS_FORCE_INT:
+      break;
+  }
+  return "unknown status";
+}
+
+const char *udm_last_error(void) { return last_error; }
+
+int32_t udm_version(void) {
+  return UDM_VERSION_MAJOR * 10000 + UDM_VERSION_MINOR * 100 + UDM_VERSION_PATCH;
+}
+
+#define STRING_OF(x) #x
+#define VERSION_STRING(major, minor, patch) \
+  STRING_OF(major) "." STRING_OF(minor) "." STRING_OF(patch)
+
+const char *udm_version_string(void) {
+  return VERSION_STRING(UDM_VERSION_MAJOR, UDM_VERSION_MINOR, UDM_VERSION_PATCH);
+}
+
+/*
+ * The message is made beside the last one and then copied, because its
+ * arguments may be the last one (a reason that becomes part of a longer one).
+ */
+static void set_last_error(const char *format, va_list arguments, const char *suffix) {
+  char message[UDM_MESSAGE_SIZE] = "";
+  const int length = vsnprintf(message, sizeof message, format, arguments);
+  if (suffix && length >= 0 && (size_t)length < sizeof message) {
+    snprintf(message + length, sizeof message - (size_t)length, ": %s", suffix);
+  }
+  memcpy(last_error, message, sizeof last_error);
+}
+
+udm_status udm_fail(udm_status status, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  set_last_error(format, arguments, NULL);
+  va_end(arguments);
+  return status;
+}
+
+const char *udm_errno_text(int error, char buffer[UDM_ERRNO_TEXT_SIZE]) {
+  return strerror_r(error, buffer, UDM_ERRNO_TEXT_SIZE); /* GNU's: may not use the buffer */
+}
+
+udm_status udm_fail_errno(udm_status status, int error, const char *format, ...) {
+  char buffer[UDM_ERRNO_TEXT_SIZE];
+  va_list arguments;
+  va_start(arguments, format);
+  set_last_error(format, arguments, udm_errno_text(error, buffer));
+  va_end(arguments);
+  return status;
+}
+
+udm_status udm_fail_memory(const char *what, size_t bytes) {
+  return udm_fail(UDM_ERROR_OUT_OF_MEMORY, "malloc: no %zu bytes of host memory for %s", bytes,
+                  what);
+}
+
+void udm_append(char *text, size_t size, const char *format, ...) {
+  const size_t used = strlen(text);
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(text + used, size - used, format, arguments);
+  va_end(arguments);
+}

@@ -1,0 +1,211 @@
+/*
+ * nvrtc.c: opens NVRTC, asks what it supports, compiles.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "nvrtc/nvrtc.h"
+
+#include <dlfcn.h>
+#include <elf.h>
+#include <errno.h>
+#include <link.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/allocator.h"
+#include "core/log.h"
+#include "core/status.h"
+#include "nvrtc/nvrtc_search.h"
+
+enum requirement { OPTIONAL, REQUIRED };
+
+struct symbol {
+  enum requirement requirement;
+  const char *name;
+  size_t offset; /* of its pointer in struct nvrtc */
+};
+
+static const struct symbol symbols[] = {
+#define UDM_NVRTC_SYMBOL(requirement, result, name, parameters) \
+  {requirement, #name, offsetof(struct nvrtc, name)},
+#include "nvrtc_symbols.h"
+};
+
+static udm_status resolve_symbols(struct nvrtc *nvrtc) {
+  for (size_t i = 0; i < sizeof symbols / sizeof symbols[0]; ++i) {
+    void *address = udm_symbol(nvrtc->library, &nvrtc->host, UDM_LIBRARY_NVRTC, symbols[i].name);
+    if (!address && symbols[i].requirement == REQUIRED) {
+      return udm_fail(UDM_ERROR_NO_NVRTC, "has no %s: NVRTC 11.2 or later is needed",
+                      symbols[i].name);
+    }
+    memcpy((char *)nvrtc + symbols[i].offset, &address, sizeof address);
+  }
+  return UDM_OK;
+}
+
+udm_status udm_fail_nvrtc(const struct nvrtc *nvrtc, udm_status status, const char *call,
+                          nvrtcResult result) {
+  return udm_fail(status, "%s: %s (%u)", call, nvrtc->nvrtcGetErrorString(result),
+                  (unsigned)result);
+}
+
+static int ascending(const void *a, const void *b) {
+  const int x = *(const int *)a;
+  const int y = *(const int *)b;
+  return (x > y) - (x < y);
+}
+
+static udm_status ask_archs(struct nvrtc *nvrtc) {
+  int count = 0;
+  int *archs = NULL;
+  udm_status status = UDM_OK;
+  nvrtcResult result = nvrtc->nvrtcGetNumSupportedArchs(&count);
+  if (result != NVRTC_SUCCESS || count <= 0) {
+    return udm_fail_nvrtc(nvrtc, UDM_ERROR_NO_NVRTC, "nvrtcGetNumSupportedArchs", result);
+  }
+  archs = udm_calloc((size_t)count, sizeof *archs);
+  if (!archs) return udm_fail_memory("the architectures of NVRTC", (size_t)count * sizeof *archs);
+  result = nvrtc->nvrtcGetSupportedArchs(archs);
+  if (result != NVRTC_SUCCESS) {
+    status = udm_fail_nvrtc(nvrtc, UDM_ERROR_NO_NVRTC, "nvrtcGetSupportedArchs", result);
+  } else {
+    qsort(archs, (size_t)count, sizeof *archs, ascending);
+    /* of more than the table holds, the oldest are left out */
+    const int skipped = count > UDM_MAX_ARCHS ? count - UDM_MAX_ARCHS : 0;
+    nvrtc->arch_count = count - skipped;
+    memcpy(nvrtc->archs, archs + skipped, (size_t)nvrtc->arch_count * sizeof *archs);
+  }
+  udm_free(archs);
+  return status;
+}
+
+/* The build id that the linker left in the library: two builds of one version differ in it. */
+static int find_build_id(struct dl_phdr_info *info, size_t size, void *user_data) {
+  (void)size;
+  struct nvrtc *nvrtc = user_data;
+  if (!info->dlpi_name || strcmp(info->dlpi_name, nvrtc->path) != 0) return 0;
+  for (int i = 0; i < info->dlpi_phnum; ++i) {
+    const ElfW(Phdr) *header = &info->dlpi_phdr[i];
+    if (header->p_type != PT_NOTE) continue;
+    const char *note = (const char *)(info->dlpi_addr + header->p_vaddr);
+    const char *end = note + header->p_memsz;
+    while (note + sizeof(ElfW(Nhdr)) <= end) {
+      ElfW(Nhdr) fields;
+      memcpy(&fields, note, sizeof fields);
+      const char *owner = note + sizeof fields;
+      const unsigned char *id = (const unsigned char *)owner + ((fields.n_namesz + 3u) & ~3u);
+      const char *next = (const char *)id + ((fields.n_descsz + 3u) & ~3u);
+      if (next > end) break;
+      if (fields.n_type == NT_GNU_BUILD_ID && fields.n_namesz == 4 && !memcmp(owner, "GNU", 4)) {
+        for (size_t b = 0; b < fields.n_descsz && 2 * b + 3 <= sizeof nvrtc->build; ++b) {
+          snprintf(nvrtc->build + 2 * b, 3, "%02x", id[b]);
+        }
+        return 1;
+      }
+      note = next;
+    }
+  }
+  return 1;
+}
+
+static udm_status identify(struct nvrtc *nvrtc) {
+  const nvrtcResult result = nvrtc->nvrtcVersion(&nvrtc->version_major, &nvrtc->version_minor);
+  if (result != NVRTC_SUCCESS) {
+    return udm_fail_nvrtc(nvrtc, UDM_ERROR_NO_NVRTC, "nvrtcVersion", result);
+  }
+  struct link_map *map = NULL;
+  if (!nvrtc->library) {
+    udm_symbol_path(udm_symbol(NULL, &nvrtc->host, UDM_LIBRARY_NVRTC, "nvrtcVersion"), nvrtc->path);
+  } else if (dlinfo(nvrtc->library, RTLD_DI_LINKMAP, &map) == 0 && map->l_name) {
+    snprintf(nvrtc->path, sizeof nvrtc->path, "%s", map->l_name);
+  }
+  if (nvrtc->path[0]) dl_iterate_phdr(find_build_id, nvrtc);
+  return ask_archs(nvrtc);
+}
+
+/*
+ * dlerror() says "library: what failed: errno's text", in the language of the process, as errno's
+ * text is here. Of a library that is there and broken, it names the file; of one that lacks
+ * another, that other one.
+ */
+static bool is_not_there(const char *library, const char *reason) {
+  char buffer[UDM_ERRNO_TEXT_SIZE];
+  const char *no_file = udm_errno_text(ENOENT, buffer);
+  const size_t named = strlen(library);
+  const size_t length = strlen(reason);
+  const size_t ending = strlen(no_file);
+  return length >= named + ending && strncmp(reason, library, named) == 0 && reason[named] == ':' &&
+         strcmp(reason + length - ending, no_file) == 0;
+}
+
+udm_status udm_nvrtc_open_candidate(const char *library, bool already_loaded, struct nvrtc *nvrtc) {
+  memset(nvrtc, 0, sizeof *nvrtc);
+  const int flags = RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE | (already_loaded ? RTLD_NOLOAD : 0);
+  nvrtc->library = dlopen(library, flags);
+  if (!nvrtc->library) {
+    const char *reason = dlerror(); /* also clears it */
+    const bool missing = already_loaded || (reason && is_not_there(library, reason));
+    return udm_fail(missing ? UDM_ERROR_NOT_FOUND : UDM_ERROR_NO_NVRTC, "%s",
+                    reason ? reason : "dlopen failed");
+  }
+  udm_status status = resolve_symbols(nvrtc);
+  if (status == UDM_OK) status = identify(nvrtc);
+  if (status != UDM_OK) udm_nvrtc_close(nvrtc);
+  return status;
+}
+
+struct opening {
+  const struct settings *settings;
+  struct nvrtc *nvrtc;
+  char tried[UDM_MESSAGE_SIZE / 2]; /* every candidate that was there, and why it would not do */
+};
+
+/* A name that is simply not there is no news, unless it was asked for. */
+static bool try_candidate(void *user_data, const char *library, bool already_loaded) {
+  struct opening *opening = user_data;
+  const udm_status status = udm_nvrtc_open_candidate(library, already_loaded, opening->nvrtc);
+  if (status == UDM_OK) return true;
+  if (status != UDM_ERROR_NOT_FOUND || opening->settings->nvrtc_library) {
+    udm_append(opening->tried, sizeof opening->tried, "\n  %s: %s", library, udm_last_error());
+    udm_log(opening->settings, UDM_LOG_DEBUG, "NVRTC candidate %s: %s", library, udm_last_error());
+  }
+  return false;
+}
+
+udm_status udm_nvrtc_open(const struct settings *settings, struct nvrtc *nvrtc) {
+  struct opening opening = {settings, nvrtc, ""};
+  memset(nvrtc, 0, sizeof *nvrtc);
+  if (udm_host_has(&settings->host, UDM_LIBRARY_NVRTC, "nvrtcVersion")) {
+    nvrtc->host = settings->host;
+    const udm_status status = resolve_symbols(nvrtc);
+    return status == UDM_OK ? identify(nvrtc) : status;
+  }
+  udm_nvrtc_search(settings, try_candidate, &opening);
+  if (!nvrtc->library) {
+    return udm_fail(
+        UDM_ERROR_NO_NVRTC, "NVRTC was not found%s%s. %s", *opening.tried ? "; tried:" : "",
+        opening.tried,
+        settings->nvrtc_library
+            ? "Correct the path given in the options or in UDM_NVRTC_LIBRARY"
+            : "Install a CUDA toolkit, or the wheel nvidia-cuda-nvrtc (for CUDA 12: "
+              "nvidia-cuda-nvrtc-cu12) in the active virtual environment, or name the library "
+              "in UDM_NVRTC_LIBRARY");
+  }
+  udm_log(settings, UDM_LOG_DEBUG, "NVRTC %d.%d: %s", nvrtc->version_major, nvrtc->version_minor,
+          nvrtc->path);
+  return UDM_OK;
+}
+
+void udm_nvrtc_close(struct nvrtc *nvrtc) {
+  if (nvrtc->library) dlclose(nvrtc->library);
+  memset(nvrtc, 0, sizeof *nvrtc);
+}
+
+int udm_nvrtc_arch_below(const struct nvrtc *nvrtc, int32_t lowest, int32_t highest) {
+  int found = 0;
+  for (int i = 0; i < nvrtc->arch_count; ++i) {
+    if (nvrtc->archs[i] >= lowest && nvrtc->archs[i] <= highest) found = nvrtc->archs[i];
+  }
+  return found;
+}

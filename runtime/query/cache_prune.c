@@ -1,0 +1,216 @@
+/*
+ * cache_prune.c: the public function that removes entries by rules.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cache/cache.h"
+#include "cache/cache_counters.h"
+#include "cache/cache_listing.h"
+#include "cache/cache_lock.h"
+#include "core/allocator.h"
+#include "core/status.h"
+#include "core/struct_size.h"
+#include "image/kernel_entry.h"
+
+struct pruning {
+  const udm_cache_prune_options *rules;
+  uint64_t max_bytes; /* 0: no limit */
+  udm_cache_removal_callback callback;
+  void *user_data;
+  struct cache_layer layer;
+  int folder;
+  struct cache_listing listing;
+  int32_t *archs; /* of the listing's items */
+  int32_t removed;
+  uint64_t removed_bytes;
+  bool stop; /* the callback wants no more */
+  udm_status status;
+};
+
+static bool is_dry_run(const struct pruning *pruning) {
+  return (pruning->rules->flags & UDM_CACHE_PRUNE_DRY_RUN) != 0;
+}
+
+static bool report(const struct pruning *pruning, size_t index, const char *reason, bool in_use) {
+  const struct cache_listing_item *item = &pruning->listing.items[index];
+  char path[UDM_PATH_SIZE];
+  if (!pruning->callback) return false;
+  udm_cache_entry_path(&pruning->layer, item->name, path);
+  const udm_cache_removal removal = {
+      .struct_size = sizeof removal,
+      .arch = pruning->archs[index],
+      .in_use = in_use,
+      .bytes = (uint64_t)item->status.st_size,
+      .path = path,
+      .reason = reason,
+  };
+  const struct host_allocator ours = udm_allocator_in_use();
+  const bool stop = pruning->callback(pruning->user_data, &removal) != 0;
+  udm_allocator_use(&ours); /* it may have called udm with other options */
+  return stop;
+}
+
+/* Whether the item is gone (or in a dry run would be). */
+static bool remove_item(struct pruning *pruning, size_t index, const char *reason) {
+  struct cache_listing_item *item = &pruning->listing.items[index];
+  switch (udm_cache_file_remove(pruning->folder, item->name, &item->status, is_dry_run(pruning))) {
+    case CACHE_REMOVED:
+      item->gone = true;
+      ++pruning->removed;
+      pruning->removed_bytes += (uint64_t)item->status.st_size;
+      pruning->stop = report(pruning, index, reason, false);
+      return true;
+    case CACHE_REMOVAL_IN_USE:
+      if (!item->in_use) pruning->stop = report(pruning, index, reason, true);
+      item->in_use = true;
+      return false;
+    case CACHE_REMOVAL_REPLACED:
+      return false;
+    case CACHE_REMOVAL_FAILED:
+      pruning->status = udm_fail_errno(UDM_ERROR_CACHE, errno, "%s/%s could not be removed",
+                                       pruning->layer.path, item->name);
+      return false;
+  }
+  return false;
+}
+
+static bool is_kept_arch(const udm_cache_prune_options *rules, int32_t arch) {
+  for (int32_t i = 0; i < rules->keep_arch_count; ++i) {
+    if (rules->keep_archs[i] == arch) return true;
+  }
+  return rules->keep_arch_count == 0;
+}
+
+/* Why the rules remove an entry, in the order in which they are asked; NULL: they do not. */
+static const char *reason_to_remove(const struct pruning *pruning, size_t index) {
+  struct cache_listing_item *item = &pruning->listing.items[index];
+  const udm_cache_prune_options *rules = pruning->rules;
+  struct judged_file judged;
+  if (!item->is_entry) {
+    return udm_cache_is_leftover(pruning->folder, item) ? "left behind by a killed process" : NULL;
+  }
+  udm_judge_file(&pruning->layer, pruning->folder, item->name, &judged);
+  udm_free(judged.file.bytes);
+  pruning->archs[index] = judged.arch;
+  if (rules->flags & UDM_CACHE_PRUNE_ALL) return "all entries";
+  if (judged.state == UDM_CACHE_ENTRY_BAD) return "damaged or foreign";
+  if (!is_kept_arch(rules, judged.arch)) return "architecture not kept";
+  const int64_t unused = (int64_t)time(NULL) - udm_cache_file_last_used(&item->status);
+  const bool is_old = rules->older_than_seconds >= 0 && unused >= rules->older_than_seconds;
+  return is_old ? "not used lately" : NULL;
+}
+
+static void remove_by_rules(struct pruning *pruning) {
+  for (size_t i = 0; i < pruning->listing.count && !pruning->stop; ++i) {
+    const char *reason = reason_to_remove(pruning, i);
+    if (reason) remove_item(pruning, i, reason);
+  }
+}
+
+static void remove_over_limit(struct pruning *pruning) {
+  uint64_t bytes = udm_cache_listing_bytes(&pruning->listing);
+  if (!pruning->max_bytes && pruning->rules->max_bytes) return; /* no limit at all */
+  for (size_t i = 0; i < pruning->listing.count && !pruning->stop; ++i) {
+    struct cache_listing_item *item = &pruning->listing.items[i];
+    if (bytes <= pruning->max_bytes) return;
+    if (!item->is_entry || item->gone) continue;
+    if (remove_item(pruning, i, "size limit, least recently used")) {
+      if (!is_dry_run(pruning)) udm_count(evictions);
+      bytes -= (uint64_t)item->status.st_size;
+    }
+  }
+}
+
+static udm_status prune(struct pruning *pruning, udm_cache_prune_result *sums) {
+  udm_status status = udm_cache_list(pruning->folder, &pruning->listing);
+  if (status != UDM_OK) return status;
+  const size_t count = pruning->listing.count;
+  pruning->archs = udm_calloc(count + 1, sizeof *pruning->archs);
+  if (pruning->archs) {
+    remove_by_rules(pruning);
+    remove_over_limit(pruning);
+    status = pruning->status;
+  } else {
+    status = udm_fail_memory("a list of architectures", count * sizeof *pruning->archs);
+  }
+  sums->removed = pruning->removed;
+  sums->removed_bytes = pruning->removed_bytes;
+  sums->kept_bytes = udm_cache_listing_bytes(&pruning->listing);
+  for (size_t i = 0; i < count; ++i) {
+    sums->kept += pruning->listing.items[i].is_entry && !pruning->listing.items[i].gone;
+  }
+  udm_free(pruning->archs);
+  udm_cache_listing_free(&pruning->listing);
+  return status;
+}
+
+/* *rules holds those of a caller that gives none. */
+static udm_status read_rules(const udm_cache_prune_options *given, udm_cache_prune_options *rules) {
+  const uint32_t known = UDM_CACHE_PRUNE_DRY_RUN | UDM_CACHE_PRUNE_ALL;
+  if (!given) return UDM_OK;
+  const udm_status status = udm_read_struct(
+      "rules", given, UDM_SIZE_UP_TO(udm_cache_prune_options, max_bytes), rules, sizeof *rules);
+  if (status != UDM_OK) return status;
+  if (rules->flags & ~known) {
+    return udm_fail(UDM_ERROR_INVALID_ARGUMENT, "rules->flags has unknown bits: 0x%x",
+                    (unsigned)rules->flags);
+  }
+  if (rules->keep_arch_count < 0 || (rules->keep_arch_count > 0 && !rules->keep_archs)) {
+    return udm_fail(UDM_ERROR_INVALID_ARGUMENT,
+                    "rules->keep_archs must be an array of rules->keep_arch_count architectures");
+  }
+  return UDM_OK;
+}
+
+static udm_status prune_folder(const struct settings *settings, struct pruning *pruning,
+                               udm_cache_prune_result *sums) {
+  struct cache_lock lock = UDM_CACHE_LOCK_INIT;
+  char reason[UDM_REASON_SIZE];
+  bool missing = false;
+  udm_cache_layer_at(settings, 0, &pruning->layer);
+  pruning->folder = udm_cache_folder_open(&pruning->layer, false, reason, &missing);
+  if (pruning->folder < 0) {
+    if (missing) return UDM_OK;
+    return udm_fail(UDM_ERROR_CACHE, "cache folder %s: %s",
+                    pruning->layer.path[0] ? pruning->layer.path : "(none)", reason);
+  }
+  /* before anything else, so that a dry run fails as the real one would */
+  if (faccessat(pruning->folder, ".", W_OK | X_OK, AT_EACCESS) != 0) {
+    const udm_status status = udm_fail_errno(UDM_ERROR_CACHE, errno,
+                                             "nothing can be removed from %s", pruning->layer.path);
+    close(pruning->folder);
+    return status;
+  }
+  /* two at once would count the same files; removing them twice does no harm */
+  if (!is_dry_run(pruning)) udm_cache_lock_removals(pruning->folder, &lock);
+  const udm_status status = prune(pruning, sums);
+  udm_cache_unlock(&lock);
+  close(pruning->folder);
+  return status;
+}
+
+udm_status udm_cache_prune(const udm_options *options, const udm_cache_prune_options *rules,
+                           udm_cache_removal_callback callback, void *user_data,
+                           udm_cache_prune_result *result) {
+  udm_cache_prune_options asked = UDM_CACHE_PRUNE_OPTIONS_INIT;
+  udm_cache_prune_result sums = {.struct_size = sizeof sums};
+  struct settings settings;
+  struct pruning pruning = {.callback = callback, .user_data = user_data, .rules = &asked};
+  udm_status status = read_rules(rules, &asked);
+  if (status == UDM_OK && result) {
+    status = udm_check_struct("result", result, UDM_SIZE_UP_TO(udm_cache_prune_result, kept_bytes));
+  }
+  if (status == UDM_OK) status = udm_settings_resolve(options, &settings);
+  if (status != UDM_OK) return status;
+  pruning.max_bytes = asked.max_bytes == UINT64_MAX ? settings.cache_max_bytes : asked.max_bytes;
+  status = prune_folder(&settings, &pruning, &sums);
+  if (result) udm_fill_struct(result, &sums, sizeof sums);
+  return status;
+}

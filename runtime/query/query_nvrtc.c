@@ -1,0 +1,130 @@
+/*
+ * query_nvrtc.c: the public functions that look for NVRTC.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "core/status.h"
+#include "core/struct_size.h"
+#include "nvrtc/nvrtc.h"
+#include "nvrtc/nvrtc_search.h"
+
+static void describe(const struct nvrtc *nvrtc, udm_nvrtc_info *info) {
+  info->version_major = nvrtc->version_major;
+  info->version_minor = nvrtc->version_minor;
+  info->arch_count = nvrtc->arch_count;
+  memcpy(info->archs, nvrtc->archs, sizeof info->archs);
+  memcpy(info->path, nvrtc->path, sizeof info->path);
+}
+
+udm_status udm_query_nvrtc(const udm_options *options, udm_nvrtc_info *info) {
+  struct settings settings;
+  struct nvrtc nvrtc;
+  udm_nvrtc_info full = {.struct_size = sizeof full};
+  udm_status status = udm_check_struct("info", info, UDM_SIZE_UP_TO(udm_nvrtc_info, path));
+  if (status == UDM_OK) status = udm_settings_resolve(options, &settings);
+  if (status == UDM_OK) status = udm_nvrtc_open(&settings, &nvrtc);
+  if (status != UDM_OK) return status;
+  describe(&nvrtc, &full);
+  udm_nvrtc_close(&nvrtc);
+  udm_fill_struct(info, &full, sizeof full);
+  return UDM_OK;
+}
+
+/* The files that were met, by what they are: one has many names. */
+enum { MOST_FILES = 256 };
+
+struct enumeration {
+  const struct settings *settings;
+  udm_nvrtc_callback callback;
+  void *user_data;
+  int file_count;
+  struct {
+    dev_t device;
+    ino_t number;
+  } files[MOST_FILES];
+};
+
+/* False for a file that was met before. What cannot be asked is always news. */
+static bool is_news(struct enumeration *all, const char *path) {
+  struct stat status;
+  if (stat(path, &status) != 0) return true;
+  for (int i = 0; i < all->file_count; ++i) {
+    if (all->files[i].device == status.st_dev && all->files[i].number == status.st_ino) {
+      return false;
+    }
+  }
+  if (all->file_count < MOST_FILES) {
+    all->files[all->file_count].device = status.st_dev;
+    all->files[all->file_count].number = status.st_ino;
+    ++all->file_count;
+  }
+  return true;
+}
+
+static bool report(const struct enumeration *all, const udm_nvrtc_candidate *candidate) {
+  const struct host_allocator ours = udm_allocator_in_use();
+  const bool stop = all->callback(all->user_data, candidate) != 0;
+  udm_allocator_use(&ours); /* it may have called udm with other options */
+  return stop;
+}
+
+/* The host's own is the only one: no other would be used. */
+static udm_status report_host(const struct enumeration *all) {
+  struct nvrtc nvrtc;
+  udm_nvrtc_info info = {.struct_size = sizeof info};
+  udm_nvrtc_candidate candidate = {sizeof candidate, "", "", NULL};
+  if (udm_nvrtc_open(all->settings, &nvrtc) == UDM_OK) {
+    describe(&nvrtc, &info);
+    candidate.library = info.path;
+    candidate.nvrtc = &info;
+  } else {
+    candidate.reason = udm_last_error();
+  }
+  report(all, &candidate);
+  udm_nvrtc_close(&nvrtc);
+  return UDM_OK;
+}
+
+static bool report_candidate(void *user_data, const char *library, bool already_loaded) {
+  struct enumeration *all = user_data;
+  struct nvrtc nvrtc;
+  udm_nvrtc_info info;
+  udm_nvrtc_candidate candidate = {sizeof candidate, library, "", NULL};
+  memset(&info, 0, sizeof info);
+  info.struct_size = sizeof info;
+  const udm_status status = udm_nvrtc_open_candidate(library, already_loaded, &nvrtc);
+  if (status == UDM_ERROR_NOT_FOUND && !all->settings->nvrtc_library) return false;
+  if (!is_news(all, status == UDM_OK ? nvrtc.path : library)) {
+    udm_nvrtc_close(&nvrtc);
+    return false;
+  }
+  if (status == UDM_OK) {
+    describe(&nvrtc, &info);
+    candidate.nvrtc = &info;
+  } else {
+    candidate.reason = udm_last_error();
+  }
+  const bool stop = report(all, &candidate);
+  udm_nvrtc_close(&nvrtc);
+  return stop;
+}
+
+udm_status udm_nvrtc_enumerate(const udm_options *options, udm_nvrtc_callback callback,
+                               void *user_data) {
+  struct settings settings;
+  if (!callback) return udm_fail(UDM_ERROR_INVALID_ARGUMENT, "callback is null");
+  const udm_status status = udm_settings_resolve(options, &settings);
+  if (status != UDM_OK) return status;
+  struct enumeration all;
+  memset(&all, 0, sizeof all);
+  all.settings = &settings;
+  all.callback = callback;
+  all.user_data = user_data;
+  if (udm_host_has(&settings.host, UDM_LIBRARY_NVRTC, "nvrtcVersion")) return report_host(&all);
+  udm_nvrtc_search(&settings, report_candidate, &all);
+  return UDM_OK;
+}

@@ -1,0 +1,39 @@
+/*
+ * The functions that the fake NVRTC exports, declared from the library's
+ * own list, and what its files share.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef UDM_TESTS_NVRTC_FUNCTIONS_H
+#define UDM_TESTS_NVRTC_FUNCTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "nvrtc/nvrtc_types.h"
+
+#pragma GCC visibility push(default)
+#define UDM_NVRTC_SYMBOL(requirement, result, name, parameters) result name parameters;
+#include "nvrtc/nvrtc_symbols.h"
+#pragma GCC visibility pop
+
+enum { FAKE_CUDA_MAX_ARCHS = 64 };
+
+struct fake_nvrtc_settings {
+  int version_major;
+  int version_minor;
+  int arch_count;
+  int archs[FAKE_CUDA_MAX_ARCHS];
+  int delay_ms;
+};
+
+/* What this copy of the library is, read from the environment and from the files beside it. */
+void fake_nvrtc_settings_read(struct fake_nvrtc_settings *settings);
+
+/* The fault that the environment asks for in this call of the function; counts the call. */
+nvrtcResult fake_cuda_fault(const char *function);
+
+/* Appends the line of a compile to the log, if there is one. */
+void fake_cuda_log_compile(const char *target);
+
+#endif
