@@ -328,6 +328,20 @@ UDM_API udm_status udm_get_context_info(const udm_context *ctx, udm_context_info
  * The operation
  * --------------------------------------------------------------------- */
 
+/*
+ * The outputs of a backend: their order in udm_backend_outputs and the rows of a
+ * pointer table (udm_decode_metadata_table()). Values are pinned.
+ */
+typedef enum udm_output {
+  UDM_OUTPUT_CACHE_SEQLENS = 0,
+  UDM_OUTPUT_CU_SEQLENS_K = 1,
+  UDM_OUTPUT_PAGE_TABLE_1 = 2,
+  UDM_OUTPUT_NSA_CACHE_SEQLENS = 3,
+  UDM_OUTPUT_NSA_CU_SEQLENS_K = 4,
+  UDM_OUTPUT_REAL_PAGE_TABLE = 5,
+  UDM_OUTPUT_SEQLENS_EXPANDED = 6
+} udm_output;
+
 #define UDM_OUTPUTS_PER_BACKEND 7
 #define UDM_MAX_BACKENDS 8
 #define UDM_MAX_DIRECT_BACKENDS UDM_MAX_BACKENDS /* of the direct entry: all */
