@@ -1,10 +1,8 @@
 /*
- * cache_file.c: reads, publishes and removes one file of a cache folder.
+ * cache_file.c: reads, writes and removes one file of a cache folder.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "cache/cache_file.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -15,25 +13,23 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cache/cache_entry.h"
-#include "cache/cache_lock.h"
+#include "cache/cache.h"
 #include "core/allocator.h"
-#include "core/status.h"
 
 /* ".udm-", 24 hexadecimal digits, ".tmp" and the 0. */
 enum { TEMPORARY_NAME_SIZE = 5 + 24 + 4 + 1 };
 
-static const char *read_all(int file, unsigned char *bytes, size_t size,
-                            char text[UDM_ERRNO_TEXT_SIZE]) {
+static udm_status read_all(int file, unsigned char *bytes, size_t size, struct error *error) {
+  char text[UDM_ERRNO_TEXT_SIZE];
   size_t done = 0;
   while (done < size) {
     const ssize_t count = read(file, bytes + done, size - done);
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return udm_errno_text(errno, text);
-    if (count == 0) return "it became shorter while it was read";
+    if (count < 0) return udm_fail(error, UDM_ERROR_CACHE, "%s", udm_errno_text(errno, text));
+    if (count == 0) return udm_fail(error, UDM_ERROR_CACHE, "it became shorter while it was read");
     done += (size_t)count;
   }
-  return NULL;
+  return UDM_OK;
 }
 
 /* O_NONBLOCK: opening a FIFO must not wait for a writer. */
@@ -49,74 +45,77 @@ static bool is_too_large(const struct stat *status) {
   return (uint64_t)status->st_size > UDM_CACHE_LARGEST_ENTRY;
 }
 
-static const char *check_status(const struct cache_layer *layer, const struct stat *status) {
+static const char *check_status(const struct cache_dir *dir, const struct stat *status) {
   if (!S_ISREG(status->st_mode)) return "not a regular file";
-  const char *problem = udm_cache_distrust(layer, status);
+  const char *problem = udm_cache_dir_check_owner(dir, status);
   if (problem) return problem;
   return is_too_large(status) ? "too large for an entry" : NULL;
 }
 
-bool udm_cache_file_is_no_entry(const struct stat *status) {
+bool udm_cache_file_not_an_entry(const struct stat *status) {
   return status->st_mode != 0 && (!S_ISREG(status->st_mode) || is_too_large(status));
 }
 
-const char *udm_cache_file_read(const struct cache_layer *layer, int folder, const char *name,
-                                struct cache_file *file, char reason[UDM_REASON_SIZE]) {
+static udm_status fail_open(const struct cache_dir *dir, const char *name, int number,
+                            struct cache_file *file, struct error *error) {
   char text[UDM_ERRNO_TEXT_SIZE];
-  const char *problem = NULL;
+  file->missing = number == ENOENT;
+  if (fstatat(dir->fd, name, &file->status, AT_SYMLINK_NOFOLLOW) != 0) {
+    memset(&file->status, 0, sizeof file->status);
+  }
+  return udm_fail(error, UDM_ERROR_CACHE, "%s",
+                  number == ELOOP ? "it is a symbolic link, which is not followed"
+                                  : udm_errno_text(number, text));
+}
+
+udm_status udm_cache_file_read(const struct cache_dir *dir, const char *name,
+                               struct cache_file *file, struct error *error) {
+  char text[UDM_ERRNO_TEXT_SIZE];
+  udm_status status = UDM_OK;
   unsigned char *buffer = NULL;
   memset(file, 0, sizeof *file);
-  const int descriptor = open_for_reading(folder, name);
-  if (descriptor < 0) {
-    const int error = errno;
-    file->missing = error == ENOENT;
-    problem = error == ELOOP ? "it is a symbolic link, which is not followed"
-                             : udm_errno_text(error, text);
-    if (fstatat(folder, name, &file->status, AT_SYMLINK_NOFOLLOW) != 0) {
-      memset(&file->status, 0, sizeof file->status);
-    }
+  const int descriptor = open_for_reading(dir->fd, name);
+  if (descriptor < 0) return fail_open(dir, name, errno, file, error);
+  udm_cache_mark_in_use(descriptor, false);
+  const char *problem = fstat(descriptor, &file->status) != 0 ? udm_errno_text(errno, text)
+                                                              : check_status(dir, &file->status);
+  if (problem) {
+    status = udm_fail(error, UDM_ERROR_CACHE, "%s", problem);
     goto done;
   }
-  udm_cache_mark_in_use(descriptor, false);
-  problem = fstat(descriptor, &file->status) != 0 ? udm_errno_text(errno, text)
-                                                  : check_status(layer, &file->status);
-  if (problem) goto done;
-
   file->size = (size_t)file->status.st_size;
-  buffer = udm_malloc(file->size + 1); /* an empty file is a case for the decoder */
-  problem = buffer ? read_all(descriptor, buffer, file->size, text) : "out of host memory";
-  if (problem) goto done;
+  buffer = udm_malloc(file->size + 1); /* the decoder deals with an empty file */
+  status = buffer ? read_all(descriptor, buffer, file->size, error)
+                  : udm_fail(error, UDM_ERROR_CACHE, "out of host memory");
+  if (status != UDM_OK) goto done;
   file->bytes = buffer;
   buffer = NULL;
 
 done:
-  if (problem) {
-    snprintf(reason, UDM_REASON_SIZE, "%s", problem);
-    problem = reason;
-  }
   udm_free(buffer);
-  if (descriptor >= 0) close(descriptor);
-  return problem;
+  close(descriptor);
+  return status;
 }
 
 enum { TOUCH_SECONDS = 60 };
 
-void udm_cache_file_touch(int folder, const char *name, const struct stat *status) {
+void udm_cache_file_touch(const struct cache_dir *dir, const char *name,
+                          const struct stat *status) {
   static const struct timespec now_and_kept[2] = {{0, UTIME_NOW}, {0, UTIME_OMIT}};
   const int64_t age = (int64_t)time(NULL) - (int64_t)status->st_atim.tv_sec;
   if (age >= 0 && age < TOUCH_SECONDS) return; /* many ranks, one shared home */
-  utimensat(folder, name, now_and_kept, AT_SYMLINK_NOFOLLOW);
+  utimensat(dir->fd, name, now_and_kept, AT_SYMLINK_NOFOLLOW);
 }
 
 enum { CLOCK_SKEW_SECONDS = 24 * 60 * 60 };
 
-int64_t udm_cache_believable_date(int64_t date) {
-  return date <= (int64_t)time(NULL) + CLOCK_SKEW_SECONDS ? date : 0;
+int64_t udm_cache_sane_mtime(int64_t seconds) {
+  return seconds <= (int64_t)time(NULL) + CLOCK_SKEW_SECONDS ? seconds : 0;
 }
 
 int64_t udm_cache_file_last_used(const struct stat *status) {
-  const int64_t used = udm_cache_believable_date(status->st_atim.tv_sec);
-  const int64_t made = udm_cache_believable_date(status->st_mtim.tv_sec);
+  const int64_t used = udm_cache_sane_mtime(status->st_atim.tv_sec);
+  const int64_t made = udm_cache_sane_mtime(status->st_mtim.tv_sec);
   return used > made ? used : made;
 }
 
@@ -127,8 +126,8 @@ bool udm_cache_is_temporary_name(const char *name) {
 }
 
 /*
- * Whether the name still stands for the file of `status`. The inode number alone
- * does not tell: a file system may give that of a removed file to the next one.
+ * True if the name still belongs to the file with this status. The inode number alone is not
+ * enough: a file system may reuse the number of a removed file at once.
  */
 static bool is_same_file(int folder, const char *name, const struct stat *status) {
   struct stat now;
@@ -139,8 +138,8 @@ static bool is_same_file(int folder, const char *name, const struct stat *status
 }
 
 /*
- * Removes a folder that stands in an entry's place, or moves it aside when it is
- * not empty, since what is in it is not the cache's. 0, or -1 and errno.
+ * Removes a folder that has the name of an entry, or moves it aside if it is not empty, since its
+ * content does not belong to the cache. Returns 0, or -1 and errno.
  */
 static int clear_folder(int folder, const char *name, const struct stat *status) {
   char aside[UDM_CACHE_NAME_SIZE + 32];
@@ -158,12 +157,13 @@ static int clear_name(int folder, const char *name, const struct stat *status) {
   return unlinkat(folder, name, 0);
 }
 
-enum cache_removal udm_cache_file_remove(int folder, const char *name, const struct stat *status,
-                                         bool dry_run) {
+enum cache_removal udm_cache_file_remove(const struct cache_dir *dir, const char *name,
+                                         const struct stat *status, bool dry_run) {
+  const int folder = dir->fd;
   enum cache_removal outcome = CACHE_REMOVED;
   int file = -1;
   if (S_ISREG(status->st_mode)) file = openat(folder, name, O_RDWR | OPEN_FLAGS);
-  if (file >= 0 && udm_cache_claim(file) == CACHE_IN_USE) {
+  if (file >= 0 && udm_cache_try_exclusive(file) == CACHE_IN_USE) {
     outcome = CACHE_REMOVAL_IN_USE;
   } else if (!is_same_file(folder, name, status)) {
     outcome = CACHE_REMOVAL_REPLACED;
@@ -183,7 +183,7 @@ static bool may_write(size_t size) {
          size <= limit.rlim_cur;
 }
 
-/* 0, or -1 and errno. */
+/* Returns 0, or -1 and errno. */
 static int write_all(int file, const unsigned char *bytes, size_t size) {
   size_t done = 0;
   if (!may_write(size)) {
@@ -201,8 +201,8 @@ static int write_all(int file, const unsigned char *bytes, size_t size) {
 }
 
 /*
- * A file that nobody else has, whatever their machine, container or process
- * number. Returns its descriptor, or -1 and errno.
+ * Creates a file that no other writer has, on whatever machine or in whatever container. Returns
+ * its descriptor, or -1 and errno.
  */
 static int create_temporary(int folder, char name[TEMPORARY_NAME_SIZE]) {
   for (int attempt = 0; attempt < 8; ++attempt) {
@@ -220,7 +220,7 @@ static int create_temporary(int folder, char name[TEMPORARY_NAME_SIZE]) {
   return -1;
 }
 
-/* A folder under the name refuses the rename, and gives way. */
+/* A folder with the name makes the rename fail: it is removed or moved aside first. */
 static int rename_over(int folder, const char *from, const char *to) {
   struct stat status;
   if (renameat(folder, from, folder, to) == 0) return 0;
@@ -234,7 +234,7 @@ static int rename_over(int folder, const char *from, const char *to) {
   return -1;
 }
 
-/* Returns NULL, or the call that failed, with its errno. */
+/* Returns NULL, or the name of the call that failed and its errno. */
 static const char *write_and_rename(int folder, int file, const char *temporary, const char *name,
                                     const void *bytes, size_t size) {
   if (write_all(file, bytes, size) != 0) return "write";
@@ -242,29 +242,29 @@ static const char *write_and_rename(int folder, int file, const char *temporary,
   return rename_over(folder, temporary, name) != 0 ? "rename" : NULL;
 }
 
-udm_status udm_cache_file_publish(const struct cache_layer *layer, int folder, const char *name,
-                                  const void *bytes, size_t size) {
+udm_status udm_cache_file_write(const struct cache_dir *dir, const char *name, const void *bytes,
+                                size_t size, struct error *error) {
   char temporary[TEMPORARY_NAME_SIZE];
   const char *call = "creating a file";
-  int error = 0;
-  const int file = create_temporary(folder, temporary);
+  int number = 0;
+  const int file = create_temporary(dir->fd, temporary);
   if (file < 0) {
-    error = errno;
+    number = errno;
   } else {
-    /* until it is closed: tells a sweep that this process lives */
+    /* until the file is closed, this tells other processes that its writer is running */
     udm_cache_mark_in_use(file, true);
-    call = write_and_rename(folder, file, temporary, name, bytes, size);
-    error = errno;
-    if (call) unlinkat(folder, temporary, 0);
+    call = write_and_rename(dir->fd, file, temporary, name, bytes, size);
+    number = errno;
+    if (call) unlinkat(dir->fd, temporary, 0);
     close(file);
   }
   if (call) {
     char text[UDM_ERRNO_TEXT_SIZE];
-    return udm_fail(UDM_ERROR_CACHE,
-                    "cache folder %s: %s: %s: make room and let this user write there, or name "
-                    "another folder in UDM_CACHE_DIR",
-                    layer->path, call, udm_errno_text(error, text));
+    return udm_fail(error, UDM_ERROR_CACHE,
+                    "cache folder %s: %s: %s: free some space and give this user write access, or "
+                    "name another folder in UDM_CACHE_DIR",
+                    dir->path, call, udm_errno_text(number, text));
   }
-  fsync(folder); /* the entry is in place; that it also survives a power cut is a favour */
+  fsync(dir->fd); /* best effort: the entry is in place, and may now survive a power cut too */
   return UDM_OK;
 }

@@ -3,8 +3,6 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "cache/cache_lock.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -16,16 +14,16 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include "cache/cache_counters.h"
-#include "cache/cache_folder.h"
-#include "core/log.h"
+#include "cache/cache.h"
+#include "core/clock.h"
+#include "core/counters.h"
 
-/* Bytes of the lock file: the first is for removals, the others for keys. */
+/* Byte 0 of the lock file is the lock of removals; the other bytes are the locks of keys. */
 enum { REMOVALS = 0, FIRST_KEY = 1 };
 
-/* Fits the smallest range that a lock protocol has (31 bits). Two keys on one byte only wait. */
+/* Fits the smallest range of any lock protocol (31 bits). Two keys that share a byte only wait. */
 static off_t byte_of(const struct cache_key *key) {
-  return FIRST_KEY + (off_t)(XXH3_64bits(key->material, strlen(key->material)) & 0x3fffffffu);
+  return FIRST_KEY + (off_t)(XXH3_64bits(key->text, strlen(key->text)) & 0x3fffffffu);
 }
 
 static int set_lock(int file, short type, off_t start, off_t length) {
@@ -55,15 +53,16 @@ bool udm_cache_has_no_locks(long file_system_type) {
   }
 }
 
-/* The folder's lock file, made when it is not there; -1 when it cannot be used. */
-static int open_lock_file(int folder) {
+/* Opens the folder's lock file, and creates it if there is none. Returns -1 and errno on failure.
+ */
+static int open_lock_file(const struct cache_dir *dir) {
   struct statfs system;
   struct stat status;
-  if (fstatfs(folder, &system) == 0 && udm_cache_has_no_locks((long)system.f_type)) {
+  if (fstatfs(dir->fd, &system) == 0 && udm_cache_has_no_locks((long)system.f_type)) {
     errno = ENOLCK;
     return -1;
   }
-  const int file = openat(folder, UDM_CACHE_LOCK_FILE,
+  const int file = openat(dir->fd, UDM_CACHE_LOCK_FILE,
                           O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
   if (file >= 0 && (fstat(file, &status) != 0 || !S_ISREG(status.st_mode))) {
     close(file);
@@ -73,20 +72,14 @@ static int open_lock_file(int folder) {
   return file;
 }
 
-static double seconds_now(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
 /*
- * Polls, because a lock that the system waits for cannot be given up after a
- * while without a signal, and a library must not use the process's signals.
+ * Polls: only a signal can end a wait in the system, and a library must not use the signals of
+ * its process.
  */
 static enum cache_lock_outcome wait_for(const struct settings *settings, struct cache_lock *lock) {
-  const double deadline = seconds_now() + settings->cache_lock_seconds;
+  const double deadline = udm_clock_seconds() + settings->cache_lock_seconds;
   struct timespec pause = {0, 1000000};
-  while (seconds_now() < deadline) {
+  while (udm_clock_seconds() < deadline) {
     nanosleep(&pause, NULL);
     if (set_lock(lock->file, F_WRLCK, lock->start, 1) == 0) return CACHE_LOCKED_AFTER_WAIT;
     if (!is_taken(errno)) return CACHE_LOCK_UNAVAILABLE;
@@ -100,69 +93,67 @@ static enum cache_lock_outcome take(const struct settings *settings, const struc
   if (set_lock(lock->file, F_WRLCK, lock->start, 1) == 0) return CACHE_LOCKED;
   if (!is_taken(errno)) return CACHE_LOCK_UNAVAILABLE;
   udm_count(lock_waits);
-  udm_log(settings, UDM_LOG_INFO, "waiting for another process or thread that makes %s",
-          key->label);
+  udm_log(settings, UDM_LOG_INFO, "waiting for another process or thread that is building %s",
+          key->arch_name);
   return wait_for(settings, lock);
 }
 
-static void give_up(struct cache_lock *lock) {
+static void close_lock(struct cache_lock *lock) {
   if (lock->file >= 0) close(lock->file);
   lock->file = -1;
 }
 
 enum cache_lock_outcome udm_cache_lock_key(const struct settings *settings,
                                            const struct cache_key *key, struct cache_lock *lock) {
-  struct cache_layer layer;
-  char reason[UDM_REASON_SIZE];
+  struct cache_dir dir;
   char text[UDM_ERRNO_TEXT_SIZE];
-  bool missing = false;
   enum cache_lock_outcome outcome = CACHE_LOCK_UNAVAILABLE;
   lock->file = -1;
   lock->start = byte_of(key);
-  udm_cache_layer_at(settings, 0, &layer);
-  const int folder = udm_cache_folder_open(&layer, true, reason, &missing);
-  if (folder >= 0) {
-    lock->file = open_lock_file(folder);
+  udm_cache_dir_at(settings, 0, &dir);
+  if (udm_cache_dir_open(&dir, true, NULL) == UDM_OK) {
+    lock->file = open_lock_file(&dir);
     if (lock->file >= 0) outcome = take(settings, key, lock);
     if (outcome == CACHE_LOCK_UNAVAILABLE) {
       udm_log(settings, UDM_LOG_WARNING,
-              "no lock in %s: %s; other processes may compile the same kernel", layer.path,
+              "no lock in %s: %s; other processes may compile the same kernel", dir.path,
               udm_errno_text(errno, text));
     }
-    close(folder);
+    udm_cache_dir_close(&dir);
   }
   if (outcome == CACHE_LOCK_TIMED_OUT) {
     udm_count(lock_timeouts);
-    udm_log(settings, UDM_LOG_WARNING,
-            "%s: another process has been making it for %u s (UDM_CACHE_LOCK_SECONDS): making it "
-            "here, too",
-            key->label, settings->cache_lock_seconds);
+    udm_log(
+        settings, UDM_LOG_WARNING,
+        "%s: another process has been building it for %u s (UDM_CACHE_LOCK_SECONDS): building it "
+        "here too",
+        key->arch_name, settings->cache_lock_seconds);
   }
   if (outcome == CACHE_LOCK_UNAVAILABLE) udm_count(lock_failures);
-  if (outcome == CACHE_LOCK_UNAVAILABLE || outcome == CACHE_LOCK_TIMED_OUT) give_up(lock);
+  if (outcome == CACHE_LOCK_UNAVAILABLE || outcome == CACHE_LOCK_TIMED_OUT) close_lock(lock);
   return outcome;
 }
 
-bool udm_cache_lock_removals(int folder, struct cache_lock *lock) {
+bool udm_cache_lock_removals(const struct cache_dir *dir, struct cache_lock *lock) {
   lock->start = REMOVALS;
-  lock->file = open_lock_file(folder);
+  lock->file = open_lock_file(dir);
   if (lock->file < 0) return true; /* no locks here: removing twice does no harm */
   if (set_lock(lock->file, F_WRLCK, REMOVALS, 1) == 0 || !is_taken(errno)) return true;
-  give_up(lock);
+  close_lock(lock);
   return false;
 }
 
 void udm_cache_unlock(struct cache_lock *lock) {
   /* unlocked, not only closed: a process that was forked meanwhile has the file open, too */
   if (lock->file >= 0) set_lock(lock->file, F_UNLCK, lock->start, 1);
-  give_up(lock);
+  close_lock(lock);
 }
 
 void udm_cache_mark_in_use(int file, bool writing) {
   set_lock(file, writing ? F_WRLCK : F_RDLCK, 0, 0);
 }
 
-enum cache_use udm_cache_claim(int file) {
+enum cache_use udm_cache_try_exclusive(int file) {
   if (set_lock(file, F_WRLCK, 0, 0) == 0) return CACHE_NOT_IN_USE;
   return is_taken(errno) ? CACHE_IN_USE : CACHE_USE_UNKNOWN;
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 static _Thread_local char last_error[UDM_MESSAGE_SIZE];
+static _Thread_local struct error thread_error;
 
 const char *udm_status_name(udm_status status) {
   switch (status) {
@@ -39,6 +40,12 @@ const char *udm_status_text(udm_status status) {
 
 const char *udm_last_error(void) { return last_error; }
 
+struct error *udm_thread_error(void) {
+  thread_error.text = last_error;
+  thread_error.size = sizeof last_error;
+  return &thread_error;
+}
+
 int32_t udm_version(void) {
   return UDM_VERSION_MAJOR * 10000 + UDM_VERSION_MINOR * 100 + UDM_VERSION_PATCH;
 }
@@ -51,43 +58,40 @@ const char *udm_version_string(void) {
   return VERSION_STRING(UDM_VERSION_MAJOR, UDM_VERSION_MINOR, UDM_VERSION_PATCH);
 }
 
-/*
- * The message is made beside the last one and then copied, because its
- * arguments may be the last one (a reason that becomes part of a longer one).
- */
-static void set_last_error(const char *format, va_list arguments, const char *suffix) {
-  char message[UDM_MESSAGE_SIZE] = "";
-  const int length = vsnprintf(message, sizeof message, format, arguments);
-  if (suffix && length >= 0 && (size_t)length < sizeof message) {
-    snprintf(message + length, sizeof message - (size_t)length, ": %s", suffix);
+static void set_text(const struct error *error, const char *format, va_list arguments,
+                     const char *suffix) {
+  if (!error || error->size == 0) return;
+  const int length = vsnprintf(error->text, error->size, format, arguments);
+  if (suffix && length >= 0 && (size_t)length < error->size) {
+    snprintf(error->text + length, error->size - (size_t)length, ": %s", suffix);
   }
-  memcpy(last_error, message, sizeof last_error);
 }
 
-udm_status udm_fail(udm_status status, const char *format, ...) {
+udm_status udm_fail(struct error *error, udm_status status, const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
-  set_last_error(format, arguments, NULL);
+  set_text(error, format, arguments, NULL);
   va_end(arguments);
   return status;
 }
 
-const char *udm_errno_text(int error, char buffer[UDM_ERRNO_TEXT_SIZE]) {
-  return strerror_r(error, buffer, UDM_ERRNO_TEXT_SIZE); /* GNU's: may not use the buffer */
+const char *udm_errno_text(int number, char buffer[UDM_ERRNO_TEXT_SIZE]) {
+  return strerror_r(number, buffer, UDM_ERRNO_TEXT_SIZE); /* GNU's: may not use the buffer */
 }
 
-udm_status udm_fail_errno(udm_status status, int error, const char *format, ...) {
+udm_status udm_fail_errno(struct error *error, udm_status status, int number, const char *format,
+                          ...) {
   char buffer[UDM_ERRNO_TEXT_SIZE];
   va_list arguments;
   va_start(arguments, format);
-  set_last_error(format, arguments, udm_errno_text(error, buffer));
+  set_text(error, format, arguments, udm_errno_text(number, buffer));
   va_end(arguments);
   return status;
 }
 
-udm_status udm_fail_memory(const char *what, size_t bytes) {
-  return udm_fail(UDM_ERROR_OUT_OF_MEMORY, "malloc: no %zu bytes of host memory for %s", bytes,
-                  what);
+udm_status udm_fail_memory(struct error *error, const char *what, size_t bytes) {
+  return udm_fail(error, UDM_ERROR_OUT_OF_MEMORY, "malloc: no %zu bytes of host memory for %s",
+                  bytes, what);
 }
 
 void udm_append(char *text, size_t size, const char *format, ...) {

@@ -13,12 +13,13 @@ static size_t size_of(const void *structure) {
   return size;
 }
 
-udm_status udm_check_struct(const char *what, const void *structure, size_t smallest) {
-  if (!structure) return udm_fail(UDM_ERROR_INVALID_ARGUMENT, "%s is null", what);
+udm_status udm_check_struct(const char *what, const void *structure, size_t smallest,
+                            struct error *error) {
+  if (!structure) return udm_fail(error, UDM_ERROR_INVALID_ARGUMENT, "%s is null", what);
   const size_t size = size_of(structure);
   /* each starts with a size_t, so that its sizeof is a multiple of one */
   if (size >= smallest && size <= UDM_LARGEST_STRUCT && size % sizeof size == 0) return UDM_OK;
-  return udm_fail(UDM_ERROR_INVALID_ARGUMENT,
+  return udm_fail(error, UDM_ERROR_INVALID_ARGUMENT,
                   "%s->struct_size is %zu: set it to the structure's sizeof, as its _INIT does",
                   what, size);
 }
@@ -32,13 +33,13 @@ void udm_fill_struct(void *structure, const void *ours, size_t size) {
 }
 
 udm_status udm_read_struct(const char *what, const void *structure, size_t smallest, void *ours,
-                           size_t size) {
-  const udm_status status = udm_check_struct(what, structure, smallest);
+                           size_t size, struct error *error) {
+  const udm_status status = udm_check_struct(what, structure, smallest, error);
   if (status != UDM_OK) return status;
   const size_t theirs = size_of(structure);
   for (size_t i = size; i < theirs; ++i) {
     if (((const unsigned char *)structure)[i] != 0) {
-      return udm_fail(UDM_ERROR_INVALID_ARGUMENT,
+      return udm_fail(error, UDM_ERROR_INVALID_ARGUMENT,
                       "%s uses a field of a newer udm than this library, %s", what,
                       udm_version_string());
     }

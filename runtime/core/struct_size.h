@@ -22,7 +22,8 @@ enum { UDM_LARGEST_STRUCT = 65536 };
 
 /* INVALID_ARGUMENT unless structure, called `what`, is there and says that it has `smallest` bytes.
  */
-udm_status udm_check_struct(const char *what, const void *structure, size_t smallest);
+udm_status udm_check_struct(const char *what, const void *structure, size_t smallest,
+                            struct error *error);
 
 /*
  * Gives a caller's checked structure what `ours`, of `size` bytes, holds: as
@@ -37,6 +38,6 @@ void udm_fill_struct(void *structure, const void *ours, size_t size);
  * and when a field that this library does not know is used (not 0).
  */
 udm_status udm_read_struct(const char *what, const void *structure, size_t smallest, void *ours,
-                           size_t size);
+                           size_t size, struct error *error);
 
 #endif

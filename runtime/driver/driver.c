@@ -68,7 +68,8 @@ static void set_symbol(struct driver *driver, size_t offset, void *address) {
   memcpy((char *)driver + offset, &address, sizeof address);
 }
 
-static udm_status resolve_symbols(const struct settings *settings, struct driver *driver) {
+static udm_status resolve_symbols(const struct settings *settings, struct driver *driver,
+                                  struct error *error) {
   void *const newest = find_exported(driver, "cuGetProcAddress_v2");
   void *const first = find_exported(driver, "cuGetProcAddress");
   set_symbol(driver, offsetof(struct driver, cuGetProcAddress_v2), newest);
@@ -77,7 +78,7 @@ static udm_status resolve_symbols(const struct settings *settings, struct driver
   for (size_t i = LOOKUPS; i < sizeof symbols / sizeof symbols[0]; ++i) {
     void *address = find_symbol(driver, &symbols[i]);
     if (!address && symbols[i].requirement == REQUIRED) {
-      return udm_fail(UDM_ERROR_NO_DRIVER,
+      return udm_fail(error, UDM_ERROR_NO_DRIVER,
                       "%s has no %s: the driver is too old for udm, or it is not a CUDA driver",
                       udm_driver_library_name(settings), symbols[i].name);
     }
@@ -86,23 +87,24 @@ static udm_status resolve_symbols(const struct settings *settings, struct driver
   return UDM_OK;
 }
 
-udm_status udm_driver_open(const struct settings *settings, struct driver *driver) {
+udm_status udm_driver_open(const struct settings *settings, struct driver *driver,
+                           struct error *error) {
   memset(driver, 0, sizeof *driver);
   const char *name = udm_driver_library_name(settings);
   if (udm_host_has(&settings->host, UDM_LIBRARY_DRIVER, "cuInit")) {
     driver->host = settings->host;
-    return resolve_symbols(settings, driver);
+    return resolve_symbols(settings, driver, error);
   }
   driver->library = dlopen(name, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
   if (!driver->library) {
     const char *reason = dlerror();
-    return udm_fail(UDM_ERROR_NO_DRIVER, "dlopen: %s: install the NVIDIA driver%s",
+    return udm_fail(error, UDM_ERROR_NO_DRIVER, "dlopen: %s: install the NVIDIA driver%s",
                     reason ? reason : name,
                     settings->driver_library ? ", or correct the path given in the options or in "
                                                "UDM_DRIVER_LIBRARY"
                                              : ", or name its libcuda in UDM_DRIVER_LIBRARY");
   }
-  const udm_status status = resolve_symbols(settings, driver);
+  const udm_status status = resolve_symbols(settings, driver, error);
   if (status != UDM_OK) udm_driver_close(driver);
   return status;
 }
@@ -147,18 +149,20 @@ static const char *cure_of(CUresult result) {
 }
 
 udm_status udm_fail_driver(const struct driver *driver, udm_status status, const char *call,
-                           const char *about, CUresult result) {
+                           const char *about, CUresult result, struct error *error) {
   const char *name = NULL;
   const char *text = NULL;
   const char *cure = cure_of(result);
   if (driver->cuGetErrorName) driver->cuGetErrorName(result, &name);
   if (driver->cuGetErrorString) driver->cuGetErrorString(result, &text);
-  return udm_fail(status, "%s%s%s%s: %s (%u)%s%s%s%s", call, about ? " (" : "", about ? about : "",
-                  about ? ")" : "", name ? name : "CUDA error", (unsigned)result, text ? ": " : "",
-                  text ? text : "", cure ? ": " : "", cure ? cure : "");
+  return udm_fail(error, status, "%s%s%s%s: %s (%u)%s%s%s%s", call, about ? " (" : "",
+                  about ? about : "", about ? ")" : "", name ? name : "CUDA error",
+                  (unsigned)result, text ? ": " : "", text ? text : "", cure ? ": " : "",
+                  cure ? cure : "");
 }
 
-udm_status udm_driver_device_arch(const struct driver *driver, CUdevice device, int32_t *arch) {
+udm_status udm_driver_device_arch(const struct driver *driver, CUdevice device, int32_t *arch,
+                                  struct error *error) {
   int major = 0;
   int minor = 0;
   CUresult result =
@@ -169,7 +173,7 @@ udm_status udm_driver_device_arch(const struct driver *driver, CUdevice device, 
   }
   if (result != CUDA_SUCCESS) {
     return udm_fail_driver(driver, UDM_ERROR_DRIVER, "cuDeviceGetAttribute", "compute capability",
-                           result);
+                           result, error);
   }
   *arch = 10 * major + minor;
   return UDM_OK;

@@ -6,7 +6,7 @@
 #ifndef UDM_RUNTIME_DRIVER_DRIVER_H
 #define UDM_RUNTIME_DRIVER_DRIVER_H
 
-#include "core/options.h"
+#include "core/settings.h"
 #include "driver/driver_types.h"
 
 struct driver {
@@ -22,7 +22,8 @@ struct driver {
  * the process ends, whatever is closed: a driver with live threads cannot be unmapped. Does not
  * call cuInit.
  */
-udm_status udm_driver_open(const struct settings *settings, struct driver *driver);
+udm_status udm_driver_open(const struct settings *settings, struct driver *driver,
+                           struct error *error);
 void udm_driver_close(struct driver *driver);
 
 /* The name under which it was asked for. */
@@ -33,9 +34,10 @@ const char *udm_driver_library_name(const struct settings *settings);
  * driver's name and text of the error, and the cure where the error has one.
  */
 udm_status udm_fail_driver(const struct driver *driver, udm_status status, const char *call,
-                           const char *about, CUresult result);
+                           const char *about, CUresult result, struct error *error);
 
 /* 10 * compute capability major + minor of a device. */
-udm_status udm_driver_device_arch(const struct driver *driver, CUdevice device, int32_t *arch);
+udm_status udm_driver_device_arch(const struct driver *driver, CUdevice device, int32_t *arch,
+                                  struct error *error);
 
 #endif

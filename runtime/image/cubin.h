@@ -6,19 +6,22 @@
 #ifndef UDM_RUNTIME_IMAGE_CUBIN_H
 #define UDM_RUNTIME_IMAGE_CUBIN_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "core/status.h"
 
-/*
- * The architecture that a cubin was compiled for (90, 103), or 0 when the bytes
- * are not a cubin.
- */
+/* Returns the architecture that a cubin was compiled for (90, 103), or 0 for other bytes. */
 int32_t udm_cubin_arch(const void *bytes, size_t size);
 
 /*
- * What is wrong with bytes that should be a cubin, as far as its ELF headers and
- * the bounds of its sections tell; NULL when nothing is. Static text.
+ * Returns what is wrong with a cubin (static text), as far as its ELF headers and the
+ * bounds of its sections show it, or NULL.
  */
 const char *udm_cubin_damage(const void *bytes, size_t size);
+
+/*
+ * Checks that bytes are a whole cubin for `arch`: the driver is not told a size, and
+ * would read beyond the end of a truncated one. Returns OK; UNSUPPORTED_ARCH if the
+ * cubin is for another architecture; NO_IMAGE if it is damaged.
+ */
+udm_status udm_cubin_check(const void *bytes, size_t size, int32_t arch, struct error *error);
 
 #endif

@@ -11,9 +11,7 @@
 #include "core/allocator.h"
 #include "core/status.h"
 #include "core/struct_size.h"
-#include "image/assemble.h"
-#include "image/image.h"
-#include "launch/fork_guard.h"
+#include "image/image_resolve.h"
 #include "launch/kernel_interface.h"
 
 /*
@@ -27,50 +25,47 @@ static CUresult ask_id(const struct driver *driver, CUcontext context, unsigned 
   return driver->cuCtxGetApiVersion ? driver->cuCtxGetApiVersion(context, &version) : CUDA_SUCCESS;
 }
 
-static udm_status find_device(udm_context *ctx) {
+static udm_status find_device(udm_context *ctx, struct error *error) {
   const struct driver *driver = &ctx->driver;
   CUdevice device = 0;
   CUresult result = driver->cuInit(0);
   if (result != CUDA_SUCCESS) {
     const udm_status status =
         result == CUDA_ERROR_NO_DEVICE ? UDM_ERROR_NO_DEVICE : UDM_ERROR_DRIVER;
-    return udm_fail_driver(driver, status, "cuInit", NULL, result);
+    return udm_fail_driver(driver, status, "cuInit", NULL, result, error);
   }
   result = driver->cuCtxGetCurrent(&ctx->cuda_context);
   if (result != CUDA_SUCCESS) {
-    return udm_fail_driver(driver, UDM_ERROR_DRIVER, "cuCtxGetCurrent", NULL, result);
+    return udm_fail_driver(driver, UDM_ERROR_DRIVER, "cuCtxGetCurrent", NULL, result, error);
   }
   if (!ctx->cuda_context) {
-    return udm_fail(UDM_ERROR_NO_CURRENT_CONTEXT,
+    return udm_fail(error, UDM_ERROR_NO_CURRENT_CONTEXT,
                     "the calling thread has no current CUDA context: call cuCtxSetCurrent, or "
                     "anything of the CUDA runtime, before udm_create");
   }
   result = driver->cuCtxGetDevice(&device);
   if (result != CUDA_SUCCESS) {
-    return udm_fail_driver(driver, UDM_ERROR_DRIVER, "cuCtxGetDevice", NULL, result);
+    return udm_fail_driver(driver, UDM_ERROR_DRIVER, "cuCtxGetDevice", NULL, result, error);
   }
   int multiprocessors = 0;
   result = driver->cuDeviceGetAttribute(&multiprocessors, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT,
                                         device);
   if (result != CUDA_SUCCESS) {
     return udm_fail_driver(driver, UDM_ERROR_DRIVER, "cuDeviceGetAttribute",
-                           "number of multiprocessors", result);
+                           "number of multiprocessors", result, error);
   }
   result = ask_id(driver, ctx->cuda_context, &ctx->cuda_context_id);
   if (result != CUDA_SUCCESS) {
     const char *call = driver->cuCtxGetId ? "cuCtxGetId" : "cuCtxGetApiVersion";
-    return udm_fail_driver(driver, UDM_ERROR_DRIVER, call, NULL, result);
+    return udm_fail_driver(driver, UDM_ERROR_DRIVER, call, NULL, result, error);
   }
   ctx->info.device = device;
   ctx->info.multiprocessor_count = multiprocessors;
-  return udm_driver_device_arch(driver, device, &ctx->info.device_arch);
+  return udm_driver_device_arch(driver, device, &ctx->info.device_arch, error);
 }
 
-static udm_status load_image(void *user_data, const struct image *image) {
-  udm_context *ctx = user_data;
+static udm_status load_image(udm_context *ctx, const struct image *image, struct error *error) {
   const struct driver *driver = &ctx->driver;
-  udm_status status = udm_code_load(driver, image, &ctx->code);
-  if (status != UDM_OK) return status;
   const struct {
     const char *name;
     CUfunction *function;
@@ -79,73 +74,86 @@ static udm_status load_image(void *user_data, const struct image *image) {
       UDM_FOR_EACH_KERNEL(KERNEL)
 #undef KERNEL
   };
+  udm_status status =
+      udm_code_load(driver, image->bytes, image->is_ptx, image->origin, &ctx->code, error);
+  if (status != UDM_OK) return status;
   for (size_t k = 0; status == UDM_OK && k < sizeof kernels / sizeof kernels[0]; ++k) {
-    status = udm_code_function(driver, &ctx->code, kernels[k].name, kernels[k].function);
+    status = udm_code_function(driver, &ctx->code, kernels[k].name, kernels[k].function, error);
   }
   if (status != UDM_OK) udm_code_unload(driver, &ctx->code);
   return status;
 }
 
-static udm_status assemble_ptx(void *user_data, const char *ptx, const char *origin,
-                               unsigned char **cubin, size_t *size) {
-  const udm_context *ctx = user_data;
-  return udm_assemble(&ctx->driver, ptx, origin, cubin, size);
+static void describe_image(udm_context *ctx, const struct image *image) {
+  ctx->info.struct_size = sizeof ctx->info;
+  ctx->info.image_arch = image->arch;
+  ctx->info.image_source = image->source;
+  ctx->info.image_bytes = image->size;
 }
 
-static udm_status climb(const struct settings *settings, udm_context *ctx) {
-  struct image image;
-  struct image_driver driver = {load_image, NULL, 0, ctx};
-  const CUresult result = ctx->driver.cuDriverGetVersion(&driver.version);
-  if (result != CUDA_SUCCESS) {
-    return udm_fail_driver(&ctx->driver, UDM_ERROR_DRIVER, "cuDriverGetVersion", NULL, result);
-  }
-  if (udm_can_assemble(&ctx->driver)) driver.assemble = assemble_ptx;
-  const udm_status status = udm_image_serve(settings, ctx->info.device_arch, &driver, &image, NULL);
+/* Loads the best image that the driver takes. */
+static udm_status resolve_image(const struct settings *settings, udm_context *ctx,
+                                struct error *error) {
+  struct image_search *search = NULL;
+  udm_status status =
+      udm_image_search_begin(settings, ctx->info.device_arch, &ctx->driver, &search, error);
   if (status != UDM_OK) return status;
-  ctx->info.struct_size = sizeof ctx->info;
-  ctx->info.image_arch = image.arch;
-  ctx->info.image_source = image.source;
-  ctx->info.image_bytes = image.size;
-  return UDM_OK;
+  while ((status = udm_image_search_next(search, error)) == UDM_OK) {
+    status = load_image(ctx, &search->image, &search->reason);
+    if (status == UDM_OK) {
+      udm_image_search_accept(search);
+      describe_image(ctx, &search->image);
+      break;
+    }
+    if (status != UDM_ERROR_NO_IMAGE) {
+      udm_fail(error, status, "%s", search->reason_text);
+      break;
+    }
+    udm_image_search_reject(search);
+  }
+  udm_image_search_end(search);
+  return status;
 }
 
 /*
- * Code is loaded and unloaded with this thread's capture mode relaxed: another
- * stream's capture, of this thread or another, neither forbids it nor is
- * invalidated by it. A driver before CUDA 10.1 has no such mode.
+ * Code is loaded and unloaded with the capture mode of this thread relaxed: then a
+ * capture of another stream, by any thread, neither forbids it nor is invalidated by
+ * it. A driver before CUDA 10.1 has no such mode.
  */
 static CUresult exchange_capture_mode(const struct driver *driver, CUstreamCaptureMode *mode) {
   if (!driver->cuThreadExchangeStreamCaptureMode) return CUDA_SUCCESS;
   return driver->cuThreadExchangeStreamCaptureMode(mode);
 }
 
-static udm_status climb_during_capture(const struct settings *settings, udm_context *ctx) {
+static udm_status resolve_during_capture(const struct settings *settings, udm_context *ctx,
+                                         struct error *error) {
   CUstreamCaptureMode mode = CU_STREAM_CAPTURE_MODE_RELAXED;
   const CUresult result = exchange_capture_mode(&ctx->driver, &mode);
   if (result != CUDA_SUCCESS) {
     return udm_fail_driver(&ctx->driver, UDM_ERROR_DRIVER, "cuThreadExchangeStreamCaptureMode",
-                           NULL, result);
+                           NULL, result, error);
   }
-  const udm_status status = climb(settings, ctx);
+  const udm_status status = resolve_image(settings, ctx, error);
   exchange_capture_mode(&ctx->driver, &mode);
   return status;
 }
 
 udm_status udm_create(const udm_options *options, udm_context **out) {
+  struct error *const error = udm_thread_error();
   struct settings settings;
   udm_context *ctx = NULL;
-  if (!out) return udm_fail(UDM_ERROR_INVALID_ARGUMENT, "out is null");
+  if (!out) return udm_fail(error, UDM_ERROR_INVALID_ARGUMENT, "out is null");
   *out = NULL;
-  udm_status status = udm_settings_resolve(options, &settings);
+  udm_status status = udm_settings_resolve(options, &settings, error);
   if (status != UDM_OK) return status;
   ctx = udm_calloc(1, sizeof *ctx);
-  if (!ctx) return udm_fail_memory("the udm context", sizeof *ctx);
+  if (!ctx) return udm_fail_memory(error, "the udm context", sizeof *ctx);
 
   ctx->process_number = udm_process_number;
-  status = udm_fork_guard_install();
-  if (status == UDM_OK) status = udm_driver_open(&settings, &ctx->driver);
-  if (status == UDM_OK) status = find_device(ctx);
-  if (status == UDM_OK) status = climb_during_capture(&settings, ctx);
+  status = udm_fork_guard_install(error);
+  if (status == UDM_OK) status = udm_driver_open(&settings, &ctx->driver, error);
+  if (status == UDM_OK) status = find_device(ctx, error);
+  if (status == UDM_OK) status = resolve_during_capture(&settings, ctx, error);
   if (status != UDM_OK) {
     udm_driver_close(&ctx->driver);
     udm_free(ctx);
@@ -159,7 +167,7 @@ udm_status udm_create(const udm_options *options, udm_context **out) {
  */
 static bool is_alive(const udm_context *ctx) {
   unsigned long long id = 0;
-  return !udm_is_of_parent(ctx) && ask_id(&ctx->driver, ctx->cuda_context, &id) == CUDA_SUCCESS &&
+  return !udm_is_from_parent(ctx) && ask_id(&ctx->driver, ctx->cuda_context, &id) == CUDA_SUCCESS &&
          id == ctx->cuda_context_id;
 }
 
@@ -171,7 +179,7 @@ void udm_destroy(udm_context *ctx) {
   const struct driver *driver = &ctx->driver;
   const bool pushed =
       is_alive(ctx) && driver->cuCtxPushCurrent_v2(ctx->cuda_context) == CUDA_SUCCESS;
-  if (pushed || (ctx->code.library && !udm_is_of_parent(ctx))) {
+  if (pushed || (ctx->code.library && !udm_is_from_parent(ctx))) {
     const bool relaxed = exchange_capture_mode(driver, &mode) == CUDA_SUCCESS;
     udm_code_unload(driver, &ctx->code);
     if (relaxed) exchange_capture_mode(driver, &mode);
@@ -182,9 +190,10 @@ void udm_destroy(udm_context *ctx) {
 }
 
 udm_status udm_get_context_info(const udm_context *ctx, udm_context_info *info) {
-  if (!ctx) return udm_fail(UDM_ERROR_INVALID_ARGUMENT, "ctx is null");
+  struct error *const error = udm_thread_error();
+  if (!ctx) return udm_fail(error, UDM_ERROR_INVALID_ARGUMENT, "ctx is null");
   const udm_status status =
-      udm_check_struct("info", info, UDM_SIZE_UP_TO(udm_context_info, multiprocessor_count));
+      udm_check_struct("info", info, UDM_SIZE_UP_TO(udm_context_info, multiprocessor_count), error);
   if (status == UDM_OK) udm_fill_struct(info, &ctx->info, sizeof ctx->info);
   return status;
 }

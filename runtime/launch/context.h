@@ -6,7 +6,8 @@
 #ifndef UDM_RUNTIME_LAUNCH_CONTEXT_H
 #define UDM_RUNTIME_LAUNCH_CONTEXT_H
 
-#include "image/loader.h"
+#include "driver/load.h"
+#include "launch/fork_guard.h"
 
 struct udm_context {
   struct driver driver;
@@ -21,5 +22,15 @@ struct udm_context {
   unsigned process_number;       /* of the process that made it: fork_guard.h */
   udm_context_info info;
 };
+
+static inline bool udm_is_from_parent(const udm_context *ctx) {
+  return ctx->process_number != udm_process_number;
+}
+
+/* Inline: this is all that a launch pays for the check. */
+static inline udm_status udm_check_context(const udm_context *ctx, struct error *error) {
+  if (!ctx) return udm_fail(error, UDM_ERROR_INVALID_ARGUMENT, "ctx is null");
+  return udm_is_from_parent(ctx) ? udm_fail_forked(error) : UDM_OK;
+}
 
 #endif

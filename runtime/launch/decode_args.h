@@ -9,13 +9,14 @@
 
 #include <stdbool.h>
 
-#include "udm.h"
+#include "core/status.h"
 
 /* The checks of the direct entry and of the reference. */
-udm_status udm_check_decode_args(const udm_decode_args *args, int32_t max_backends);
+udm_status udm_check_decode_args(const udm_decode_args *args, int32_t max_backends,
+                                 struct error *error);
 
 /* The same, where the outputs stand in a table in device memory. */
-udm_status udm_check_decode_args_for_table(const udm_decode_args *args);
+udm_status udm_check_decode_args_for_table(const udm_decode_args *args, struct error *error);
 
 /* Whether any column of any page table is to be written. */
 static inline bool udm_has_page_columns(const udm_decode_args *args) {

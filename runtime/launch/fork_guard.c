@@ -15,17 +15,17 @@ static bool installed;
 /* One thread runs in a child, and nothing but this has happened in it. */
 static void count_fork(void) { ++udm_process_number; }
 
-udm_status udm_fork_guard_install(void) {
-  int error = 0;
+udm_status udm_fork_guard_install(struct error *error) {
+  int number = 0;
   pthread_mutex_lock(&lock);
-  if (!installed) error = pthread_atfork(NULL, NULL, count_fork);
-  installed = installed || error == 0;
+  if (!installed) number = pthread_atfork(NULL, NULL, count_fork);
+  installed = installed || number == 0;
   pthread_mutex_unlock(&lock);
-  return error ? udm_fail_errno(UDM_ERROR_OUT_OF_MEMORY, error, "pthread_atfork") : UDM_OK;
+  return number ? udm_fail_errno(error, UDM_ERROR_OUT_OF_MEMORY, number, "pthread_atfork") : UDM_OK;
 }
 
-udm_status udm_fail_forked(void) {
-  return udm_fail(UDM_ERROR_INVALID_ARGUMENT,
+udm_status udm_fail_forked(struct error *error) {
+  return udm_fail(error, UDM_ERROR_INVALID_ARGUMENT,
                   "ctx was made before fork(), by the parent: CUDA cannot be used in a child of a "
                   "process that uses it. Fork first and call udm_create in the child, or start the "
                   "child anew (exec, posix_spawn, multiprocessing's spawn)");

@@ -13,7 +13,6 @@
 #include "core/struct_size.h"
 #include "launch/context.h"
 #include "launch/decode_args.h"
-#include "launch/fork_guard.h"
 #include "launch/kernel_interface.h"
 
 /* What is worth a block: a line of 32 columns for each of its warps. */
@@ -205,30 +204,31 @@ static void pack_direct(const udm_decode_args *args, const struct derived *deriv
 }
 
 static udm_status launch(const udm_context *ctx, CUfunction function, unsigned int grid,
-                         CUstream stream, void **parameters) {
+                         CUstream stream, void **parameters, struct error *error) {
   const CUresult result = ctx->driver.cuLaunchKernel(
       function, grid, 1, 1, UDM_KERNEL_THREADS_PER_BLOCK, 1, 1, 0, stream, parameters, NULL);
   if (result == CUDA_SUCCESS) return UDM_OK;
-  return udm_fail_driver(&ctx->driver, UDM_ERROR_DRIVER, "cuLaunchKernel", NULL, result);
+  return udm_fail_driver(&ctx->driver, UDM_ERROR_DRIVER, "cuLaunchKernel", NULL, result, error);
 }
 
-static udm_status check_direct(const udm_context *ctx, const udm_decode_args *args) {
-  const udm_status status = udm_check_context(ctx);
-  return status == UDM_OK ? udm_check_decode_args(args, UDM_MAX_DIRECT_BACKENDS) : status;
+static udm_status check_direct(const udm_context *ctx, const udm_decode_args *args,
+                               struct error *error) {
+  const udm_status status = udm_check_context(ctx, error);
+  return status == UDM_OK ? udm_check_decode_args(args, UDM_MAX_DIRECT_BACKENDS, error) : status;
 }
 
 static udm_status check_backend_pointers(CUdeviceptr backend_pointers, int64_t stride,
-                                         int32_t num_backends) {
+                                         int32_t num_backends, struct error *error) {
   if (!backend_pointers) {
-    return udm_fail(UDM_ERROR_INVALID_ARGUMENT, "backend_pointers is null");
+    return udm_fail(error, UDM_ERROR_INVALID_ARGUMENT, "backend_pointers is null");
   }
   if (backend_pointers % 8) {
-    return udm_fail(UDM_ERROR_INVALID_ARGUMENT,
+    return udm_fail(error, UDM_ERROR_INVALID_ARGUMENT,
                     "backend_pointers is not aligned to its 8-byte elements: 0x%llx",
                     (unsigned long long)backend_pointers);
   }
   if (stride < num_backends) {
-    return udm_fail(UDM_ERROR_INVALID_ARGUMENT,
+    return udm_fail(error, UDM_ERROR_INVALID_ARGUMENT,
                     "backend_pointers_stride is %" PRId64 " elements, less than the %" PRId32
                     " backends of a row",
                     stride, num_backends);
@@ -237,34 +237,38 @@ static udm_status check_backend_pointers(CUdeviceptr backend_pointers, int64_t s
 }
 
 static udm_status check_table(const udm_context *ctx, const udm_decode_args *args,
-                              CUdeviceptr backend_pointers, int64_t stride) {
-  udm_status status = udm_check_context(ctx);
-  if (status == UDM_OK) status = udm_check_decode_args_for_table(args);
+                              CUdeviceptr backend_pointers, int64_t stride, struct error *error) {
+  udm_status status = udm_check_context(ctx, error);
+  if (status == UDM_OK) status = udm_check_decode_args_for_table(args, error);
   if (status != UDM_OK) return status;
-  return check_backend_pointers(backend_pointers, stride, args->num_backends);
+  return check_backend_pointers(backend_pointers, stride, args->num_backends, error);
 }
 
 udm_status udm_decode_metadata_direct(udm_context *ctx, const udm_decode_args *args,
                                       CUstream stream) {
-  const udm_status status = check_direct(ctx, args);
+  struct error *const error = udm_thread_error();
+  const udm_status status = check_direct(ctx, args, error);
   if (status != UDM_OK) return status;
   void *parameters[MOST_PARAMETERS];
   const struct derived derived = derive(ctx, args, true);
   pack_direct(args, &derived, parameters);
-  return launch(ctx, direct_function(ctx, args), grid_of(args, &derived), stream, parameters);
+  return launch(ctx, direct_function(ctx, args), grid_of(args, &derived), stream, parameters,
+                error);
 }
 
 udm_status udm_decode_metadata_table(udm_context *ctx, const udm_decode_args *args,
                                      CUdeviceptr backend_pointers, int64_t backend_pointers_stride,
                                      CUstream stream) {
-  const udm_status status = check_table(ctx, args, backend_pointers, backend_pointers_stride);
+  struct error *const error = udm_thread_error();
+  const udm_status status =
+      check_table(ctx, args, backend_pointers, backend_pointers_stride, error);
   if (status != UDM_OK) return status;
   void *parameters[INPUTS + SCALARS + TABLE_PARAMETERS];
   const struct derived derived = derive(ctx, args, false);
   const struct table table = {backend_pointers, backend_pointers_stride};
   pack_common(args, &derived, parameters);
   pack_table(args, &table, parameters + INPUTS + SCALARS);
-  return launch(ctx, table_function(ctx, args), grid_of(args, &derived), stream, parameters);
+  return launch(ctx, table_function(ctx, args), grid_of(args, &derived), stream, parameters, error);
 }
 
 /* What `parameters` of a prepared launch points to: udm_kernel_launch's storage. */
@@ -279,9 +283,9 @@ _Static_assert(sizeof(struct prepared) <= sizeof(((udm_kernel_launch *)0)->stora
                "storage has its size for good: it is a part of the interface");
 _Static_assert(offsetof(udm_kernel_launch, storage) % _Alignof(struct prepared) == 0, "alignment");
 
-static udm_status check_kernel_launch(const udm_kernel_launch *kernel_launch) {
+static udm_status check_kernel_launch(const udm_kernel_launch *kernel_launch, struct error *error) {
   return udm_check_struct("kernel_launch", kernel_launch,
-                          UDM_SIZE_UP_TO(udm_kernel_launch, storage));
+                          UDM_SIZE_UP_TO(udm_kernel_launch, storage), error);
 }
 
 /* All but the parameters, and the copy of what they point to. */
@@ -302,8 +306,9 @@ static struct prepared *fill_kernel_launch(const udm_context *ctx, const udm_dec
 
 udm_status udm_prepare_direct(udm_context *ctx, const udm_decode_args *args,
                               udm_kernel_launch *kernel_launch) {
-  udm_status status = check_kernel_launch(kernel_launch);
-  if (status == UDM_OK) status = check_direct(ctx, args);
+  struct error *const error = udm_thread_error();
+  udm_status status = check_kernel_launch(kernel_launch, error);
+  if (status == UDM_OK) status = check_direct(ctx, args, error);
   if (status != UDM_OK) return status;
   struct prepared *prepared = fill_kernel_launch(ctx, args, true, kernel_launch);
   pack_direct(&prepared->args, &prepared->derived, prepared->parameters);
@@ -313,9 +318,10 @@ udm_status udm_prepare_direct(udm_context *ctx, const udm_decode_args *args,
 udm_status udm_prepare_table(udm_context *ctx, const udm_decode_args *args,
                              CUdeviceptr backend_pointers, int64_t backend_pointers_stride,
                              udm_kernel_launch *kernel_launch) {
-  udm_status status = check_kernel_launch(kernel_launch);
+  struct error *const error = udm_thread_error();
+  udm_status status = check_kernel_launch(kernel_launch, error);
   if (status == UDM_OK) {
-    status = check_table(ctx, args, backend_pointers, backend_pointers_stride);
+    status = check_table(ctx, args, backend_pointers, backend_pointers_stride, error);
   }
   if (status != UDM_OK) return status;
   struct prepared *prepared = fill_kernel_launch(ctx, args, false, kernel_launch);

@@ -79,7 +79,8 @@ static void write_page_tables(const udm_decode_args *args, int32_t i, int32_t ex
 }
 
 udm_status udm_decode_metadata_reference(const udm_decode_args *args) {
-  const udm_status status = udm_check_decode_args(args, UDM_MAX_BACKENDS);
+  struct error *const error = udm_thread_error();
+  const udm_status status = udm_check_decode_args(args, UDM_MAX_BACKENDS, error);
   if (status != UDM_OK) return status;
   for (int32_t b = 0; b < args->num_backends; ++b) write_backend(args, &args->backends[b]);
   if (!udm_has_page_columns(args)) return UDM_OK;

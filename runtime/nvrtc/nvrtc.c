@@ -14,7 +14,6 @@
 #include <string.h>
 
 #include "core/allocator.h"
-#include "core/log.h"
 #include "core/status.h"
 #include "nvrtc/nvrtc_search.h"
 
@@ -32,11 +31,11 @@ static const struct symbol symbols[] = {
 #include "nvrtc_symbols.h"
 };
 
-static udm_status resolve_symbols(struct nvrtc *nvrtc) {
+static udm_status resolve_symbols(struct nvrtc *nvrtc, struct error *error) {
   for (size_t i = 0; i < sizeof symbols / sizeof symbols[0]; ++i) {
     void *address = udm_symbol(nvrtc->library, &nvrtc->host, UDM_LIBRARY_NVRTC, symbols[i].name);
     if (!address && symbols[i].requirement == REQUIRED) {
-      return udm_fail(UDM_ERROR_NO_NVRTC, "has no %s: NVRTC 11.2 or later is needed",
+      return udm_fail(error, UDM_ERROR_NO_NVRTC, "has no %s: NVRTC 11.2 or later is needed",
                       symbols[i].name);
     }
     memcpy((char *)nvrtc + symbols[i].offset, &address, sizeof address);
@@ -45,8 +44,8 @@ static udm_status resolve_symbols(struct nvrtc *nvrtc) {
 }
 
 udm_status udm_fail_nvrtc(const struct nvrtc *nvrtc, udm_status status, const char *call,
-                          nvrtcResult result) {
-  return udm_fail(status, "%s: %s (%u)", call, nvrtc->nvrtcGetErrorString(result),
+                          nvrtcResult result, struct error *error) {
+  return udm_fail(error, status, "%s: %s (%u)", call, nvrtc->nvrtcGetErrorString(result),
                   (unsigned)result);
 }
 
@@ -56,22 +55,23 @@ static int ascending(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
-static udm_status ask_archs(struct nvrtc *nvrtc) {
+static udm_status ask_archs(struct nvrtc *nvrtc, struct error *error) {
   int count = 0;
   int *archs = NULL;
   udm_status status = UDM_OK;
   nvrtcResult result = nvrtc->nvrtcGetNumSupportedArchs(&count);
   if (result != NVRTC_SUCCESS || count <= 0) {
-    return udm_fail_nvrtc(nvrtc, UDM_ERROR_NO_NVRTC, "nvrtcGetNumSupportedArchs", result);
+    return udm_fail_nvrtc(nvrtc, UDM_ERROR_NO_NVRTC, "nvrtcGetNumSupportedArchs", result, error);
   }
   archs = udm_calloc((size_t)count, sizeof *archs);
-  if (!archs) return udm_fail_memory("the architectures of NVRTC", (size_t)count * sizeof *archs);
+  if (!archs)
+    return udm_fail_memory(error, "the architectures of NVRTC", (size_t)count * sizeof *archs);
   result = nvrtc->nvrtcGetSupportedArchs(archs);
   if (result != NVRTC_SUCCESS) {
-    status = udm_fail_nvrtc(nvrtc, UDM_ERROR_NO_NVRTC, "nvrtcGetSupportedArchs", result);
+    status = udm_fail_nvrtc(nvrtc, UDM_ERROR_NO_NVRTC, "nvrtcGetSupportedArchs", result, error);
   } else {
     qsort(archs, (size_t)count, sizeof *archs, ascending);
-    /* of more than the table holds, the oldest are left out */
+    /* if there are too many for the table, the oldest are left out */
     const int skipped = count > UDM_MAX_ARCHS ? count - UDM_MAX_ARCHS : 0;
     nvrtc->arch_count = count - skipped;
     memcpy(nvrtc->archs, archs + skipped, (size_t)nvrtc->arch_count * sizeof *archs);
@@ -80,7 +80,8 @@ static udm_status ask_archs(struct nvrtc *nvrtc) {
   return status;
 }
 
-/* The build id that the linker left in the library: two builds of one version differ in it. */
+/* Finds the build id that the linker left in the library: it tells two builds of a version apart.
+ */
 static int find_build_id(struct dl_phdr_info *info, size_t size, void *user_data) {
   (void)size;
   struct nvrtc *nvrtc = user_data;
@@ -109,10 +110,10 @@ static int find_build_id(struct dl_phdr_info *info, size_t size, void *user_data
   return 1;
 }
 
-static udm_status identify(struct nvrtc *nvrtc) {
+static udm_status identify(struct nvrtc *nvrtc, struct error *error) {
   const nvrtcResult result = nvrtc->nvrtcVersion(&nvrtc->version_major, &nvrtc->version_minor);
   if (result != NVRTC_SUCCESS) {
-    return udm_fail_nvrtc(nvrtc, UDM_ERROR_NO_NVRTC, "nvrtcVersion", result);
+    return udm_fail_nvrtc(nvrtc, UDM_ERROR_NO_NVRTC, "nvrtcVersion", result, error);
   }
   struct link_map *map = NULL;
   if (!nvrtc->library) {
@@ -121,15 +122,15 @@ static udm_status identify(struct nvrtc *nvrtc) {
     snprintf(nvrtc->path, sizeof nvrtc->path, "%s", map->l_name);
   }
   if (nvrtc->path[0]) dl_iterate_phdr(find_build_id, nvrtc);
-  return ask_archs(nvrtc);
+  return ask_archs(nvrtc, error);
 }
 
 /*
- * dlerror() says "library: what failed: errno's text", in the language of the process, as errno's
- * text is here. Of a library that is there and broken, it names the file; of one that lacks
- * another, that other one.
+ * dlerror() says "library: what failed: errno's text" in the language of the process, and errno's
+ * text here is in that language too. For a broken library dlerror() names its file; for a library
+ * that needs a missing one, it names the missing one.
  */
-static bool is_not_there(const char *library, const char *reason) {
+static bool does_not_exist(const char *library, const char *reason) {
   char buffer[UDM_ERRNO_TEXT_SIZE];
   const char *no_file = udm_errno_text(ENOENT, buffer);
   const size_t named = strlen(library);
@@ -139,18 +140,19 @@ static bool is_not_there(const char *library, const char *reason) {
          strcmp(reason + length - ending, no_file) == 0;
 }
 
-udm_status udm_nvrtc_open_candidate(const char *library, bool already_loaded, struct nvrtc *nvrtc) {
+udm_status udm_nvrtc_open_candidate(const char *library, bool already_loaded, struct nvrtc *nvrtc,
+                                    struct error *error) {
   memset(nvrtc, 0, sizeof *nvrtc);
   const int flags = RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE | (already_loaded ? RTLD_NOLOAD : 0);
   nvrtc->library = dlopen(library, flags);
   if (!nvrtc->library) {
     const char *reason = dlerror(); /* also clears it */
-    const bool missing = already_loaded || (reason && is_not_there(library, reason));
-    return udm_fail(missing ? UDM_ERROR_NOT_FOUND : UDM_ERROR_NO_NVRTC, "%s",
+    const bool missing = already_loaded || (reason && does_not_exist(library, reason));
+    return udm_fail(error, missing ? UDM_ERROR_NOT_FOUND : UDM_ERROR_NO_NVRTC, "%s",
                     reason ? reason : "dlopen failed");
   }
-  udm_status status = resolve_symbols(nvrtc);
-  if (status == UDM_OK) status = identify(nvrtc);
+  udm_status status = resolve_symbols(nvrtc, error);
+  if (status == UDM_OK) status = identify(nvrtc, error);
   if (status != UDM_OK) udm_nvrtc_close(nvrtc);
   return status;
 }
@@ -158,33 +160,37 @@ udm_status udm_nvrtc_open_candidate(const char *library, bool already_loaded, st
 struct opening {
   const struct settings *settings;
   struct nvrtc *nvrtc;
-  char tried[UDM_MESSAGE_SIZE / 2]; /* every candidate that was there, and why it would not do */
+  char tried[UDM_MESSAGE_SIZE / 4]; /* each candidate that exists, and why it cannot be used */
 };
 
-/* A name that is simply not there is no news, unless it was asked for. */
+/* A name that does not exist is not worth a word, unless the user named it. */
 static bool try_candidate(void *user_data, const char *library, bool already_loaded) {
   struct opening *opening = user_data;
-  const udm_status status = udm_nvrtc_open_candidate(library, already_loaded, opening->nvrtc);
+  char text[UDM_MESSAGE_SIZE / 8] = "";
+  struct error reason = {text, sizeof text};
+  const udm_status status =
+      udm_nvrtc_open_candidate(library, already_loaded, opening->nvrtc, &reason);
   if (status == UDM_OK) return true;
   if (status != UDM_ERROR_NOT_FOUND || opening->settings->nvrtc_library) {
-    udm_append(opening->tried, sizeof opening->tried, "\n  %s: %s", library, udm_last_error());
-    udm_log(opening->settings, UDM_LOG_DEBUG, "NVRTC candidate %s: %s", library, udm_last_error());
+    udm_append(opening->tried, sizeof opening->tried, "\n  %s: %s", library, text);
+    udm_log(opening->settings, UDM_LOG_DEBUG, "NVRTC candidate %s: %s", library, text);
   }
   return false;
 }
 
-udm_status udm_nvrtc_open(const struct settings *settings, struct nvrtc *nvrtc) {
+udm_status udm_nvrtc_open(const struct settings *settings, struct nvrtc *nvrtc,
+                          struct error *error) {
   struct opening opening = {settings, nvrtc, ""};
   memset(nvrtc, 0, sizeof *nvrtc);
   if (udm_host_has(&settings->host, UDM_LIBRARY_NVRTC, "nvrtcVersion")) {
     nvrtc->host = settings->host;
-    const udm_status status = resolve_symbols(nvrtc);
-    return status == UDM_OK ? identify(nvrtc) : status;
+    const udm_status status = resolve_symbols(nvrtc, error);
+    return status == UDM_OK ? identify(nvrtc, error) : status;
   }
   udm_nvrtc_search(settings, try_candidate, &opening);
   if (!nvrtc->library) {
     return udm_fail(
-        UDM_ERROR_NO_NVRTC, "NVRTC was not found%s%s. %s", *opening.tried ? "; tried:" : "",
+        error, UDM_ERROR_NO_NVRTC, "NVRTC was not found%s%s. %s", *opening.tried ? "; tried:" : "",
         opening.tried,
         settings->nvrtc_library
             ? "Correct the path given in the options or in UDM_NVRTC_LIBRARY"

@@ -8,7 +8,7 @@
 
 #include <stddef.h>
 
-#include "core/options.h"
+#include "core/settings.h"
 #include "nvrtc/nvrtc_types.h"
 
 struct nvrtc {
@@ -28,7 +28,8 @@ struct nvrtc {
  * Opens the first usable NVRTC of the search (nvrtc_search.h) and asks it what
  * it is and supports. NO_NVRTC names every candidate and why it would not do.
  */
-udm_status udm_nvrtc_open(const struct settings *settings, struct nvrtc *nvrtc);
+udm_status udm_nvrtc_open(const struct settings *settings, struct nvrtc *nvrtc,
+                          struct error *error);
 void udm_nvrtc_close(struct nvrtc *nvrtc);
 
 /*
@@ -36,7 +37,8 @@ void udm_nvrtc_close(struct nvrtc *nvrtc);
  * when there is none of that name, NO_NVRTC when there is one that cannot be
  * used, with the reason.
  */
-udm_status udm_nvrtc_open_candidate(const char *library, bool already_loaded, struct nvrtc *nvrtc);
+udm_status udm_nvrtc_open_candidate(const char *library, bool already_loaded, struct nvrtc *nvrtc,
+                                    struct error *error);
 
 /* The highest architecture that this NVRTC knows of those from lowest to highest; 0: none. */
 int udm_nvrtc_arch_below(const struct nvrtc *nvrtc, int32_t lowest, int32_t highest);
@@ -55,10 +57,10 @@ struct nvrtc_job {
  * caller frees. COMPILE carries NVRTC's log. The locale is left as it was.
  */
 udm_status udm_nvrtc_compile(const struct nvrtc *nvrtc, struct nvrtc_job *job,
-                             unsigned char **bytes, size_t *size);
+                             unsigned char **bytes, size_t *size, struct error *error);
 
 /* The failure of an NVRTC call: its name, and NVRTC's name of the error. */
 udm_status udm_fail_nvrtc(const struct nvrtc *nvrtc, udm_status status, const char *call,
-                          nvrtcResult result);
+                          nvrtcResult result, struct error *error);
 
 #endif

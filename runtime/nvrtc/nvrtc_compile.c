@@ -4,17 +4,51 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <dlfcn.h>
+#include <locale.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/allocator.h"
 #include "core/status.h"
-#include "nvrtc/locale_guard.h"
 #include "nvrtc/nvrtc.h"
 
-static udm_status fail_compile(const struct nvrtc *nvrtc, nvrtcProgram program,
-                               nvrtcResult result) {
+/*
+ * NVRTC 11.8 sets LC_NUMERIC of the process and the locale of the thread, and leaves them so; newer
+ * ones put them back. Several threads may compile: the first to enter remembers the locale of the
+ * process, the last to leave restores it.
+ */
+static pthread_mutex_t locale_lock = PTHREAD_MUTEX_INITIALIZER;
+static int compiles_running;
+static char *process_locale; /* NULL if memory was short: then nothing is restored */
+
+static locale_t enter_locale_guard(void) {
+  pthread_mutex_lock(&locale_lock);
+  if (compiles_running++ == 0) {
+    const char *name = setlocale(LC_ALL, NULL);
+    process_locale = name ? strdup(name) : NULL;
+  }
+  pthread_mutex_unlock(&locale_lock);
+  return uselocale((locale_t)0);
+}
+
+static void leave_locale_guard(locale_t thread_locale) {
+  pthread_mutex_lock(&locale_lock);
+  if (--compiles_running == 0) {
+    const char *name = setlocale(LC_ALL, NULL);
+    if (process_locale && name && strcmp(name, process_locale) != 0) {
+      setlocale(LC_ALL, process_locale);
+    }
+    free(process_locale);
+    process_locale = NULL;
+  }
+  pthread_mutex_unlock(&locale_lock);
+  if (uselocale((locale_t)0) != thread_locale) uselocale(thread_locale);
+}
+
+static udm_status fail_compile(const struct nvrtc *nvrtc, nvrtcProgram program, nvrtcResult result,
+                               struct error *error) {
   size_t size = 0;
   char *log = NULL;
   if (nvrtc->nvrtcGetProgramLogSize(program, &size) == NVRTC_SUCCESS && size > 1) {
@@ -22,7 +56,7 @@ static udm_status fail_compile(const struct nvrtc *nvrtc, nvrtcProgram program,
     if (log && nvrtc->nvrtcGetProgramLog(program, log) != NVRTC_SUCCESS) log[0] = '\0';
   }
   const udm_status status =
-      udm_fail(UDM_ERROR_COMPILE, "nvrtcCompileProgram: %s (%u) (%s, NVRTC %d.%d)\n%s",
+      udm_fail(error, UDM_ERROR_COMPILE, "nvrtcCompileProgram: %s (%u) (%s, NVRTC %d.%d)\n%s",
                nvrtc->nvrtcGetErrorString(result), (unsigned)result, nvrtc->path,
                nvrtc->version_major, nvrtc->version_minor, log ? log : "");
   udm_free(log);
@@ -30,9 +64,9 @@ static udm_status fail_compile(const struct nvrtc *nvrtc, nvrtcProgram program,
 }
 
 /*
- * A compile opens libnvrtc-builtins by its bare name, which the loader does not
- * find beside an NVRTC outside its own folders (a wheel's, say): so it is opened
- * from there first. Where it is not, the compile's log tells.
+ * A compile opens libnvrtc-builtins by its bare name, which the loader does not find beside an
+ * NVRTC outside its own folders (in a wheel, say). So this opens it from there first. If it is
+ * missing, the log of the compile says so.
  */
 static void open_builtins(const struct nvrtc *nvrtc) {
   char path[UDM_PATH_SIZE + 64];
@@ -43,7 +77,7 @@ static void open_builtins(const struct nvrtc *nvrtc) {
   if (!dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE)) dlerror(); /* clears it */
 }
 
-/* What NVRTC makes of a program: how its size is asked for, how it is fetched. */
+/* The functions that return a result of a program, a cubin or PTX. */
 struct result_functions {
   const char *size_name;
   const char *name;
@@ -53,17 +87,17 @@ struct result_functions {
 
 static udm_status fetch_result(const struct nvrtc *nvrtc, nvrtcProgram program,
                                const struct result_functions *functions, unsigned char **bytes,
-                               size_t *size) {
+                               size_t *size, struct error *error) {
   nvrtcResult result = functions->size(program, size);
   if (result != NVRTC_SUCCESS || *size == 0) {
-    return udm_fail_nvrtc(nvrtc, UDM_ERROR_COMPILE, functions->size_name, result);
+    return udm_fail_nvrtc(nvrtc, UDM_ERROR_COMPILE, functions->size_name, result, error);
   }
   unsigned char *fetched = udm_malloc(*size);
-  if (!fetched) return udm_fail_memory("what NVRTC made", *size);
+  if (!fetched) return udm_fail_memory(error, "the result of NVRTC", *size);
   result = functions->fetch(program, (char *)fetched);
   if (result != NVRTC_SUCCESS) {
     udm_free(fetched);
-    return udm_fail_nvrtc(nvrtc, UDM_ERROR_COMPILE, functions->name, result);
+    return udm_fail_nvrtc(nvrtc, UDM_ERROR_COMPILE, functions->name, result, error);
   }
   *bytes = fetched;
   return UDM_OK;
@@ -71,35 +105,34 @@ static udm_status fetch_result(const struct nvrtc *nvrtc, nvrtcProgram program,
 
 static udm_status compile(const struct nvrtc *nvrtc, struct nvrtc_job *job,
                           const struct result_functions *functions, unsigned char **bytes,
-                          size_t *size) {
+                          size_t *size, struct error *error) {
   nvrtcProgram program = NULL;
   nvrtcResult result = nvrtc->nvrtcCreateProgram(&program, job->source, job->name, 0, NULL, NULL);
   if (result != NVRTC_SUCCESS) {
-    return udm_fail_nvrtc(nvrtc, UDM_ERROR_COMPILE, "nvrtcCreateProgram", result);
+    return udm_fail_nvrtc(nvrtc, UDM_ERROR_COMPILE, "nvrtcCreateProgram", result, error);
   }
   result = nvrtc->nvrtcCompileProgram(program, job->option_count, job->options);
   job->refused = result == NVRTC_ERROR_COMPILATION;
   const udm_status status = result == NVRTC_SUCCESS
-                                ? fetch_result(nvrtc, program, functions, bytes, size)
-                                : fail_compile(nvrtc, program, result);
+                                ? fetch_result(nvrtc, program, functions, bytes, size, error)
+                                : fail_compile(nvrtc, program, result, error);
   nvrtc->nvrtcDestroyProgram(&program);
   return status;
 }
 
 udm_status udm_nvrtc_compile(const struct nvrtc *nvrtc, struct nvrtc_job *job,
-                             unsigned char **bytes, size_t *size) {
+                             unsigned char **bytes, size_t *size, struct error *error) {
   const struct result_functions cubin = {"nvrtcGetCUBINSize", "nvrtcGetCUBIN",
                                          nvrtc->nvrtcGetCUBINSize, nvrtc->nvrtcGetCUBIN};
   const struct result_functions ptx = {"nvrtcGetPTXSize", "nvrtcGetPTX", nvrtc->nvrtcGetPTXSize,
                                        nvrtc->nvrtcGetPTX};
-  struct locale_guard guard;
   job->refused = false;
   if (job->to_ptx && (!ptx.size || !ptx.fetch)) {
-    return udm_fail(UDM_ERROR_COMPILE, "%s has no nvrtcGetPTX", nvrtc->path);
+    return udm_fail(error, UDM_ERROR_COMPILE, "%s has no nvrtcGetPTX", nvrtc->path);
   }
   open_builtins(nvrtc);
-  udm_locale_enter(&guard);
-  const udm_status status = compile(nvrtc, job, job->to_ptx ? &ptx : &cubin, bytes, size);
-  udm_locale_leave(&guard);
+  const locale_t thread_locale = enter_locale_guard();
+  const udm_status status = compile(nvrtc, job, job->to_ptx ? &ptx : &cubin, bytes, size, error);
+  leave_locale_guard(thread_locale);
   return status;
 }

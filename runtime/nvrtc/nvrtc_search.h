@@ -6,7 +6,7 @@
 #ifndef UDM_RUNTIME_NVRTC_NVRTC_SEARCH_H
 #define UDM_RUNTIME_NVRTC_NVRTC_SEARCH_H
 
-#include "core/options.h"
+#include "core/settings.h"
 
 /*
  * Receives one candidate: what to give dlopen, and whether the library is only

@@ -11,26 +11,23 @@
 #include <unistd.h>
 
 #include "cache/cache.h"
-#include "cache/cache_counters.h"
-#include "cache/cache_listing.h"
-#include "cache/cache_lock.h"
 #include "core/allocator.h"
+#include "core/counters.h"
 #include "core/status.h"
 #include "core/struct_size.h"
-#include "image/kernel_entry.h"
+#include "image/cache_entry_validate.h"
 
 struct pruning {
   const udm_cache_prune_options *rules;
   uint64_t max_bytes; /* 0: no limit */
   udm_cache_removal_callback callback;
   void *user_data;
-  struct cache_layer layer;
-  int folder;
+  struct cache_dir dir;
   struct cache_listing listing;
-  int32_t *archs; /* of the listing's items */
+  int32_t *archs; /* per item of the listing */
   int32_t removed;
   uint64_t removed_bytes;
-  bool stop; /* the callback wants no more */
+  bool stop; /* the callback said so */
   udm_status status;
 };
 
@@ -42,7 +39,7 @@ static bool report(const struct pruning *pruning, size_t index, const char *reas
   const struct cache_listing_item *item = &pruning->listing.items[index];
   char path[UDM_PATH_SIZE];
   if (!pruning->callback) return false;
-  udm_cache_entry_path(&pruning->layer, item->name, path);
+  udm_cache_dir_file_path(&pruning->dir, item->name, path);
   const udm_cache_removal removal = {
       .struct_size = sizeof removal,
       .arch = pruning->archs[index],
@@ -58,9 +55,10 @@ static bool report(const struct pruning *pruning, size_t index, const char *reas
 }
 
 /* Whether the item is gone (or in a dry run would be). */
-static bool remove_item(struct pruning *pruning, size_t index, const char *reason) {
+static bool remove_item(struct pruning *pruning, size_t index, const char *reason,
+                        struct error *error) {
   struct cache_listing_item *item = &pruning->listing.items[index];
-  switch (udm_cache_file_remove(pruning->folder, item->name, &item->status, is_dry_run(pruning))) {
+  switch (udm_cache_file_remove(&pruning->dir, item->name, &item->status, is_dry_run(pruning))) {
     case CACHE_REMOVED:
       item->gone = true;
       ++pruning->removed;
@@ -74,8 +72,8 @@ static bool remove_item(struct pruning *pruning, size_t index, const char *reaso
     case CACHE_REMOVAL_REPLACED:
       return false;
     case CACHE_REMOVAL_FAILED:
-      pruning->status = udm_fail_errno(UDM_ERROR_CACHE, errno, "%s/%s could not be removed",
-                                       pruning->layer.path, item->name);
+      pruning->status = udm_fail_errno(error, UDM_ERROR_CACHE, errno, "%s/%s could not be removed",
+                                       pruning->dir.path, item->name);
       return false;
   }
   return false;
@@ -92,53 +90,54 @@ static bool is_kept_arch(const udm_cache_prune_options *rules, int32_t arch) {
 static const char *reason_to_remove(const struct pruning *pruning, size_t index) {
   struct cache_listing_item *item = &pruning->listing.items[index];
   const udm_cache_prune_options *rules = pruning->rules;
-  struct judged_file judged;
+  struct validated_file file;
   if (!item->is_entry) {
-    return udm_cache_is_leftover(pruning->folder, item) ? "left behind by a killed process" : NULL;
+    return udm_cache_is_leftover(&pruning->dir, item) ? "left behind by a killed process" : NULL;
   }
-  udm_judge_file(&pruning->layer, pruning->folder, item->name, &judged);
-  udm_free(judged.file.bytes);
-  pruning->archs[index] = judged.arch;
+  udm_cache_file_validate(&pruning->dir, item->name, &file);
+  udm_free(file.file.bytes);
+  pruning->archs[index] = file.arch;
   if (rules->flags & UDM_CACHE_PRUNE_ALL) return "all entries";
-  if (judged.state == UDM_CACHE_ENTRY_BAD) return "damaged or foreign";
-  if (!is_kept_arch(rules, judged.arch)) return "architecture not kept";
+  if (file.state == UDM_CACHE_ENTRY_BAD) return "damaged or foreign";
+  if (!is_kept_arch(rules, file.arch)) return "architecture not kept";
   const int64_t unused = (int64_t)time(NULL) - udm_cache_file_last_used(&item->status);
   const bool is_old = rules->older_than_seconds >= 0 && unused >= rules->older_than_seconds;
   return is_old ? "not used lately" : NULL;
 }
 
-static void remove_by_rules(struct pruning *pruning) {
+static void remove_by_rules(struct pruning *pruning, struct error *error) {
   for (size_t i = 0; i < pruning->listing.count && !pruning->stop; ++i) {
     const char *reason = reason_to_remove(pruning, i);
-    if (reason) remove_item(pruning, i, reason);
+    if (reason) remove_item(pruning, i, reason, error);
   }
 }
 
-static void remove_over_limit(struct pruning *pruning) {
+static void remove_over_limit(struct pruning *pruning, struct error *error) {
   uint64_t bytes = udm_cache_listing_bytes(&pruning->listing);
   if (!pruning->max_bytes && pruning->rules->max_bytes) return; /* no limit at all */
   for (size_t i = 0; i < pruning->listing.count && !pruning->stop; ++i) {
     struct cache_listing_item *item = &pruning->listing.items[i];
     if (bytes <= pruning->max_bytes) return;
     if (!item->is_entry || item->gone) continue;
-    if (remove_item(pruning, i, "size limit, least recently used")) {
+    if (remove_item(pruning, i, "size limit, least recently used", error)) {
       if (!is_dry_run(pruning)) udm_count(evictions);
       bytes -= (uint64_t)item->status.st_size;
     }
   }
 }
 
-static udm_status prune(struct pruning *pruning, udm_cache_prune_result *sums) {
-  udm_status status = udm_cache_list(pruning->folder, &pruning->listing);
+static udm_status prune(struct pruning *pruning, udm_cache_prune_result *sums,
+                        struct error *error) {
+  udm_status status = udm_cache_list(&pruning->dir, &pruning->listing, error);
   if (status != UDM_OK) return status;
   const size_t count = pruning->listing.count;
   pruning->archs = udm_calloc(count + 1, sizeof *pruning->archs);
   if (pruning->archs) {
-    remove_by_rules(pruning);
-    remove_over_limit(pruning);
+    remove_by_rules(pruning, error);
+    remove_over_limit(pruning, error);
     status = pruning->status;
   } else {
-    status = udm_fail_memory("a list of architectures", count * sizeof *pruning->archs);
+    status = udm_fail_memory(error, "a list of architectures", count * sizeof *pruning->archs);
   }
   sums->removed = pruning->removed;
   sums->removed_bytes = pruning->removed_bytes;
@@ -152,65 +151,68 @@ static udm_status prune(struct pruning *pruning, udm_cache_prune_result *sums) {
 }
 
 /* *rules holds those of a caller that gives none. */
-static udm_status read_rules(const udm_cache_prune_options *given, udm_cache_prune_options *rules) {
+static udm_status read_rules(const udm_cache_prune_options *given, udm_cache_prune_options *rules,
+                             struct error *error) {
   const uint32_t known = UDM_CACHE_PRUNE_DRY_RUN | UDM_CACHE_PRUNE_ALL;
   if (!given) return UDM_OK;
-  const udm_status status = udm_read_struct(
-      "rules", given, UDM_SIZE_UP_TO(udm_cache_prune_options, max_bytes), rules, sizeof *rules);
+  const udm_status status =
+      udm_read_struct("rules", given, UDM_SIZE_UP_TO(udm_cache_prune_options, max_bytes), rules,
+                      sizeof *rules, error);
   if (status != UDM_OK) return status;
   if (rules->flags & ~known) {
-    return udm_fail(UDM_ERROR_INVALID_ARGUMENT, "rules->flags has unknown bits: 0x%x",
+    return udm_fail(error, UDM_ERROR_INVALID_ARGUMENT, "rules->flags has unknown bits: 0x%x",
                     (unsigned)rules->flags);
   }
   if (rules->keep_arch_count < 0 || (rules->keep_arch_count > 0 && !rules->keep_archs)) {
-    return udm_fail(UDM_ERROR_INVALID_ARGUMENT,
+    return udm_fail(error, UDM_ERROR_INVALID_ARGUMENT,
                     "rules->keep_archs must be an array of rules->keep_arch_count architectures");
   }
   return UDM_OK;
 }
 
 static udm_status prune_folder(const struct settings *settings, struct pruning *pruning,
-                               udm_cache_prune_result *sums) {
+                               udm_cache_prune_result *sums, struct error *error) {
   struct cache_lock lock = UDM_CACHE_LOCK_INIT;
-  char reason[UDM_REASON_SIZE];
-  bool missing = false;
-  udm_cache_layer_at(settings, 0, &pruning->layer);
-  pruning->folder = udm_cache_folder_open(&pruning->layer, false, reason, &missing);
-  if (pruning->folder < 0) {
-    if (missing) return UDM_OK;
-    return udm_fail(UDM_ERROR_CACHE, "cache folder %s: %s",
-                    pruning->layer.path[0] ? pruning->layer.path : "(none)", reason);
+  struct cache_dir *dir = &pruning->dir;
+  char text[UDM_REASON_SIZE] = "";
+  struct error reason = {text, sizeof text};
+  udm_cache_dir_at(settings, 0, dir);
+  udm_status status = udm_cache_dir_open(dir, false, &reason);
+  if (status == UDM_ERROR_NOT_FOUND) return UDM_OK;
+  if (status != UDM_OK) {
+    return udm_fail(error, UDM_ERROR_CACHE, "cache folder %s: %s", udm_cache_dir_name(dir), text);
   }
-  /* before anything else, so that a dry run fails as the real one would */
-  if (faccessat(pruning->folder, ".", W_OK | X_OK, AT_EACCESS) != 0) {
-    const udm_status status = udm_fail_errno(UDM_ERROR_CACHE, errno,
-                                             "nothing can be removed from %s", pruning->layer.path);
-    close(pruning->folder);
-    return status;
+  /* before anything else, so that a dry run fails as a real one would */
+  if (faccessat(dir->fd, ".", W_OK | X_OK, AT_EACCESS) != 0) {
+    status =
+        udm_fail_errno(error, UDM_ERROR_CACHE, errno, "nothing can be removed from %s", dir->path);
+  } else {
+    /* two at once would count the same files; removing a file twice does no harm */
+    if (!is_dry_run(pruning)) udm_cache_lock_removals(dir, &lock);
+    status = prune(pruning, sums, error);
+    udm_cache_unlock(&lock);
   }
-  /* two at once would count the same files; removing them twice does no harm */
-  if (!is_dry_run(pruning)) udm_cache_lock_removals(pruning->folder, &lock);
-  const udm_status status = prune(pruning, sums);
-  udm_cache_unlock(&lock);
-  close(pruning->folder);
+  udm_cache_dir_close(dir);
   return status;
 }
 
 udm_status udm_cache_prune(const udm_options *options, const udm_cache_prune_options *rules,
                            udm_cache_removal_callback callback, void *user_data,
                            udm_cache_prune_result *result) {
+  struct error *const error = udm_thread_error();
   udm_cache_prune_options asked = UDM_CACHE_PRUNE_OPTIONS_INIT;
   udm_cache_prune_result sums = {.struct_size = sizeof sums};
   struct settings settings;
   struct pruning pruning = {.callback = callback, .user_data = user_data, .rules = &asked};
-  udm_status status = read_rules(rules, &asked);
+  udm_status status = read_rules(rules, &asked, error);
   if (status == UDM_OK && result) {
-    status = udm_check_struct("result", result, UDM_SIZE_UP_TO(udm_cache_prune_result, kept_bytes));
+    status = udm_check_struct("result", result, UDM_SIZE_UP_TO(udm_cache_prune_result, kept_bytes),
+                              error);
   }
-  if (status == UDM_OK) status = udm_settings_resolve(options, &settings);
+  if (status == UDM_OK) status = udm_settings_resolve(options, &settings, error);
   if (status != UDM_OK) return status;
   pruning.max_bytes = asked.max_bytes == UINT64_MAX ? settings.cache_max_bytes : asked.max_bytes;
-  status = prune_folder(&settings, &pruning, &sums);
+  status = prune_folder(&settings, &pruning, &sums, error);
   if (result) udm_fill_struct(result, &sums, sizeof sums);
   return status;
 }

@@ -1,113 +1,108 @@
 /*
- * prewarm.c: compiles into the cache, without a GPU.
+ * prewarm.c: the public function that compiles into the cache, without a GPU.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "cache/cache.h"
 #include "core/allocator.h"
-#include "core/status.h"
 #include "core/struct_size.h"
-#include "image/compile.h"
-#include "image/image.h"
-#include "image/make_image.h"
+#include "image/cubin.h"
+#include "image/kernel_compile.h"
 
-struct prewarmed {
-  const struct settings *settings;
-  const struct nvrtc *nvrtc;
-  int32_t arch;
-  int32_t compiled;
-  double milliseconds;
-  size_t bytes;
-  char path[UDM_PATH_SIZE];
-};
-
-/* What `udm cache verify` would call bad is no entry, however good its checksum is. */
-static enum cache_verdict note_entry(void *user_data, const struct cache_hit *hit) {
-  struct prewarmed *done = user_data;
-  const enum cache_verdict verdict = udm_check_cached_image(hit, done->arch);
-  if (verdict != CACHE_STOP) return verdict;
-  done->bytes = hit->image_size;
-  snprintf(done->path, sizeof done->path, "%s", hit->path);
-  return CACHE_STOP;
+/* Returns true if the cache has a good entry of the key, and describes it. */
+static bool find_entry(const struct settings *settings, const struct kernel_key *key, int32_t arch,
+                       unsigned flags, udm_prewarm_result *found) {
+  struct cache_lookup *lookup = NULL;
+  struct cache_hit hit;
+  char text[UDM_REASON_SIZE] = "";
+  struct error reason = {text, sizeof text};
+  if (udm_cache_lookup_begin(settings, &key->key, flags, &lookup, NULL) != UDM_OK) return false;
+  while (udm_cache_lookup_next(lookup, &hit)) {
+    /* an entry that `udm cache verify` calls bad does not count, however good its checksum is */
+    const udm_status status = udm_cubin_check(hit.image, hit.image_size, arch, &reason);
+    if (status == UDM_OK) {
+      found->bytes = hit.image_size;
+      snprintf(found->path, sizeof found->path, "%s", hit.path);
+      udm_cache_lookup_accept(lookup);
+      break;
+    }
+    udm_cache_lookup_reject(
+        lookup, status == UDM_ERROR_UNSUPPORTED_ARCH ? CACHE_MISS_WRONG_ARCH : CACHE_MISS_REJECTED,
+        text);
+  }
+  return udm_cache_lookup_end(lookup, NULL) == UDM_OK;
 }
 
-static udm_status compile(void *user_data, struct made_image *made) {
-  struct prewarmed *done = user_data;
-  return udm_kernel_compile(done->settings, done->nvrtc, done->arch, &made->bytes, &made->size,
-                            &done->milliseconds);
-}
-
-/* There is no driver to ask: whatever NVRTC makes is good. */
-static udm_status note_compiled(void *user_data, const struct made_image *made) {
-  struct prewarmed *done = user_data;
-  done->compiled = 1;
-  done->bytes = made->size;
-  return UDM_OK;
-}
-
-static udm_status check_arch(const struct nvrtc *nvrtc, int32_t arch) {
+static udm_status check_arch(const struct nvrtc *nvrtc, int32_t arch, struct error *error) {
   char known[UDM_MAX_ARCHS * 8] = "";
   if (arch < UDM_LOWEST_ARCH) {
-    return udm_fail(UDM_ERROR_UNSUPPORTED_ARCH,
-                    "the kernel is for sm_%d and later, not for sm_%d, whatever NVRTC knows",
+    return udm_fail(error, UDM_ERROR_UNSUPPORTED_ARCH,
+                    "the kernel needs sm_%d or later, with any NVRTC: it cannot be compiled for "
+                    "sm_%d",
                     UDM_LOWEST_ARCH, (int)arch);
   }
   for (int i = 0; i < nvrtc->arch_count; ++i) {
     if (nvrtc->archs[i] == arch) return UDM_OK;
     udm_append(known, sizeof known, " sm_%d", nvrtc->archs[i]);
   }
-  return udm_fail(UDM_ERROR_UNSUPPORTED_ARCH, "NVRTC %d.%d (%s) does not know sm_%d, only%s",
+  return udm_fail(error, UDM_ERROR_UNSUPPORTED_ARCH, "NVRTC %d.%d (%s) does not know sm_%d, only%s",
                   nvrtc->version_major, nvrtc->version_minor, nvrtc->path, (int)arch, known);
 }
 
+static udm_status compile_and_store(const struct settings *settings, const struct nvrtc *nvrtc,
+                                    const struct kernel_key *key, int32_t arch,
+                                    udm_prewarm_result *result, struct error *error) {
+  unsigned char *cubin = NULL;
+  udm_status status =
+      udm_kernel_compile(settings, nvrtc, arch, &cubin, &result->bytes, &result->compile_ms, error);
+  if (status != UDM_OK) return status;
+  result->compiled = 1;
+  status = udm_cache_store(settings, &key->key, cubin, result->bytes, result->path, error);
+  udm_free(cubin);
+  return status;
+}
+
 /*
- * Only an entry in the writable layer counts: what an image build leaves behind
- * must be there, whatever layers the builder itself had.
+ * Only an entry in the writable layer counts: it is what an image build leaves behind, whatever
+ * read-only layers the builder has.
  */
 static udm_status fill_cache(const struct settings *settings, const struct nvrtc *nvrtc,
-                             int32_t arch, bool force, struct prewarmed *done) {
+                             int32_t arch, bool force, udm_prewarm_result *result,
+                             struct error *error) {
   char producer[UDM_PRODUCER_SIZE];
   struct kernel_key key;
-  struct image_making making;
+  struct cache_lock lock = UDM_CACHE_LOCK_INIT;
   struct settings writable_only = *settings;
   writable_only.cache_path = NULL;
   udm_producer_nvrtc(nvrtc, producer);
   udm_kernel_key(arch, producer, &key);
-  done->settings = settings;
-  done->nvrtc = nvrtc;
-  done->arch = arch;
-  memset(&making, 0, sizeof making);
-  making.settings = &writable_only;
-  making.key = &key.key;
-  making.force = force;
-  making.lookup_flags = CACHE_LOOKUP_FIRST | CACHE_LOOKUP_REPAIR;
-  making.offer_cached = note_entry;
-  making.make = compile;
-  making.offer_made = note_compiled;
-  making.user_data = done;
-  const udm_status status = udm_make_image(&making);
-  if (status != UDM_OK || !done->compiled) return status;
-  memcpy(done->path, making.path, sizeof done->path);
-  return making.published;
+  const unsigned first = CACHE_LOOKUP_FIRST | CACHE_LOOKUP_REPAIR;
+  if (!force && find_entry(&writable_only, &key, arch, first, result)) return UDM_OK;
+  /* one of several that want the image at once compiles; the others find its entry */
+  udm_cache_lock_key(&writable_only, &key.key, &lock);
+  udm_status status = UDM_OK;
+  if (force || !find_entry(&writable_only, &key, arch, CACHE_LOOKUP_REPAIR, result)) {
+    status = compile_and_store(&writable_only, nvrtc, &key, arch, result, error);
+  }
+  udm_cache_unlock(&lock);
+  return status;
 }
 
 static udm_status prewarm_arch(const struct settings *settings, int32_t arch, uint32_t flags,
-                               struct prewarmed *done) {
+                               udm_prewarm_result *result, struct error *error) {
   struct nvrtc nvrtc;
   if (settings->no_compile) {
-    return udm_fail(UDM_ERROR_INVALID_ARGUMENT,
+    return udm_fail(error, UDM_ERROR_INVALID_ARGUMENT,
                     "prewarm compiles, and compiling is forbidden: unset UDM_NO_COMPILE, and "
                     "UDM_OPTION_NO_COMPILE and _CACHED_ONLY in options->flags");
   }
-  udm_status status = udm_nvrtc_open(settings, &nvrtc);
+  udm_status status = udm_nvrtc_open(settings, &nvrtc, error);
   if (status != UDM_OK) return status;
-  status = check_arch(&nvrtc, arch);
+  status = check_arch(&nvrtc, arch, error);
   if (status == UDM_OK) {
-    status = fill_cache(settings, &nvrtc, arch, (flags & UDM_PREWARM_FORCE) != 0, done);
+    status = fill_cache(settings, &nvrtc, arch, (flags & UDM_PREWARM_FORCE) != 0, result, error);
   }
   udm_nvrtc_close(&nvrtc);
   return status;
@@ -115,22 +110,19 @@ static udm_status prewarm_arch(const struct settings *settings, int32_t arch, ui
 
 udm_status udm_prewarm(const udm_options *options, int32_t arch, uint32_t flags,
                        udm_prewarm_result *result) {
+  struct error *const error = udm_thread_error();
   struct settings settings;
-  struct prewarmed done;
-  memset(&done, 0, sizeof done);
+  udm_prewarm_result full = {.struct_size = sizeof full};
   udm_status status = UDM_OK;
   if (result) {
-    status = udm_check_struct("result", result, UDM_SIZE_UP_TO(udm_prewarm_result, path));
+    status = udm_check_struct("result", result, UDM_SIZE_UP_TO(udm_prewarm_result, path), error);
   }
   if (status == UDM_OK && (flags & ~UDM_PREWARM_FORCE)) {
-    status = udm_fail(UDM_ERROR_INVALID_ARGUMENT, "flags has unknown bits: 0x%x", (unsigned)flags);
+    status = udm_fail(error, UDM_ERROR_INVALID_ARGUMENT, "flags has unknown bits: 0x%x",
+                      (unsigned)flags);
   }
-  if (status == UDM_OK) status = udm_settings_resolve(options, &settings);
-  if (status == UDM_OK) status = prewarm_arch(&settings, arch, flags, &done);
-  if (status != UDM_OK || !result) return status;
-  udm_prewarm_result full = {
-      .compiled = done.compiled, .compile_ms = done.milliseconds, .bytes = done.bytes};
-  memcpy(full.path, done.path, sizeof full.path);
-  udm_fill_struct(result, &full, sizeof full);
-  return UDM_OK;
+  if (status == UDM_OK) status = udm_settings_resolve(options, &settings, error);
+  if (status == UDM_OK) status = prewarm_arch(&settings, arch, flags, &full, error);
+  if (status == UDM_OK && result) udm_fill_struct(result, &full, sizeof full);
+  return status;
 }

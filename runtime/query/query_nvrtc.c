@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "core/status.h"
+#include "core/allocator.h"
 #include "core/struct_size.h"
 #include "nvrtc/nvrtc.h"
 #include "nvrtc/nvrtc_search.h"
@@ -21,12 +21,13 @@ static void describe(const struct nvrtc *nvrtc, udm_nvrtc_info *info) {
 }
 
 udm_status udm_query_nvrtc(const udm_options *options, udm_nvrtc_info *info) {
+  struct error *const error = udm_thread_error();
   struct settings settings;
   struct nvrtc nvrtc;
   udm_nvrtc_info full = {.struct_size = sizeof full};
-  udm_status status = udm_check_struct("info", info, UDM_SIZE_UP_TO(udm_nvrtc_info, path));
-  if (status == UDM_OK) status = udm_settings_resolve(options, &settings);
-  if (status == UDM_OK) status = udm_nvrtc_open(&settings, &nvrtc);
+  udm_status status = udm_check_struct("info", info, UDM_SIZE_UP_TO(udm_nvrtc_info, path), error);
+  if (status == UDM_OK) status = udm_settings_resolve(options, &settings, error);
+  if (status == UDM_OK) status = udm_nvrtc_open(&settings, &nvrtc, error);
   if (status != UDM_OK) return status;
   describe(&nvrtc, &full);
   udm_nvrtc_close(&nvrtc);
@@ -34,7 +35,7 @@ udm_status udm_query_nvrtc(const udm_options *options, udm_nvrtc_info *info) {
   return UDM_OK;
 }
 
-/* The files that were met, by what they are: one has many names. */
+/* The files met so far, by device and inode: one file has many names. */
 enum { MOST_FILES = 256 };
 
 struct enumeration {
@@ -48,8 +49,8 @@ struct enumeration {
   } files[MOST_FILES];
 };
 
-/* False for a file that was met before. What cannot be asked is always news. */
-static bool is_news(struct enumeration *all, const char *path) {
+/* Returns false for a file that was met before. A file that stat() fails for counts as new. */
+static bool is_new(struct enumeration *all, const char *path) {
   struct stat status;
   if (stat(path, &status) != 0) return true;
   for (int i = 0; i < all->file_count; ++i) {
@@ -72,21 +73,22 @@ static bool report(const struct enumeration *all, const udm_nvrtc_candidate *can
   return stop;
 }
 
-/* The host's own is the only one: no other would be used. */
-static udm_status report_host(const struct enumeration *all) {
+/* The host's own NVRTC is the only candidate: no other would be used. */
+static void report_host(const struct enumeration *all) {
   struct nvrtc nvrtc;
   udm_nvrtc_info info = {.struct_size = sizeof info};
   udm_nvrtc_candidate candidate = {sizeof candidate, "", "", NULL};
-  if (udm_nvrtc_open(all->settings, &nvrtc) == UDM_OK) {
+  char text[UDM_MESSAGE_SIZE / 8] = "";
+  struct error reason = {text, sizeof text};
+  if (udm_nvrtc_open(all->settings, &nvrtc, &reason) == UDM_OK) {
     describe(&nvrtc, &info);
     candidate.library = info.path;
     candidate.nvrtc = &info;
   } else {
-    candidate.reason = udm_last_error();
+    candidate.reason = text;
   }
   report(all, &candidate);
   udm_nvrtc_close(&nvrtc);
-  return UDM_OK;
 }
 
 static bool report_candidate(void *user_data, const char *library, bool already_loaded) {
@@ -94,11 +96,13 @@ static bool report_candidate(void *user_data, const char *library, bool already_
   struct nvrtc nvrtc;
   udm_nvrtc_info info;
   udm_nvrtc_candidate candidate = {sizeof candidate, library, "", NULL};
+  char text[UDM_MESSAGE_SIZE / 8] = "";
+  struct error reason = {text, sizeof text};
   memset(&info, 0, sizeof info);
   info.struct_size = sizeof info;
-  const udm_status status = udm_nvrtc_open_candidate(library, already_loaded, &nvrtc);
+  const udm_status status = udm_nvrtc_open_candidate(library, already_loaded, &nvrtc, &reason);
   if (status == UDM_ERROR_NOT_FOUND && !all->settings->nvrtc_library) return false;
-  if (!is_news(all, status == UDM_OK ? nvrtc.path : library)) {
+  if (!is_new(all, status == UDM_OK ? nvrtc.path : library)) {
     udm_nvrtc_close(&nvrtc);
     return false;
   }
@@ -106,7 +110,7 @@ static bool report_candidate(void *user_data, const char *library, bool already_
     describe(&nvrtc, &info);
     candidate.nvrtc = &info;
   } else {
-    candidate.reason = udm_last_error();
+    candidate.reason = text;
   }
   const bool stop = report(all, &candidate);
   udm_nvrtc_close(&nvrtc);
@@ -115,16 +119,20 @@ static bool report_candidate(void *user_data, const char *library, bool already_
 
 udm_status udm_nvrtc_enumerate(const udm_options *options, udm_nvrtc_callback callback,
                                void *user_data) {
+  struct error *const error = udm_thread_error();
   struct settings settings;
-  if (!callback) return udm_fail(UDM_ERROR_INVALID_ARGUMENT, "callback is null");
-  const udm_status status = udm_settings_resolve(options, &settings);
+  if (!callback) return udm_fail(error, UDM_ERROR_INVALID_ARGUMENT, "callback is null");
+  const udm_status status = udm_settings_resolve(options, &settings, error);
   if (status != UDM_OK) return status;
   struct enumeration all;
   memset(&all, 0, sizeof all);
   all.settings = &settings;
   all.callback = callback;
   all.user_data = user_data;
-  if (udm_host_has(&settings.host, UDM_LIBRARY_NVRTC, "nvrtcVersion")) return report_host(&all);
-  udm_nvrtc_search(&settings, report_candidate, &all);
+  if (udm_host_has(&settings.host, UDM_LIBRARY_NVRTC, "nvrtcVersion")) {
+    report_host(&all);
+  } else {
+    udm_nvrtc_search(&settings, report_candidate, &all);
+  }
   return UDM_OK;
 }

@@ -1,6 +1,5 @@
 /*
- * query.c: the public functions that look at the machine: driver, devices,
- * and which image would serve.
+ * query_driver.c: the public functions that describe the driver and the devices.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -12,12 +11,12 @@
 #include "core/status.h"
 #include "core/struct_size.h"
 #include "driver/driver.h"
-#include "image/image.h"
 
-static udm_status start_driver(const udm_options *options, struct driver *driver) {
+static udm_status start_driver(const udm_options *options, struct driver *driver,
+                               struct error *error) {
   struct settings settings;
-  udm_status status = udm_settings_resolve(options, &settings);
-  if (status == UDM_OK) status = udm_driver_open(&settings, driver);
+  udm_status status = udm_settings_resolve(options, &settings, error);
+  if (status == UDM_OK) status = udm_driver_open(&settings, driver, error);
   return status;
 }
 
@@ -27,18 +26,19 @@ static void library_path(void *library, const char *name, char path[UDM_PATH_SIZ
   snprintf(path, UDM_PATH_SIZE, "%s", known ? map->l_name : name);
 }
 
-static udm_status query_driver(const udm_options *options, udm_driver_info *info) {
+static udm_status query_driver(const udm_options *options, udm_driver_info *info,
+                               struct error *error) {
   struct driver driver;
   struct settings settings;
   int version = 0;
   int count = 0;
-  udm_status status = udm_settings_resolve(options, &settings);
-  if (status == UDM_OK) status = udm_driver_open(&settings, &driver);
+  udm_status status = udm_settings_resolve(options, &settings, error);
+  if (status == UDM_OK) status = udm_driver_open(&settings, &driver, error);
   if (status != UDM_OK) return status;
 
   CUresult result = driver.cuDriverGetVersion(&version);
   if (result != CUDA_SUCCESS) {
-    status = udm_fail_driver(&driver, UDM_ERROR_DRIVER, "cuDriverGetVersion", NULL, result);
+    status = udm_fail_driver(&driver, UDM_ERROR_DRIVER, "cuDriverGetVersion", NULL, result, error);
     goto done;
   }
   const char *call = "cuInit";
@@ -48,7 +48,7 @@ static udm_status query_driver(const udm_options *options, udm_driver_info *info
     result = driver.cuDeviceGetCount(&count);
   }
   if (result != CUDA_SUCCESS && result != CUDA_ERROR_NO_DEVICE) {
-    status = udm_fail_driver(&driver, UDM_ERROR_DRIVER, call, NULL, result);
+    status = udm_fail_driver(&driver, UDM_ERROR_DRIVER, call, NULL, result, error);
     goto done;
   }
   info->version = version;
@@ -66,15 +66,16 @@ done:
 }
 
 udm_status udm_query_driver(const udm_options *options, udm_driver_info *info) {
+  struct error *const error = udm_thread_error();
   udm_driver_info full = {.struct_size = sizeof full};
-  udm_status status = udm_check_struct("info", info, UDM_SIZE_UP_TO(udm_driver_info, path));
-  if (status == UDM_OK) status = query_driver(options, &full);
+  udm_status status = udm_check_struct("info", info, UDM_SIZE_UP_TO(udm_driver_info, path), error);
+  if (status == UDM_OK) status = query_driver(options, &full, error);
   if (status == UDM_OK) udm_fill_struct(info, &full, sizeof full);
   return status;
 }
 
 static udm_status describe_device(const struct driver *driver, CUdevice device,
-                                  udm_device_info *info) {
+                                  udm_device_info *info, struct error *error) {
   const char *call = "cuDeviceGetAttribute";
   int multiprocessors = 0;
   size_t bytes = 0;
@@ -90,8 +91,9 @@ static udm_status describe_device(const struct driver *driver, CUdevice device,
     call = "cuDeviceGetName";
     result = driver->cuDeviceGetName(name, sizeof name, device);
   }
-  if (result != CUDA_SUCCESS) return udm_fail_driver(driver, UDM_ERROR_DRIVER, call, NULL, result);
-  const udm_status status = udm_driver_device_arch(driver, device, &arch);
+  if (result != CUDA_SUCCESS)
+    return udm_fail_driver(driver, UDM_ERROR_DRIVER, call, NULL, result, error);
+  const udm_status status = udm_driver_device_arch(driver, device, &arch, error);
   if (status != UDM_OK) return status;
   info->arch = arch;
   info->multiprocessor_count = multiprocessors;
@@ -100,10 +102,11 @@ static udm_status describe_device(const struct driver *driver, CUdevice device,
   return UDM_OK;
 }
 
-static udm_status query_device(const udm_options *options, int32_t ordinal, udm_device_info *info) {
+static udm_status query_device(const udm_options *options, int32_t ordinal, udm_device_info *info,
+                               struct error *error) {
   struct driver driver;
   CUdevice device = 0;
-  udm_status status = start_driver(options, &driver);
+  udm_status status = start_driver(options, &driver, error);
   if (status != UDM_OK) return status;
 
   const char *call = "cuInit";
@@ -113,22 +116,23 @@ static udm_status query_device(const udm_options *options, int32_t ordinal, udm_
     result = driver.cuDeviceGet(&device, ordinal);
   }
   if (result == CUDA_ERROR_NO_DEVICE || result == CUDA_ERROR_INVALID_DEVICE) {
-    status = udm_fail(UDM_ERROR_NO_DEVICE,
+    status = udm_fail(error, UDM_ERROR_NO_DEVICE,
                       "there is no CUDA device %d; udm_query_driver tells how many there are",
                       (int)ordinal);
   } else if (result != CUDA_SUCCESS) {
-    status = udm_fail_driver(&driver, UDM_ERROR_DRIVER, call, NULL, result);
+    status = udm_fail_driver(&driver, UDM_ERROR_DRIVER, call, NULL, result, error);
   } else {
-    status = describe_device(&driver, device, info);
+    status = describe_device(&driver, device, info, error);
   }
   udm_driver_close(&driver);
   return status;
 }
 
 udm_status udm_query_device(const udm_options *options, int32_t ordinal, udm_device_info *info) {
+  struct error *const error = udm_thread_error();
   udm_device_info full = {.struct_size = sizeof full};
-  udm_status status = udm_check_struct("info", info, UDM_SIZE_UP_TO(udm_device_info, name));
-  if (status == UDM_OK) status = query_device(options, ordinal, &full);
+  udm_status status = udm_check_struct("info", info, UDM_SIZE_UP_TO(udm_device_info, name), error);
+  if (status == UDM_OK) status = query_device(options, ordinal, &full, error);
   if (status == UDM_OK) udm_fill_struct(info, &full, sizeof full);
   return status;
 }
@@ -142,46 +146,19 @@ static bool is_of_library(void *address, void *library) {
 }
 
 udm_status udm_driver_symbol(const udm_options *options, const char *name, void **symbol) {
+  struct error *const error = udm_thread_error();
   struct driver driver;
-  if (!name) return udm_fail(UDM_ERROR_INVALID_ARGUMENT, "name is null");
-  if (!symbol) return udm_fail(UDM_ERROR_INVALID_ARGUMENT, "symbol is null");
-  udm_status status = start_driver(options, &driver);
+  if (!name) return udm_fail(error, UDM_ERROR_INVALID_ARGUMENT, "name is null");
+  if (!symbol) return udm_fail(error, UDM_ERROR_INVALID_ARGUMENT, "symbol is null");
+  udm_status status = start_driver(options, &driver, error);
   if (status != UDM_OK) return status;
   void *address = udm_symbol(driver.library, &driver.host, UDM_LIBRARY_DRIVER, name);
   /* dlsym also looks into what the driver itself is linked with */
   if (address && (!driver.library || is_of_library(address, driver.library))) {
     *symbol = address;
   } else {
-    status = udm_fail(UDM_ERROR_NOT_FOUND, "the driver library has no %s", name);
+    status = udm_fail(error, UDM_ERROR_NOT_FOUND, "the driver library has no %s", name);
   }
   udm_driver_close(&driver);
-  return status;
-}
-
-static udm_status plan_image(const udm_options *options, int32_t arch, udm_image_plan *plan) {
-  struct settings settings;
-  struct image image;
-  image_reasons reasons;
-  udm_status status = UDM_OK;
-  if (status == UDM_OK && arch < 10) {
-    status = udm_fail(UDM_ERROR_INVALID_ARGUMENT,
-                      "arch is %d: it is 10 * major + minor, such as 90 for compute capability 9.0",
-                      (int)arch);
-  }
-  if (status == UDM_OK) status = udm_settings_resolve(options, &settings);
-  if (status == UDM_OK) status = udm_image_serve(&settings, arch, NULL, &image, &reasons);
-  if (status != UDM_OK) return status;
-  plan->source = image.source;
-  plan->image_arch = image.arch;
-  memcpy(plan->detail, image.origin, sizeof plan->detail);
-  snprintf(plan->skipped, sizeof plan->skipped, "%s", reasons + (reasons[0] == '\n'));
-  return UDM_OK;
-}
-
-udm_status udm_plan_image(const udm_options *options, int32_t arch, udm_image_plan *plan) {
-  udm_image_plan full = {.struct_size = sizeof full};
-  udm_status status = udm_check_struct("plan", plan, UDM_SIZE_UP_TO(udm_image_plan, detail));
-  if (status == UDM_OK) status = plan_image(options, arch, &full);
-  if (status == UDM_OK) udm_fill_struct(plan, &full, sizeof full);
   return status;
 }

@@ -1,16 +1,18 @@
 /*
- * options.c: resolves udm_options and the environment into settings.
+ * settings.c: resolves udm_options and the environment into settings, and passes
+ * lines to the log callback.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "core/options.h"
+#include "core/settings.h"
 
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/log.h"
-#include "core/status.h"
+#include "core/allocator.h"
 #include "core/struct_size.h"
 
 #define DEFAULT_CACHE_MAX_BYTES ((uint64_t)256 << 20)
@@ -25,18 +27,18 @@ static const char *given_or_environment(const char *given, const char *name) {
   return given && *given ? given : udm_environment(name);
 }
 
-static udm_status copy_options(const udm_options *options, udm_options *copy) {
-  const udm_status status =
-      udm_read_struct("options", options, UDM_SIZE_UP_TO(udm_options, flags), copy, sizeof *copy);
+static udm_status copy_options(const udm_options *options, udm_options *copy, struct error *error) {
+  const udm_status status = udm_read_struct("options", options, UDM_SIZE_UP_TO(udm_options, flags),
+                                            copy, sizeof *copy, error);
   if (status != UDM_OK) return status;
   if (copy->flags & ~(UDM_OPTION_NO_COMPILE | UDM_OPTION_CACHED_ONLY)) {
-    return udm_fail(UDM_ERROR_INVALID_ARGUMENT, "options->flags has unknown bits: 0x%x",
+    return udm_fail(error, UDM_ERROR_INVALID_ARGUMENT, "options->flags has unknown bits: 0x%x",
                     (unsigned)copy->flags);
   }
   return UDM_OK;
 }
 
-/* "268435456", "256M": K, M and G are powers of 1024. False when it is no such number. */
+/* Reads "268435456" or "256M"; K, M and G are powers of 1024. Returns false for anything else. */
 static bool parse_bytes(const char *text, uint64_t *bytes) {
   static const char units[] = "KMG";
   char *end = NULL;
@@ -54,7 +56,8 @@ static bool parse_bytes(const char *text, uint64_t *bytes) {
   return true;
 }
 
-/* A value that cannot be read is told and the default taken: no server stays down for it. */
+/* A value that cannot be read is a warning, and the default is used: no server stays down for it.
+ */
 static void resolve_cache_limits(const udm_options *options, struct settings *settings) {
   const char *max_bytes = udm_environment("UDM_CACHE_MAX_BYTES");
   const char *seconds = udm_environment("UDM_CACHE_LOCK_SECONDS");
@@ -64,8 +67,8 @@ static void resolve_cache_limits(const udm_options *options, struct settings *se
     settings->cache_max_bytes = options->cache_max_bytes;
   } else if (max_bytes && !parse_bytes(max_bytes, &settings->cache_max_bytes)) {
     udm_log(settings, UDM_LOG_WARNING,
-            "UDM_CACHE_MAX_BYTES is '%s': it is a number above 0, of bytes or with K, M or G "
-            "behind it; 256M is used",
+            "UDM_CACHE_MAX_BYTES is '%s': it must be a number of bytes above 0, or one with K, M "
+            "or G behind it; 256M is used",
             max_bytes);
   }
   if (seconds) {
@@ -75,18 +78,19 @@ static void resolve_cache_limits(const udm_options *options, struct settings *se
       settings->cache_lock_seconds = (unsigned)value;
     } else {
       udm_log(settings, UDM_LOG_WARNING,
-              "UDM_CACHE_LOCK_SECONDS is '%s': it is a number from 0 to 86400; %d is used", seconds,
-              DEFAULT_CACHE_LOCK_SECONDS);
+              "UDM_CACHE_LOCK_SECONDS is '%s': it must be a number from 0 to 86400; %d is used",
+              seconds, DEFAULT_CACHE_LOCK_SECONDS);
     }
   }
 }
 
-static udm_status use_host_callbacks(const udm_options *options, struct settings *settings) {
+static udm_status use_host_callbacks(const udm_options *options, struct settings *settings,
+                                     struct error *error) {
   const struct host_allocator allocator = {options->allocate, options->deallocate,
                                            options->allocator_user_data};
   if (!options->allocate != !options->deallocate) {
-    return udm_fail(UDM_ERROR_INVALID_ARGUMENT,
-                    "options->allocate and options->deallocate: both must be given, or none");
+    return udm_fail(error, UDM_ERROR_INVALID_ARGUMENT,
+                    "options->allocate and options->deallocate: set both or neither");
   }
   udm_allocator_use(&allocator);
   settings->host.find = options->find_symbol;
@@ -94,10 +98,11 @@ static udm_status use_host_callbacks(const udm_options *options, struct settings
   return UDM_OK;
 }
 
-udm_status udm_settings_resolve(const udm_options *options, struct settings *settings) {
+udm_status udm_settings_resolve(const udm_options *options, struct settings *settings,
+                                struct error *error) {
   udm_options copy = UDM_OPTIONS_INIT;
-  udm_status status = options ? copy_options(options, &copy) : UDM_OK;
-  if (status == UDM_OK) status = use_host_callbacks(&copy, settings);
+  udm_status status = options ? copy_options(options, &copy, error) : UDM_OK;
+  if (status == UDM_OK) status = use_host_callbacks(&copy, settings, error);
   if (status != UDM_OK) return status;
   const char *no_compile = udm_environment("UDM_NO_COMPILE");
   settings->cached_only = (copy.flags & UDM_OPTION_CACHED_ONLY) != 0 ||
@@ -112,4 +117,14 @@ udm_status udm_settings_resolve(const udm_options *options, struct settings *set
   settings->log_user_data = copy.log_user_data;
   resolve_cache_limits(&copy, settings);
   return UDM_OK;
+}
+
+void udm_log(const struct settings *settings, udm_log_level level, const char *format, ...) {
+  if (!settings->log) return;
+  char message[UDM_MESSAGE_SIZE];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(message, sizeof message, format, arguments);
+  va_end(arguments);
+  settings->log(settings->log_user_data, level, message);
 }

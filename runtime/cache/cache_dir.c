@@ -1,0 +1,161 @@
+/*
+ * cache_dir.c: finds the folders of the layers, opens them, and decides which
+ * are trusted.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cache/cache.h"
+
+static bool join(char path[UDM_PATH_SIZE], const char *root, const char *rest) {
+  const int length = snprintf(path, UDM_PATH_SIZE, "%s%s", root, rest);
+  if (length > 0 && length < UDM_PATH_SIZE) return true;
+  snprintf(path, UDM_PATH_SIZE, "%s", UDM_PATH_TOO_LONG);
+  return false;
+}
+
+static bool home_in_user_database(char path[UDM_PATH_SIZE]) {
+  struct passwd entry;
+  struct passwd *found = NULL;
+  char strings[4096];
+  if (getpwuid_r(geteuid(), &entry, strings, sizeof strings, &found) != 0 || !found) return false;
+  return found->pw_dir && found->pw_dir[0] == '/' && join(path, found->pw_dir, "/.cache/udm");
+}
+
+static void writable_path(const struct settings *settings, char path[UDM_PATH_SIZE]) {
+  const char *xdg = udm_environment("XDG_CACHE_HOME");
+  const char *home = udm_environment("HOME");
+  path[0] = '\0';
+  if (settings->cache_dir) {
+    join(path, settings->cache_dir, "");
+  } else if (xdg && xdg[0] == '/') { /* the XDG rules: a relative one is ignored */
+    join(path, xdg, "/udm");
+  } else if (home && home[0] == '/') {
+    join(path, home, "/.cache/udm");
+  } else {
+    home_in_user_database(path);
+  }
+}
+
+/* A slash at the end would make the system follow a symbolic link. */
+static void strip_slashes(char *path) {
+  size_t length = strlen(path);
+  while (length > 1 && path[length - 1] == '/') path[--length] = '\0';
+}
+
+/* The part of UDM_CACHE_PATH that names read-only layer `index`, 1 and up: "a::b" has two. */
+static const char *read_only_path(const char *paths, int index, size_t *length) {
+  for (const char *rest = paths ? paths : ""; *rest; rest += *length + (rest[*length] == ':')) {
+    *length = strcspn(rest, ":");
+    if (*length > 0 && --index == 0) return rest;
+  }
+  return NULL;
+}
+
+bool udm_cache_dir_at(const struct settings *settings, int index, struct cache_dir *dir) {
+  dir->writable = index == 0;
+  dir->fd = -1;
+  if (dir->writable) {
+    writable_path(settings, dir->path);
+  } else {
+    size_t length = 0;
+    const char *path = read_only_path(settings->cache_path, index, &length);
+    if (!path) return false;
+    snprintf(dir->path, sizeof dir->path, "%s", UDM_PATH_TOO_LONG);
+    if (length < sizeof dir->path) {
+      memcpy(dir->path, path, length);
+      dir->path[length] = '\0';
+    }
+  }
+  strip_slashes(dir->path);
+  return true;
+}
+
+const char *udm_cache_dir_name(const struct cache_dir *dir) {
+  return dir->path[0] ? dir->path : "(none)";
+}
+
+void udm_cache_dir_file_path(const struct cache_dir *dir, const char *name,
+                             char path[UDM_PATH_SIZE]) {
+  const size_t length = strlen(dir->path);
+  memcpy(path, dir->path, length + 1);
+  if (length + 1 < UDM_PATH_SIZE) {
+    snprintf(path + length, UDM_PATH_SIZE - length, "/%s", name);
+  }
+}
+
+/* mkdir -p with mode 0700. Returns 0 or the first errno: the folder may be there all the same. */
+static int make_folders(const char *path) {
+  char partial[UDM_PATH_SIZE];
+  int error = 0;
+  for (size_t i = 1;; ++i) {
+    if (path[i] != '/' && path[i] != '\0') continue;
+    memcpy(partial, path, i);
+    partial[i] = '\0';
+    if (mkdir(partial, 0700) != 0 && errno != EEXIST && error == 0) error = errno;
+    if (path[i] == '\0') return error;
+  }
+}
+
+/* Reports why open() failed with `number`; creating the folder failed with `make_number` if not 0.
+ */
+static udm_status fail_open(const char *path, int number, int make_number, struct error *error) {
+  struct stat status;
+  /* O_NOFOLLOW with O_DIRECTORY gives ENOTDIR for a symbolic link */
+  if ((number == ENOTDIR || number == ELOOP) && lstat(path, &status) == 0 &&
+      S_ISLNK(status.st_mode)) {
+    return udm_fail(error, UDM_ERROR_CACHE, "it is a symbolic link, which is not followed");
+  }
+  if (number == ENOENT && make_number) {
+    return udm_fail_errno(error, UDM_ERROR_NOT_FOUND, make_number, "it cannot be made");
+  }
+  if (number == ENOENT) return udm_fail(error, UDM_ERROR_NOT_FOUND, "there is no such folder");
+  char text[UDM_ERRNO_TEXT_SIZE];
+  return udm_fail(error, UDM_ERROR_CACHE, "%s", udm_errno_text(number, text));
+}
+
+const char *udm_cache_dir_check_owner(const struct cache_dir *dir, const struct stat *status) {
+  const bool root_may_own = !dir->writable;
+  if (status->st_uid != geteuid() && !(root_may_own && status->st_uid == 0)) {
+    return "it belongs to another user";
+  }
+  if (status->st_mode & (S_IWGRP | S_IWOTH)) {
+    return "others may write to it: chmod go-w it";
+  }
+  return NULL;
+}
+
+udm_status udm_cache_dir_open(struct cache_dir *dir, bool create, struct error *error) {
+  struct stat status;
+  char text[UDM_ERRNO_TEXT_SIZE];
+  if (getauxval(AT_SECURE)) {
+    return udm_fail(error, UDM_ERROR_CACHE, "a set-uid process uses no cache");
+  }
+  if (!dir->path[0]) {
+    return udm_fail(error, UDM_ERROR_CACHE, "no folder is known: set UDM_CACHE_DIR or HOME");
+  }
+  if (strcmp(dir->path, UDM_PATH_TOO_LONG) == 0) {
+    return udm_fail(error, UDM_ERROR_CACHE, "shorten it");
+  }
+  const int make_number = create && dir->writable ? make_folders(dir->path) : 0;
+  dir->fd = open(dir->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (dir->fd < 0) return fail_open(dir->path, errno, make_number, error);
+  const char *objection = fstat(dir->fd, &status) != 0 ? udm_errno_text(errno, text)
+                                                       : udm_cache_dir_check_owner(dir, &status);
+  if (!objection) return UDM_OK;
+  udm_cache_dir_close(dir);
+  return udm_fail(error, UDM_ERROR_CACHE, "not trusted: %s", objection);
+}
+
+void udm_cache_dir_close(struct cache_dir *dir) {
+  if (dir->fd >= 0) close(dir->fd);
+  dir->fd = -1;
+}

@@ -1,0 +1,42 @@
+/*
+ * settings.h: what one call works with: the caller's udm_options and the
+ * environment, resolved. No other file reads the environment for these variables.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef UDM_RUNTIME_CORE_SETTINGS_H
+#define UDM_RUNTIME_CORE_SETTINGS_H
+
+#include <stdbool.h>
+
+#include "core/status.h"
+#include "core/symbol_provider.h"
+#include "udm.h"
+
+/* The strings belong to the caller or the environment. NULL: neither gave one. */
+struct settings {
+  bool no_compile;  /* NVRTC is never opened */
+  bool cached_only; /* nor does the driver assemble PTX; implies no_compile */
+  const char *driver_library;
+  const char *nvrtc_library;
+  const char *cache_dir;
+  const char *cache_path;
+  udm_log_callback log;
+  void *log_user_data;
+  uint64_t cache_max_bytes;    /* 0: no limit */
+  unsigned cache_lock_seconds; /* how long to wait while another process builds the same image */
+  struct symbol_provider host;
+};
+
+/* Also makes the options' allocator the one that this thread allocates with from now on. */
+udm_status udm_settings_resolve(const udm_options *options, struct settings *settings,
+                                struct error *error);
+
+/* secure_getenv(); NULL for an empty value. */
+const char *udm_environment(const char *name);
+
+/* Passes one line to the caller's log callback. The library prints nothing. */
+void udm_log(const struct settings *settings, udm_log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif

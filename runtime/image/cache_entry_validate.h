@@ -1,0 +1,34 @@
+/*
+ * cache_entry_validate.h: checks that a cache entry is what it should be: a kernel
+ * for the architecture that its key names.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef UDM_RUNTIME_IMAGE_CACHE_ENTRY_VALIDATE_H
+#define UDM_RUNTIME_IMAGE_CACHE_ENTRY_VALIDATE_H
+
+#include "cache/cache.h"
+
+struct valid_entry {
+  int32_t arch;
+  bool current; /* made from this library's kernel and options */
+  char producer[UDM_CACHE_TEXT_SIZE];
+  char name[UDM_CACHE_NAME_SIZE]; /* the file name that the entry must have */
+};
+
+/* Checks every byte. Returns NULL and fills *entry, or returns what is wrong (static text). */
+const char *udm_cache_entry_validate(const void *bytes, size_t size, struct valid_entry *entry);
+
+/* A file of a cache folder, read and validated. */
+struct validated_file {
+  udm_cache_entry_state state;
+  int32_t arch; /* from the file name if the entry does not say; 0 if neither does */
+  char reason[UDM_REASON_SIZE];
+  struct valid_entry entry; /* if the state is not BAD */
+  struct cache_file file;   /* the caller frees file.bytes, NULL if the file could not be read */
+};
+
+void udm_cache_file_validate(const struct cache_dir *dir, const char *name,
+                             struct validated_file *validated);
+
+#endif

@@ -1,0 +1,30 @@
+/*
+ * image_sources.h: where images come from, best first.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef UDM_RUNTIME_IMAGE_IMAGE_SOURCES_H
+#define UDM_RUNTIME_IMAGE_IMAGE_SOURCES_H
+
+#include "image/image_resolve.h"
+
+struct image_source {
+  const char *name; /* in the reasons; NULL: this source's reason is not kept */
+
+  /*
+   * Puts its next image into search->image, or returns why it has none (any more).
+   * It is asked again after an image was rejected, and never after it had none.
+   */
+  udm_status (*next)(struct image_search *search, struct error *error);
+};
+
+extern const struct image_source udm_image_sources[];
+extern const int udm_image_source_count;
+
+/* True if a status has nothing to do with an image: the next image would fail in the same way. */
+static inline bool udm_image_is_fatal(udm_status status) {
+  return status == UDM_ERROR_DRIVER || status == UDM_ERROR_CAPTURE ||
+         status == UDM_ERROR_OUT_OF_MEMORY;
+}
+
+#endif
