@@ -18,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cache/cache_entry.h"
+#include "cache/cache.h"
 #include "core/allocator.h"
 #include "cuda_driver.h"
 #include "temporary_folder.h"
@@ -170,10 +170,12 @@ void spoil_image(const char *path) {
   unsigned char *name = memmem(old, view.image_size, "udm_decode", 10);
   assert_non_null(name);
   name[0] = 'x';
-  snprintf(material, sizeof material, "%.*s", (int)view.material_size, view.material);
+  snprintf(material, sizeof material, "%.*s", (int)view.text_size, view.text);
   snprintf(producer, sizeof producer, "%.*s", (int)view.producer_size, view.producer);
   const struct cache_key key = {"sm_90", material, producer};
-  assert_int_equal(udm_cache_entry_encode(&key, old, view.image_size, &bytes, &size), UDM_OK);
+  assert_int_equal(
+      udm_cache_entry_encode(&key, old, view.image_size, &bytes, &size, udm_thread_error()),
+      UDM_OK);
   write_file(path, bytes, size);
   udm_free(bytes);
 }

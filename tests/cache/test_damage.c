@@ -15,7 +15,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include "cache/cache_entry.h"
+#include "cache/cache.h"
 #include "cache_fixture.h"
 #include "core/allocator.h"
 #include "temporary_folder.h"
@@ -233,10 +233,11 @@ static void replace_image(const struct entry *entry, const void *image, size_t s
   unsigned char *bytes = NULL;
   size_t entry_size = 0;
   assert_null(udm_cache_entry_decode(entry->bytes, entry->size, &view));
-  snprintf(material, sizeof material, "%.*s", (int)view.material_size, view.material);
+  snprintf(material, sizeof material, "%.*s", (int)view.text_size, view.text);
   snprintf(producer, sizeof producer, "%.*s", (int)view.producer_size, view.producer);
   const struct cache_key key = {"sm_90", material, producer};
-  assert_int_equal(udm_cache_entry_encode(&key, image, size, &bytes, &entry_size), UDM_OK);
+  assert_int_equal(
+      udm_cache_entry_encode(&key, image, size, &bytes, &entry_size, udm_thread_error()), UDM_OK);
   write_file(entry->path, bytes, entry_size);
   udm_free(bytes);
 }

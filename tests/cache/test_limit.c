@@ -4,7 +4,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "cache/cache_file.h"
+#include "cache/cache.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -211,8 +211,8 @@ static void test_a_file_that_took_the_place_of_another_stays(void **state) {
   struct stat new;
   const char *name = "sm_90-entry.cubin";
   char path[UDM_PATH_SIZE];
-  const int folder = open(*state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  assert_true(folder >= 0);
+  struct cache_dir dir = {.writable = true, .fd = open(*state, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  assert_true(dir.fd >= 0);
   snprintf(path, sizeof path, "%s", path_in(*state, name));
   for (int i = 0; i < 20; ++i) {
     write_file(path, "old", 3);
@@ -221,10 +221,10 @@ static void test_a_file_that_took_the_place_of_another_stays(void **state) {
     assert_int_equal(unlink(path), 0);
     write_file(path, "new", 3);
     assert_int_equal(stat(path, &new), 0);
-    assert_int_equal(udm_cache_file_remove(folder, name, &old, false), CACHE_REMOVAL_REPLACED);
-    assert_int_equal(udm_cache_file_remove(folder, name, &new, false), CACHE_REMOVED);
+    assert_int_equal(udm_cache_file_remove(&dir, name, &old, false), CACHE_REMOVAL_REPLACED);
+    assert_int_equal(udm_cache_file_remove(&dir, name, &new, false), CACHE_REMOVED);
   }
-  close(folder);
+  udm_cache_dir_close(&dir);
 }
 
 /* udm_plan_image(): its look-ups are counted, but it is no use of the entry. */

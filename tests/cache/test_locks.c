@@ -5,7 +5,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "cache/cache_lock.h"
+#include "cache/cache.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -241,7 +241,7 @@ static void test_a_forked_child_keeps_no_lock(void **state) {
   const struct cache_key key = {"sm_90", "a material", NULL};
   int status = 0;
   (void)state;
-  assert_int_equal(udm_settings_resolve(NULL, &settings), UDM_OK);
+  assert_int_equal(udm_settings_resolve(NULL, &settings, udm_thread_error()), UDM_OK);
   assert_int_equal(udm_cache_lock_key(&settings, &key, &lock), CACHE_LOCKED);
   const pid_t child = fork_child();
   if (child == 0) {

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cmocka_headers.h"
+#include "core/allocator.h"
 #include "image/cubin.h"
 #include "nvrtc/nvrtc.h"
 #include "temporary_folder.h"
@@ -34,7 +35,8 @@ static void open_nvrtc(struct nvrtc *nvrtc) {
   memset(&settings, 0, sizeof settings);
   settings.nvrtc_library = getenv("FAKE_NVRTC");
   assert_non_null(settings.nvrtc_library);
-  if (udm_nvrtc_open(&settings, nvrtc) != UDM_OK) fail_msg("%s", udm_last_error());
+  if (udm_nvrtc_open(&settings, nvrtc, udm_thread_error()) != UDM_OK)
+    fail_msg("%s", udm_last_error());
 }
 
 static udm_status compile(const struct nvrtc *nvrtc, const char *text, const char *target,
@@ -43,7 +45,7 @@ static udm_status compile(const struct nvrtc *nvrtc, const char *text, const cha
   const char *const options[] = {option};
   snprintf(option, sizeof option, "--gpu-architecture=%s", target);
   struct nvrtc_job job = {text, "source.cu", 1, options, strncmp(target, "sm_", 3) != 0, false};
-  return udm_nvrtc_compile(nvrtc, &job, cubin, size);
+  return udm_nvrtc_compile(nvrtc, &job, cubin, size, udm_thread_error());
 }
 
 static void it_is_what_the_environment_says(void **state) {

@@ -11,17 +11,17 @@
 #include <xxhash.h>
 
 #include "fuzz_target.h"
-#include "image/kernel_entry.h"
+#include "image/cache_entry_validate.h"
 
 /* The footer as docs/CACHE.md states it. */
 enum { IMAGE_SIZE = 0, MATERIAL_SIZE = 8, PRODUCER_SIZE = 16, FORMAT = 24, CHECKSUM = 28 };
 enum { MAGIC = 44, FOOTER_SIZE = 52 };
 
 static void check_entry(const uint8_t *bytes, size_t size) {
-  struct kernel_entry entry;
-  struct kernel_entry again;
+  struct valid_entry entry;
+  struct valid_entry again;
   char prefix[16];
-  if (udm_kernel_entry_check(bytes, size, &entry)) return;
+  if (udm_cache_entry_validate(bytes, size, &entry)) return;
   const int length = snprintf(prefix, sizeof prefix, "sm_%d-", (int)entry.arch);
   FUZZ_CHECK(entry.arch > 0);
   FUZZ_CHECK(strncmp(entry.name, prefix, (size_t)length) == 0);
@@ -32,7 +32,7 @@ static void check_entry(const uint8_t *bytes, size_t size) {
   FUZZ_CHECK(flipped);
   memcpy(flipped, bytes, size);
   flipped[XXH3_64bits(bytes, size) % size] ^= 1;
-  FUZZ_CHECK(udm_kernel_entry_check(flipped, size, &again));
+  FUZZ_CHECK(udm_cache_entry_validate(flipped, size, &again));
   free(flipped);
 }
 

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cache/cache_entry.h"
+#include "cache/cache.h"
 #include "core/allocator.h"
 
 /* An ELF file for CUDA with one section, so that there is something to check. */
@@ -53,7 +53,9 @@ int main(int argc, char **argv) {
            "udm cubin, format %u\nsource none\noptions none\ntarget sm_%d\n", UDM_CACHE_FORMAT,
            arch);
   const struct cache_key key = {label, material, argv[3]};
-  if (udm_cache_entry_encode(&key, &cubin, sizeof cubin, &bytes, &size) != UDM_OK) return 1;
+  if (udm_cache_entry_encode(&key, &cubin, sizeof cubin, &bytes, &size, udm_thread_error()) !=
+      UDM_OK)
+    return 1;
   const bool written = fwrite(bytes, 1, size, stdout) == size && fflush(stdout) == 0;
   udm_free(bytes);
   return written ? 0 : 1;

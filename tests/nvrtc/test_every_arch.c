@@ -13,9 +13,10 @@
 #include <sys/stat.h>
 
 #include "cmocka_headers.h"
-#include "image/compile.h"
+#include "core/allocator.h"
 #include "image/cubin.h"
-#include "image/image.h"
+#include "image/image_resolve.h"
+#include "image/kernel_compile.h"
 #include "launch/kernel_interface.h"
 #include "temporary_folder.h"
 #include "udm.h"
@@ -117,13 +118,14 @@ static void test_ptx_for_every_arch(void **state) {
   static struct nvrtc library;
   struct settings settings;
   options.cache_dir = *state;
-  assert_int_equal(udm_settings_resolve(&options, &settings), UDM_OK);
-  assert_int_equal(udm_nvrtc_open(&settings, &library), UDM_OK);
+  assert_int_equal(udm_settings_resolve(&options, &settings, udm_thread_error()), UDM_OK);
+  assert_int_equal(udm_nvrtc_open(&settings, &library, udm_thread_error()), UDM_OK);
   for (int i = 0; i < nvrtc.arch_count; ++i) {
     unsigned char *ptx = NULL;
     size_t size = 0;
     if (nvrtc.archs[i] < UDM_LOWEST_ARCH) continue;
-    if (udm_kernel_compile_ptx(&settings, &library, nvrtc.archs[i], &ptx, &size) != UDM_OK) {
+    if (udm_kernel_compile_ptx(&settings, &library, nvrtc.archs[i], &ptx, &size,
+                               udm_thread_error()) != UDM_OK) {
       fail_msg("compute_%d: %s", (int)nvrtc.archs[i], udm_last_error());
     }
     assert_int_equal(ptx[size - 1], '\0');

@@ -1,5 +1,5 @@
 /*
- * kernel_entries.c: publishes entries with the smallest of cubins.
+ * kernel_entries.c: stores entries with the smallest of cubins.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -9,7 +9,7 @@
 
 #include "cache/cache.h"
 #include "cmocka_headers.h"
-#include "image/compile.h"
+#include "image/kernel_compile.h"
 
 Elf64_Ehdr smallest_cubin(int32_t arch) {
   Elf64_Ehdr header;
@@ -22,13 +22,14 @@ Elf64_Ehdr smallest_cubin(int32_t arch) {
   return header;
 }
 
-void publish_cubin(const struct settings *settings, int32_t key_arch, int32_t elf_arch,
-                   const char *producer, char path[UDM_PATH_SIZE]) {
+void store_cubin(const struct settings *settings, int32_t key_arch, int32_t elf_arch,
+                 const char *producer, char path[UDM_PATH_SIZE]) {
   struct kernel_key key;
   const Elf64_Ehdr image = smallest_cubin(elf_arch);
   udm_kernel_key(key_arch, NULL, &key);
   key.key.producer = producer;
-  if (udm_cache_publish(settings, &key.key, &image, sizeof image, path) != UDM_OK) {
+  if (udm_cache_store(settings, &key.key, &image, sizeof image, path, udm_thread_error()) !=
+      UDM_OK) {
     fail_msg("%s", udm_last_error());
   }
 }

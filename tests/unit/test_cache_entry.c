@@ -4,7 +4,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "cache/cache_entry.h"
+#include "cache/cache.h"
 #include "core/allocator.h"
 
 #include <stdlib.h>
@@ -23,7 +23,8 @@ struct entry {
 static int encode(void **state) {
   static struct entry entry;
   *state = &entry;
-  return udm_cache_entry_encode(&key, image, sizeof image, &entry.bytes, &entry.size) != UDM_OK;
+  return udm_cache_entry_encode(&key, image, sizeof image, &entry.bytes, &entry.size,
+                                udm_thread_error()) != UDM_OK;
 }
 
 static int release(void **state) {
@@ -51,9 +52,9 @@ static void test_only_its_own_key_matches(void **state) {
   other.producer = "NVRTC 13.1\n";
   assert_false(udm_cache_entry_matches(&view, &other));
   other = key;
-  other.material = "source abd\ntarget sm_90\n";
+  other.text = "source abd\ntarget sm_90\n";
   assert_false(udm_cache_entry_matches(&view, &other));
-  other.material = "source abc\ntarget sm_90\n\n";
+  other.text = "source abc\ntarget sm_90\n\n";
   assert_false(udm_cache_entry_matches(&view, &other));
 }
 
@@ -98,7 +99,7 @@ static void test_names(void **state) {
   udm_cache_entry_name(&changed, other);
   assert_string_not_equal(name, other);
   changed = key;
-  changed.material = "source abd\n";
+  changed.text = "source abd\n";
   udm_cache_entry_name(&changed, other);
   assert_string_not_equal(name, other);
 }

@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "cache/cache_folder.h"
+#include "cache/cache.h"
 
 #include <pwd.h>
 #include <stdio.h>
@@ -22,48 +22,45 @@ static struct settings settings_for(const char *folder) {
 
 static void test_a_path_that_is_too_long(void **state) {
   static char folder[2 * UDM_PATH_SIZE];
-  struct cache_layer layer;
-  char reason[UDM_REASON_SIZE];
-  bool missing = true;
+  struct cache_dir dir;
   (void)state;
   memset(folder, 'a', sizeof folder - 1);
   folder[0] = '/';
   struct settings settings = settings_for(folder);
   settings.cache_path = folder;
   for (int index = 0; index < 2; ++index) {
-    assert_true(udm_cache_layer_at(&settings, index, &layer));
-    assert_non_null(strstr(layer.path, "too long"));
-    assert_int_equal(udm_cache_folder_open(&layer, true, reason, &missing), -1);
-    assert_false(missing);
-    assert_string_equal(reason, "shorten it");
+    assert_true(udm_cache_dir_at(&settings, index, &dir));
+    assert_non_null(strstr(dir.path, "too long"));
+    assert_int_equal(udm_cache_dir_open(&dir, true, udm_thread_error()), UDM_ERROR_CACHE);
+    assert_string_equal(udm_last_error(), "shorten it");
   }
 }
 
-static void test_places(void **state) {
+static void test_default_folders(void **state) {
   (void)state;
-  struct cache_layer layer;
+  struct cache_dir dir;
   const struct settings settings = settings_for(NULL);
   setenv("XDG_CACHE_HOME", "/xdg", 1);
   setenv("HOME", "/home/someone", 1);
-  assert_true(udm_cache_layer_at(&settings, 0, &layer));
-  assert_string_equal(layer.path, "/xdg/udm");
+  assert_true(udm_cache_dir_at(&settings, 0, &dir));
+  assert_string_equal(dir.path, "/xdg/udm");
   setenv("XDG_CACHE_HOME", "relative", 1); /* the XDG rules: ignored */
-  assert_true(udm_cache_layer_at(&settings, 0, &layer));
-  assert_string_equal(layer.path, "/home/someone/.cache/udm");
+  assert_true(udm_cache_dir_at(&settings, 0, &dir));
+  assert_string_equal(dir.path, "/home/someone/.cache/udm");
   unsetenv("XDG_CACHE_HOME");
   unsetenv("HOME");
-  assert_true(udm_cache_layer_at(&settings, 0, &layer)); /* the user database, where there is one */
+  assert_true(udm_cache_dir_at(&settings, 0, &dir)); /* the user database, if it knows the user */
   const struct passwd *user = getpwuid(geteuid());
   char expected[UDM_PATH_SIZE] = "";
   if (user) snprintf(expected, sizeof expected, "%s/.cache/udm", user->pw_dir);
-  assert_string_equal(layer.path, expected);
-  assert_false(udm_cache_layer_at(&settings, 1, &layer));
+  assert_string_equal(dir.path, expected);
+  assert_false(udm_cache_dir_at(&settings, 1, &dir));
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_a_path_that_is_too_long),
-      cmocka_unit_test(test_places),
+      cmocka_unit_test(test_default_folders),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

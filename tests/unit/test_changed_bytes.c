@@ -5,7 +5,8 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "image/kernel_entry.h"
+#include "core/allocator.h"
+#include "image/cache_entry_validate.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +15,7 @@
 
 #include "cache/cache.h"
 #include "cmocka_headers.h"
-#include "image/compile.h"
+#include "image/kernel_compile.h"
 #include "kernel_entries.h"
 #include "temporary_folder.h"
 
@@ -33,9 +34,9 @@ static void make_entry(struct entry *entry) {
   udm_kernel_key(90, NULL, &entry->kernel);
   entry->key = entry->kernel.key;
   entry->key.producer = producer;
-  assert_int_equal(
-      udm_cache_entry_encode(&entry->key, &cubin, sizeof cubin, &entry->bytes, &entry->size),
-      UDM_OK);
+  assert_int_equal(udm_cache_entry_encode(&entry->key, &cubin, sizeof cubin, &entry->bytes,
+                                          &entry->size, udm_thread_error()),
+                   UDM_OK);
 }
 
 static uint64_t seed_of_this_run(void) {
@@ -56,9 +57,9 @@ static unsigned char next_change(uint64_t *state) {
 static void test_a_whole_entry_is_good(void **state) {
   (void)state;
   struct entry entry;
-  struct kernel_entry found;
+  struct valid_entry found;
   make_entry(&entry);
-  assert_null(udm_kernel_entry_check(entry.bytes, entry.size, &found));
+  assert_null(udm_cache_entry_validate(entry.bytes, entry.size, &found));
   assert_int_equal(found.arch, 90);
   assert_true(found.current);
   assert_string_equal(found.producer, producer);
@@ -68,24 +69,31 @@ static void test_a_whole_entry_is_good(void **state) {
 static void test_every_changed_byte_is_told(void **state) {
   (void)state;
   struct entry entry;
-  struct kernel_entry found;
+  struct valid_entry found;
   uint64_t seed = seed_of_this_run();
   make_entry(&entry);
   for (size_t i = 0; i < entry.size; ++i) {
     const unsigned char change = next_change(&seed);
     entry.bytes[i] ^= change;
-    const char *problem = udm_kernel_entry_check(entry.bytes, entry.size, &found);
+    const char *problem = udm_cache_entry_validate(entry.bytes, entry.size, &found);
     if (!problem || !problem[0]) fail_msg("byte %zu changed by 0x%02x is not seen", i, change);
     entry.bytes[i] ^= change;
   }
-  assert_null(udm_kernel_entry_check(entry.bytes, entry.size, &found));
+  assert_null(udm_cache_entry_validate(entry.bytes, entry.size, &found));
   udm_free(entry.bytes);
 }
 
-static enum cache_verdict count_offer(void *user_data, const struct cache_hit *hit) {
-  (void)hit;
-  ++*(int *)user_data;
-  return CACHE_STOP;
+/* Accepts the first entry that the lookup finds. Returns how many it found. */
+static int look_up(const struct settings *settings, const struct cache_key *key) {
+  struct cache_lookup *lookup = NULL;
+  struct cache_hit hit;
+  assert_int_equal(
+      udm_cache_lookup_begin(settings, key, CACHE_LOOKUP_REPAIR, &lookup, udm_thread_error()),
+      UDM_OK);
+  const int found = udm_cache_lookup_next(lookup, &hit);
+  if (found) udm_cache_lookup_accept(lookup);
+  assert_int_equal(udm_cache_lookup_end(lookup, NULL), found ? UDM_OK : UDM_ERROR_NOT_FOUND);
+  return found;
 }
 
 struct listed {
@@ -113,14 +121,13 @@ static void test_every_changed_byte_of_a_file_is_a_miss_and_repaired(void **stat
   udm_options options = UDM_OPTIONS_INIT;
   make_entry(&entry);
   options.cache_dir = *state;
-  assert_int_equal(udm_settings_resolve(&options, &settings), UDM_OK);
+  assert_int_equal(udm_settings_resolve(&options, &settings, udm_thread_error()), UDM_OK);
   settings.cache_path = NULL;
   udm_cache_entry_name(&entry.key, name);
   snprintf(path, sizeof path, "%s", path_in(*state, name));
   for (size_t i = 0; i < entry.size; ++i) {
     const unsigned char change = next_change(&seed);
     struct listed listed = {0};
-    int offers = 0;
     entry.bytes[i] ^= change;
     write_file(path, entry.bytes, entry.size);
     assert_int_equal(chmod(path, 0600), 0);
@@ -129,19 +136,13 @@ static void test_every_changed_byte_of_a_file_is_a_miss_and_repaired(void **stat
     assert_int_equal(listed.state, UDM_CACHE_ENTRY_BAD);
     assert_true(listed.has_reason);
     assert_int_equal(listed.arch, 90); /* of its name at least */
-    assert_int_equal(
-        udm_cache_lookup(&settings, &entry.key, CACHE_LOOKUP_REPAIR, count_offer, &offers),
-        UDM_ERROR_NOT_FOUND);
-    assert_int_equal(offers, 0);
+    assert_int_equal(look_up(&settings, &entry.key), 0);
     assert_int_equal(access(path, F_OK), -1); /* repaired: it is gone */
     entry.bytes[i] ^= change;
   }
-  int offers = 0;
   write_file(path, entry.bytes, entry.size);
   assert_int_equal(chmod(path, 0600), 0);
-  assert_int_equal(
-      udm_cache_lookup(&settings, &entry.key, CACHE_LOOKUP_REPAIR, count_offer, &offers), UDM_OK);
-  assert_int_equal(offers, 1);
+  assert_int_equal(look_up(&settings, &entry.key), 1);
   udm_free(entry.bytes);
 }
 

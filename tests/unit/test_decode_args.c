@@ -34,13 +34,14 @@ static udm_decode_args good_args(void) {
 }
 
 static void refuses(const udm_decode_args *args, const char *name) {
-  assert_int_equal(udm_check_decode_args(args, UDM_MAX_DIRECT_BACKENDS),
+  assert_int_equal(udm_check_decode_args(args, UDM_MAX_DIRECT_BACKENDS, udm_thread_error()),
                    UDM_ERROR_INVALID_ARGUMENT);
   if (!strstr(udm_last_error(), name)) fail_msg("'%s' does not name %s", udm_last_error(), name);
 }
 
 static void accepts(const udm_decode_args *args) {
-  const udm_status status = udm_check_decode_args(args, UDM_MAX_DIRECT_BACKENDS);
+  const udm_status status =
+      udm_check_decode_args(args, UDM_MAX_DIRECT_BACKENDS, udm_thread_error());
   if (status != UDM_OK) fail_msg("%s", udm_last_error());
 }
 
@@ -60,7 +61,7 @@ static void test_good_ones_pass(void **state) {
 
 static void test_structure(void **state) {
   (void)state;
-  assert_int_equal(udm_check_decode_args(NULL, 3), UDM_ERROR_INVALID_ARGUMENT);
+  assert_int_equal(udm_check_decode_args(NULL, 3, udm_thread_error()), UDM_ERROR_INVALID_ARGUMENT);
   assert_string_equal(udm_last_error(), "args is null");
   REFUSES(struct_size, 0);
   REFUSES(struct_size, sizeof(udm_decode_args) - 1);
@@ -115,12 +116,14 @@ static void test_strides(void **state) {
 
 static void accepts_all_ways(const udm_decode_args *args) {
   accepts(args);
-  if (udm_check_decode_args_for_table(args) != UDM_OK) fail_msg("%s", udm_last_error());
+  if (udm_check_decode_args_for_table(args, udm_thread_error()) != UDM_OK)
+    fail_msg("%s", udm_last_error());
 }
 
 static void refuses_all_ways(const udm_decode_args *args, const char *name) {
   refuses(args, name);
-  assert_int_equal(udm_check_decode_args_for_table(args), UDM_ERROR_INVALID_ARGUMENT);
+  assert_int_equal(udm_check_decode_args_for_table(args, udm_thread_error()),
+                   UDM_ERROR_INVALID_ARGUMENT);
   assert_int_equal(udm_decode_metadata_reference(args), UDM_ERROR_INVALID_ARGUMENT);
 }
 
@@ -230,17 +233,20 @@ static void test_table(void **state) {
   udm_decode_args args = good_args();
   memset(args.backends, 0, sizeof args.backends);
   args.num_backends = UDM_MAX_BACKENDS;
-  assert_int_equal(udm_check_decode_args_for_table(&args), UDM_OK);
+  assert_int_equal(udm_check_decode_args_for_table(&args, udm_thread_error()), UDM_OK);
   args.num_backends = UDM_MAX_BACKENDS + 1;
-  assert_int_equal(udm_check_decode_args_for_table(&args), UDM_ERROR_INVALID_ARGUMENT);
+  assert_int_equal(udm_check_decode_args_for_table(&args, udm_thread_error()),
+                   UDM_ERROR_INVALID_ARGUMENT);
   args.num_backends = 1;
   args.page_table_stride = 99;
-  assert_int_equal(udm_check_decode_args_for_table(&args), UDM_ERROR_INVALID_ARGUMENT);
+  assert_int_equal(udm_check_decode_args_for_table(&args, udm_thread_error()),
+                   UDM_ERROR_INVALID_ARGUMENT);
   args.page_table_stride = 0;
   args.real_page_table_stride = 0;
-  assert_int_equal(udm_check_decode_args_for_table(&args), UDM_OK);
+  assert_int_equal(udm_check_decode_args_for_table(&args, udm_thread_error()), UDM_OK);
   args.real_page_table_stride = 24;
-  assert_int_equal(udm_check_decode_args_for_table(&args), UDM_ERROR_INVALID_ARGUMENT);
+  assert_int_equal(udm_check_decode_args_for_table(&args, udm_thread_error()),
+                   UDM_ERROR_INVALID_ARGUMENT);
 }
 
 static void test_null_handles(void **state) {

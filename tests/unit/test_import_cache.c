@@ -42,7 +42,7 @@ static struct copied_entry entry_of_another_cache(const char *folder) {
   struct copied_entry copy = {.size = 0};
   const udm_options options = options_for(folder);
   const struct settings settings = {.cache_dir = folder};
-  publish_cubin(&settings, 90, 90, "a test\n", copy.path);
+  store_cubin(&settings, 90, 90, "a test\n", copy.path);
   assert_int_equal(udm_cache_enumerate(&options, copy_entry, &copy), UDM_OK);
   assert_true(copy.size > 0);
   return copy;

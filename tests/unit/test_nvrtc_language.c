@@ -15,7 +15,7 @@
 
 static udm_status open_candidate(const char *library) {
   static struct nvrtc nvrtc;
-  return udm_nvrtc_open_candidate(library, false, &nvrtc);
+  return udm_nvrtc_open_candidate(library, false, &nvrtc, udm_thread_error());
 }
 
 static void check_each(const char *folder) {

@@ -137,16 +137,16 @@ static void test_what_is_no_nvrtc_is_told(void **state) {
   static struct nvrtc nvrtc;
   memset(&settings, 0, sizeof settings);
   settings.nvrtc_library = "/nonexistent/libnvrtc.so";
-  assert_int_equal(udm_nvrtc_open(&settings, &nvrtc), UDM_ERROR_NO_NVRTC);
+  assert_int_equal(udm_nvrtc_open(&settings, &nvrtc, udm_thread_error()), UDM_ERROR_NO_NVRTC);
   assert_non_null(strstr(udm_last_error(), "/nonexistent/libnvrtc.so"));
   assert_non_null(strstr(udm_last_error(), "UDM_NVRTC_LIBRARY"));
   const char *text = path_in(*state, "text.so");
   write_file(text, "no ELF", 6);
   settings.nvrtc_library = text;
-  assert_int_equal(udm_nvrtc_open(&settings, &nvrtc), UDM_ERROR_NO_NVRTC);
+  assert_int_equal(udm_nvrtc_open(&settings, &nvrtc, udm_thread_error()), UDM_ERROR_NO_NVRTC);
   assert_non_null(strstr(udm_last_error(), "text.so"));
   settings.nvrtc_library = "libc.so.6"; /* a library, but another one */
-  assert_int_equal(udm_nvrtc_open(&settings, &nvrtc), UDM_ERROR_NO_NVRTC);
+  assert_int_equal(udm_nvrtc_open(&settings, &nvrtc, udm_thread_error()), UDM_ERROR_NO_NVRTC);
   assert_non_null(strstr(udm_last_error(), "nvrtcVersion"));
 }
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "cmocka_headers.h"
-#include "core/options.h"
+#include "core/settings.h"
 
 static int clear_environment(void **state) {
   (void)state;
@@ -24,7 +24,7 @@ static int clear_environment(void **state) {
 static void test_null_means_defaults(void **state) {
   (void)state;
   struct settings settings;
-  assert_int_equal(udm_settings_resolve(NULL, &settings), UDM_OK);
+  assert_int_equal(udm_settings_resolve(NULL, &settings, udm_thread_error()), UDM_OK);
   assert_false(settings.no_compile);
   assert_null(settings.driver_library);
   assert_null(settings.nvrtc_library);
@@ -37,13 +37,13 @@ static void test_options_win_over_the_environment(void **state) {
   struct settings settings;
   udm_options options = UDM_OPTIONS_INIT;
   setenv("UDM_CACHE_DIR", "/of/the/environment", 1);
-  assert_int_equal(udm_settings_resolve(&options, &settings), UDM_OK);
+  assert_int_equal(udm_settings_resolve(&options, &settings, udm_thread_error()), UDM_OK);
   assert_string_equal(settings.cache_dir, "/of/the/environment");
   options.cache_dir = "/of/the/options";
-  assert_int_equal(udm_settings_resolve(&options, &settings), UDM_OK);
+  assert_int_equal(udm_settings_resolve(&options, &settings, udm_thread_error()), UDM_OK);
   assert_string_equal(settings.cache_dir, "/of/the/options");
   options.cache_dir = "";
-  assert_int_equal(udm_settings_resolve(&options, &settings), UDM_OK);
+  assert_int_equal(udm_settings_resolve(&options, &settings, udm_thread_error()), UDM_OK);
   assert_string_equal(settings.cache_dir, "/of/the/environment");
 }
 
@@ -59,7 +59,7 @@ static uint64_t max_bytes_of(const char *text, int *warnings) {
   options.log_user_data = warnings;
   *warnings = 0;
   if (text) setenv("UDM_CACHE_MAX_BYTES", text, 1);
-  assert_int_equal(udm_settings_resolve(&options, &settings), UDM_OK);
+  assert_int_equal(udm_settings_resolve(&options, &settings, udm_thread_error()), UDM_OK);
   return settings.cache_max_bytes;
 }
 
@@ -77,7 +77,7 @@ static void test_cache_max_bytes(void **state) {
   assert_int_equal(max_bytes_of("2G", &warnings), (uint64_t)2 << 30);
   assert_int_equal(warnings, 0);
   options.cache_max_bytes = 5;
-  assert_int_equal(udm_settings_resolve(&options, &settings), UDM_OK);
+  assert_int_equal(udm_settings_resolve(&options, &settings, udm_thread_error()), UDM_OK);
   assert_int_equal(settings.cache_max_bytes, 5);
   for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; ++i) {
     assert_int_equal(max_bytes_of(wrong[i], &warnings), normal);
@@ -88,13 +88,13 @@ static void test_cache_max_bytes(void **state) {
 static void test_cache_lock_seconds(void **state) {
   (void)state;
   struct settings settings;
-  assert_int_equal(udm_settings_resolve(NULL, &settings), UDM_OK);
+  assert_int_equal(udm_settings_resolve(NULL, &settings, udm_thread_error()), UDM_OK);
   assert_int_equal(settings.cache_lock_seconds, 60);
   setenv("UDM_CACHE_LOCK_SECONDS", "0", 1);
-  assert_int_equal(udm_settings_resolve(NULL, &settings), UDM_OK);
+  assert_int_equal(udm_settings_resolve(NULL, &settings, udm_thread_error()), UDM_OK);
   assert_int_equal(settings.cache_lock_seconds, 0);
   setenv("UDM_CACHE_LOCK_SECONDS", "-3", 1);
-  assert_int_equal(udm_settings_resolve(NULL, &settings), UDM_OK);
+  assert_int_equal(udm_settings_resolve(NULL, &settings, udm_thread_error()), UDM_OK);
   assert_int_equal(settings.cache_lock_seconds, 60);
 }
 
@@ -103,23 +103,23 @@ static void test_no_compile(void **state) {
   struct settings settings;
   udm_options options = UDM_OPTIONS_INIT;
   setenv("UDM_NO_COMPILE", "0", 1);
-  assert_int_equal(udm_settings_resolve(&options, &settings), UDM_OK);
+  assert_int_equal(udm_settings_resolve(&options, &settings, udm_thread_error()), UDM_OK);
   assert_false(settings.no_compile);
   setenv("UDM_NO_COMPILE", "1", 1);
-  assert_int_equal(udm_settings_resolve(&options, &settings), UDM_OK);
+  assert_int_equal(udm_settings_resolve(&options, &settings, udm_thread_error()), UDM_OK);
   assert_true(settings.no_compile);
   assert_false(settings.cached_only);
   setenv("UDM_NO_COMPILE", "strict", 1);
-  assert_int_equal(udm_settings_resolve(&options, &settings), UDM_OK);
+  assert_int_equal(udm_settings_resolve(&options, &settings, udm_thread_error()), UDM_OK);
   assert_true(settings.no_compile);
   assert_true(settings.cached_only);
   unsetenv("UDM_NO_COMPILE");
   options.flags = UDM_OPTION_NO_COMPILE;
-  assert_int_equal(udm_settings_resolve(&options, &settings), UDM_OK);
+  assert_int_equal(udm_settings_resolve(&options, &settings, udm_thread_error()), UDM_OK);
   assert_true(settings.no_compile);
   assert_false(settings.cached_only);
   options.flags = UDM_OPTION_CACHED_ONLY;
-  assert_int_equal(udm_settings_resolve(&options, &settings), UDM_OK);
+  assert_int_equal(udm_settings_resolve(&options, &settings, udm_thread_error()), UDM_OK);
   assert_true(settings.no_compile);
   assert_true(settings.cached_only);
 }
@@ -131,7 +131,7 @@ static void test_an_older_caller_has_fewer_fields(void **state) {
   options.nvrtc_library = "/given";
   options.cache_dir = "/beyond the caller's structure";
   options.struct_size = offsetof(udm_options, cache_dir);
-  assert_int_equal(udm_settings_resolve(&options, &settings), UDM_OK);
+  assert_int_equal(udm_settings_resolve(&options, &settings, udm_thread_error()), UDM_OK);
   assert_string_equal(settings.nvrtc_library, "/given");
   assert_null(settings.cache_dir);
 }
@@ -144,9 +144,10 @@ static void test_a_newer_caller_must_not_use_what_is_unknown(void **state) {
     void *later_field;
   } newer = {UDM_OPTIONS_INIT, NULL};
   newer.options.struct_size = sizeof newer;
-  assert_int_equal(udm_settings_resolve(&newer.options, &settings), UDM_OK);
+  assert_int_equal(udm_settings_resolve(&newer.options, &settings, udm_thread_error()), UDM_OK);
   newer.later_field = &newer;
-  assert_int_equal(udm_settings_resolve(&newer.options, &settings), UDM_ERROR_INVALID_ARGUMENT);
+  assert_int_equal(udm_settings_resolve(&newer.options, &settings, udm_thread_error()),
+                   UDM_ERROR_INVALID_ARGUMENT);
   assert_non_null(strstr(udm_last_error(), "newer udm"));
 }
 
@@ -155,13 +156,16 @@ static void test_bad_options_are_named(void **state) {
   struct settings settings;
   udm_options options = UDM_OPTIONS_INIT;
   options.struct_size = 0;
-  assert_int_equal(udm_settings_resolve(&options, &settings), UDM_ERROR_INVALID_ARGUMENT);
+  assert_int_equal(udm_settings_resolve(&options, &settings, udm_thread_error()),
+                   UDM_ERROR_INVALID_ARGUMENT);
   assert_non_null(strstr(udm_last_error(), "struct_size"));
   options.struct_size = offsetof(udm_options, driver_library) + 4; /* half a pointer */
-  assert_int_equal(udm_settings_resolve(&options, &settings), UDM_ERROR_INVALID_ARGUMENT);
+  assert_int_equal(udm_settings_resolve(&options, &settings, udm_thread_error()),
+                   UDM_ERROR_INVALID_ARGUMENT);
   options.struct_size = sizeof options;
   options.flags = 0x80;
-  assert_int_equal(udm_settings_resolve(&options, &settings), UDM_ERROR_INVALID_ARGUMENT);
+  assert_int_equal(udm_settings_resolve(&options, &settings, udm_thread_error()),
+                   UDM_ERROR_INVALID_ARGUMENT);
   assert_non_null(strstr(udm_last_error(), "flags"));
 }
 

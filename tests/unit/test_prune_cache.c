@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "cache/cache.h"
-#include "cache/cache_lock.h"
 #include "cmocka_headers.h"
 #include "kernel_entries.h"
 #include "temporary_folder.h"
@@ -38,7 +37,7 @@ static void set_age(const char *path, int64_t seconds) {
 static void publish_aged(const char *folder, int32_t arch, int64_t seconds,
                          char path[UDM_PATH_SIZE]) {
   const struct settings settings = {.cache_dir = folder};
-  publish_cubin(&settings, arch, arch, "a test\n", path);
+  store_cubin(&settings, arch, arch, "a test\n", path);
   set_age(path, seconds);
 }
 
@@ -220,7 +219,7 @@ static void test_publishing_keeps_the_limit_and_sweeps(void **state) {
   assert_int_equal(stat(first, &status), 0);
   const struct settings settings = {.cache_dir = *state,
                                     .cache_max_bytes = (uint64_t)status.st_size * 2 + 16};
-  publish_cubin(&settings, 90, 90, "a test\n", third);
+  store_cubin(&settings, 90, 90, "a test\n", third);
   assert_false(exists(leftover));
   assert_false(exists(second)); /* the least recently used */
   assert_true(exists(first));

@@ -53,34 +53,44 @@ static void test_version_agrees_with_itself(void **state) {
 
 static void test_errno_origin(void **state) {
   (void)state;
-  assert_int_equal(udm_fail_errno(UDM_ERROR_CACHE, ENOSPC, "write of %s", "x"), UDM_ERROR_CACHE);
+  assert_int_equal(udm_fail_errno(udm_thread_error(), UDM_ERROR_CACHE, ENOSPC, "write of %s", "x"),
+                   UDM_ERROR_CACHE);
   assert_string_equal(udm_last_error(), "write of x: No space left on device");
 }
 
-static void test_a_message_may_hold_the_last_one(void **state) {
+static void test_no_error_to_write_to_drops_the_message(void **state) {
   (void)state;
-  udm_fail(UDM_ERROR_CACHE, "inner");
-  udm_fail(UDM_ERROR_NO_IMAGE, "outer: %s", udm_last_error());
-  assert_string_equal(udm_last_error(), "outer: inner");
+  udm_fail(udm_thread_error(), UDM_ERROR_CACHE, "before");
+  assert_int_equal(udm_fail(NULL, UDM_ERROR_NO_IMAGE, "dropped"), UDM_ERROR_NO_IMAGE);
+  assert_int_equal(udm_fail_errno(NULL, UDM_ERROR_CACHE, EIO, "dropped"), UDM_ERROR_CACHE);
+  assert_string_equal(udm_last_error(), "before");
+}
+
+static void test_a_short_error_is_cut_and_its_neighbours_stay(void **state) {
+  (void)state;
+  char text[8] = "1234567";
+  struct error error = {text, 4};
+  udm_fail(&error, UDM_ERROR_CACHE, "too long for it");
+  assert_memory_equal(text, "too\000567", 8);
 }
 
 static void test_long_messages_are_cut(void **state) {
   (void)state;
   static char text[3 * UDM_MESSAGE_SIZE];
   memset(text, 'x', sizeof text - 1);
-  udm_fail_errno(UDM_ERROR_CACHE, EIO, "%s", text);
+  udm_fail_errno(udm_thread_error(), UDM_ERROR_CACHE, EIO, "%s", text);
   assert_int_equal(strlen(udm_last_error()), UDM_MESSAGE_SIZE - 1);
 }
 
 static void *fail_elsewhere(void *unused) {
-  udm_fail(UDM_ERROR_CACHE, "of another thread");
+  udm_fail(udm_thread_error(), UDM_ERROR_CACHE, "of another thread");
   return unused;
 }
 
 static void test_messages_are_the_threads_own(void **state) {
   (void)state;
   pthread_t thread;
-  udm_fail(UDM_ERROR_CACHE, "of this thread");
+  udm_fail(udm_thread_error(), UDM_ERROR_CACHE, "of this thread");
   assert_int_equal(pthread_create(&thread, NULL, fail_elsewhere, NULL), 0);
   assert_int_equal(pthread_join(thread, NULL), 0);
   assert_string_equal(udm_last_error(), "of this thread");
@@ -92,7 +102,8 @@ int main(void) {
       cmocka_unit_test(test_names_and_texts),
       cmocka_unit_test(test_version_agrees_with_itself),
       cmocka_unit_test(test_errno_origin),
-      cmocka_unit_test(test_a_message_may_hold_the_last_one),
+      cmocka_unit_test(test_no_error_to_write_to_drops_the_message),
+      cmocka_unit_test(test_a_short_error_is_cut_and_its_neighbours_stay),
       cmocka_unit_test(test_long_messages_are_cut),
       cmocka_unit_test(test_messages_are_the_threads_own),
   };

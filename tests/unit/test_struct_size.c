@@ -35,7 +35,7 @@ static const struct second ours = {sizeof ours, 1, 2};
 static void test_an_older_caller_is_filled_as_far_as_it_goes(void **state) {
   (void)state;
   struct third room = {sizeof(struct first), -1, -2, -3};
-  assert_int_equal(udm_check_struct("room", &room, SMALLEST), UDM_OK);
+  assert_int_equal(udm_check_struct("room", &room, SMALLEST, udm_thread_error()), UDM_OK);
   udm_fill_struct(&room, &ours, sizeof ours);
   assert_int_equal(room.struct_size, sizeof(struct first));
   assert_int_equal(room.a, 1);
@@ -62,7 +62,8 @@ static void test_defaults_stay_where_an_older_caller_has_no_field(void **state) 
   (void)state;
   const struct third given = {sizeof(struct first), 10, 20, 30};
   struct second read = {sizeof read, 1, 2};
-  assert_int_equal(udm_read_struct("given", &given, SMALLEST, &read, sizeof read), UDM_OK);
+  assert_int_equal(
+      udm_read_struct("given", &given, SMALLEST, &read, sizeof read, udm_thread_error()), UDM_OK);
   assert_int_equal(read.struct_size, sizeof read);
   assert_int_equal(read.a, 10);
   assert_int_equal(read.b, 2);
@@ -72,12 +73,14 @@ static void test_a_newer_callers_unknown_field_must_be_unused(void **state) {
   (void)state;
   struct third given = {sizeof given, 10, 20, 0};
   struct second read = {sizeof read, 1, 2};
-  assert_int_equal(udm_read_struct("given", &given, SMALLEST, &read, sizeof read), UDM_OK);
+  assert_int_equal(
+      udm_read_struct("given", &given, SMALLEST, &read, sizeof read, udm_thread_error()), UDM_OK);
   assert_int_equal(read.struct_size, sizeof read);
   assert_int_equal(read.b, 20);
   given.c = 1;
-  assert_int_equal(udm_read_struct("given", &given, SMALLEST, &read, sizeof read),
-                   UDM_ERROR_INVALID_ARGUMENT);
+  assert_int_equal(
+      udm_read_struct("given", &given, SMALLEST, &read, sizeof read, udm_thread_error()),
+      UDM_ERROR_INVALID_ARGUMENT);
   assert_non_null(strstr(udm_last_error(), "given uses a field of a newer udm"));
 }
 
@@ -88,10 +91,12 @@ static void test_a_size_that_no_version_has_is_refused(void **state) {
   struct third room = {0, 0, 0, 0};
   for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; ++i) {
     room.struct_size = sizes[i];
-    assert_int_equal(udm_check_struct("room", &room, SMALLEST), UDM_ERROR_INVALID_ARGUMENT);
+    assert_int_equal(udm_check_struct("room", &room, SMALLEST, udm_thread_error()),
+                     UDM_ERROR_INVALID_ARGUMENT);
     assert_non_null(strstr(udm_last_error(), "room->struct_size"));
   }
-  assert_int_equal(udm_check_struct("room", NULL, SMALLEST), UDM_ERROR_INVALID_ARGUMENT);
+  assert_int_equal(udm_check_struct("room", NULL, SMALLEST, udm_thread_error()),
+                   UDM_ERROR_INVALID_ARGUMENT);
   assert_non_null(strstr(udm_last_error(), "room is null"));
 }
 
