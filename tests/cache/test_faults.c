@@ -107,7 +107,8 @@ static void test_a_warm_start(void **state) {
 static void test_an_entry_that_vanishes(void **state) {
   struct cache_contents contents;
   const struct fault_plan vanishes = {FAULT_ERROR, ENOENT, "openat", 1, false};
-  const struct fault_plan vanishes_from_list = {FAULT_ERROR, ENOENT, "openat", 1, true};
+  /* the first openat() of a listing opens the folder itself */
+  const struct fault_plan vanishes_from_list = {FAULT_ERROR, ENOENT, "openat", 2, true};
   (void)state;
   prewarm(NULL);
   assert_true(create_with_fault(&vanishes));
@@ -116,7 +117,7 @@ static void test_an_entry_that_vanishes(void **state) {
   assert_int_equal(result.counted.misses_damaged + result.counted.repairs, 0);
   faults_arm(&vanishes_from_list);
   look_at_cache(&contents);
-  assert_int_equal(faults_disarm(), 1);
+  assert_int_equal(faults_disarm(), 2);
   assert_int_equal(contents.bad, 0);
 }
 

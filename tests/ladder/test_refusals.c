@@ -168,7 +168,7 @@ static void a_refused_entry_is_replaced(void **state) {
   machine_set(l, &refusing);
   assert_int_equal(create_once(l, 90, &info), UDM_OK);
   assert_int_equal(info.image_source, UDM_IMAGE_NVRTC);
-  assert_non_null(strstr(l->log, "was refused"));
+  assert_non_null(strstr(l->log, "rejected the image"));
   machine_set(l, &good);
   assert_int_equal(create_once(l, 90, &info), UDM_OK);
   assert_int_equal(info.image_source, UDM_IMAGE_CACHE);

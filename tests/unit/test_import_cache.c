@@ -68,12 +68,12 @@ static void test_an_entry_is_taken_in_once(void **state) {
   assert_int_equal(result.imported, 0);
 }
 
-static void test_what_is_no_entry_is_refused(void **state) {
+static void test_other_bytes_than_an_entry_are_refused(void **state) {
   struct copied_entry entry = entry_of_another_cache(path_in(*state, "one"));
   const udm_options options = options_for(path_in(*state, "two"));
   assert_int_equal(udm_cache_import(&options, NULL, 1, NULL), UDM_ERROR_INVALID_ARGUMENT);
   assert_int_equal(udm_cache_import(&options, "", 0, NULL), UDM_ERROR_INVALID_ARGUMENT);
-  assert_non_null(strstr(udm_last_error(), "no entry"));
+  assert_non_null(strstr(udm_last_error(), "not an entry"));
   assert_int_equal(udm_cache_import(&options, entry.bytes, entry.size - 1, NULL),
                    UDM_ERROR_INVALID_ARGUMENT);
   entry.bytes[entry.size / 2] ^= 1;
@@ -96,7 +96,7 @@ int main(void) {
   cmocka_unit_test_setup_teardown(test, make_temporary_folder, remove_temporary_folder)
   const struct CMUnitTest tests[] = {
       IN_FOLDER(test_an_entry_is_taken_in_once),
-      IN_FOLDER(test_what_is_no_entry_is_refused),
+      IN_FOLDER(test_other_bytes_than_an_entry_are_refused),
       IN_FOLDER(test_a_folder_that_is_not_trusted),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -86,9 +86,9 @@ static void test_what_is_wrong_is_told(void **state) {
   assert_check(key.text, "NVRTC\n", "no ELF", 6, "not a cubin");
   assert_check("no target", "NVRTC\n", &image, sizeof image, "another architecture");
   assert_check("\ntarget sm_90 and more\n", "NVRTC\n", &image, sizeof image, "another");
-  assert_check(key.text, "", &image, sizeof image, "its key");
-  assert_check(long_text, "NVRTC\n", &image, sizeof image, "its key");
-  assert_check(key.text, long_text, &image, sizeof image, "its key");
+  assert_check(key.text, "", &image, sizeof image, "no such key");
+  assert_check(long_text, "NVRTC\n", &image, sizeof image, "no such key");
+  assert_check(key.text, long_text, &image, sizeof image, "no such key");
 }
 
 int main(void) {
