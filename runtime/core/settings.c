@@ -1,11 +1,12 @@
 /*
- * settings.c: resolves udm_options and the environment into settings, and passes
- * lines to the log callback.
+ * settings.c: resolves udm_options and the environment into settings, and calls the
+ * host's callbacks for log lines and symbols.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "core/settings.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -127,4 +128,20 @@ void udm_log(const struct settings *settings, udm_log_level level, const char *f
   vsnprintf(message, sizeof message, format, arguments);
   va_end(arguments);
   settings->log(settings->log_user_data, level, message);
+}
+
+bool udm_host_has(const struct symbol_provider *host, udm_library which, const char *name) {
+  return host->find && host->find(host->user_data, which, name) != NULL;
+}
+
+void *udm_symbol(void *library, const struct symbol_provider *host, udm_library which,
+                 const char *name) {
+  if (library) return dlsym(library, name);
+  return host->find ? host->find(host->user_data, which, name) : NULL;
+}
+
+void udm_symbol_path(const void *address, char path[UDM_PATH_SIZE]) {
+  Dl_info info;
+  const bool known = dladdr(address, &info) != 0 && info.dli_fname;
+  snprintf(path, UDM_PATH_SIZE, "%s", known ? info.dli_fname : "");
 }

@@ -10,8 +10,13 @@
 #include <stdbool.h>
 
 #include "core/status.h"
-#include "core/symbol_provider.h"
 #include "udm.h"
+
+/* The host's callback for functions of the driver and of NVRTC that it already holds. */
+struct symbol_provider {
+  udm_find_symbol_callback find; /* NULL: the host gave none */
+  void *user_data;
+};
 
 /* The strings belong to the caller or the environment. NULL: neither gave one. */
 struct settings {
@@ -38,5 +43,15 @@ const char *udm_environment(const char *name);
 /* Passes one line to the caller's log callback. The library prints nothing. */
 void udm_log(const struct settings *settings, udm_log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* True if the host provides that library: it has the named function of it. */
+bool udm_host_has(const struct symbol_provider *host, udm_library which, const char *name);
+
+/* Finds a function in the library that was opened or, if that is NULL, at the host. */
+void *udm_symbol(void *library, const struct symbol_provider *host, udm_library which,
+                 const char *name);
+
+/* The file that contains a function of the host; "" if that is not known. */
+void udm_symbol_path(const void *address, char path[UDM_PATH_SIZE]);
 
 #endif
