@@ -16,13 +16,16 @@ struct host_allocator {
   void *user_data;
 };
 
-/* What this thread allocates with from now on: udm_settings_resolve() begins each call with it. */
+/*
+ * Sets what this thread allocates with from now on. udm_settings_resolve() does so at the start of
+ * each call.
+ */
 void udm_allocator_use(const struct host_allocator *allocator);
 
-/* What is in use, so that a callback which calls udm itself can be survived. */
+/* The current allocator, to restore after a user callback that may call udm with another one. */
 struct host_allocator udm_allocator_in_use(void);
 
-/* As malloc, calloc, realloc, strdup and free, for blocks of these functions alone. */
+/* Like malloc, calloc, realloc, strdup and free. Do not mix the two families. */
 void *udm_malloc(size_t bytes);
 void *udm_calloc(size_t count, size_t bytes);
 void *udm_realloc(void *memory, size_t bytes);

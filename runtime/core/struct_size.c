@@ -9,7 +9,7 @@
 
 static size_t size_of(const void *structure) {
   size_t size = 0;
-  memcpy(&size, structure, sizeof size); /* its first field */
+  memcpy(&size, structure, sizeof size); /* struct_size is the first field */
   return size;
 }
 
@@ -17,7 +17,7 @@ udm_status udm_check_struct(const char *what, const void *structure, size_t smal
                             struct error *error) {
   if (!structure) return udm_fail(error, UDM_ERROR_INVALID_ARGUMENT, "%s is null", what);
   const size_t size = size_of(structure);
-  /* each starts with a size_t, so that its sizeof is a multiple of one */
+  /* every structure begins with a size_t, so its size is a multiple of that */
   if (size >= smallest && size <= UDM_LARGEST_STRUCT && size % sizeof size == 0) return UDM_OK;
   return udm_fail(error, UDM_ERROR_INVALID_ARGUMENT,
                   "%s->struct_size is %zu: set it to the structure's sizeof, as its _INIT does",

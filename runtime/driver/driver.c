@@ -22,7 +22,7 @@ enum requirement { OPTIONAL, REQUIRED };
 
 struct symbol {
   const char *name;
-  size_t offset; /* of its pointer in struct driver */
+  size_t offset; /* where struct driver keeps its pointer */
   enum requirement requirement;
   int version;
 };
@@ -33,18 +33,18 @@ static const struct symbol symbols[] = {
 #include "driver_symbols.h"
 };
 
-/* "cuMemAlloc_v2": cuGetProcAddress knows it as cuMemAlloc, and wants the version for the rest. */
+/* cuGetProcAddress knows "cuMemAlloc_v2" as cuMemAlloc: the CUDA version tells it the rest. */
 static void base_name(const char *exported, char base[64]) {
   const char *suffix = strstr(exported, "_v");
   snprintf(base, 64, "%.*s", suffix ? (int)(suffix - exported) : 63, exported);
 }
 
-/* The host knows the exported names alone. */
+/* A host knows only the exported names. */
 static void *find_exported(const struct driver *driver, const char *name) {
   return udm_symbol(driver->library, &driver->host, UDM_LIBRARY_DRIVER, name);
 }
 
-/* What the driver's own look-up does not have is not looked for elsewhere. */
+/* If the driver's own lookup does not find a symbol, nothing else is tried. */
 static void *find_symbol(const struct driver *driver, const struct symbol *symbol) {
   char base[64];
   void *address = NULL;
@@ -63,7 +63,7 @@ static void *find_symbol(const struct driver *driver, const struct symbol *symbo
   return result == CUDA_SUCCESS ? address : NULL;
 }
 
-/* POSIX lets a function's address travel as void *; ISO C has no cast for it. */
+/* POSIX allows a function's address in a void *, but ISO C has no cast for it. */
 static void set_symbol(struct driver *driver, size_t offset, void *address) {
   memcpy((char *)driver + offset, &address, sizeof address);
 }
@@ -74,7 +74,7 @@ static udm_status resolve_symbols(const struct settings *settings, struct driver
   void *const first = find_exported(driver, "cuGetProcAddress");
   set_symbol(driver, offsetof(struct driver, cuGetProcAddress_v2), newest);
   set_symbol(driver, offsetof(struct driver, cuGetProcAddress), first);
-  enum { LOOKUPS = 2 }; /* the two above */
+  enum { LOOKUPS = 2 }; /* the two set above */
   for (size_t i = LOOKUPS; i < sizeof symbols / sizeof symbols[0]; ++i) {
     void *address = find_symbol(driver, &symbols[i]);
     if (!address && symbols[i].requirement == REQUIRED) {

@@ -15,8 +15,8 @@
 #include "launch/kernel_interface.h"
 
 /*
- * cuCtxGetId (CUDA 12) tells a destroyed context from a later one at its address;
- * cuCtxGetApiVersion whether there is one at all.
+ * cuCtxGetId (CUDA 12) distinguishes a destroyed context from a later one at the same address.
+ * cuCtxGetApiVersion only says whether there is a context at that address.
  */
 static CUresult ask_id(const struct driver *driver, CUcontext context, unsigned long long *id) {
   unsigned int version = 0;
@@ -163,7 +163,9 @@ udm_status udm_create(const udm_options *options, udm_context **out) {
   return UDM_OK;
 }
 
-/* A real driver lets a destroyed context be made current, and crashes later: so it is asked first.
+/*
+ * Asked before the context is made current: a driver accepts a destroyed context there and crashes
+ * later.
  */
 static bool is_alive(const udm_context *ctx) {
   unsigned long long id = 0;
@@ -171,7 +173,7 @@ static bool is_alive(const udm_context *ctx) {
          id == ctx->cuda_context_id;
 }
 
-/* A library needs no current context to be unloaded; a module does. */
+/* Unloading a module needs its context to be current; unloading a library does not. */
 void udm_destroy(udm_context *ctx) {
   CUcontext previous = NULL;
   CUstreamCaptureMode mode = CU_STREAM_CAPTURE_MODE_RELAXED;

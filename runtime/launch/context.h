@@ -1,5 +1,5 @@
 /*
- * context.h: what a udm_context holds. Immutable once created.
+ * context.h: what a udm_context holds. It is immutable once created.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -11,15 +11,15 @@
 
 struct udm_context {
   struct driver driver;
-  CUcontext cuda_context;             /* the caller's */
-  unsigned long long cuda_context_id; /* 0 where the driver gives none */
+  CUcontext cuda_context;             /* the caller owns it */
+  unsigned long long cuda_context_id; /* 0 if the driver gives none */
   struct loaded_code code;
-  /* the kernels; few rows: at most as many as a block has threads; few backends: at most 3 */
+  /* the kernels. Few rows: at most one per thread of a block. Few backends: at most 3. */
   CUfunction direct;             /* few rows, few backends */
   CUfunction direct_large_batch; /* more rows, few backends */
-  CUfunction table;              /* few rows, few backends of a table in device memory */
-  CUfunction general;            /* whatever else */
-  unsigned process_number;       /* of the process that made it: fork_guard.h */
+  CUfunction table;              /* few rows, few backends, pointer table in device memory */
+  CUfunction general;            /* all other launches */
+  unsigned process_number;       /* identifies the process that made it: fork_guard.h */
   udm_context_info info;
 };
 

@@ -88,7 +88,7 @@ static udm_status check_stride(const char *name, int64_t stride, int64_t columns
 }
 
 static int64_t real_page_columns(const udm_decode_args *args) {
-  /* neither is negative: 32 bits are enough, and divided sooner than 64 */
+  /* neither is negative, so 32 bits are enough, and their division is faster */
   return ((uint32_t)args->max_len + (uint32_t)args->real_page_size - 1) /
          (uint32_t)args->real_page_size;
 }
@@ -140,7 +140,7 @@ static udm_status check_backend(const udm_decode_args *args, int32_t b, struct e
   if (status == UDM_OK) {
     status = check_output(b, "nsa_cu_seqlens_k", outputs->nsa_cu_seqlens_k, error);
   }
-  /* an empty tensor has a null pointer in most frameworks */
+  /* in most frameworks an empty tensor has a null pointer */
   if (status != UDM_OK || args->batch_size == 0) return status;
   status = check_output(b, "cache_seqlens", outputs->cache_seqlens, error);
   if (status == UDM_OK) {
@@ -152,7 +152,7 @@ static udm_status check_backend(const udm_decode_args *args, int32_t b, struct e
   return status;
 }
 
-/* A newer caller has more fields: they must be unused, since this library does not know them. */
+/* A newer caller has fields that this library does not know: they must be 0. */
 static bool uses_unknown_fields(const udm_decode_args *args) {
   const unsigned char *bytes = (const unsigned char *)args;
   for (size_t i = sizeof *args; i < args->struct_size; ++i) {
@@ -176,8 +176,8 @@ static udm_status check_structure(const udm_decode_args *args, struct error *err
 }
 
 /*
- * The kernel counts units of columns in 31 bits; where there is no page_table_1, of pages. A row
- * may lie askew by a line.
+ * The kernel counts tiles in 31 bits: tiles of columns, or of pages if there is no page_table_1. A
+ * misaligned row may begin up to a line before its first column.
  */
 static udm_status check_units(const udm_decode_args *args, struct error *error) {
   const int64_t most_askew = 31;

@@ -11,14 +11,14 @@
 
 #include "core/status.h"
 
-/* The checks of the direct entry and of the reference. */
+/* The checks of the direct call and of the reference. */
 udm_status udm_check_decode_args(const udm_decode_args *args, int32_t max_backends,
                                  struct error *error);
 
-/* The same, where the outputs stand in a table in device memory. */
+/* The checks of the pointer-table call, whose outputs are in device memory. */
 udm_status udm_check_decode_args_for_table(const udm_decode_args *args, struct error *error);
 
-/* Whether any column of any page table is to be written. */
+/* True if any column of any page table is to be written. */
 static inline bool udm_has_page_columns(const udm_decode_args *args) {
   return args->batch_size > 0 && args->max_len > 0;
 }

@@ -12,7 +12,7 @@ unsigned udm_process_number;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static bool installed;
 
-/* One thread runs in a child, and nothing but this has happened in it. */
+/* Only one thread runs in a child, and it has done nothing else yet. */
 static void count_fork(void) { ++udm_process_number; }
 
 udm_status udm_fork_guard_install(struct error *error) {

@@ -1,6 +1,6 @@
 /*
  * launch.c: checks the arguments, packs them, launches. It knows nothing of
- * NVRTC or of files, and takes no lock.
+ * NVRTC or files, and takes no lock.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -15,17 +15,17 @@
 #include "launch/decode_args.h"
 #include "launch/kernel_interface.h"
 
-/* What is worth a block: a line of 32 columns for each of its warps. */
+/* The least work that is worth a block: a line of 32 columns per warp. */
 enum { COLUMNS_OF_BLOCK = UDM_KERNEL_THREADS_PER_BLOCK };
 
-/* Beyond so many, each multiprocessor has two copying blocks. */
+/* With more rows than this, each multiprocessor gets two copy blocks. */
 enum { ROWS_OF_ONE_BLOCK = 128 };
 
 static unsigned int divide_up(unsigned int n, unsigned int divisor) {
   return (n + divisor - 1) / divisor;
 }
 
-/* How many blocks, the last ones, write the lengths and prefix sums: see the kernel. */
+/* The number of length blocks, the last blocks of the grid, which write lengths and prefix sums. */
 static unsigned int length_blocks(const udm_decode_args *args) {
   const unsigned int chunks = divide_up((unsigned)args->batch_size, UDM_KERNEL_THREADS_PER_BLOCK);
   if (chunks == 0) return 1;
@@ -33,7 +33,7 @@ static unsigned int length_blocks(const udm_decode_args *args) {
 }
 
 enum {
-  FEW_BACKENDS = 3, /* of the kernels whose pointers are arguments */
+  FEW_BACKENDS = 3, /* the kernels whose pointers are parameters take at most this many */
   ELEMENTS_OF_LINE = 32,
   ELEMENTS_OF_VECTOR = 4
 };
@@ -50,7 +50,7 @@ static bool has_real_page_tables(const udm_decode_args *args) {
   return args->real_page_size > 1 && args->real_page_table_stride > 0;
 }
 
-/* How the page_table_1 lie. Where their pointers are in device memory, the kernel finds it out. */
+/* How the page_table_1 are aligned. For pointers in device memory the kernel finds it out. */
 static uint32_t page_table_1_flags(const udm_decode_args *args) {
   CUdeviceptr first = 0;
   uint32_t flags = UDM_KERNEL_VECTORS;
@@ -75,10 +75,10 @@ static uint32_t flags_of(const udm_decode_args *args, bool direct) {
 }
 
 /*
- * One copying block a multiprocessor keeps the memory busy, and each more would count the batch
- * once more. Where rows are many, two deal their heads more evenly and hide better that rows are
- * looked up; they leave room for the blocks of lengths, which would else begin when the first have
- * ended.
+ * One copy block per multiprocessor saturates the memory, and every further block repeats the
+ * counting. With many rows, two per multiprocessor balance better and hide the row lookups. They
+ * leave room for the length blocks, which would otherwise start only after the first copy blocks
+ * have finished.
  */
 static unsigned int most_page_table_blocks(const udm_context *ctx, const udm_decode_args *args) {
   const unsigned int multiprocessors = (unsigned)ctx->info.multiprocessor_count;
@@ -87,7 +87,10 @@ static unsigned int most_page_table_blocks(const udm_context *ctx, const udm_dec
   return lengths < multiprocessors ? 2 * multiprocessors - lengths : multiprocessors;
 }
 
-/* Depends on the arguments alone, never on what the tensors hold: see the kernel. */
+/*
+ * Depends on the arguments alone, never on what the tensors hold, so that a recorded launch stays
+ * right.
+ */
 static uint32_t page_table_blocks(const udm_context *ctx, const udm_decode_args *args) {
   if (!udm_has_page_columns(args)) return 0;
   if (args->page_table_stride <= 0 && !has_real_page_tables(args)) return 0;
@@ -97,7 +100,7 @@ static uint32_t page_table_blocks(const udm_context *ctx, const udm_decode_args 
   return blocks < most ? (uint32_t)blocks : most;
 }
 
-/* What the kernel takes that is not in udm_decode_args as it is. */
+/* Kernel parameters that are computed from udm_decode_args. */
 struct derived {
   uint32_t batch_reciprocal;
   uint32_t head_pieces;
@@ -106,7 +109,10 @@ struct derived {
   uint32_t page_reciprocal;
 };
 
-/* A piece of each row's head for every warp that copies; a warp has several where rows are many. */
+/*
+ * The number of slices of each row that the static phase copies: one per copying warp if there are
+ * enough.
+ */
 static uint32_t head_pieces(uint32_t blocks, uint32_t rows) {
   const uint32_t pieces = blocks * UDM_KERNEL_WARPS_PER_BLOCK / rows;
   return pieces > 0 ? pieces : 1;
@@ -131,7 +137,7 @@ enum {
   MOST_PARAMETERS = INPUTS + SCALARS + FEW_POINTERS
 };
 
-/* The driver only reads the parameters, but takes pointers to non-const. */
+/* The driver only reads the parameters, though its signature is not const. */
 static void *parameter(const void *value) { return (void *)(uintptr_t)value; }
 
 /* The order of UDM_INPUTS and UDM_SCALARS in the kernel's source. */
@@ -155,27 +161,27 @@ static void pack_common(const udm_decode_args *args, const struct derived *deriv
   parameters[15] = parameter(&args->num_backends);
 }
 
-/* The kernel's order of the outputs of udm_backend_outputs: it has each of all backends at once. */
+/* The kernel's order of the outputs: it takes one output of all backends, then the next output. */
 static const int outputs_in_order[UDM_OUTPUTS_PER_BACKEND] = {2, 5, 0, 1, 3, 4, 6};
 
 static void pack_few(const udm_decode_args *args, void **pointers) {
   static const CUdeviceptr none = 0;
   for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND; ++o) {
     for (int b = 0; b < FEW_BACKENDS; ++b) {
-      const CUdeviceptr *first = &args->backends[b].cache_seqlens; /* of seven */
+      const CUdeviceptr *first = &args->backends[b].cache_seqlens; /* the first of seven */
       pointers[o * FEW_BACKENDS + b] =
           parameter(b < args->num_backends ? first + outputs_in_order[o] : &none);
     }
   }
 }
 
-/* A table in device memory; where it is null, the general kernel takes the pointers of args. */
+/* A pointer table in device memory. If it is null, the general kernel uses the pointers of args. */
 struct table {
   CUdeviceptr backend_pointers;
   int64_t backend_pointers_stride;
 };
 
-/* The kernel for few backends has no third parameter; the driver ignores it. */
+/* The kernel for few backends has no third parameter: the driver ignores it. */
 static void pack_table(const udm_decode_args *args, const struct table *table, void **parameters) {
   parameters[0] = parameter(&table->backend_pointers);
   parameters[1] = parameter(&table->backend_pointers_stride);
@@ -271,12 +277,12 @@ udm_status udm_decode_metadata_table(udm_context *ctx, const udm_decode_args *ar
   return launch(ctx, table_function(ctx, args), grid_of(args, &derived), stream, parameters, error);
 }
 
-/* What `parameters` of a prepared launch points to: udm_kernel_launch's storage. */
+/* The storage of udm_kernel_launch, to which the parameters of a prepared launch point. */
 struct prepared {
   struct table table;
   struct derived derived;
   udm_decode_args args;
-  void *parameters[MOST_PARAMETERS]; /* more than those of a table */
+  void *parameters[MOST_PARAMETERS]; /* at least those of a pointer-table call */
 };
 
 _Static_assert(sizeof(struct prepared) <= sizeof(((udm_kernel_launch *)0)->storage),
@@ -288,7 +294,7 @@ static udm_status check_kernel_launch(const udm_kernel_launch *kernel_launch, st
                           UDM_SIZE_UP_TO(udm_kernel_launch, storage), error);
 }
 
-/* All but the parameters, and the copy of what they point to. */
+/* Fills all but the parameters, and copies what they will point to. */
 static struct prepared *fill_kernel_launch(const udm_context *ctx, const udm_decode_args *args,
                                            bool direct, udm_kernel_launch *out) {
   struct prepared *prepared = (struct prepared *)(void *)out->storage;

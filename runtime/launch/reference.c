@@ -1,6 +1,6 @@
 /*
- * reference.c: the operation in plain C over host memory, written for reading:
- * one loop an output, no speed.
+ * reference.c: the operation in plain C over host memory, written to be read:
+ * one loop per output, no optimisation.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -14,7 +14,7 @@ static int64_t read_int(CUdeviceptr values, udm_int_type type, int32_t i) {
   return ((const int32_t *)host_input(values))[i];
 }
 
-/* Negative counts as 0; what does not fit saturates. */
+/* Clamps to [0, INT32_MAX]. */
 static int32_t length_of(const udm_decode_args *args, int32_t i) {
   const int64_t length = read_int(args->seq_lens, args->seq_lens_type, i);
   if (length < 0) return 0;
@@ -23,7 +23,7 @@ static int32_t length_of(const udm_decode_args *args, int32_t i) {
 
 static int32_t min_int32(int32_t a, int32_t b) { return a < b ? a : b; }
 
-/* extent(i): how many tokens' worth of columns row i gets. */
+/* extent(i): how many tokens of row i get columns. */
 static int32_t extent_of(const udm_decode_args *args, int32_t i) {
   if (args->extent == UDM_EXTENT_ROW) return min_int32(length_of(args, i), args->max_len);
   int32_t longest = 0;
@@ -35,7 +35,7 @@ static int32_t extent_of(const udm_decode_args *args, int32_t i) {
 
 static void write_lengths(const udm_decode_args *args, int32_t limit, int32_t *lengths,
                           int32_t *prefix_sums) {
-  uint32_t sum = 0; /* wraps, as an int32 cumsum does */
+  uint32_t sum = 0; /* wraps like a cumsum over int32 */
   prefix_sums[0] = 0;
   for (int32_t i = 0; i < args->batch_size; ++i) {
     const int32_t length = min_int32(length_of(args, i), limit);

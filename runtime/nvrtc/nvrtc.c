@@ -1,5 +1,5 @@
 /*
- * nvrtc.c: opens NVRTC, asks what it supports, compiles.
+ * nvrtc.c: opens NVRTC and asks what it supports.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -22,7 +22,7 @@ enum requirement { OPTIONAL, REQUIRED };
 struct symbol {
   enum requirement requirement;
   const char *name;
-  size_t offset; /* of its pointer in struct nvrtc */
+  size_t offset; /* where struct nvrtc keeps its pointer */
 };
 
 static const struct symbol symbols[] = {
@@ -146,7 +146,7 @@ udm_status udm_nvrtc_open_candidate(const char *library, bool already_loaded, st
   const int flags = RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE | (already_loaded ? RTLD_NOLOAD : 0);
   nvrtc->library = dlopen(library, flags);
   if (!nvrtc->library) {
-    const char *reason = dlerror(); /* also clears it */
+    const char *reason = dlerror(); /* this call also clears it */
     const bool missing = already_loaded || (reason && does_not_exist(library, reason));
     return udm_fail(error, missing ? UDM_ERROR_NOT_FOUND : UDM_ERROR_NO_NVRTC, "%s",
                     reason ? reason : "dlopen failed");

@@ -12,54 +12,54 @@
 #include "nvrtc/nvrtc_types.h"
 
 struct nvrtc {
-  void *library;               /* NULL: its functions are the host's, or it is not open */
-  struct symbol_provider host; /* asked in that case */
+  void *library;               /* NULL: the host provides the functions, or NVRTC is not open */
+  struct symbol_provider host; /* used if library is NULL */
   int version_major;
   int version_minor;
   int arch_count;
   int archs[UDM_MAX_ARCHS]; /* ascending */
-  char build[48];           /* the library's build id, "" when it has none */
+  char build[48];           /* the build id of the library; "" if it has none */
   char path[UDM_PATH_SIZE]; /* the file that was opened */
 #define UDM_NVRTC_SYMBOL(requirement, result, name, parameters) result(*name) parameters;
 #include "nvrtc_symbols.h"
 };
 
 /*
- * Opens the first usable NVRTC of the search (nvrtc_search.h) and asks it what
- * it is and supports. NO_NVRTC names every candidate and why it would not do.
+ * Opens the first usable NVRTC of the search (nvrtc_search.h) and asks for its version and
+ * architectures. NO_NVRTC names every candidate and why it cannot be used.
  */
 udm_status udm_nvrtc_open(const struct settings *settings, struct nvrtc *nvrtc,
                           struct error *error);
 void udm_nvrtc_close(struct nvrtc *nvrtc);
 
 /*
- * Opens one library, or finds it if it is in the process already. NOT_FOUND
- * when there is none of that name, NO_NVRTC when there is one that cannot be
- * used, with the reason.
+ * Opens one library; with already_loaded, only if the process has loaded it before. Returns
+ * NOT_FOUND if there is no library of that name; NO_NVRTC, with the reason, if there is one that
+ * cannot be used.
  */
 udm_status udm_nvrtc_open_candidate(const char *library, bool already_loaded, struct nvrtc *nvrtc,
                                     struct error *error);
 
-/* The highest architecture that this NVRTC knows of those from lowest to highest; 0: none. */
+/* Returns the highest architecture from lowest to highest that this NVRTC knows, or 0. */
 int udm_nvrtc_arch_below(const struct nvrtc *nvrtc, int32_t lowest, int32_t highest);
 
 struct nvrtc_job {
   const char *source; /* 0-terminated */
-  const char *name;   /* of the source, in messages */
+  const char *name;   /* of the source, for messages */
   int option_count;
   const char *const *options;
   bool to_ptx;  /* else to a cubin */
-  bool refused; /* out: it failed because of the source or the options, as it will again */
+  bool refused; /* out: it failed because of the source or the options, so it would fail again */
 };
 
 /*
- * Compiles and returns the cubin, or the PTX as 0-terminated text, which the
- * caller frees. COMPILE carries NVRTC's log. The locale is left as it was.
+ * Compiles to a cubin, or to PTX as 0-terminated text. The caller frees *bytes with udm_free().
+ * COMPILE carries NVRTC's log. The locale stays as it was.
  */
 udm_status udm_nvrtc_compile(const struct nvrtc *nvrtc, struct nvrtc_job *job,
                              unsigned char **bytes, size_t *size, struct error *error);
 
-/* The failure of an NVRTC call: its name, and NVRTC's name of the error. */
+/* Reports a failed NVRTC call: its name, and NVRTC's name of the error. */
 udm_status udm_fail_nvrtc(const struct nvrtc *nvrtc, udm_status status, const char *call,
                           nvrtcResult result, struct error *error);
 

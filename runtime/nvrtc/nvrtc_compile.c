@@ -74,7 +74,7 @@ static void open_builtins(const struct nvrtc *nvrtc) {
   if (!slash) return;
   snprintf(path, sizeof path, "%.*s/libnvrtc-builtins.so.%d.%d", (int)(slash - nvrtc->path),
            nvrtc->path, nvrtc->version_major, nvrtc->version_minor);
-  if (!dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE)) dlerror(); /* clears it */
+  if (!dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE)) dlerror(); /* this clears the message */
 }
 
 /* The functions that return a result of a program, a cubin or PTX. */

@@ -1,5 +1,5 @@
 /*
- * nvrtc_search.c: the places in which NVRTC is looked for.
+ * nvrtc_search.c: the places where udm looks for NVRTC.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -11,8 +11,8 @@
 #include <string.h>
 
 /*
- * Majors whose default names are tried. The name of a library of the future is
- * not known, its scheme is; a name that does not exist costs microseconds.
+ * The majors whose default names are tried, future ones included: names follow a
+ * scheme, and one that does not exist costs microseconds.
  */
 enum { NEWEST_MAJOR = 19, OLDEST_MAJOR = 12 };
 
@@ -48,7 +48,7 @@ static bool try_pattern(const struct search *search, const char *pattern) {
   return stop;
 }
 
-/* A path of the environment as a pattern that matches just itself: "my[venv]" is a name. */
+/* Turns a path of the environment into a pattern that matches only itself: "my[venv]" is a name. */
 static bool escape(const char *path, char escaped[UDM_PATH_SIZE]) {
   size_t length = 0;
   for (; *path && length + 2 < UDM_PATH_SIZE; ++path) {
@@ -72,7 +72,8 @@ static bool try_toolkit(const struct search *search, const char *root) {
   return try_folder(search, root, "lib64") || try_folder(search, root, "targets/*/lib");
 }
 
-/* What pip installs: nvidia-cuda-nvrtc (13 and later), nvidia-cuda-nvrtc-cu12 and -cu11. */
+/* The folders that pip fills: nvidia-cuda-nvrtc (13 and later), nvidia-cuda-nvrtc-cu12 and -cu11.
+ */
 static bool try_wheels(const struct search *search, const char *root) {
   return try_folder(search, root, "lib/python3*/site-packages/nvidia/cu[0-9]*/lib") ||
          try_folder(search, root, "lib/python3*/site-packages/nvidia/cuda_nvrtc/lib");

@@ -1,5 +1,5 @@
 /*
- * nvrtc_search.h: where NVRTC is looked for, in order.
+ * nvrtc_search.h: where udm looks for NVRTC, in order.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -9,15 +9,15 @@
 #include "core/settings.h"
 
 /*
- * Receives one candidate: what to give dlopen, and whether the library is only
- * wanted if it is already in the process. Returns true to stop the search.
+ * Receives one candidate: what to pass to dlopen, and whether the library counts
+ * only if the process has loaded it already. Returns true to stop the search.
  */
 typedef bool (*nvrtc_candidate_callback)(void *user_data, const char *library, bool already_loaded);
 
 /*
  * Calls back for every candidate, best first:
- * 1. the path of the options or of UDM_NVRTC_LIBRARY; then no other;
- * 2. one that is in the process already;
+ * 1. the path in the options or in UDM_NVRTC_LIBRARY; then no other;
+ * 2. a library that the process has loaded already;
  * 3. the loader's default names, newest first;
  * 4. CUDA_HOME and CUDA_PATH;
  * 5. /usr/local/cuda, then /usr/local/cuda*, newest first;

@@ -46,8 +46,7 @@ udm_status udm_cache_import(const udm_options *options, const void *contents, si
   if (problem)
     return udm_fail(error, UDM_ERROR_INVALID_ARGUMENT, "contents is not an entry: %s", problem);
   const bool present = is_present(&settings, entry.name, contents, size, path);
-  if (!present)
-    status = udm_cache_store_entry(&settings, entry.name, contents, size, path, error);
+  if (!present) status = udm_cache_store_entry(&settings, entry.name, contents, size, path, error);
   if (status != UDM_OK || !result) return status;
   udm_cache_import_result full = {.imported = !present, .arch = entry.arch};
   memcpy(full.path, path, sizeof full.path);

@@ -153,7 +153,7 @@ udm_status udm_driver_symbol(const udm_options *options, const char *name, void 
   udm_status status = start_driver(options, &driver, error);
   if (status != UDM_OK) return status;
   void *address = udm_symbol(driver.library, &driver.host, UDM_LIBRARY_DRIVER, name);
-  /* dlsym also looks into what the driver itself is linked with */
+  /* dlsym also searches the libraries that the driver is linked with */
   if (address && (!driver.library || is_of_library(address, driver.library))) {
     *symbol = address;
   } else {

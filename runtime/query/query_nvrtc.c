@@ -69,7 +69,7 @@ static bool is_new(struct enumeration *all, const char *path) {
 static bool report(const struct enumeration *all, const udm_nvrtc_candidate *candidate) {
   const struct host_allocator ours = udm_allocator_in_use();
   const bool stop = all->callback(all->user_data, candidate) != 0;
-  udm_allocator_use(&ours); /* it may have called udm with other options */
+  udm_allocator_use(&ours); /* the callback may have called udm with other options */
   return stop;
 }
 
