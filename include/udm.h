@@ -345,8 +345,9 @@ typedef struct udm_context udm_context;
  *
  * All slow work happens here. udm opens the driver library, gets a kernel image
  * for the device and loads it. It tries the image sources in order: the cache,
- * NVRTC, PTX from NVRTC, then the PTX that the library carries; the driver
- * assembles PTX. It caches what it builds. If the cache holds an image for the
+ * NVRTC, the cache for a lower architecture of the same major version, PTX from
+ * NVRTC, then the PTX that the library carries; the driver assembles PTX. It
+ * caches what it builds. If the cache holds an image for the
  * architecture of the device, udm does not open NVRTC (docs/DEPLOYMENT.md). If
  * several threads or processes start with a cold cache, one builds the image
  * and the others wait for its cache entry (docs/CACHE.md). udm does not repeat a
