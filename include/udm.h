@@ -942,6 +942,7 @@ typedef struct udm_cache_layer_info {
  * @param info     Filled; the caller owns it and sets struct_size.
  * @return UDM_OK, also if the layer cannot be used, or:
  *   - UDM_ERROR_INVALID_ARGUMENT: info is NULL, or a structure is malformed.
+ *   - UDM_ERROR_OUT_OF_MEMORY: no host memory.
  *   - UDM_ERROR_NOT_FOUND: there is no such layer.
  * @note Any thread. Not during stream capture.
  */
