@@ -1,9 +1,12 @@
-/*
- * udm.hpp: udm.h for C++17. A udm::context owns its handle, and a call that
- * fails throws udm::error. It adds nothing else: the contract of every
- * function is that of udm.h, which this file includes.
+/**
+ * @file
+ * udm.hpp: udm.h for C++17
  *
  * SPDX-License-Identifier: Apache-2.0
+ *
+ * A udm::context owns its handle, and a call that fails throws udm::error.
+ * Everything else is the contract of the function of udm.h with that name:
+ * parameters, threads, stream capture, lifetime.
  */
 #ifndef UDM_HPP
 #define UDM_HPP
@@ -14,13 +17,20 @@
 
 #include "udm.h"
 
+/** udm.h for C++17. */
 namespace udm {
 
-/* What failed: the status, and as what() udm_last_error() of the thread that called. */
+/** A call that failed: its status, and as what() its name and udm_last_error(). */
 class error : public std::runtime_error {
  public:
+  /**
+   * Takes the message of the calling thread's last error.
+   *
+   * @param status  Status of the call that failed.
+   */
   explicit error(udm_status status) : std::runtime_error(text_of(status)), status_(status) {}
 
+  /** @return Status of the call that failed. */
   udm_status status() const noexcept { return status_; }
 
  private:
@@ -33,27 +43,60 @@ class error : public std::runtime_error {
   udm_status status_;
 };
 
+/**
+ * Throws if a call failed.
+ *
+ * @param status  What the call returned, on this thread.
+ * @throws error  status is not UDM_OK.
+ */
 inline void check(udm_status status) {
   if (status != UDM_OK) throw error(status);
 }
 
-/* Arguments and options that are initialised as udm.h asks. */
+/** @return UDM_DECODE_ARGS_INIT: set struct_size, other fields at their defaults. */
 inline udm_decode_args decode_args() noexcept { return UDM_DECODE_ARGS_INIT; }
+/** @return UDM_OPTIONS_INIT: set struct_size, other fields at their defaults. */
 inline udm_options options() noexcept { return UDM_OPTIONS_INIT; }
 
-/*
- * The kernel in the CUDA context that was current when it was created. Movable;
- * destroyed with what udm_destroy() asks for: nothing pending, no graph that
- * will be launched again.
+/**
+ * The kernel, loaded into the CUDA context that was current at construction.
+ *
+ * It can be moved, not copied. The destructor calls udm_destroy(): no launch may
+ * be pending, or recorded in a graph that will be launched again. After a move
+ * the source holds no handle, and its launches throw.
  */
 class context {
  public:
+  /**
+   * Calls udm_create() with the default options.
+   *
+   * @throws error  udm_create() failed.
+   */
   context() : context(nullptr) {}
+  /**
+   * Calls udm_create().
+   *
+   * @param options  Options; not kept.
+   * @throws error   udm_create() failed.
+   */
   explicit context(const udm_options &options) : context(&options) {}
 
+  /** Not copyable. */
   context(const context &) = delete;
+  /** Not copyable. */
   context &operator=(const context &) = delete;
+  /**
+   * Takes the handle of another context.
+   *
+   * @param other  Holds no handle afterwards.
+   */
   context(context &&other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+  /**
+   * Destroys the handle and takes the handle of another context.
+   *
+   * @param other  Holds no handle afterwards.
+   * @return This context.
+   */
   context &operator=(context &&other) noexcept {
     if (this != &other) {
       udm_destroy(handle_);
@@ -61,34 +104,74 @@ class context {
     }
     return *this;
   }
+  /** Calls udm_destroy(). */
   ~context() { udm_destroy(handle_); }
 
+  /**
+   * Direct call: udm_decode_metadata_direct().
+   *
+   * @param args    Arguments; read during the call.
+   * @param stream  Stream of the CUDA context, or nullptr for its default stream.
+   * @throws error  The launch failed.
+   */
   void decode_metadata_direct(const udm_decode_args &args, CUstream stream) {
     check(udm_decode_metadata_direct(handle_, &args, stream));
   }
 
+  /**
+   * Pointer-table call: udm_decode_metadata_table().
+   *
+   * @param args              Arguments; read during the call.
+   * @param backend_pointers  Device address of the table; read by the kernel.
+   * @param backend_pointers_stride  Elements from row to row.
+   * @param stream            Stream of the CUDA context, or nullptr for its default stream.
+   * @throws error            The launch failed.
+   */
   void decode_metadata_table(const udm_decode_args &args, CUdeviceptr backend_pointers,
                              int64_t backend_pointers_stride, CUstream stream) {
     check(udm_decode_metadata_table(handle_, &args, backend_pointers, backend_pointers_stride,
                                     stream));
   }
 
-  /* For an explicit graph node; launch points into itself, so it stays where it is until then. */
+  /**
+   * Describes a direct call for a graph node: udm_prepare_direct().
+   *
+   * @param args    Arguments; read during the call.
+   * @param launch  Filled. It points into itself: do not move it before the node is added.
+   * @throws error  The arguments are invalid.
+   */
   void prepare_direct(const udm_decode_args &args, udm_kernel_launch &launch) {
     check(udm_prepare_direct(handle_, &args, &launch));
   }
 
+  /**
+   * Describes a pointer-table call for a graph node: udm_prepare_table().
+   *
+   * @param args              Arguments; read during the call.
+   * @param backend_pointers  Device address of the table; read by the kernel.
+   * @param backend_pointers_stride  Elements from row to row.
+   * @param launch            Filled. It points into itself: do not move it before the node is
+   * added.
+   * @throws error            The arguments are invalid.
+   */
   void prepare_table(const udm_decode_args &args, CUdeviceptr backend_pointers,
                      int64_t backend_pointers_stride, udm_kernel_launch &launch) {
     check(udm_prepare_table(handle_, &args, backend_pointers, backend_pointers_stride, &launch));
   }
 
+  /**
+   * Describes the context: udm_get_context_info().
+   *
+   * @return The device and the kernel image.
+   * @throws error  The context holds no handle.
+   */
   udm_context_info info() const {
     udm_context_info info = UDM_CONTEXT_INFO_INIT;
     check(udm_get_context_info(handle_, &info));
     return info;
   }
 
+  /** @return The handle, still owned by this object; nullptr after a move. */
   udm_context *get() const noexcept { return handle_; }
 
  private:
@@ -97,7 +180,14 @@ class context {
   udm_context *handle_ = nullptr;
 };
 
-/* The address of an entry point of the driver that udm uses: driver_symbol<decltype(f)>("cuInit").
+/**
+ * Finds a function of the driver that udm uses: driver_symbol<decltype(f)>("cuInit").
+ *
+ * @tparam Function  Pointer type of the function.
+ * @param name       Exported name.
+ * @param options    Options, or nullptr for the defaults.
+ * @return The address, valid as udm_driver_symbol() states.
+ * @throws error     The driver cannot be opened, or has no such function.
  */
 template <typename Function>
 Function driver_symbol(const char *name, const udm_options *options = nullptr) {

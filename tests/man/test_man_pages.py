@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The manual pages and completions of udm: test_pages.py UDM FOLDER ROOT
+"""The manual pages and completions of udm: test_man_pages.py UDM FOLDER ROOT
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -77,11 +77,16 @@ class ManualPages(unittest.TestCase):
         for function in functions:
             self.assertIn(f"{function}(", text)
 
-    def test_every_function_of_the_header_has_a_comment(self):
+    def test_every_function_of_the_header_is_documented(self):
         header = header_text.read(os.path.join(ROOT, "include", "udm.h"))
-        self.assertGreater(len(header.functions), 15)
+        self.assertGreater(len(header.functions), 20)
         for function in header.functions:
-            self.assertTrue(function.text, function.prototypes)
+            self.assertTrue(function.text, function.name)
+            self.assertTrue(function.note, function.name)
+            self.assertEqual([name for name, _ in function.parameters],
+                             function.declared_parameters(), function.name)
+            self.assertEqual(bool(function.returns),
+                             not function.prototype.startswith("void "), function.name)
 
 
 class Options(unittest.TestCase):

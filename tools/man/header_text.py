@@ -5,16 +5,27 @@ SPDX-License-Identifier: Apache-2.0
 import re
 from dataclasses import dataclass
 
-COMMENT = re.compile(r"/\*[*!]?\n(.*?)\n? \*/", re.S)
-FUNCTION = re.compile(r"(?:^/\*[*!]?(?:\n| )((?:(?!\*/).)*?)\n? \*/\n)?((?:^UDM_API [^;]*;\n)+)",
-                      re.S | re.M)
+COMMENT = re.compile(r"/\*\*\n(.*?)\n \*/", re.S)
+FUNCTION = re.compile(r"(?:^/\*\*\n((?:(?!\*/).)*?)\n \*/\n)?^UDM_API ([^;]*);\n", re.S | re.M)
+TAG = re.compile(r"^@(param|return|note) +", re.M)
 STATUS = re.compile(r'X\((UDM_[A-Z_]+), (\d+), "([^"]*)"\)')
 
 
 @dataclass
 class Function:
-    prototypes: list
-    text: str
+    prototype: str
+    text: str  # what it does: paragraphs
+    parameters: list  # (name, text)
+    returns: str
+    note: str
+
+    @property
+    def name(self):
+        return re.search(r"(\w+)\(", self.prototype).group(1)
+
+    def declared_parameters(self):
+        declared = self.prototype[self.prototype.index("(") + 1:-2]
+        return [] if declared == "void" else re.findall(r"(\w+)(?:,|$)", declared)
 
 
 @dataclass
@@ -29,14 +40,19 @@ def plain(comment):
     return re.sub(r"^ \*(?: |$)", "", comment, flags=re.M)
 
 
+def function(comment, declaration):
+    text, *tagged = TAG.split(plain(comment))
+    tags = list(zip(tagged[::2], tagged[1::2]))
+    parameters = [tuple(body.split(None, 1)) for tag, body in tags if tag == "param"]
+    one = {tag: body for tag, body in tags}
+    return Function(re.sub(r"\s+", " ", declaration) + ";", text, parameters,
+                    one.get("return", ""), one.get("note", ""))
+
+
 def read(path):
     with open(path, encoding="utf-8") as file:
         text = file.read()
     numbers = re.findall(r"^#define UDM_VERSION_(?:MAJOR|MINOR|PATCH) (\d+)$", text, re.M)
-    functions = []
-    for comment, declarations in FUNCTION.findall(text):
-        prototypes = [re.sub(r"\s+", " ", d).replace("UDM_API ", "").strip() + ";"
-                      for d in declarations.split(";") if d.strip()]
-        functions.append(Function(prototypes, plain(comment or "")))
+    functions = [function(*found) for found in FUNCTION.findall(text)]
     return Header(".".join(numbers), plain(COMMENT.search(text).group(1)), STATUS.findall(text),
                   functions)

@@ -83,39 +83,50 @@ def command_page(page, main, commands, version):
     return "\n".join(lines + see_also(others + [("udm", 3)])) + "\n"
 
 
-def opening_lines(opening):
-    """The opening comment of udm.h: paragraphs, lists of '- ', and what is indented verbatim."""
+def comment_lines(text):
+    """A comment of udm.h: paragraphs, '@par HEADING', lists of '- ', what is indented verbatim."""
     lines = []
     # blocks of one program belong together
-    opening = re.sub(r"(?m)(^    .*)\n\n(?=    )", r"\1\n    \n", opening)
-    for block in re.split(r"\n\n+", opening):
-        if "SPDX" in block or block.startswith("udm: "):
+    text = re.sub(r"(?m)(^    .*)\n\n(?=    )", r"\1\n    \n", text)
+    for block in re.split(r"\n\n+", text.strip("\n")):
+        heading = re.match(r"@par (.*)\n", block)
+        if "SPDX" in block or block.startswith("@file"):
             continue
+        if heading:
+            lines += [".SS " + escape(heading.group(1))]
+            block = block[heading.end():]
         if block.startswith("    "):
             lines += verbatim(re.sub(r"^    ", "", block, flags=re.M))
-        elif block.startswith("- "):
-            for entry in re.split(r"^- ", block, flags=re.M)[1:]:
-                lines += [".IP \\(bu 2", escape(re.sub(r"\s+", " ", entry.strip()))]
-        else:
-            lines += [".PP", escape(re.sub(r"\s+", " ", block))]
+            continue
+        first, *entries = re.split(r"^ *- ", block, flags=re.M)
+        if first.strip():
+            lines += [".PP", escape(re.sub(r"\s+", " ", first.strip()))]
+        for entry in entries:
+            lines += [".IP \\(bu 2", escape(re.sub(r"\s+", " ", entry.strip()))]
     return lines
+
+
+def function_lines(function):
+    lines = [f".SS {escape(function.name)}", ".nf", bold(function.prototype), ".fi",
+             *comment_lines(function.text)]
+    for name, text in function.parameters:
+        lines += [".TP", f"\\fI{escape(name)}\\fR", escape(re.sub(r"\s+", " ", text.strip()))]
+    if function.returns:
+        lines += comment_lines("Returns: " + function.returns)
+    return lines + (comment_lines(function.note) if function.note else [])
 
 
 def library_page(header, commands):
     lines = title("udm", 3, header.version, "Library Functions Manual")
     lines += [".SH NAME", "udm \\- unified decode metadata in one kernel launch", ".SH SYNOPSIS",
               ".nf", "\\fB#include <udm.h>\\fR", "", "link with \\fB\\-ludm\\fR", ".fi",
-              ".SH DESCRIPTION", *opening_lines(header.opening), ".SH FUNCTIONS"]
+              ".SH DESCRIPTION", *comment_lines(header.opening), ".SH FUNCTIONS"]
     for function in header.functions:
-        # prototypes stand together above their common text
-        lines += [".PP", ".nf", *(bold(p) for p in function.prototypes), ".fi"]
-        first = re.split(r"\n\n", function.text)[0]
-        if first:
-            lines += [".RS 4", escape(re.sub(r"\s+", " ", first)), ".RE"]
+        lines += function_lines(function)
     lines += [".SH STATUS"]
     for name, value, text in header.statuses:
         lines += [".TP", f"{bold(name)} ({value})", escape(text)]
-    lines += [".SH NOTES", "The whole contract of every function is in", ".IR udm.h ,",
-              "which for C++ is joined by", ".IR udm.hpp ."]
+    lines += [".SH NOTES", "The structures and their fields are described in", ".IR udm.h ;",
+              "for C++, see", ".IR udm.hpp ."]
     return "\n".join(lines + see_also([("udm", 1)] + [(f"udm-{c.name}", 1) for c in commands])) + \
         "\n"
