@@ -54,9 +54,9 @@ struct cache_entry_view {
 udm_status udm_cache_entry_encode(const struct cache_key *key, const void *image, size_t image_size,
                                   unsigned char **bytes, size_t *size, struct error *error);
 
-/* Checks every byte. Returns NULL and fills the view, or returns what is wrong (static text). */
-const char *udm_cache_entry_decode(const unsigned char *bytes, size_t size,
-                                   struct cache_entry_view *view);
+/* Checks every byte and fills the view. CACHE if the bytes are not a whole entry. */
+udm_status udm_cache_entry_decode(const unsigned char *bytes, size_t size,
+                                  struct cache_entry_view *view, struct error *error);
 
 /* True if the entry has this key: the same text and, unless the key's is NULL, producer. */
 bool udm_cache_entry_matches(const struct cache_entry_view *view, const struct cache_key *key);
@@ -78,20 +78,25 @@ bool udm_cache_is_entry_name(const char *name);
 
 struct cache_dir {
   bool writable;
-  int fd;                   /* -1: not open */
-  char path[UDM_PATH_SIZE]; /* "" if no folder is known; UDM_PATH_TOO_LONG if no system call
-                               would take the path */
+  int fd;     /* -1: not open */
+  char *path; /* "" if no folder is known; UDM_PATH_TOO_LONG if no system call would take the
+                 path; NULL if there was no memory for it */
 };
+#define UDM_CACHE_DIR_INIT \
+  { false, -1, NULL }
 
 #define UDM_PATH_TOO_LONG "(a path that is too long)"
 
-/* Describes layer `index` without opening it. Returns false past the last layer. */
+/*
+ * Describes layer `index` without opening it. Returns false past the last layer.
+ * Call udm_cache_dir_close() afterwards, whatever happens in between.
+ */
 bool udm_cache_dir_at(const struct settings *settings, int index, struct cache_dir *dir);
 
 /*
  * Opens the folder; with `create`, makes the writable one first. Returns OK;
  * NOT_FOUND if there is no such folder; CACHE if it cannot be used, or its owner
- * or mode is not trusted. udm_cache_dir_close() may follow any outcome.
+ * or mode is not trusted; OUT_OF_MEMORY.
  */
 udm_status udm_cache_dir_open(struct cache_dir *dir, bool create, struct error *error);
 void udm_cache_dir_close(struct cache_dir *dir);
@@ -104,10 +109,11 @@ void udm_cache_dir_file_path(const struct cache_dir *dir, const char *name,
                              char path[UDM_PATH_SIZE]);
 
 /*
- * Returns why the owner and mode of a folder or file of this layer are not
- * trusted, or NULL. A read-only layer may belong to root.
+ * CACHE if the owner or mode of a folder or file of this layer is not trusted. A
+ * read-only layer may belong to root.
  */
-const char *udm_cache_dir_check_owner(const struct cache_dir *dir, const struct stat *status);
+udm_status udm_cache_dir_check_owner(const struct cache_dir *dir, const struct stat *status,
+                                     struct error *error);
 
 /* ------------------------------------------------------------------------
  * cache_file.c: one file of a folder
@@ -123,7 +129,7 @@ struct cache_file {
 /*
  * Reads a whole file. Symbolic links are not followed, FIFOs and folders not
  * opened, files of other users not trusted. The access time stays if the system
- * allows that. Returns OK or CACHE.
+ * allows that. CACHE or OUT_OF_MEMORY if the file cannot be read.
  */
 udm_status udm_cache_file_read(const struct cache_dir *dir, const char *name,
                                struct cache_file *file, struct error *error);
@@ -157,7 +163,7 @@ enum cache_removal {
   CACHE_REMOVED,
   CACHE_REMOVAL_IN_USE,
   CACHE_REMOVAL_REPLACED, /* the name belongs to another file by now, which stays */
-  CACHE_REMOVAL_FAILED    /* errno says why */
+  CACHE_REMOVAL_FAILED    /* *error says why */
 };
 
 /*
@@ -167,7 +173,8 @@ enum cache_removal {
  * what would happen.
  */
 enum cache_removal udm_cache_file_remove(const struct cache_dir *dir, const char *name,
-                                         const struct stat *status, bool dry_run);
+                                         const struct stat *status, bool dry_run,
+                                         struct error *error);
 
 /* ------------------------------------------------------------------------
  * cache_lock.c: advisory locks
@@ -314,7 +321,7 @@ struct cache_listing {
   size_t capacity;
 };
 
-/* Lists an open folder. OUT_OF_MEMORY, or CACHE if the folder cannot be read. */
+/* Lists an open folder. OUT_OF_MEMORY, or CACHE if the folder cannot be read to its end. */
 udm_status udm_cache_list(const struct cache_dir *dir, struct cache_listing *listing,
                           struct error *error);
 void udm_cache_listing_free(struct cache_listing *listing);

@@ -232,7 +232,8 @@ static void replace_image(const struct entry *entry, const void *image, size_t s
   char producer[UDM_CACHE_TEXT_SIZE];
   unsigned char *bytes = NULL;
   size_t entry_size = 0;
-  assert_null(udm_cache_entry_decode(entry->bytes, entry->size, &view));
+  assert_int_equal(udm_cache_entry_decode(entry->bytes, entry->size, &view, udm_thread_error()),
+                   UDM_OK);
   snprintf(material, sizeof material, "%.*s", (int)view.text_size, view.text);
   snprintf(producer, sizeof producer, "%.*s", (int)view.producer_size, view.producer);
   const struct cache_key key = {"sm_90", material, producer};
@@ -244,7 +245,8 @@ static void replace_image(const struct entry *entry, const void *image, size_t s
 
 static size_t image_size_of(const struct entry *entry) {
   struct cache_entry_view view;
-  assert_null(udm_cache_entry_decode(entry->bytes, entry->size, &view));
+  assert_int_equal(udm_cache_entry_decode(entry->bytes, entry->size, &view, udm_thread_error()),
+                   UDM_OK);
   return view.image_size;
 }
 

@@ -121,6 +121,28 @@ static void test_an_entry_that_vanishes(void **state) {
   assert_int_equal(contents.bad, 0);
 }
 
+static int count_entry(void *user_data, const udm_cache_entry_info *entry) {
+  (void)entry;
+  ++*(int *)user_data;
+  return 0;
+}
+
+/* A list that ends early would look like a whole one. */
+static void test_a_folder_that_cannot_be_listed_to_its_end(void **state) {
+  const struct fault_plan breaks_off = {FAULT_ERROR, EIO, "readdir", 2, true};
+  int entries = 0;
+  (void)state;
+  prewarm(NULL);
+  faults_arm(&breaks_off);
+  assert_int_equal(udm_cache_enumerate(NULL, count_entry, &entries), UDM_ERROR_CACHE);
+  assert_int_equal(udm_cache_prune(NULL, NULL, NULL, NULL, NULL), UDM_ERROR_CACHE);
+  faults_disarm();
+  assert_int_equal(entries, 0);
+  assert_non_null(strstr(udm_last_error(), "cannot be listed: Input/output error"));
+  assert_int_equal(udm_cache_enumerate(NULL, count_entry, &entries), UDM_OK);
+  assert_int_equal(entries, 1);
+}
+
 static void prepare_damaged_entry(void) {
   char path[UDM_PATH_SIZE];
   prewarm(path);
@@ -251,6 +273,7 @@ int main(void) {
       CACHE_TEST(test_a_cold_start),
       CACHE_TEST(test_a_warm_start),
       CACHE_TEST(test_an_entry_that_vanishes),
+      CACHE_TEST(test_a_folder_that_cannot_be_listed_to_its_end),
       CACHE_TEST(test_a_start_over_a_damaged_entry),
       CACHE_TEST(test_a_start_over_a_folder_in_the_way),
       CACHE_TEST(test_calls_that_fail_for_good),

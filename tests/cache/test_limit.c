@@ -221,8 +221,8 @@ static void test_a_file_that_took_the_place_of_another_stays(void **state) {
     assert_int_equal(unlink(path), 0);
     write_file(path, "new", 3);
     assert_int_equal(stat(path, &new), 0);
-    assert_int_equal(udm_cache_file_remove(&dir, name, &old, false), CACHE_REMOVAL_REPLACED);
-    assert_int_equal(udm_cache_file_remove(&dir, name, &new, false), CACHE_REMOVED);
+    assert_int_equal(udm_cache_file_remove(&dir, name, &old, false, NULL), CACHE_REMOVAL_REPLACED);
+    assert_int_equal(udm_cache_file_remove(&dir, name, &new, false, NULL), CACHE_REMOVED);
   }
   udm_cache_dir_close(&dir);
 }

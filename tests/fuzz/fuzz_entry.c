@@ -21,7 +21,12 @@ static void check_entry(const uint8_t *bytes, size_t size) {
   struct valid_entry entry;
   struct valid_entry again;
   char prefix[16];
-  if (udm_cache_entry_validate(bytes, size, &entry)) return;
+  char text[UDM_REASON_SIZE] = "";
+  struct error reason = {text, sizeof text};
+  if (udm_cache_entry_validate(bytes, size, &entry, &reason) != UDM_OK) {
+    FUZZ_CHECK(text[0]);
+    return;
+  }
   const int length = snprintf(prefix, sizeof prefix, "sm_%d-", (int)entry.arch);
   FUZZ_CHECK(entry.arch > 0);
   FUZZ_CHECK(strncmp(entry.name, prefix, (size_t)length) == 0);
@@ -32,7 +37,7 @@ static void check_entry(const uint8_t *bytes, size_t size) {
   FUZZ_CHECK(flipped);
   memcpy(flipped, bytes, size);
   flipped[XXH3_64bits(bytes, size) % size] ^= 1;
-  FUZZ_CHECK(udm_cache_entry_validate(flipped, size, &again));
+  FUZZ_CHECK(udm_cache_entry_validate(flipped, size, &again, NULL) == UDM_ERROR_CACHE);
   free(flipped);
 }
 

@@ -33,7 +33,17 @@ static void test_a_path_that_is_too_long(void **state) {
     assert_non_null(strstr(dir.path, "too long"));
     assert_int_equal(udm_cache_dir_open(&dir, true, udm_thread_error()), UDM_ERROR_CACHE);
     assert_string_equal(udm_last_error(), "shorten it");
+    udm_cache_dir_close(&dir);
   }
+}
+
+/* The path without settings, from the environment alone. */
+static void assert_writable_path(const char *expected) {
+  struct cache_dir dir;
+  const struct settings settings = settings_for(NULL);
+  assert_true(udm_cache_dir_at(&settings, 0, &dir));
+  assert_string_equal(dir.path, expected);
+  udm_cache_dir_close(&dir);
 }
 
 static void test_default_folders(void **state) {
@@ -42,18 +52,15 @@ static void test_default_folders(void **state) {
   const struct settings settings = settings_for(NULL);
   setenv("XDG_CACHE_HOME", "/xdg", 1);
   setenv("HOME", "/home/someone", 1);
-  assert_true(udm_cache_dir_at(&settings, 0, &dir));
-  assert_string_equal(dir.path, "/xdg/udm");
+  assert_writable_path("/xdg/udm");
   setenv("XDG_CACHE_HOME", "relative", 1); /* the XDG rules: ignored */
-  assert_true(udm_cache_dir_at(&settings, 0, &dir));
-  assert_string_equal(dir.path, "/home/someone/.cache/udm");
+  assert_writable_path("/home/someone/.cache/udm");
   unsetenv("XDG_CACHE_HOME");
   unsetenv("HOME");
-  assert_true(udm_cache_dir_at(&settings, 0, &dir)); /* the user database, if it knows the user */
   const struct passwd *user = getpwuid(geteuid());
   char expected[UDM_PATH_SIZE] = "";
   if (user) snprintf(expected, sizeof expected, "%s/.cache/udm", user->pw_dir);
-  assert_string_equal(dir.path, expected);
+  assert_writable_path(expected); /* the user database, if it knows the user */
   assert_false(udm_cache_dir_at(&settings, 1, &dir));
 }
 

@@ -59,7 +59,8 @@ static void test_a_whole_entry_is_good(void **state) {
   struct entry entry;
   struct valid_entry found;
   make_entry(&entry);
-  assert_null(udm_cache_entry_validate(entry.bytes, entry.size, &found));
+  assert_int_equal(udm_cache_entry_validate(entry.bytes, entry.size, &found, udm_thread_error()),
+                   UDM_OK);
   assert_int_equal(found.arch, 90);
   assert_true(found.current);
   assert_string_equal(found.producer, producer);
@@ -75,11 +76,15 @@ static void test_every_changed_byte_is_told(void **state) {
   for (size_t i = 0; i < entry.size; ++i) {
     const unsigned char change = next_change(&seed);
     entry.bytes[i] ^= change;
-    const char *problem = udm_cache_entry_validate(entry.bytes, entry.size, &found);
-    if (!problem || !problem[0]) fail_msg("byte %zu changed by 0x%02x is not seen", i, change);
+    char text[UDM_REASON_SIZE] = "";
+    struct error reason = {text, sizeof text};
+    const udm_status status = udm_cache_entry_validate(entry.bytes, entry.size, &found, &reason);
+    if (status != UDM_ERROR_CACHE || !text[0])
+      fail_msg("byte %zu changed by 0x%02x is not seen", i, change);
     entry.bytes[i] ^= change;
   }
-  assert_null(udm_cache_entry_validate(entry.bytes, entry.size, &found));
+  assert_int_equal(udm_cache_entry_validate(entry.bytes, entry.size, &found, udm_thread_error()),
+                   UDM_OK);
   udm_free(entry.bytes);
 }
 
