@@ -1,5 +1,5 @@
 /*
- * test_prune_cache.c: which files udm_cache_prune() and the size limit remove,
+ * test_cache_prune.c: which files udm_cache_prune() and the size limit remove,
  * and which they leave.
  *
  * SPDX-License-Identifier: Apache-2.0

@@ -1,6 +1,6 @@
 /*
- * test_kernel_entry.c: what udm_cache_entry_validate() says of whole, stale and
- * wrong entries. tests/unit/test_cache_entry.c has damage of the format itself.
+ * test_cache_entry_validate.c: whole, stale and wrong entries. Damage of the format
+ * itself: tests/cache/test_cache_entry.c.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

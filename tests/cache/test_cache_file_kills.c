@@ -1,5 +1,5 @@
 /*
- * test_kills.c: processes that compile and publish are killed, at random moments and
+ * test_cache_file_kills.c: processes that compile and publish are killed, at random moments and
  * before every system call. What they leave is no bad entry, no lock, and files
  * that a later run sweeps; the file of a process that lives is never swept.
  *

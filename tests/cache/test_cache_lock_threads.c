@@ -1,5 +1,5 @@
 /*
- * test_threads.c: many threads of one process that use the cache at once: cold,
+ * test_cache_lock_threads.c: many threads of one process that use the cache at once: cold,
  * with a compile that fails, and all kinds of work together. ThreadSanitizer watches.
  *
  * SPDX-License-Identifier: Apache-2.0

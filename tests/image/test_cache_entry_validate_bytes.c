@@ -1,7 +1,7 @@
 /*
- * test_changed_bytes.c: an entry with any one byte changed is of no use to
- * anybody: the check says why, the list calls it bad, a look-up misses and
- * removes it. Seeded: UDM_TEST_SEED, else 1.
+ * test_cache_entry_validate_bytes.c: with any one byte changed, an entry does not
+ * validate, the list calls it bad, and a lookup misses and removes it. Seeded:
+ * UDM_TEST_SEED, else 1.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -1,5 +1,5 @@
 /*
- * test_folders.c: cache folders that are full, read-only, unwritable, unknown or of
+ * test_cache_dir_unusable.c: cache folders that are full, read-only, unwritable, unknown or of
  * another user, and set-uid processes. udm_create() works all the same, and the log
  * says why the cache does not.
  *

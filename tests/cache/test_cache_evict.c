@@ -1,5 +1,5 @@
 /*
- * test_limit.c: the size limit: least recently used first, never an entry that is
+ * test_cache_evict.c: the size limit: least recently used first, never an entry that is
  * being read; and what a toolkit upgrade leaves.
  *
  * SPDX-License-Identifier: Apache-2.0

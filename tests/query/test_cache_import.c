@@ -1,5 +1,5 @@
 /*
- * test_import_cache.c: entries taken in from elsewhere, and what is refused.
+ * test_cache_import.c: entries taken in from elsewhere, and what is refused.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

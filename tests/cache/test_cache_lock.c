@@ -1,5 +1,5 @@
 /*
- * test_locks.c: locks that fail, that lie, that are held for ever, whose holder is
+ * test_cache_lock.c: locks that fail, that lie, that are held for ever, whose holder is
  * killed, and whose file vanishes or is something else. Nothing depends on them but
  * work saved.
  *

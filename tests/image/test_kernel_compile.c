@@ -1,6 +1,6 @@
 /*
- * test_failed_compiles.c: a compile that NVRTC refused is remembered for the life of
- * the process, and not on disk; other trouble with NVRTC is not remembered at all.
+ * test_kernel_compile.c: the process remembers a compile that NVRTC rejected, and
+ * stores nothing of it on disk. It remembers no other failure of NVRTC.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

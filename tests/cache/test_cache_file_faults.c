@@ -1,5 +1,5 @@
 /*
- * test_faults.c: every system call that the cache makes fails in turn, with each of
+ * test_cache_file_faults.c: every system call that the cache makes fails in turn, with each of
  * the errors that a file system has. udm_create() works all the same, nothing bad
  * and nothing half done stays, and the next start finds a warm cache.
  *

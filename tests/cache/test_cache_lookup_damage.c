@@ -1,5 +1,5 @@
 /*
- * test_damage.c: every kind of damage to an entry. udm_cache_enumerate() names it,
+ * test_cache_lookup_damage.c: every kind of damage to an entry. udm_cache_enumerate() names it,
  * a udm_create() misses and repairs it, and the next one finds a warm cache.
  *
  * SPDX-License-Identifier: Apache-2.0

@@ -1,5 +1,5 @@
 /*
- * test_cold_start.c: many processes that start together with a cold cache make
+ * test_cache_lock_cold_start.c: many processes that start together with a cold cache make
  * one compile, and each gets a good image.
  *
  * SPDX-License-Identifier: Apache-2.0

@@ -1,5 +1,5 @@
 /*
- * test_mpirun.c: sixteen ranks that OpenMPI's mpirun starts with a cold cache make
+ * test_cache_lock_mpirun.c: sixteen ranks that OpenMPI's mpirun starts with a cold cache make
  * one compile.
  *
  * SPDX-License-Identifier: Apache-2.0
