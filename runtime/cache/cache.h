@@ -23,7 +23,7 @@
  *     image      the cubin: the file opens as one
  *     key text   everything that the image depends on
  *     producer   the compiler that made it, as text
- *     footer     sizes, format version, checksum of all before it
+ *     footer     sizes, format version, checksum of all bytes before it
  * --------------------------------------------------------------------- */
 
 #define UDM_CACHE_FORMAT 1u
@@ -35,7 +35,7 @@
 #define UDM_CACHE_LARGEST_ENTRY ((size_t)64 << 20)
 
 struct cache_key {
-  const char *arch_name; /* what a person looks for in the file name: "sm_90" */
+  const char *arch_name; /* "sm_90": the file name begins with it */
   const char *text;      /* everything that the image depends on, except its producer */
   const char *producer;  /* the compiler, its version and build; NULL: any */
 };
@@ -122,7 +122,7 @@ udm_status udm_cache_dir_check_owner(const struct cache_dir *dir, const struct s
 struct cache_file {
   unsigned char *bytes; /* the caller frees them with udm_free() */
   size_t size;
-  struct stat status; /* all 0 if the file could not even be looked at */
+  struct stat status; /* all 0 if stat() failed, too */
   bool missing;       /* another process has removed it */
 };
 
@@ -233,6 +233,7 @@ bool udm_cache_has_no_locks(long file_system_type);
  * cache_lookup.c: the entries of a key, one after another
  *
  *     status = udm_cache_lookup_begin(settings, &key, flags, &lookup, error);
+ *     if (status != UDM_OK) return status;
  *     while (udm_cache_lookup_next(lookup, &hit)) {
  *       if (it can be used) { udm_cache_lookup_accept(lookup); break; }
  *       udm_cache_lookup_reject(lookup, CACHE_MISS_REJECTED, why);
@@ -264,6 +265,7 @@ enum cache_miss {
 
 struct cache_lookup;
 
+/* Starts a lookup. The settings and the key must outlive it. OUT_OF_MEMORY. */
 udm_status udm_cache_lookup_begin(const struct settings *settings, const struct cache_key *key,
                                   unsigned flags, struct cache_lookup **lookup,
                                   struct error *error);
@@ -275,10 +277,10 @@ udm_status udm_cache_lookup_begin(const struct settings *settings, const struct 
  */
 bool udm_cache_lookup_next(struct cache_lookup *lookup, struct cache_hit *hit);
 
-/* The last hit is used. */
+/* The last hit is used: counts it, and records the use if the flags say so. */
 void udm_cache_lookup_accept(struct cache_lookup *lookup);
 
-/* The last hit cannot be used, for this reason. */
+/* The last hit cannot be used, for this reason. Removes it if the flags say so. */
 void udm_cache_lookup_reject(struct cache_lookup *lookup, enum cache_miss miss, const char *reason);
 
 /*
@@ -293,9 +295,9 @@ udm_status udm_cache_lookup_end(struct cache_lookup *lookup, struct error *error
  * --------------------------------------------------------------------- */
 
 /*
- * Writes an entry into the writable layer, then evicts. path receives where the
- * entry is. CACHE if that is not possible, which costs a later process a compile
- * and nothing else.
+ * Writes an entry into the writable layer, then evicts. path receives the
+ * path of the entry. CACHE or OUT_OF_MEMORY if the entry cannot be written: a later
+ * process then compiles again.
  */
 udm_status udm_cache_store(const struct settings *settings, const struct cache_key *key,
                            const void *image, size_t image_size, char path[UDM_PATH_SIZE],
@@ -337,7 +339,7 @@ uint64_t udm_cache_listing_bytes(const struct cache_listing *listing);
 bool udm_cache_is_leftover(const struct cache_dir *dir, const struct cache_listing_item *item);
 
 /*
- * Removes temp files of killed writers and files that cannot be entries, then
+ * Removes temporary files of killed writers and files that cannot be entries, then
  * entries, least recently used first, until the size limit is kept. The entry
  * named `keep` stays, and so do entries that are being read. A problem is a line
  * in the log.

@@ -52,7 +52,7 @@ static void strip_slashes(char *path) {
   while (length > 1 && path[length - 1] == '/') path[--length] = '\0';
 }
 
-/* The part of UDM_CACHE_PATH that names read-only layer `index`, 1 and up: "a::b" has two. */
+/* Finds the path of read-only layer `index`, from 1, in UDM_CACHE_PATH. "a::b" has two. */
 static const char *read_only_path(const char *paths, int index, size_t *length) {
   for (const char *rest = paths ? paths : ""; *rest; rest += *length + (rest[*length] == ':')) {
     *length = strcspn(rest, ":");
@@ -107,8 +107,7 @@ static int make_folders(char *path) {
   }
 }
 
-/* Reports why open() failed with `number`; creating the folder failed with `make_number` if not 0.
- */
+/* Says why open() failed, with `number`, or making the folder before, with `make_number`. */
 static udm_status fail_open(const char *path, int number, int make_number, struct error *error) {
   struct stat status;
   /* O_NOFOLLOW with O_DIRECTORY gives ENOTDIR for a symbolic link */

@@ -131,8 +131,8 @@ static bool remove_item(const struct settings *settings, const struct cache_dir 
 }
 
 /*
- * Removes temp files of killed writers and files that cannot be entries: an oversized one would
- * otherwise evict every real entry.
+ * Removes temporary files of killed writers and files that cannot be entries: an oversized one
+ * would otherwise evict every real entry.
  */
 static void sweep(const struct settings *settings, const struct cache_dir *dir,
                   struct cache_listing *listing) {

@@ -21,7 +21,7 @@
 /* Byte 0 of the lock file is the lock of removals; the other bytes are the locks of keys. */
 enum { REMOVALS = 0, FIRST_KEY = 1 };
 
-/* Fits the smallest range of any lock protocol (31 bits). Two keys that share a byte only wait. */
+/* Fits the smallest range of any lock protocol (31 bits). Keys that share a byte wait in turn. */
 static off_t byte_of(const struct cache_key *key) {
   return FIRST_KEY + (off_t)(XXH3_64bits(key->text, strlen(key->text)) & 0x3fffffffu);
 }
@@ -53,8 +53,7 @@ bool udm_cache_has_no_locks(long file_system_type) {
   }
 }
 
-/* Opens the folder's lock file, and creates it if there is none. Returns -1 and errno on failure.
- */
+/* Opens the folder's lock file, or creates it. Returns -1 and errno on failure. */
 static int open_lock_file(const struct cache_dir *dir) {
   struct statfs system;
   struct stat status;

@@ -15,7 +15,8 @@
 #include "core/allocator.h"
 #include "core/counters.h"
 
-/* If a folder has more entries for one architecture than this, the oldest are ignored. */
+/* If a folder has more entries of a key than this, from as many producers, the oldest are ignored.
+ */
 enum { MAX_CANDIDATES = 32 };
 
 struct candidate {
@@ -37,7 +38,7 @@ struct cache_lookup {
   bool exhausted;
   bool accepted;
   enum cache_miss miss;
-  char reasons[UDM_MESSAGE_SIZE / 4]; /* why each layer and entry does not serve */
+  char reasons[UDM_MESSAGE_SIZE / 4]; /* why each layer and entry cannot be used */
 };
 
 static int newest_first(const void *a, const void *b) {

@@ -9,7 +9,7 @@
 #include "core/allocator.h"
 #include "core/counters.h"
 
-/* True if the name is taken by something that no lookup can use. */
+/* Returns true if a file that no lookup can use has the name. */
 static bool slot_is_corrupt(const struct cache_dir *dir, const char *name) {
   struct cache_file file;
   struct cache_entry_view view;

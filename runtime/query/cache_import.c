@@ -11,7 +11,7 @@
 #include "core/struct_size.h"
 #include "image/cache_entry_validate.h"
 
-/* True if the writable layer has this very entry; path then receives its path. */
+/* Returns true if the writable layer has this very entry. path then receives its path. */
 static bool is_present(const struct settings *settings, const char *name, const void *contents,
                        size_t size, char path[UDM_PATH_SIZE]) {
   struct cache_dir dir = UDM_CACHE_DIR_INIT;

@@ -117,7 +117,8 @@ static void remove_by_rules(struct pruning *pruning, struct error *error) {
 
 static void remove_over_limit(struct pruning *pruning, struct error *error) {
   uint64_t bytes = udm_cache_listing_bytes(&pruning->listing);
-  if (!pruning->max_bytes && pruning->rules->max_bytes) return; /* no limit at all */
+  if (!pruning->max_bytes && pruning->rules->max_bytes)
+    return; /* no limit; a rule of 0 keeps nothing */
   for (size_t i = 0; i < pruning->listing.count && !pruning->stop; ++i) {
     struct cache_listing_item *item = &pruning->listing.items[i];
     if (bytes <= pruning->max_bytes) return;

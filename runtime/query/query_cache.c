@@ -1,6 +1,6 @@
 /*
  * query_cache.c: the public functions that describe the cache: its layers, its
- * entries and their state, and the counters.
+ * entries and their state.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -33,7 +33,7 @@ static void test_a_path_that_is_too_long(void **state) {
   }
 }
 
-/* The path without settings, from the environment alone. */
+/* Without settings, the environment alone determines the path. */
 static void assert_writable_path(const char *expected) {
   struct cache_dir dir;
   const struct settings settings = settings_for(NULL);
@@ -49,7 +49,7 @@ static void test_default_folders(void **state) {
   setenv("XDG_CACHE_HOME", "/xdg", 1);
   setenv("HOME", "/home/someone", 1);
   assert_writable_path("/xdg/udm");
-  setenv("XDG_CACHE_HOME", "relative", 1); /* the XDG rules: ignored */
+  setenv("XDG_CACHE_HOME", "relative", 1); /* XDG: a relative path is ignored */
   assert_writable_path("/home/someone/.cache/udm");
   unsetenv("XDG_CACHE_HOME");
   unsetenv("HOME");

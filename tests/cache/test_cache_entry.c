@@ -1,6 +1,6 @@
 /*
- * test_cache_entry.c: the format of an entry: what goes in comes out, and every
- * single damaged byte is seen.
+ * test_cache_entry.c: the format of an entry: decoding gives what was encoded, and
+ * detects every single damaged byte.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -39,7 +39,7 @@ static void test_round_trip(void **state) {
                    UDM_OK);
   assert_int_equal(view.image_size, sizeof image);
   assert_memory_equal(view.image, image, sizeof image);
-  assert_ptr_equal(view.image, entry->bytes); /* the file is the image first of all */
+  assert_ptr_equal(view.image, entry->bytes); /* the file begins with the image */
   assert_true(udm_cache_entry_matches(&view, &key));
 }
 
@@ -77,7 +77,8 @@ static void test_every_truncation_and_any_tail_is_seen(void **state) {
   const struct entry *entry = *state;
   struct cache_entry_view view;
   for (size_t size = 0; size < entry->size; ++size) {
-    unsigned char *copy = malloc(size ? size : 1); /* exact, so that a read past it shows */
+    unsigned char *copy =
+        malloc(size ? size : 1); /* of this exact size, so that a sanitizer sees a read past it */
     memcpy(copy, entry->bytes, size);
     assert_int_equal(udm_cache_entry_decode(copy, size, &view, udm_thread_error()),
                      UDM_ERROR_CACHE);

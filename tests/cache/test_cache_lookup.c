@@ -31,7 +31,7 @@ static void test_any_producer_and_a_certain_one(void **state) {
   assert_miss(&settings, &other);
 }
 
-/* An entry of `settings` that was made by `producer` so many seconds after 2001-09-09. */
+/* Stores an entry of this producer with a date so many seconds after 2001-09-09. */
 static void store_by(const struct settings *settings, const char *producer, int seconds,
                      char path[UDM_PATH_SIZE]) {
   const struct timespec times[2] = {{1000000000 + seconds, 0}, {1000000000 + seconds, 0}};
@@ -56,7 +56,7 @@ static void test_the_newest_producer_comes_first_and_the_next_after_a_rejection(
   assert_int_equal(look_up(&settings, &any, &hits), UDM_OK);
   assert_int_equal(hits.count, 2);
   assert_string_equal(hits.image, "newer");
-  assert_int_equal(access(newest, F_OK), -1); /* what was refused is gone, the rest stays */
+  assert_int_equal(access(newest, F_OK), -1); /* the rejected entry is gone, the others stay */
   assert_int_equal(access(path, F_OK), 0);
 }
 
@@ -109,7 +109,7 @@ static void test_the_reason_of_every_layer_is_told(void **state) {
 }
 
 static void damage(const char *path, const void *bytes, size_t size) {
-  unlink(path); /* a look-up may have removed it */
+  unlink(path); /* a lookup may have removed it */
   write_file(path, bytes, size);
 }
 
@@ -121,12 +121,12 @@ static void test_damage_is_a_miss(void **state) {
   assert_miss(&settings, &test_key);
   damage(path, "short", 5);
   assert_miss(&settings, &test_key);
-  assert_int_equal(access(path, F_OK), -1); /* what can never be used is removed */
+  assert_int_equal(access(path, F_OK), -1); /* a file that can never be used is removed */
   assert_int_equal(mkdir(path, 0700), 0);
   assert_miss(&settings, &test_key);
   assert_int_equal(access(path, F_OK), -1);
   assert_int_equal(mkfifo(path, 0600), 0);
-  assert_miss(&settings, &test_key); /* and no wait for a writer */
+  assert_miss(&settings, &test_key); /* and does not wait for a writer */
   assert_int_equal(access(path, F_OK), -1);
   store(&settings, path); /* repairs it */
   assert_hit(&settings, &test_key, true);

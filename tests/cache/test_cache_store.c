@@ -1,15 +1,17 @@
 /*
- * test_cache_store.c: entries are written whole, whatever has their name already
- * and whoever writes at the same time.
+ * test_cache_store.c: entries are written whole, whatever has their name already,
+ * and by many processes at once.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cache/cache.h"
@@ -17,7 +19,7 @@
 #include "look_up.h"
 #include "temporary_folder.h"
 
-/* But for the lock file, which stays. */
+/* Counts all files except the lock file, which stays. */
 static int count_files(const char *folder) {
   int count = 0;
   DIR *listing = opendir(folder);
@@ -46,7 +48,7 @@ static void test_store_then_hit(void **state) {
   assert_int_equal(count_files(folder), 1); /* no temporary file stays */
 }
 
-/* As eight containers do that share one folder and each have the process number 1. */
+/* Like eight containers that share a folder and in which each process has the number 1. */
 static void test_many_processes_store_into_one_folder(void **state) {
   enum { PROCESSES = 8, ROUNDS = 20 };
   const struct settings settings = settings_for(*state);
@@ -78,7 +80,7 @@ static void test_many_processes_store_into_one_folder(void **state) {
   assert_int_equal(count_files(*state), 4); /* no temporary file stays */
 }
 
-/* The folder's path just fits, an entry's path does not: work goes by the folder's descriptor. */
+/* The folder's path fits, an entry's does not: the cache works through the descriptor. */
 static void test_an_entry_whose_path_is_too_long_works_all_the_same(void **state) {
   char path[UDM_PATH_SIZE];
   static char folder[UDM_PATH_SIZE];
@@ -91,7 +93,7 @@ static void test_an_entry_whose_path_is_too_long_works_all_the_same(void **state
   store(&settings, path);
   assert_hit(&settings, &test_key, true);
   assert_int_equal(look_up(&settings, &test_key, &hits), UDM_ERROR_NOT_FOUND);
-  assert_miss(&settings, &test_key); /* evicted */
+  assert_miss(&settings, &test_key); /* the lookup before removed it */
 }
 
 static void test_a_folder_that_cannot_be_made_is_an_error_of_storing_only(void **state) {
@@ -127,6 +129,40 @@ static void test_a_folder_in_an_entrys_place_gives_way(void **state) {
   assert_int_equal(access(aside, F_OK), 0); /* nothing is lost */
 }
 
+/* Stores an entry of this producer, last used so many seconds ago. */
+static void store_aged(const struct settings *settings, const char *producer, time_t seconds,
+                       char path[UDM_PATH_SIZE]) {
+  const struct timespec then = {time(NULL) - seconds, 0};
+  const struct timespec times[2] = {then, then};
+  struct cache_key key = test_key;
+  key.producer = producer;
+  assert_int_equal(
+      udm_cache_store(settings, &key, test_image, sizeof test_image, path, udm_thread_error()),
+      UDM_OK);
+  assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+static void test_storing_keeps_the_limit_and_sweeps(void **state) {
+  char first[UDM_PATH_SIZE];
+  char second[UDM_PATH_SIZE];
+  char third[UDM_PATH_SIZE];
+  struct stat status;
+  const struct timespec minutes_ago[2] = {{time(NULL) - 120, 0}, {time(NULL) - 120, 0}};
+  struct settings settings = settings_for(*state);
+  store_aged(&settings, "a", 3600, first);
+  store_aged(&settings, "b", 7200, second);
+  const char *leftover = path_in(*state, ".udm-0123456789abcdef01234567.tmp");
+  write_file(leftover, "x", 1);
+  assert_int_equal(utimensat(AT_FDCWD, leftover, minutes_ago, 0), 0);
+  assert_int_equal(stat(first, &status), 0);
+  settings.cache_max_bytes = (uint64_t)status.st_size * 2 + 16;
+  store_aged(&settings, "c", 0, third);
+  assert_int_equal(access(leftover, F_OK), -1);
+  assert_int_equal(access(second, F_OK), -1); /* the least recently used */
+  assert_int_equal(access(first, F_OK), 0);
+  assert_int_equal(access(third, F_OK), 0);
+}
+
 int main(void) {
 #define IN_FOLDER(test) \
   cmocka_unit_test_setup_teardown(test, make_temporary_folder, remove_temporary_folder)
@@ -135,6 +171,7 @@ int main(void) {
       IN_FOLDER(test_many_processes_store_into_one_folder),
       IN_FOLDER(test_an_entry_whose_path_is_too_long_works_all_the_same),
       IN_FOLDER(test_a_folder_that_cannot_be_made_is_an_error_of_storing_only),
+      IN_FOLDER(test_storing_keeps_the_limit_and_sweeps),
       IN_FOLDER(test_a_folder_in_an_entrys_place_gives_way),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,23 +13,23 @@
 #include "cmocka_headers.h"
 #include "core/allocator.h"
 #include "image/kernel_compile.h"
-#include "kernel_entries.h"
+#include "smallest_cubin.h"
 
-/* An entry with a whole checksum, whatever it holds. */
-static unsigned char *encode(const char *material, const char *producer, const void *image,
+/* Makes an entry with a correct checksum from any texts and image. */
+static unsigned char *encode(const char *text, const char *producer, const void *image,
                              size_t image_size, size_t *size) {
-  const struct cache_key key = {"sm_90", material, producer};
+  const struct cache_key key = {"sm_90", text, producer};
   unsigned char *bytes = NULL;
   assert_int_equal(
       udm_cache_entry_encode(&key, image, image_size, &bytes, size, udm_thread_error()), UDM_OK);
   return bytes;
 }
 
-static void assert_check(const char *material, const char *producer, const void *image,
+static void assert_check(const char *text, const char *producer, const void *image,
                          size_t image_size, const char *expected) {
   struct valid_entry entry;
   size_t size = 0;
-  unsigned char *bytes = encode(material, producer, image, image_size, &size);
+  unsigned char *bytes = encode(text, producer, image, image_size, &size);
   const udm_status status = udm_cache_entry_validate(bytes, size, &entry, udm_thread_error());
   assert_int_equal(status, expected ? UDM_ERROR_CACHE : UDM_OK);
   if (expected) assert_non_null(strstr(udm_last_error(), expected));
