@@ -1,9 +1,9 @@
 /*
- * test_cache_dir_layers.c: cache folders that are full, read-only, unwritable, unknown or of
- * another user, and set-uid processes. udm_create() works all the same, and the log
- * says why the cache does not.
+ * test_cache_dir_unusable.c: cache folders that are full, read-only, unwritable,
+ * unknown or another user's, and set-uid processes. udm_create() works all the same,
+ * and the log says why the cache is not used.
  *
- * What needs root, a mount or another user happens in a child process.
+ * Tests that need root, a mount or another user run in a child process.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -23,7 +23,7 @@
 #include "processes.h"
 #include "temporary_folder.h"
 
-/* Two users that are neither root nor in the user database; the second is "another". */
+/* Two users who are neither root nor in the user database. */
 enum { USER = 54321, ANOTHER_USER = 54322, LINE_SIZE = 16384 };
 
 static struct create_result result;
@@ -32,7 +32,7 @@ static void need_root(void) {
   if (geteuid() != 0) child_cannot("only root can mount, or become another user");
 }
 
-/* Mounts of this process alone. */
+/* Gives this process a mount namespace of its own. */
 static void need_own_mounts(void) {
   need_root();
   if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) {
@@ -99,7 +99,7 @@ static void create_without_inodes(const char *folder) {
   (void)folder;
   need_own_mounts();
   mount_small_tmpfs("size=64k,nr_inodes=2,mode=0700");
-  create_once(&result); /* the lock file may have the last one */
+  create_once(&result); /* the lock file may take the last inode */
   check_served_without_cache("No space left on device");
   CHILD_CHECK(count_files(".tmp") == 0);
 }
@@ -136,7 +136,7 @@ static void test_a_read_only_mount(void **state) {
   run_in_child(create_on_read_only_mount, *state);
 }
 
-/* Becomes a user that has no rights; what the libraries need is in memory by then. */
+/* Becomes a user without rights. The libraries must be in memory by then. */
 static void become(const char *folder, uid_t user) {
   need_root();
   create_once(&result);
@@ -158,7 +158,7 @@ static void make_folder_of(const char *path, uid_t user, mode_t mode) {
   CHILD_CHECK(chmod(path, mode) == 0);
 }
 
-/* As a user who may read his cache and not write it. */
+/* As a user who may read the cache but not write to it. */
 static void create_in_unwritable_folder(const char *folder) {
   char cache[4352];
   snprintf(cache, sizeof cache, "%s", path_in(folder, "theirs"));
@@ -186,7 +186,7 @@ static void create_without_home(const char *folder) {
   unsetenv("XDG_CACHE_HOME");
   setenv("HOME", "/nonexistent", 1);
   check_served_without_cache("/nonexistent/.cache/udm");
-  setenv("HOME", folder, 1); /* root's */
+  setenv("HOME", folder, 1); /* root owns it */
   check_served_without_cache("there is no such folder");
   setenv("HOME", "relative", 1); /* and no entry in the user database */
   check_served_without_cache("no folder is known: set UDM_CACHE_DIR or HOME");
@@ -208,7 +208,7 @@ static void create_in_folder_of_another(const char *folder) {
   become(folder, USER);
   setenv("UDM_CACHE_DIR", theirs, 1);
   check_served_without_cache("not trusted: it belongs to another user");
-  setenv("UDM_CACHE_DIR", folder, 1); /* root's: not for writing */
+  setenv("UDM_CACHE_DIR", folder, 1); /* root owns it: no writable layer */
   check_served_without_cache("not trusted: it belongs to another user");
   setenv("UDM_CACHE_DIR", open_to_all, 1);
   check_served_without_cache("not trusted: others may write to it: chmod go-w it");
@@ -220,7 +220,7 @@ static void test_a_folder_of_another_user(void **state) {
   run_in_child(create_in_folder_of_another, *state);
 }
 
-/* Layers that root, this user and another one made of the same good entry. */
+/* Read-only layers with the same good entry, of root, of this user and of another one. */
 static void create_with_layers(const char *folder) {
   static const struct {
     uid_t owner;
@@ -257,7 +257,7 @@ static void create_with_layers(const char *folder) {
 
 static void test_layers_of_several_users(void **state) { run_in_child(create_with_layers, *state); }
 
-/* Within a trusted folder of root's, a file that is another user's. */
+/* A file of another user in a folder of root, which is trusted. */
 static void create_with_a_foreign_file(const char *folder) {
   char layer[4352];
   char entry[UDM_PATH_SIZE];
@@ -291,7 +291,7 @@ static void copy_file(const char *from, const char *to, mode_t mode) {
   close(out);
 }
 
-/* Whatever the options say: in a set-uid process no folder is used. */
+/* A set-uid process uses no cache folder, whatever the options say. */
 static void run_set_uid(const char *folder) {
   char program[4352];
   char nvrtc[4352];
@@ -310,7 +310,7 @@ static void run_set_uid(const char *folder) {
   make_folder_of(cache, USER, 0700);
   copy_file(set_variable("CACHE_PROCESS"), program, 04755);
   copy_file(set_variable("UDM_NVRTC_LIBRARY"), nvrtc, 0755);
-  setenv("ASAN_OPTIONS", "detect_leaks=0", 1); /* it cannot look into a set-uid process */
+  setenv("ASAN_OPTIONS", "detect_leaks=0", 1); /* the leak check cannot trace a set-uid process */
   const char *const arguments[] = {program, "--nvrtc", nvrtc, "--cache-dir",
                                    cache,   "prewarm", NULL};
   process_start(&process, arguments);
@@ -338,6 +338,6 @@ int main(void) {
       CACHE_TEST(test_a_foreign_file_in_a_trusted_layer),
       CACHE_TEST(test_set_uid),
   };
-  use_stand_in_device();
+  use_fake_device();
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /*
- * test_kernel_compile_failures.c: a compile that NVRTC refused is remembered for the life of
- * the process, and not on disk; other trouble with NVRTC is not remembered at all.
+ * test_kernel_compile.c: the process remembers a compile that NVRTC rejected, and
+ * stores nothing of it on disk. It remembers no other failure of NVRTC.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -11,7 +11,7 @@
 #include "cache_fixture.h"
 #include "processes.h"
 
-/* A refused kernel is refused twice: for the architecture, and as PTX. */
+/* NVRTC rejects the kernel twice: for the architecture, and as PTX. */
 enum { OTHER_ARCH = 80, LINE_SIZE = 16384, REFUSALS = 2 };
 
 static struct create_result result;
@@ -39,7 +39,7 @@ static void refuse_once(const char *folder) {
   forbid_ptx();
   setenv("UDM_FAKE_NVRTC_FAIL", "nvrtcCompileProgram:6", 1);
   check_one_attempt();
-  unsetenv("UDM_FAKE_NVRTC_FAIL"); /* it would work by now */
+  unsetenv("UDM_FAKE_NVRTC_FAIL"); /* from now on a compile would work */
   for (int i = 0; i < 3; ++i) {
     create_once(&result);
     CHILD_CHECK(result.status == UDM_ERROR_NO_IMAGE);
@@ -52,7 +52,7 @@ static void refuse_once(const char *folder) {
   CHILD_CHECK(udm_prewarm(NULL, OTHER_ARCH, 0, NULL) == UDM_OK); /* another compile */
   CHILD_CHECK(count_files(".cubin") == 1);
   check_that_another_process_tries();
-  create_once(&result); /* what that one made serves this one, too */
+  create_once(&result); /* the image of the other process serves this one, too */
   CHILD_CHECK(result.status == UDM_OK);
   CHILD_CHECK(result.counted.hits_writable == 1);
 }
@@ -103,7 +103,7 @@ static void test_passing_trouble_is_not_remembered(void **state) {
   }
 }
 
-/* More than are remembered at once: the oldest is tried again, and nothing else happens. */
+/* More failures than are remembered: only the oldest is tried again. */
 static void refuse_many(const char *folder) {
   char version[16];
   (void)folder;
@@ -129,6 +129,6 @@ int main(void) {
       CACHE_TEST(test_passing_trouble_is_not_remembered),
       CACHE_TEST(test_more_than_are_remembered),
   };
-  use_stand_in_device();
+  use_fake_device();
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /*
- * test_cache_store_kills.c: processes that compile and publish are killed, at random moments and
- * before every system call. What they leave is no bad entry, no lock, and files
- * that a later run sweeps; the file of a process that lives is never swept.
+ * test_cache_file_kills.c: processes that compile and store are killed, at random
+ * moments and before every system call. They leave no bad entry and no lock, and a
+ * later run sweeps their files. The file of a live process is never swept.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -26,7 +26,7 @@ static udm_status compile_again(int32_t arch) {
   return udm_prewarm(NULL, arch, UDM_PREWARM_FORCE, NULL);
 }
 
-/* The parent holds the lock of nobody, and nobody else has one. */
+/* No process holds a lock any more. */
 static void assert_no_lock_stays(void) {
   udm_cache_counters before;
   udm_cache_counters counted;
@@ -47,7 +47,7 @@ static void assert_nothing_bad(int entries) {
   assert_int_equal(contents.ok, entries);
 }
 
-/* What one publish removes of the files that killed processes left. */
+/* Counts the leftovers of killed processes that one store removes. */
 static uint64_t sweep(void) {
   udm_cache_counters before;
   udm_cache_counters counted;
@@ -58,7 +58,7 @@ static uint64_t sweep(void) {
   return counted.leftovers_removed;
 }
 
-/* Ends when the file "stop" is there; the exit code says whether every image was good. */
+/* Ends when the file "stop" exists. Exits with 0 if every image was good. */
 static void read_until_stopped(const char *folder) {
   long starts = 0;
   setenv("UDM_NO_COMPILE", "1", 1);
@@ -77,14 +77,14 @@ static void read_until_stopped(const char *folder) {
   _exit(0);
 }
 
-static void publish_for_ever(void) {
+static void store_for_ever(void) {
   for (;;) {
     compile_again(FIXTURE_ARCH);
     compile_again(OTHER_ARCH);
   }
 }
 
-/* xorshift: the moments of a seed are the same on every machine, as far as time is. */
+/* xorshift: a seed gives the same delays on every machine. */
 static uint64_t next_random(uint64_t *state) {
   *state ^= *state << 13;
   *state ^= *state >> 7;
@@ -100,7 +100,7 @@ static void kill_at_random_moments(void) {
     const struct timespec moment = {0, (long)(next_random(&state) % 10000000)};
     int status = 0;
     const pid_t child = fork_child();
-    if (child == 0) publish_for_ever();
+    if (child == 0) store_for_ever();
     nanosleep(&moment, NULL);
     kill(child, SIGKILL);
     assert_int_equal(waitpid(child, &status, 0), child);
@@ -125,10 +125,10 @@ static void test_random_moments(void **state) {
   }
   const int leftovers = count_files(".tmp");
   printf("%d rounds left %d files\n", ROUNDS, leftovers);
-  assert_true(leftovers > 0); /* they were killed while they published */
+  assert_true(leftovers > 0); /* some were killed while they wrote */
   assert_nothing_bad(2);
   assert_no_lock_stays();
-  assert_int_equal(count_files(".tmp"), leftovers); /* they are too young to be swept */
+  assert_int_equal(count_files(".tmp"), leftovers); /* too young to be swept */
   age_files(".tmp", 120);
   assert_int_equal(sweep(), leftovers);
   assert_int_equal(count_files(".tmp"), 0);
@@ -149,7 +149,7 @@ static void kill_before_every_call(bool warm) {
     const pid_t child = fork_child();
     if (child == 0) compile_until_killed(&plan);
     assert_int_equal(waitpid(child, &status, 0), child);
-    if (status == 0) break; /* it had no call of that number */
+    if (status == 0) break; /* it made fewer calls */
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
     ++killed;
     create_once(&result);
@@ -177,8 +177,8 @@ static void test_before_every_call_without_one(void **state) {
   kill_before_every_call(false);
 }
 
-/* A process that stopped while it writes its file. */
-static pid_t stop_while_publishing(void) {
+/* Forks a process that stops while it writes its file. */
+static pid_t stop_while_storing(void) {
   const struct fault_plan plan = {FAULT_STOP, 0, "fsync", 1, false};
   int status = 0;
   const pid_t child = fork_child();
@@ -193,16 +193,16 @@ static void test_the_file_of_a_live_process_is_not_swept(void **state) {
   int status = 0;
   (void)state;
   for (size_t i = 0; i < sizeof ages / sizeof ages[0]; ++i) {
-    const pid_t child = stop_while_publishing();
+    const pid_t child = stop_while_storing();
     assert_int_equal(count_files(".tmp"), 1);
     age_files(".tmp", ages[i]);
     assert_int_equal(sweep(), 0);
     assert_int_equal(count_files(".tmp"), 1);
-    kill(child, SIGCONT); /* and it goes on as if nothing had been */
+    kill(child, SIGCONT); /* it continues undisturbed */
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
     assert_int_equal(count_files(".tmp"), 0);
-    const pid_t other = stop_while_publishing();
+    const pid_t other = stop_while_storing();
     kill(other, SIGKILL);
     assert_int_equal(waitpid(other, &status, 0), other);
     age_files(".tmp", ages[i]);
@@ -219,6 +219,6 @@ int main(void) {
       CACHE_TEST(test_before_every_call_without_one),
       CACHE_TEST(test_the_file_of_a_live_process_is_not_swept),
   };
-  use_stand_in_device();
+  use_fake_device();
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
