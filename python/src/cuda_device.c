@@ -11,32 +11,28 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cuda/cuda_driver.h"
 #include "errors.h"
 #include "nvrtc_wheel.h"
 
-typedef int CUresult;
-typedef int CUdevice;
-
-enum { CUDA_SUCCESS = 0, CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL = 9 };
-
-/* Functions of the driver that udm itself uses: exported name, parameters. */
-#define DRIVER_TABLE(X)                                               \
-  X(cuInit, (unsigned int flags))                                     \
-  X(cuDeviceGet, (CUdevice * device, int ordinal))                    \
-  X(cuDevicePrimaryCtxRetain, (CUcontext * context, CUdevice device)) \
-  X(cuCtxGetCurrent, (CUcontext * context))                           \
-  X(cuCtxGetDevice, (CUdevice * device))                              \
-  X(cuCtxPushCurrent_v2, (CUcontext context))                         \
-  X(cuCtxPopCurrent_v2, (CUcontext * context))                        \
-  X(cuGetErrorName, (CUresult error, const char **name))
+/* The functions of the driver that every call needs. */
+#define DRIVER_FUNCTIONS(X)   \
+  X(cuInit)                   \
+  X(cuDeviceGet)              \
+  X(cuDevicePrimaryCtxRetain) \
+  X(cuCtxGetCurrent)          \
+  X(cuCtxGetDevice)           \
+  X(cuCtxPushCurrent_v2)      \
+  X(cuCtxPopCurrent_v2)       \
+  X(cuGetErrorName)
 
 static struct {
   bool ready;  /* false again in a child */
   bool forked; /* this process is a child of one that was ready */
-#define DRIVER_FIELD(name, parameters) CUresult(*name) parameters;
-  DRIVER_TABLE(DRIVER_FIELD)
+#define DRIVER_FIELD(name) name##_function *name;
+  DRIVER_FUNCTIONS(DRIVER_FIELD)
 #undef DRIVER_FIELD
-  CUresult (*cuPointerGetAttribute)(void *value, int attribute, CUdeviceptr pointer); /* or NULL */
+  cuPointerGetAttribute_function *cuPointerGetAttribute; /* or NULL */
 } driver;
 
 static struct loaded_kernel *loaded;
@@ -45,7 +41,7 @@ static pthread_mutex_t loading = PTHREAD_MUTEX_INITIALIZER; /* never taken with 
 static int raise_driver(const char *function, CUresult result) {
   const char *error_name = NULL;
   if (driver.cuGetErrorName(result, &error_name) != CUDA_SUCCESS) error_name = NULL;
-  return raise_text(UDM_ERROR_DRIVER, "%s failed: %s (%d)", function,
+  return raise_text(UDM_ERROR_DRIVER, "%s failed: %s (%u)", function,
                     error_name ? error_name : "unknown error", result);
 }
 
@@ -82,12 +78,12 @@ static int raise_forked(void) {
 static int open_driver(void) {
   if (driver.forked) return raise_forked();
   if (watch_forks() < 0) return -1;
-#define DRIVER_RESOLVE(name, parameters)                                                     \
+#define DRIVER_RESOLVE(name)                                                                 \
   {                                                                                          \
     const udm_status status = udm_driver_symbol(NULL, #name, (void **)(void *)&driver.name); \
     if (status != UDM_OK) return raise_status(status);                                       \
   }
-  DRIVER_TABLE(DRIVER_RESOLVE)
+  DRIVER_FUNCTIONS(DRIVER_RESOLVE)
 #undef DRIVER_RESOLVE
   if (udm_driver_symbol(NULL, "cuPointerGetAttribute",
                         (void **)(void *)&driver.cuPointerGetAttribute) != UDM_OK) {

@@ -28,9 +28,10 @@ struct symbol {
 };
 
 static const struct symbol symbols[] = {
-#define UDM_DRIVER_SYMBOL(requirement, name, version, parameters) \
-  {#name, offsetof(struct driver, name), requirement, version},
-#include "driver_symbols.h"
+#define SYMBOL(requirement, name) \
+  {#name, offsetof(struct driver, name), requirement, name##_version},
+    UDM_DRIVER_SYMBOLS(SYMBOL)
+#undef SYMBOL
 };
 
 /* "cuMemAlloc_v2": cuGetProcAddress knows it as cuMemAlloc, and wants the version for the rest. */
