@@ -1,7 +1,7 @@
 /*
- * The few driver calls of the examples, in place of cuda.h and -lcuda, so that
- * they build on a machine that has neither: the addresses come from the driver
- * library that udm itself uses. A host that includes cuda.h leaves this out.
+ * cuda_calls.h: the driver functions that the examples call, without cuda.h and
+ * -lcuda, so that they build on a machine that has neither. The addresses come
+ * from the driver library that udm opens. A program with cuda.h needs none of this.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -41,7 +41,7 @@ typedef CUDA_KERNEL_NODE_PARAMS_v1 CUDA_KERNEL_NODE_PARAMS; /* of the functions 
 #define CUDA_CALL_POINTER(name, exported) static exported##_function *name;
 CUDA_CALLS(CUDA_CALL_POINTER)
 
-/* UDM_OK, or what udm says of the driver or of the call that it lacks. */
+/* On failure udm_last_error() names the missing driver or function. */
 static udm_status load_cuda_calls(void) {
   udm_status status = UDM_OK;
 #define CUDA_CALL_FIND(name, exported) \
@@ -50,7 +50,7 @@ static udm_status load_cuda_calls(void) {
   return status;
 }
 
-/* A driver call, or a udm call, that must succeed: names it and ends the program. */
+/* End the program with a message that names the call, unless it succeeded. */
 #define CUDA_CHECK(call) check_cuda((call), #call)
 #define UDM_CHECK(call) check_udm((call), #call)
 

@@ -1,6 +1,6 @@
 /*
- * What a C++ host has of its own: a context, a stream and device memory, each
- * released by its destructor.
+ * driver.hpp: a CUDA context, a stream and device memory, each released by its
+ * destructor.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -18,7 +18,7 @@
 
 namespace host {
 
-/* The calls of the driver that udm uses. A host that includes cuda.h has them already. */
+/* Driver functions, from the library that udm opens. A program with cuda.h does not need this. */
 struct driver {
   cuInit_function *init = udm::driver_symbol<cuInit_function *>("cuInit");
   cuCtxCreate_v2_function *ctx_create =
