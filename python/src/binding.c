@@ -28,7 +28,7 @@ static const struct output outputs[UDM_OUTPUTS_PER_BACKEND] = {
     {&name.real_page_table, NULL, 0},
     {&name.nsa_seqlens_expanded, &name.dsa_seqlens_expanded, 0}};
 
-/* Which spelling was there last: a server uses one, and a failed look-up is slow. */
+/* Which spelling was there last: a server uses one, and a failed lookup is slow. */
 static bool uses_later[UDM_OUTPUTS_PER_BACKEND];
 
 struct page_table {
