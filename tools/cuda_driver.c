@@ -14,8 +14,9 @@ struct symbol {
 };
 
 static const struct symbol symbols[] = {
-#define UDM_TOOL_DRIVER_SYMBOL(name, parameters) {#name, offsetof(struct cuda_driver, name)},
-#include "cuda_driver_symbols.h"
+#define SYMBOL(name) {#name, offsetof(struct cuda_driver, name)},
+    CUDA_DRIVER_SYMBOLS(SYMBOL)
+#undef SYMBOL
 };
 
 udm_status cuda_driver_open(const udm_options *options, struct cuda_driver *driver) {

@@ -22,17 +22,15 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static const char *const names[] = {
-#define UDM_DRIVER_SYMBOL(requirement, name, version, parameters) #name,
-#include "driver/driver_symbols.h"
-#define UDM_TOOL_DRIVER_SYMBOL(name, parameters) #name,
-#include "cuda_driver_symbols.h"
+#define NAME(name, version, parameters) #name,
+    CUDA_DRIVER_FUNCTIONS(NAME)
+#undef NAME
 };
 
 enum { NAMES = sizeof names / sizeof names[0] };
 
 static int64_t counts[NAMES];
 
-/* A name that is in both lists is counted at its first place. */
 static int find_name(const char *name) {
   for (int n = 0; n < NAMES; ++n) {
     if (strcmp(names[n], name) == 0) return n;

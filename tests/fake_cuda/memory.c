@@ -21,23 +21,23 @@ struct allocation {
   size_t bytes;
 };
 
-static bool is_within(enum handle_kind kind, const void *at, size_t bytes) {
+static const struct allocation *find_around(enum handle_kind kind, const void *at, size_t bytes) {
   const uintptr_t first = (uintptr_t)at;
   for (const struct handle *h = handle_next(kind, NULL); h; h = handle_next(kind, h)) {
     const struct allocation *a = (const struct allocation *)(const void *)h;
     const uintptr_t base = (uintptr_t)a->base;
     if (first >= base && first - base <= a->bytes && bytes <= a->bytes - (first - base)) {
-      return true;
+      return a;
     }
   }
-  return false;
+  return NULL;
 }
 
 bool memory_is_device(const void *at, size_t bytes) {
-  return is_within(HANDLE_DEVICE_MEMORY, at, bytes);
+  return find_around(HANDLE_DEVICE_MEMORY, at, bytes) != NULL;
 }
 
-bool memory_is_pinned(const void *at) { return is_within(HANDLE_HOST_MEMORY, at, 1); }
+bool memory_is_pinned(const void *at) { return find_around(HANDLE_HOST_MEMORY, at, 1) != NULL; }
 
 static struct allocation *find(enum handle_kind kind, uintptr_t base) {
   for (struct handle *h = handle_next(kind, NULL); h; h = handle_next(kind, h)) {
@@ -119,5 +119,19 @@ CUresult cuMemAllocHost_v2(void **pointer, size_t bytes) {
 CUresult cuMemFreeHost(void *pointer) {
   CUresult result = fake_cuda_enter(__func__, NEEDS_CONTEXT | UNSAFE_IN_CAPTURE);
   if (result == CUDA_SUCCESS) result = release(HANDLE_HOST_MEMORY, (uintptr_t)pointer);
+  return fake_cuda_leave(result);
+}
+
+CUresult cuPointerGetAttribute(void *value, CUpointer_attribute attribute, CUdeviceptr pointer) {
+  CUresult result = fake_cuda_enter(__func__, NEEDS_INIT);
+  if (result == CUDA_SUCCESS) {
+    const struct allocation *a =
+        find_around(HANDLE_DEVICE_MEMORY, (const void *)(uintptr_t)pointer, 1);
+    if (a && (int)attribute == CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL) {
+      *(int *)value = a->handle.owner->device;
+    } else {
+      result = CUDA_ERROR_INVALID_VALUE;
+    }
+  }
   return fake_cuda_leave(result);
 }

@@ -19,9 +19,9 @@ static const struct {
   int version;
   any_function function;
 } table[] = {
-#define UDM_DRIVER_SYMBOL(requirement, name, version, parameters) \
-  {#name, version, (any_function)name},
-#include "driver/driver_symbols.h"
+#define FUNCTION(name, version, parameters) {#name, version, (any_function)name},
+    CUDA_DRIVER_FUNCTIONS(FUNCTION)
+#undef FUNCTION
 };
 
 /* The exported name of "cuLinkCreate" is cuLinkCreate_v2. */

@@ -1,6 +1,6 @@
 /*
- * The functions that the fake NVRTC exports, declared from the library's
- * own list, and what its files share.
+ * nvrtc_functions.h: the functions that the fake NVRTC exports, all of
+ * cuda/nvrtc_functions.h, and what its files share.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -10,11 +10,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "nvrtc/nvrtc_types.h"
+#include "cuda/nvrtc_functions.h"
 
 #pragma GCC visibility push(default)
-#define UDM_NVRTC_SYMBOL(requirement, result, name, parameters) result name parameters;
-#include "nvrtc/nvrtc_symbols.h"
+#define EXPORTED(result, name, parameters) name##_function name;
+CUDA_NVRTC_FUNCTIONS(EXPORTED)
+#undef EXPORTED
 #pragma GCC visibility pop
 
 enum { FAKE_CUDA_MAX_ARCHS = 64 };

@@ -62,8 +62,9 @@ void fake_nvrtc_settings_read(struct fake_nvrtc_settings *settings) {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static const char *const names[] = {
-#define UDM_NVRTC_SYMBOL(requirement, result, name, parameters) #name,
-#include "nvrtc/nvrtc_symbols.h"
+#define NAME(result, name, parameters) #name,
+    CUDA_NVRTC_FUNCTIONS(NAME)
+#undef NAME
 };
 
 enum { NAMES = sizeof names / sizeof names[0] };
