@@ -1,5 +1,5 @@
 /*
- * Measuring udm_create(): see create.h.
+ * create.c: Measuring udm_create(): see create.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../interrupt.h"
+#include "command/interrupt.h"
 
 static int remove_one(const char *path, const struct stat *status, int type, struct FTW *ftw) {
   (void)status;

@@ -1,5 +1,5 @@
 /*
- * The machine and the date of a run: see machine.h.
+ * machine.c: The machine and the date of a run: see machine.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -1,5 +1,5 @@
 /*
- * Graph nodes and host calls, timed: see measure.h.
+ * measure.c: Graph nodes and host calls, timed: see measure.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  *
@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "../replay/samples.h"
+#include "numbers/time_samples.h"
 
 enum { WARM_REPLAYS = 2, HOST_CALLS = 200 };
 

@@ -1,5 +1,5 @@
 /*
- * How the bench measures: one node of a CUDA graph, and one call on the host.
+ * measure.h: How the bench measures: one node of a CUDA graph, and one call on the host.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -9,8 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "floors.h"
-#include "work.h"
+#include "lower_bounds.h"
+#include "workload.h"
 
 enum { BENCH_NODES = 10 };
 

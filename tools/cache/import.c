@@ -1,5 +1,5 @@
 /*
- * udm cache import: entries from a tar archive.
+ * import.c: udm cache import: entries from a tar archive.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -12,14 +12,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "action.h"
-#include "command.h"
-#include "evicted.h"
+#include "cache_dirs.h"
+#include "command/command.h"
+#include "command/output.h"
+#include "command/progress.h"
+#include "command/text_table.h"
 #include "import_archive.h"
-#include "output.h"
-#include "places.h"
-#include "progress.h"
-#include "table.h"
+#include "subcommand.h"
 
 /* By import_outcome. */
 static const char *const outcome_names[IMPORT_OUTCOMES] = {"imported", "there", "skipped",

@@ -1,16 +1,16 @@
 /*
- * udm cache prune and clear: what goes from the writable cache, and why. A dry
+ * prune.c: udm cache prune and clear: what goes from the writable cache, and why. A dry
  * run says the very same as the real one, so the words fit both.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <stdio.h>
 
-#include "action.h"
-#include "command.h"
-#include "output.h"
-#include "places.h"
-#include "table.h"
+#include "cache_dirs.h"
+#include "command/command.h"
+#include "command/output.h"
+#include "command/text_table.h"
+#include "subcommand.h"
 
 struct removals {
   struct text_table table;

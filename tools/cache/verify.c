@@ -1,16 +1,16 @@
 /*
- * udm cache verify: every entry of every layer, read and checked.
+ * verify.c: udm cache verify: every entry of every layer, read and checked.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "action.h"
-#include "command.h"
-#include "output.h"
-#include "places.h"
-#include "progress.h"
+#include "cache_dirs.h"
+#include "command/command.h"
+#include "command/output.h"
+#include "command/progress.h"
+#include "subcommand.h"
 
 struct verification {
   json_t *damaged;

@@ -1,5 +1,5 @@
 /*
- * The result of a replay: see report.h.
+ * report.c: The result of a replay: see report.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -8,8 +8,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "../output.h"
-#include "../table.h"
+#include "command/output.h"
+#include "command/text_table.h"
 
 static double mean(int64_t sum, int64_t count) { return count ? (double)sum / (double)count : 0; }
 

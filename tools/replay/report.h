@@ -1,5 +1,5 @@
 /*
- * The result of a replay, as a summary for people or as a JSON object.
+ * report.h: The result of a replay, as a summary for people or as a JSON object.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -1,5 +1,5 @@
 /*
- * The replay itself: a trace through the scheduler, and every step's metadata
+ * run.h: The replay itself: a trace through the scheduler, and every step's metadata
  * of all backends in one udm call.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -11,11 +11,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "device.h"
-#include "mismatch.h"
-#include "samples.h"
-#include "scheduler.h"
-#include "trace.h"
+#include "numbers/time_samples.h"
+#include "replay/check/mismatch.h"
+#include "replay/device/device.h"
+#include "replay/scheduler/scheduler.h"
+#include "replay/trace/trace.h"
 
 struct replay_options {
   int32_t max_batch;

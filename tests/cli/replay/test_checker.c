@@ -8,7 +8,7 @@
 
 #include "checker_fixture.h"
 #include "cmocka_headers.h"
-#include "replay/outputs.h"
+#include "replay/device/output_tensors.h"
 
 enum { STEPS = 130, SPOIL_STEP = 41 };
 

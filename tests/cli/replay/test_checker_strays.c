@@ -6,8 +6,8 @@
  */
 #include "checker_fixture.h"
 #include "cmocka_headers.h"
-#include "replay/outputs.h"
-#include "replay/random.h"
+#include "numbers/random.h"
+#include "replay/device/output_tensors.h"
 
 enum { STEPS = 130, SPOIL_STEP = 41, PLANTED_STRAYS = 600 };
 

@@ -1,0 +1,135 @@
+/*
+ * selftest.c: udm selftest: the acceptance test of a node. The kernel, as this machine's
+ * driver runs it, against the C reference.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "command/command.h"
+#include "command/interrupt.h"
+#include "command/output.h"
+#include "command/text_table.h"
+#include "gpu/gpu_arguments.h"
+#include "gpu/gpu_session.h"
+#include "selftest.h"
+
+static const char help_text[] =
+    "usage: udm selftest [OPTION...]\n"
+    "\n"
+    "Accepts a node: runs the kernel on its GPU and compares every byte of the outputs, and\n"
+    "of the guard bands around them, with the C reference. Every batch size from 0 to 300,\n"
+    "random shapes, a launch recorded in a CUDA graph and replayed with changing lengths,\n"
+    "and a second CUDA context; each through both entries. Exit 1 when anything differs.\n"
+    "\n"
+    "  --cases N         random cases (1000)\n"
+    "  --replays N       replays of the graph of each entry (1000)\n"
+    "  --seed N          of all that is random (1)\n"
+    "  --gpu ORDINAL     which GPU (0)\n"
+    "  --cache-dir DIR   the cubin cache\n"
+    "  --json            one JSON object\n"
+    "\n"
+    "examples\n"
+    "  udm selftest\n"
+    "  udm selftest --cases 100000 --seed $RANDOM     a longer search\n";
+
+enum { CASES = GPU_OPTION_FIRST, REPLAYS, SEED };
+
+static const struct option long_options[] = {
+    {"cases", required_argument, NULL, CASES},
+    {"replays", required_argument, NULL, REPLAYS},
+    {"seed", required_argument, NULL, SEED},
+    GPU_ARGUMENTS_OPTIONS,
+};
+
+struct selftest {
+  struct gpu_arguments arguments;
+  struct acceptance test;
+};
+
+static void add_course(struct text_table *table, const struct acceptance *test) {
+  if (test->interrupted) {
+    table_add(table, "cases\t%" PRId64 ", then interrupted", test->cases_done);
+  } else {
+    table_add(table,
+              "cases\t%" PRId64 ": every batch size from 0 to %d, %" PRId64
+              " random ones, two contexts",
+              test->cases_done, ACCEPTANCE_LARGEST_BATCH, test->cases);
+  }
+  table_add(table, "replays\t%" PRId64 " of two CUDA graphs, each compared", test->replays_done);
+}
+
+static const char *verdict(const struct acceptance *test) {
+  if (test->mismatches > 0) return "NOT accepted";
+  return test->interrupted ? "none, interrupted" : "accepted";
+}
+
+static int report(const struct selftest *command, const struct gpu_session *session) {
+  const struct acceptance *test = &command->test;
+  const int code = test->mismatches == 0 ? EXIT_DONE : EXIT_COULD_NOT;
+  const bool accepted = code == EXIT_DONE && !test->interrupted;
+  const udm_context_info *info = &session->info;
+  if (command->arguments.json) {
+    char arch[16];
+    snprintf(arch, sizeof arch, "sm_%d", info->device_arch);
+    return output_json(
+        json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:b}", "device", session->name, "arch", arch,
+                  "image_source", udm_image_source_name(info->image_source), "cases",
+                  (json_int_t)test->cases_done, "replays", (json_int_t)test->replays_done,
+                  "mismatches", (json_int_t)test->mismatches, "interrupted", test->interrupted),
+        code);
+  }
+  struct text_table table = TABLE_INIT;
+  table_add(&table, "device\tGPU %d, %s, sm_%d", command->arguments.gpu, session->name,
+            info->device_arch);
+  table_add(&table, "image\tsm_%d from %s, %zu bytes", info->image_arch,
+            udm_image_source_name(info->image_source), info->image_bytes);
+  add_course(&table, test);
+  table_print(&table, stdout, 0, "");
+  table_free(&table);
+  printf("verdict  %s%s: %" PRId64 " mismatches%s\n",
+         output_escape(stdout, accepted ? STYLE_GOOD : STYLE_BAD), verdict(test), test->mismatches,
+         output_escape(stdout, STYLE_PLAIN));
+  return code;
+}
+
+static bool take_option(void *user_data, int option, const char *value) {
+  struct selftest *command = user_data;
+  switch (option) {
+    case CASES:
+      return arguments_number("--cases", value, 0, INT32_MAX, &command->test.cases);
+    case REPLAYS:
+      return arguments_number("--replays", value, 0, INT32_MAX, &command->test.replays);
+    case SEED:
+      return arguments_number("--seed", value, 0, INT32_MAX, &command->test.seed);
+    default:
+      return false;
+  }
+}
+
+static int run(struct selftest *command) {
+  struct gpu_session session;
+  struct acceptance *test = &command->test;
+  interrupt_watch();
+  if (!gpu_session_open(&session, &command->arguments.options, command->arguments.gpu, test->error,
+                        sizeof test->error)) {
+    return output_fail(command->arguments.json, "no GPU can be accepted: %s", test->error);
+  }
+  test->options = &command->arguments.options;
+  test->session = &session;
+  const int code = acceptance_run(test) ? report(command, &session)
+                                        : output_fail(command->arguments.json, "%s", test->error);
+  gpu_session_close(&session);
+  return code;
+}
+
+int selftest_main(int argc, char **argv) {
+  struct selftest command = {.test = {.cases = 1000, .replays = 1000, .seed = 1}};
+  if (!gpu_arguments_read(&command.arguments, argc, argv, long_options, take_option, &command)) {
+    return EXIT_USAGE;
+  }
+  if (!command.arguments.help) return run(&command);
+  fputs(help_text, stdout);
+  return EXIT_DONE;
+}

@@ -1,0 +1,39 @@
+/*
+ * selftest.h: The acceptance test of a GPU: the kernel, as the machine's driver runs it,
+ * against the C reference. Every batch size from 0 to 300, random cases, a
+ * recorded launch replayed with changing lengths, a second CUDA context; each
+ * through both entries.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef UDM_TOOLS_SELFTEST_SELFTEST_H
+#define UDM_TOOLS_SELFTEST_SELFTEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "command/progress.h"
+#include "gpu/gpu_session.h"
+#include "udm.h"
+
+enum { ACCEPTANCE_LARGEST_BATCH = 300 };
+
+struct acceptance {
+  const udm_options *options; /* for the second context */
+  const struct gpu_session *session;
+  int64_t cases;   /* random ones */
+  int64_t replays; /* of the graph of each entry */
+  int64_t seed;
+
+  int64_t cases_done;
+  int64_t replays_done;
+  int64_t mismatches; /* cases and replays with a wrong byte; the first few are printed */
+  bool interrupted;   /* by a signal, after these */
+  char error[9216];
+  struct progress_bar bar;
+};
+
+/* False when it could not run to its end; error says why. A mismatch is no failure here. */
+bool acceptance_run(struct acceptance *test);
+
+#endif
