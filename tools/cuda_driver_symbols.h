@@ -1,5 +1,5 @@
 /*
- * cuda_driver_symbols.h: The driver entry points that the tools and the tests call, as one list:
+ * cuda_driver_symbols.h: the driver entry points that the tools and the tests call, as one list:
  *
  *     UDM_TOOL_DRIVER_SYMBOL(exported name, (parameters))
  *

@@ -4,10 +4,8 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "bench/report/report.h"
 #include "command/atomic_file.h"
@@ -27,7 +25,7 @@ static const char help_text[] =
     "need NVRTC; without it the rest is measured.\n"
     "\n"
     "  --quick           5 replays, unless --replays is given; no charts\n"
-    "  --backends N      that each launch fills, 1 to 8 (3: what the goals are for)\n"
+    "  --backends N      that each launch fills, 1 to 8 (default 3)\n"
     "  --replays N       of each graph; the median counts (15)\n"
     "  --max-tokens N    leave out work of more live tokens\n"
     "  --html FILE       write the result as one page with charts\n"
@@ -54,24 +52,21 @@ static const struct option long_options[] = {
 #define K(n) ((n)*1024)
 #define M(n) ((n)*1024 * 1024)
 
-enum { GOAL_BACKENDS = 3 };
-
-/* The goals are for a whole H200 and GOAL_BACKENDS. */
-static struct bench_row works[] = {
-    {.shape = {"bs 1, 4k", 1, K(8), K(4), 0, false}, .goal = 2.2},
-    {.shape = {"bs 1, 4k", 1, K(128), K(4), 0, false}, .goal = 2.2},
-    {.shape = {"bs 1, 4k", 1, M(1), K(4), 0, false}, .goal = 2.2},
-    {.shape = {"bs 32, 4k", 32, K(8), K(4), 0, false}, .goal = 3.0},
-    {.shape = {"bs 32, 4k", 32, K(128), K(4), 0, false}, .goal = 3.0},
-    {.shape = {"bs 32, 4k", 32, M(1), K(4), 0, false}, .goal = 3.0},
-    {.shape = {"bs 64, 1k to 128k", 64, K(128), K(128), K(1), false}, .goal = 8.0},
-    {.shape = {"bs 256, 4k", 256, K(128), K(4), 0, false}, .goal = 6.4},
-    {.shape = {"bs 64, 128k", 64, K(128), K(128), 0, false}, .goal = 37},
-    {.shape = {"bs 8, 1M", 8, M(1), M(1), 0, false}, .goal = 37},
-    {.shape = {"bs 64, 128k, pages alone", 64, K(128), K(128), 0, true}, .goal = 4.0},
+static struct bench_row workloads[] = {
+    {.shape = {"bs 1, 4k", 1, K(8), K(4), 0, false}},
+    {.shape = {"bs 1, 4k", 1, K(128), K(4), 0, false}},
+    {.shape = {"bs 1, 4k", 1, M(1), K(4), 0, false}},
+    {.shape = {"bs 32, 4k", 32, K(8), K(4), 0, false}},
+    {.shape = {"bs 32, 4k", 32, K(128), K(4), 0, false}},
+    {.shape = {"bs 32, 4k", 32, M(1), K(4), 0, false}},
+    {.shape = {"bs 64, 1k to 128k", 64, K(128), K(128), K(1), false}},
+    {.shape = {"bs 256, 4k", 256, K(128), K(4), 0, false}},
+    {.shape = {"bs 64, 128k", 64, K(128), K(128), 0, false}},
+    {.shape = {"bs 8, 1M", 8, M(1), M(1), 0, false}},
+    {.shape = {"bs 64, 128k, pages alone", 64, K(128), K(128), 0, true}},
     {.shape = {"bs 4096, 512", 4096, K(8), 512, 0, false}},
 };
-enum { WORKS = sizeof works / sizeof works[0] };
+enum { WORKLOAD_COUNT = sizeof workloads / sizeof workloads[0] };
 
 struct bench_command {
   struct gpu_arguments arguments;
@@ -87,7 +82,7 @@ struct bench_command {
 /* A batch that does not fit into the GPU's memory is skipped, and said so. */
 static bool measure_row(struct bench_command *command, struct bench_row *row, bool full) {
   struct bench_run *bench = &command->bench;
-  struct bench_work work;
+  struct bench_workload workload;
   if (interrupted()) {
     row->skipped = true;
     snprintf(row->reason, sizeof row->reason, "interrupted");
@@ -99,7 +94,7 @@ static bool measure_row(struct bench_command *command, struct bench_row *row, bo
     return true;
   }
   const CUresult result =
-      bench_work_open(&work, &bench->session, &row->shape, (int32_t)bench->backends);
+      bench_workload_open(&workload, &bench->session, &row->shape, (int32_t)bench->backends);
   if (result == CUDA_ERROR_OUT_OF_MEMORY) {
     row->skipped = true;
     snprintf(row->reason, sizeof row->reason, "too little memory");
@@ -110,11 +105,11 @@ static bool measure_row(struct bench_command *command, struct bench_row *row, bo
              cuda_driver_error(&bench->session.driver, result));
     return false;
   }
-  bool done = bench_measure_work(bench, &work, full, &row->times);
+  bool done = bench_measure_workload(bench, &workload, full, &row->times);
   if (done && full && command->report.host.direct < 0) {
-    done = bench_measure_host(bench, &work, &command->report.host);
+    done = bench_measure_host(bench, &workload, &command->report.host);
   }
-  bench_work_close(&work);
+  bench_workload_close(&workload);
   return done;
 }
 
@@ -149,12 +144,12 @@ static void make_series(struct bench_report *report) {
 static bool measure_all(struct bench_command *command) {
   struct bench_report *report = &command->report;
   int64_t done = 0;
-  int64_t total = WORKS;
+  int64_t total = WORKLOAD_COUNT;
   for (size_t s = 0; s < report->series_count; ++s) total += (int64_t)report->series[s].count;
   progress_start(&command->bar, "measuring", total);
   bool good = bench_measure_empty(&command->bench);
-  for (size_t i = 0; i < WORKS && good; ++i) {
-    good = measure_row(command, &works[i], true);
+  for (size_t i = 0; i < WORKLOAD_COUNT && good; ++i) {
+    good = measure_row(command, &workloads[i], true);
     progress_update(&command->bar, ++done);
   }
   for (size_t s = 0; s < report->series_count && good; ++s) {
@@ -216,16 +211,6 @@ static int report_result(struct bench_command *command) {
   return told;
 }
 
-static void forget_goals(void) {
-  for (size_t i = 0; i < WORKS; ++i) works[i].goal = 0;
-}
-
-/* By its name; a GH200 is another machine. */
-static bool is_h200(const char *name) {
-  const char *found = strstr(name, "H200");
-  return found && (found == name || !isalnum((unsigned char)found[-1]));
-}
-
 static int run(struct bench_command *command) {
   struct bench_run *bench = &command->bench;
   struct bench_report *report = &command->report;
@@ -237,16 +222,14 @@ static int run(struct bench_command *command) {
                         bench->error, sizeof bench->error)) {
     return output_fail(command->arguments.json, "nothing can be measured: %s", bench->error);
   }
-  bench->has_floors =
-      bench_floors_open(&bench->floors, &bench->session, &command->arguments.options,
-                        bench->floors_missing, sizeof bench->floors_missing);
+  bench->has_lower_bounds =
+      lower_bounds_open(&bench->lower_bounds, &bench->session, &command->arguments.options,
+                        bench->lower_bounds_missing, sizeof bench->lower_bounds_missing);
   bench_machine_look(&report->machine, &command->arguments.options);
   report->bench = bench;
-  report->rows = works;
-  report->row_count = WORKS;
+  report->rows = workloads;
+  report->row_count = WORKLOAD_COUNT;
   report->host = (struct bench_host_times){-1, -1, -1, -1, -1};
-  if (bench->backends != GOAL_BACKENDS) forget_goals();
-  report->shows_goals = bench->backends == GOAL_BACKENDS && is_h200(bench->session.name);
   if (!command->quick) make_series(report);
   const bool done = measure_all(command);
   if (done)
@@ -254,7 +237,7 @@ static int run(struct bench_command *command) {
                          &report->create);
   const int code =
       done ? report_result(command) : output_fail(command->arguments.json, "%s", bench->error);
-  bench_floors_close(&bench->floors, &bench->session);
+  lower_bounds_close(&bench->lower_bounds, &bench->session);
   gpu_session_close(&bench->session);
   return code;
 }
@@ -280,8 +263,7 @@ static bool take_option(void *user_data, int option, const char *value) {
 }
 
 int bench_main(int argc, char **argv) {
-  static struct bench_command command = {.bench = {.backends = GOAL_BACKENDS},
-                                         .max_tokens = INT32_MAX};
+  static struct bench_command command = {.bench = {.backends = 3}, .max_tokens = INT32_MAX};
   if (!gpu_arguments_read(&command.arguments, argc, argv, long_options, take_option, &command)) {
     return EXIT_USAGE;
   }

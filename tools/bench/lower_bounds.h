@@ -1,5 +1,5 @@
 /*
- * lower_bounds.h: The floor kernels on a GPU, and the memory that a sweep of the L2 cache reads.
+ * lower_bounds.h: the floor kernels on a GPU, and the memory that a sweep of the L2 cache reads.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -12,7 +12,7 @@
 
 #include "gpu/gpu_session.h"
 
-struct bench_floors {
+struct lower_bounds {
   CUmodule module;
   CUfunction empty;         /* of the arguments of up to 3 backends */
   CUfunction empty_general; /* of more */
@@ -31,16 +31,16 @@ struct bench_targets {
 };
 
 /* False when they cannot be had; reason says why. The floors are closed then. */
-bool bench_floors_open(struct bench_floors *floors, const struct gpu_session *session,
+bool lower_bounds_open(struct lower_bounds *bounds, const struct gpu_session *session,
                        const udm_options *options, char *reason, size_t reason_size);
-void bench_floors_close(struct bench_floors *floors, const struct gpu_session *session);
+void lower_bounds_close(struct lower_bounds *bounds, const struct gpu_session *session);
 
 /* Each enqueues one kernel on the session's stream. */
-CUresult bench_launch_empty(const struct bench_floors *floors, const struct gpu_session *session,
+CUresult bench_launch_empty(const struct lower_bounds *bounds, const struct gpu_session *session,
                             int64_t backends);
-CUresult bench_launch_sweep(const struct bench_floors *floors, const struct gpu_session *session);
+CUresult bench_launch_sweep(const struct lower_bounds *bounds, const struct gpu_session *session);
 /* Copies that many elements of 4 bytes from one place to all targets, rounded up to 16 bytes. */
-CUresult bench_launch_copy(const struct bench_floors *floors, const struct gpu_session *session,
+CUresult bench_launch_copy(const struct lower_bounds *bounds, const struct gpu_session *session,
                            CUdeviceptr from, const struct bench_targets *to, int64_t elements);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * machine.c: The machine and the date of a run: see machine.h.
+ * machine.c: the machine and the date of a run: see machine.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -1,5 +1,5 @@
 /*
- * machine.h: Of what machine, and when, a run of the bench speaks, beside its device.
+ * machine.h: of what machine, and when, a run of the bench speaks, beside its device.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

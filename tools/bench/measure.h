@@ -1,5 +1,5 @@
 /*
- * measure.h: How the bench measures: one node of a CUDA graph, and one call on the host.
+ * measure.h: how the bench measures: one node of a CUDA graph, and one call on the host.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -36,9 +36,9 @@ struct bench_host_times {
 
 struct bench_run {
   struct gpu_session session;
-  struct bench_floors floors;
-  bool has_floors;
-  char floors_missing[512]; /* why not */
+  struct lower_bounds lower_bounds;
+  bool has_lower_bounds;
+  char lower_bounds_missing[512]; /* why not */
   int64_t replays;
   int64_t backends;  /* that each launch fills */
   double empty_node; /* one graph node of the empty kernel */
@@ -49,10 +49,10 @@ struct bench_run {
 bool bench_measure_empty(struct bench_run *bench);
 
 /* `full` adds the table entry, the alternatives and the flushed figures to direct and copy. */
-bool bench_measure_work(struct bench_run *bench, const struct bench_work *work, bool full,
-                        struct bench_times *times);
+bool bench_measure_workload(struct bench_run *bench, const struct bench_workload *workload,
+                            bool full, struct bench_times *times);
 
-bool bench_measure_host(struct bench_run *bench, const struct bench_work *work,
+bool bench_measure_host(struct bench_run *bench, const struct bench_workload *workload,
                         struct bench_host_times *times);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * workload.c: A batch in device memory, and the calls that fill its metadata: see work.h.
+ * workload.c: a batch in device memory, and the calls that fill its metadata: see workload.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -17,8 +17,8 @@ enum { CALL_FAILED = 719 };
 enum { ALIGNMENT = 512 };
 
 /* Of the table of pointers. */
-static size_t table_bytes(const struct bench_work *work) {
-  return UDM_OUTPUTS_PER_BACKEND * (size_t)work->args.num_backends * sizeof(CUdeviceptr);
+static size_t table_bytes(const struct bench_workload *workload) {
+  return UDM_OUTPUTS_PER_BACKEND * (size_t)workload->args.num_backends * sizeof(CUdeviceptr);
 }
 
 /* Row i of the batch; the same in every run. */
@@ -51,10 +51,10 @@ static CUdeviceptr take(size_t *used, int64_t elements, CUdeviceptr base) {
 }
 
 /* Lays the tensors out from base on; returns the bytes that they need. */
-static size_t lay_out(struct bench_work *work, const struct bench_shape *shape, int32_t backends,
-                      CUdeviceptr base) {
+static size_t lay_out(struct bench_workload *workload, const struct bench_shape *shape,
+                      int32_t backends, CUdeviceptr base) {
   const udm_decode_args init = UDM_DECODE_ARGS_INIT;
-  udm_decode_args *args = &work->args;
+  udm_decode_args *args = &workload->args;
   const int64_t rows = shape->batch_size;
   const int64_t pages = (shape->width + BENCH_PAGE_SIZE - 1) / BENCH_PAGE_SIZE;
   size_t used = 0;
@@ -79,12 +79,13 @@ static size_t lay_out(struct bench_work *work, const struct bench_shape *shape, 
     outputs->real_page_table = take(&used, rows * pages, base);
     outputs->seqlens_expanded = take(&used, rows, base);
   }
-  work->pointer_table = take(&used, (int64_t)(table_bytes(work) / 4), base);
+  workload->pointer_table = take(&used, (int64_t)(table_bytes(workload) / 4), base);
   return used;
 }
 
-static CUresult upload_rows(const struct bench_work *work, const struct bench_shape *shape) {
-  const struct cuda_driver *driver = &work->session->driver;
+static CUresult upload_rows(const struct bench_workload *workload,
+                            const struct bench_shape *shape) {
+  const struct cuda_driver *driver = &workload->session->driver;
   const size_t rows = (size_t)shape->batch_size;
   const size_t longest = (size_t)shape->length;
   int32_t *lengths = malloc(2 * rows * sizeof(int32_t));
@@ -97,88 +98,91 @@ static CUresult upload_rows(const struct bench_work *work, const struct bench_sh
   for (size_t i = 0; i < rows && result == CUDA_SUCCESS; ++i) {
     lengths[i] = row_length(shape, (int32_t)i);
     lengths[rows + i] = (int32_t)(rows - 1 - i);
-    const CUdeviceptr row = work->args.req_to_token + i * (size_t)shape->width * 4;
+    const CUdeviceptr row = workload->args.req_to_token + i * (size_t)shape->width * 4;
     result = driver->cuMemcpyHtoD_v2(row, slots + i, longest * 4);
   }
   if (result == CUDA_SUCCESS) {
-    result = driver->cuMemcpyHtoD_v2(work->args.seq_lens, lengths, rows * 4);
+    result = driver->cuMemcpyHtoD_v2(workload->args.seq_lens, lengths, rows * 4);
   }
   if (result == CUDA_SUCCESS) {
-    result = driver->cuMemcpyHtoD_v2(work->args.req_pool_indices, lengths + rows, rows * 4);
+    result = driver->cuMemcpyHtoD_v2(workload->args.req_pool_indices, lengths + rows, rows * 4);
   }
   free(lengths);
   free(slots);
   return result;
 }
 
-static CUresult upload_pointers(struct bench_work *work) {
-  const struct cuda_driver *driver = &work->session->driver;
+static CUresult upload_pointers(struct bench_workload *workload) {
+  const struct cuda_driver *driver = &workload->session->driver;
   void *pinned = NULL;
-  CUresult result = driver->cuMemAllocHost_v2(&pinned, table_bytes(work));
+  CUresult result = driver->cuMemAllocHost_v2(&pinned, table_bytes(workload));
   if (result != CUDA_SUCCESS) return result;
-  work->host_table = pinned;
-  for (int b = 0; b < work->args.num_backends; ++b) {
+  workload->host_table = pinned;
+  for (int b = 0; b < workload->args.num_backends; ++b) {
     CUdeviceptr outputs[UDM_OUTPUTS_PER_BACKEND];
-    memcpy(outputs, &work->args.backends[b], sizeof outputs);
+    memcpy(outputs, &workload->args.backends[b], sizeof outputs);
     for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND; ++o) {
-      work->host_table[o * work->args.num_backends + b] = outputs[o];
+      workload->host_table[o * workload->args.num_backends + b] = outputs[o];
     }
   }
-  return driver->cuMemcpyHtoD_v2(work->pointer_table, work->host_table, table_bytes(work));
+  return driver->cuMemcpyHtoD_v2(workload->pointer_table, workload->host_table,
+                                 table_bytes(workload));
 }
 
-CUresult bench_work_open(struct bench_work *work, const struct gpu_session *session,
-                         const struct bench_shape *shape, int32_t backends) {
-  *work = (struct bench_work){
+CUresult bench_workload_open(struct bench_workload *workload, const struct gpu_session *session,
+                             const struct bench_shape *shape, int32_t backends) {
+  *workload = (struct bench_workload){
       .session = session, .tokens = bench_shape_tokens(shape), .pages = bench_shape_pages(shape)};
-  const size_t bytes = lay_out(work, shape, backends, 0);
-  CUresult result = session->driver.cuMemAlloc_v2(&work->memory, bytes);
+  const size_t bytes = lay_out(workload, shape, backends, 0);
+  CUresult result = session->driver.cuMemAlloc_v2(&workload->memory, bytes);
   if (result == CUDA_SUCCESS) {
-    lay_out(work, shape, backends, work->memory);
-    result = upload_rows(work, shape);
+    lay_out(workload, shape, backends, workload->memory);
+    result = upload_rows(workload, shape);
   }
-  if (result == CUDA_SUCCESS) result = upload_pointers(work);
+  if (result == CUDA_SUCCESS) result = upload_pointers(workload);
   if (result == CUDA_SUCCESS) result = session->driver.cuCtxSynchronize();
-  if (result != CUDA_SUCCESS) bench_work_close(work);
+  if (result != CUDA_SUCCESS) bench_workload_close(workload);
   return result;
 }
 
-void bench_work_close(struct bench_work *work) {
-  const struct cuda_driver *driver = &work->session->driver;
-  if (work->memory) driver->cuMemFree_v2(work->memory);
-  if (work->host_table) driver->cuMemFreeHost(work->host_table);
-  work->memory = 0;
-  work->host_table = NULL;
+void bench_workload_close(struct bench_workload *workload) {
+  const struct cuda_driver *driver = &workload->session->driver;
+  if (workload->memory) driver->cuMemFree_v2(workload->memory);
+  if (workload->host_table) driver->cuMemFreeHost(workload->host_table);
+  workload->memory = 0;
+  workload->host_table = NULL;
 }
 
 static CUresult result_of(udm_status status) {
   return status == UDM_OK ? CUDA_SUCCESS : CALL_FAILED;
 }
 
-CUresult bench_call_direct(const struct bench_work *work) {
-  return result_of(
-      udm_decode_metadata_direct(work->session->udm, &work->args, work->session->stream));
+CUresult bench_call_direct(const struct bench_workload *workload) {
+  return result_of(udm_decode_metadata_direct(workload->session->udm, &workload->args,
+                                              workload->session->stream));
 }
 
-CUresult bench_call_table(const struct bench_work *work) {
-  return result_of(udm_decode_metadata_table(work->session->udm, &work->args, work->pointer_table,
-                                             work->args.num_backends, work->session->stream));
+CUresult bench_call_table(const struct bench_workload *workload) {
+  return result_of(udm_decode_metadata_table(workload->session->udm, &workload->args,
+                                             workload->pointer_table, workload->args.num_backends,
+                                             workload->session->stream));
 }
 
-CUresult bench_call_table_with_copy(const struct bench_work *work) {
-  const CUresult result = work->session->driver.cuMemcpyHtoDAsync_v2(
-      work->pointer_table, work->host_table, table_bytes(work), work->session->stream);
-  return result == CUDA_SUCCESS ? bench_call_table(work) : result;
+CUresult bench_call_table_with_copy(const struct bench_workload *workload) {
+  const CUresult result = workload->session->driver.cuMemcpyHtoDAsync_v2(
+      workload->pointer_table, workload->host_table, table_bytes(workload),
+      workload->session->stream);
+  return result == CUDA_SUCCESS ? bench_call_table(workload) : result;
 }
 
-CUresult bench_call_each_backend(const struct bench_work *work) {
+CUresult bench_call_each_backend(const struct bench_workload *workload) {
   CUresult result = CUDA_SUCCESS;
-  udm_decode_args args = work->args;
+  udm_decode_args args = workload->args;
   args.num_backends = 1;
-  for (int b = 0; b < work->args.num_backends && result == CUDA_SUCCESS; ++b) {
-    args.backends[0] = work->args.backends[b];
-    result =
-        result_of(udm_decode_metadata_direct(work->session->udm, &args, work->session->stream));
+  for (int b = 0; b < workload->args.num_backends && result == CUDA_SUCCESS; ++b) {
+    args.backends[0] = workload->args.backends[b];
+    result = result_of(
+        udm_decode_metadata_direct(workload->session->udm, &args, workload->session->stream));
   }
   return result;
 }

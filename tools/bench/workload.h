@@ -1,5 +1,5 @@
 /*
- * workload.h: What the bench measures: a batch of some shape, in device memory, and the
+ * workload.h: what the bench measures: a batch of some shape, in device memory, and the
  * backends that are filled from it.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -27,7 +27,7 @@ struct bench_shape {
 int64_t bench_shape_tokens(const struct bench_shape *shape);
 int64_t bench_shape_pages(const struct bench_shape *shape);
 
-struct bench_work {
+struct bench_workload {
   const struct gpu_session *session;
   udm_decode_args args;      /* of all backends */
   CUdeviceptr pointer_table; /* int64[7, backends] in device memory */
@@ -38,14 +38,14 @@ struct bench_work {
 };
 
 /* CUDA_SUCCESS, or what a driver call said. Fills the live slots with random numbers. */
-CUresult bench_work_open(struct bench_work *work, const struct gpu_session *session,
-                         const struct bench_shape *shape, int32_t backends);
-void bench_work_close(struct bench_work *work);
+CUresult bench_workload_open(struct bench_workload *workload, const struct gpu_session *session,
+                             const struct bench_shape *shape, int32_t backends);
+void bench_workload_close(struct bench_workload *workload);
 
 /* Each enqueues on the session's stream. */
-CUresult bench_call_direct(const struct bench_work *work);
-CUresult bench_call_table(const struct bench_work *work);
-CUresult bench_call_table_with_copy(const struct bench_work *work);
-CUresult bench_call_each_backend(const struct bench_work *work);
+CUresult bench_call_direct(const struct bench_workload *workload);
+CUresult bench_call_table(const struct bench_workload *workload);
+CUresult bench_call_table_with_copy(const struct bench_workload *workload);
+CUresult bench_call_each_backend(const struct bench_workload *workload);
 
 #endif

@@ -11,7 +11,7 @@
 
 #include "udm.h"
 
-bool cache_places_find(const udm_options *options, struct cache_places *places) {
+bool cache_dirs_find(const udm_options *options, struct cache_dirs *places) {
   udm_cache_layer_info info = {.struct_size = sizeof info};
   int32_t layers = 0;
   memset(places, 0, sizeof *places);

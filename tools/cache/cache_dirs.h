@@ -11,13 +11,13 @@
 
 #include "udm.h"
 
-struct cache_places {
+struct cache_dirs {
   char dir[UDM_PATH_SIZE];       /* of the writable cache; "" when there is none */
   char text[UDM_PATH_SIZE + 64]; /* "/dir", "/dir and 2 read-only layers" */
 };
 
 /* False when the library cannot say: udm_last_error() tells why. */
-bool cache_places_find(const udm_options *options, struct cache_places *places);
+bool cache_dirs_find(const udm_options *options, struct cache_dirs *places);
 
 /* "sm_90" into text; "?" for 0. Returns text. */
 enum { ARCH_TEXT_SIZE = 16 };

@@ -141,10 +141,10 @@ static const char *archive_name(const struct cache_command *command) {
 }
 
 static int import_opened(const struct cache_command *command, struct import_report *report) {
-  struct cache_places places;
+  struct cache_dirs places;
   struct import_result result;
   char error[sizeof result.error + UDM_PATH_SIZE] = "";
-  if (!cache_places_find(&command->options, &places)) {
+  if (!cache_dirs_find(&command->options, &places)) {
     return output_fail(command->json, "%s", udm_last_error());
   }
   const bool whole =

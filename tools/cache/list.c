@@ -80,7 +80,7 @@ static int add_entry(void *user_data, const udm_cache_entry_info *entry) {
 }
 
 /* error: of a layer that cannot be used; NULL: none. The others' entries are shown all the same. */
-static int report(struct listing *list, const struct cache_places *places, const char *error,
+static int report(struct listing *list, const struct cache_dirs *places, const char *error,
                   bool json) {
   const int code = error ? EXIT_COULD_NOT : EXIT_DONE;
   if (json) {
@@ -98,10 +98,10 @@ static int report(struct listing *list, const struct cache_places *places, const
 }
 
 int cache_list(const struct cache_command *command) {
-  struct cache_places places;
+  struct cache_dirs places;
   struct listing list = {.entries = json_array()};
   const char *error = NULL;
-  if (!cache_places_find(&command->options, &places)) {
+  if (!cache_dirs_find(&command->options, &places)) {
     json_decref(list.entries);
     return output_fail(command->json, "%s", udm_last_error());
   }

@@ -59,13 +59,13 @@ static int report(const struct removals *found, const udm_cache_prune_result *su
 }
 
 static int prune(const struct cache_command *command, const udm_cache_prune_options *rules) {
-  struct cache_places places;
+  struct cache_dirs places;
   udm_cache_prune_result sums = {.struct_size = sizeof sums};
   struct removals found = {.remove = json_array(), .in_use = json_array()};
   const char *error = NULL;
   int code = EXIT_COULD_NOT;
   table_add(&found.table, "ARCH\tBYTES\tACTION\tREASON\tPATH");
-  if (!cache_places_find(&command->options, &places)) {
+  if (!cache_dirs_find(&command->options, &places)) {
     code = output_fail(command->json, "%s", udm_last_error());
   } else {
     if (udm_cache_prune(&command->options, rules, add_removal, &found, &sums) != UDM_OK) {

@@ -1,5 +1,5 @@
 /*
- * subcommand.h: The actions of udm cache: what the command line asked for, and one function
+ * subcommand.h: the actions of udm cache: what the command line asked for, and one function
  * for each, in a file of its own.
  *
  * SPDX-License-Identifier: Apache-2.0

@@ -49,7 +49,7 @@ static int check_entry(void *user_data, const udm_cache_entry_info *entry) {
   return 0;
 }
 
-static int report(const struct verification *found, const struct cache_places *places,
+static int report(const struct verification *found, const struct cache_dirs *places,
                   const char *error, bool json) {
   const int code = found->bad == 0 && !error ? EXIT_DONE : EXIT_COULD_NOT;
   if (found->bad > 0) {
@@ -70,10 +70,10 @@ static int report(const struct verification *found, const struct cache_places *p
 }
 
 int cache_verify(const struct cache_command *command) {
-  struct cache_places places;
+  struct cache_dirs places;
   struct verification found = {.damaged = json_array()};
   const char *error = NULL;
-  if (!cache_places_find(&command->options, &places)) {
+  if (!cache_dirs_find(&command->options, &places)) {
     json_decref(found.damaged);
     return output_fail(command->json, "%s", udm_last_error());
   }

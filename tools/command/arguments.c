@@ -1,5 +1,5 @@
 /*
- * arguments.c: Reading a command's arguments: see arguments.h.
+ * arguments.c: reading a command's arguments: see arguments.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

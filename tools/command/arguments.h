@@ -1,5 +1,5 @@
 /*
- * arguments.h: Reading a command's arguments: numbers, sizes, ages, lists of architectures,
+ * arguments.h: reading a command's arguments: numbers, sizes, ages, lists of architectures,
  * and the errors that every command reports in the same words.
  *
  * SPDX-License-Identifier: Apache-2.0

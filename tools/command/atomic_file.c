@@ -1,5 +1,5 @@
 /*
- * atomic_file.c: A file that appears when it is whole: see atomic_file.h.
+ * atomic_file.c: a file that appears when it is whole: see atomic_file.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

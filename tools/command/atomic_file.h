@@ -1,5 +1,5 @@
 /*
- * atomic_file.h: A file that a command writes: it appears under its name when it is whole, or not
+ * atomic_file.h: a file that a command writes: it appears under its name when it is whole, or not
  * at all.
  *
  * SPDX-License-Identifier: Apache-2.0

@@ -1,5 +1,5 @@
 /*
- * command.h: A command of the udm program: its name, its one-line summary and its
+ * command.h: a command of the udm program: its name, its one-line summary and its
  * function. main.c holds the table; every command lives in a file of its own.
  *
  * SPDX-License-Identifier: Apache-2.0

@@ -1,5 +1,5 @@
 /*
- * main.c: The udm program: finds the command that was asked for and runs it.
+ * main.c: the udm program: finds the command that was asked for and runs it.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

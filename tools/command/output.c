@@ -1,5 +1,5 @@
 /*
- * output.c: What the program says: see output.h.
+ * output.c: what the program says: see output.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

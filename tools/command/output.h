@@ -1,5 +1,5 @@
 /*
- * output.h: What the program says: messages on stderr as "udm: ...", one JSON object or
+ * output.h: what the program says: messages on stderr as "udm: ...", one JSON object or
  * a report on stdout, colour where a person looks.
  *
  * SPDX-License-Identifier: Apache-2.0

@@ -1,5 +1,5 @@
 /*
- * progress.c: A progress bar on stderr: see progress.h.
+ * progress.c: a progress bar on stderr: see progress.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -9,25 +9,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "numbers/clock.h"
 
 enum { BAR_WIDTH = 32 };
 
 /* Whether the terminal's last line is a bar; changed under flockfile(stderr). */
 static bool is_drawn;
 
-static double now(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
 void progress_start(struct progress_bar *progress, const char *label, int64_t total) {
   const char *term = getenv("TERM");
   progress->label = label;
   progress->total = total;
-  progress->started = now();
+  progress->started = 1e-6 * clock_microseconds();
   progress->shown = 0;
   progress->visible = isatty(STDERR_FILENO) && term && strcmp(term, "dumb") != 0;
 }
@@ -49,7 +44,7 @@ static void draw(const struct progress_bar *progress, int64_t done, double elaps
 
 void progress_update(struct progress_bar *progress, int64_t done) {
   if (!progress->visible) return;
-  const double time = now();
+  const double time = 1e-6 * clock_microseconds();
   if (time - progress->shown < 0.1) return;
   progress->shown = time;
   flockfile(stderr);

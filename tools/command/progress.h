@@ -1,5 +1,5 @@
 /*
- * progress.h: A progress bar on stderr, shown only when stderr is a terminal.
+ * progress.h: a progress bar on stderr, shown only when stderr is a terminal.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

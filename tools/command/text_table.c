@@ -1,5 +1,5 @@
 /*
- * text_table.c: A table of text with aligned columns: see table.h.
+ * text_table.c: a table of text with aligned columns: see text_table.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

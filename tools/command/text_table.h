@@ -1,5 +1,5 @@
 /*
- * text_table.h: A table of text with aligned columns.
+ * text_table.h: a table of text with aligned columns.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -1,5 +1,5 @@
 /*
- * gpu_arguments.c: The command line of a command that works on one GPU: see gpu_arguments.h.
+ * gpu_arguments.c: the command line of a command that works on one GPU: see gpu_arguments.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

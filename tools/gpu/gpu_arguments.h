@@ -1,5 +1,5 @@
 /*
- * gpu_arguments.h: The command line of a command that works on one GPU and takes no positional
+ * gpu_arguments.h: the command line of a command that works on one GPU and takes no positional
  * arguments: --gpu, --cache-dir, --json and --help beside its own options.
  *
  * SPDX-License-Identifier: Apache-2.0

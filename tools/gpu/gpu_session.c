@@ -1,5 +1,5 @@
 /*
- * gpu_session.c: A GPU made ready for a command: see gpu_session.h.
+ * gpu_session.c: a GPU made ready for a command: see gpu_session.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

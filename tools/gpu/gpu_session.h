@@ -1,5 +1,5 @@
 /*
- * gpu_session.h: A GPU made ready for a command: the driver's functions, the device's primary
+ * gpu_session.h: a GPU made ready for a command: the driver's functions, the device's primary
  * context current on this thread, a stream, and a udm context in it.
  *
  * SPDX-License-Identifier: Apache-2.0

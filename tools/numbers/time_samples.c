@@ -1,5 +1,5 @@
 /*
- * time_samples.c: Measured times, and their percentiles: see samples.h.
+ * time_samples.c: measured times, and their percentiles: see time_samples.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

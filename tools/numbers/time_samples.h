@@ -1,5 +1,5 @@
 /*
- * time_samples.h: Measured times, and their percentiles.
+ * time_samples.h: measured times, and their percentiles.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -1,5 +1,5 @@
 /*
- * nvrtc_compile.h: Compiles a source with the NVRTC library that udm itself would use. The
+ * nvrtc_compile.h: compiles a source with the NVRTC library that udm itself would use. The
  * library's interface compiles its own kernel alone, so the bench opens NVRTC
  * for its floor kernels.
  *

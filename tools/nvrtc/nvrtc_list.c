@@ -1,5 +1,5 @@
 /*
- * nvrtc_list.c: The list of NVRTCs.
+ * nvrtc_list.c: the list of NVRTCs.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

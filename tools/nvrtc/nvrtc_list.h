@@ -1,5 +1,5 @@
 /*
- * nvrtc_list.h: Every NVRTC that the library finds on this machine, and everything that it
+ * nvrtc_list.h: every NVRTC that the library finds on this machine, and everything that it
  * takes for one and cannot use.
  *
  * SPDX-License-Identifier: Apache-2.0

@@ -1,5 +1,5 @@
 /*
- * prewarm_report.c: What udm prewarm did: which NVRTC covered which architecture.
+ * prewarm_report.c: what udm prewarm did: which NVRTC covered which architecture.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

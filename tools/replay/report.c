@@ -1,5 +1,5 @@
 /*
- * report.c: The result of a replay: see report.h.
+ * report.c: the result of a replay: see report.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

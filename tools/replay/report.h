@@ -1,5 +1,5 @@
 /*
- * report.h: The result of a replay, as a summary for people or as a JSON object.
+ * report.h: the result of a replay, as a summary for people or as a JSON object.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

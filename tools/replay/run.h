@@ -1,5 +1,5 @@
 /*
- * run.h: The replay itself: a trace through the scheduler, and every step's metadata
+ * run.h: the replay itself: a trace through the scheduler, and every step's metadata
  * of all backends in one udm call.
  *
  * SPDX-License-Identifier: Apache-2.0

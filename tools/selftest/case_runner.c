@@ -1,5 +1,5 @@
 /*
- * case_runner.c: Runs decode cases on a GPU: see case_runner.h.
+ * case_runner.c: runs decode cases on a GPU: see case_runner.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

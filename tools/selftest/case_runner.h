@@ -1,5 +1,5 @@
 /*
- * case_runner.h: Runs decode cases on a GPU: device memory for both arenas, grown as needed,
+ * case_runner.h: runs decode cases on a GPU: device memory for both arenas, grown as needed,
  * the launch through either entry, the comparison of the whole output arena.
  *
  * SPDX-License-Identifier: Apache-2.0

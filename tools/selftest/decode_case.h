@@ -1,5 +1,5 @@
 /*
- * decode_case.h: A decode case: one randomised instance of the decode metadata operation.
+ * decode_case.h: a decode case: one randomised instance of the decode metadata operation.
  *
  * SPDX-License-Identifier: Apache-2.0
  *

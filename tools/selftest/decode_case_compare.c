@@ -1,5 +1,5 @@
 /*
- * decode_case_compare.c: Running a decode case: its arguments for given arenas, and the comparison
+ * decode_case_compare.c: running a decode case: its arguments for given arenas, and the comparison
  * of an arena of outputs with what it must hold, in words a person can act on.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -9,13 +9,10 @@
 #include <string.h>
 
 #include "decode_case_draw.h"
+#include "gpu/output_names.h"
 
 _Static_assert(sizeof(udm_backend_outputs) == UDM_OUTPUTS_PER_BACKEND * sizeof(CUdeviceptr),
                "udm_backend_outputs is seven pointers");
-
-static const char *const output_names[UDM_OUTPUTS_PER_BACKEND] = {
-    "cache_seqlens",    "cu_seqlens_k",    "page_table_1",    "nsa_cache_seqlens",
-    "nsa_cu_seqlens_k", "real_page_table", "seqlens_expanded"};
 
 static CUdeviceptr output_address(const struct decode_case *c, CUdeviceptr base, int32_t backend,
                                   int output) {
@@ -62,15 +59,15 @@ struct tensor {
 static bool get_tensor(const struct decode_case *c, int32_t backend, int output, struct tensor *t) {
   const udm_decode_args *args = &c->args;
   *t = (struct tensor){.offset = c->output_offsets[backend][output], .rows = args->batch_size};
-  if (output == OUTPUT_PAGE_TABLE_1) {
+  if (output == UDM_OUTPUT_PAGE_TABLE_1) {
     t->columns = args->max_len;
     t->stride = args->page_table_stride;
-  } else if (output == OUTPUT_REAL_PAGE_TABLE) {
+  } else if (output == UDM_OUTPUT_REAL_PAGE_TABLE) {
     t->columns = ((int64_t)args->max_len + args->real_page_size - 1) / args->real_page_size;
     t->stride = args->real_page_table_stride;
   } else {
     t->rows = 1;
-    t->columns = (int64_t)args->batch_size + (output == 1 || output == 4 ? 1 : 0);
+    t->columns = (int64_t)args->batch_size + is_prefix_sum(output);
     t->stride = t->columns;
   }
   return t->offset != DECODE_CASE_NULL;
@@ -97,14 +94,14 @@ static void describe_place(const struct decode_case *c, size_t at, char *text, s
       if (!get_tensor(c, b, o, &t)) continue;
       if (locate(&t, at, &row, &column)) {
         snprintf(text, text_size, "%s of backend %" PRId32 ", row %" PRId64 ", column %" PRId64,
-                 output_names[o], b, row, column);
+                 output_name(o), b, row, column);
         return;
       }
       if (t.offset <= at && t.offset >= nearest) {
         nearest = t.offset;
         snprintf(text, text_size,
                  "outside every output, %zu elements from the start of %s of backend %" PRId32,
-                 (at - t.offset) / sizeof(int32_t), output_names[o], b);
+                 (at - t.offset) / sizeof(int32_t), output_name(o), b);
       }
     }
   }

@@ -1,5 +1,5 @@
 /*
- * decode_case_draw.h: Drawing decode cases: the generator of random numbers, and the steps that
+ * decode_case_draw.h: drawing decode cases: the generator of random numbers, and the steps that
  * decode_case.c takes to make a case. Private to the decode_case files.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -8,16 +8,9 @@
 #define UDM_TOOLS_SELFTEST_DECODE_CASE_DRAW_H
 
 #include "decode_case.h"
+#include "numbers/random.h"
 
-enum { OUTPUT_PAGE_TABLE_1 = 2, OUTPUT_REAL_PAGE_TABLE = 5 };
-
-/* splitmix64: the same numbers on every machine. */
-static inline uint64_t draw(struct decode_case *c) {
-  uint64_t z = (c->random += 0x9e3779b97f4a7c15u);
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-  return z ^ (z >> 31);
-}
+static inline uint64_t draw(struct decode_case *c) { return random_next(&c->random); }
 
 /* Both ends included; the range must be shorter than 2^63. */
 static inline int64_t draw_between(struct decode_case *c, int64_t low, int64_t high) {
@@ -30,6 +23,11 @@ static inline bool draw_chance(struct decode_case *c, int percent) {
 
 static inline int64_t min_int64(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t max_int64(int64_t a, int64_t b) { return a > b ? a : b; }
+/* Whether the output is a prefix sum: [batch_size + 1]. */
+static inline bool is_prefix_sum(int output) {
+  return output == UDM_OUTPUT_CU_SEQLENS_K || output == UDM_OUTPUT_NSA_CU_SEQLENS_K;
+}
+
 static inline int64_t round_up(int64_t value, int64_t unit) {
   return (value + unit - 1) / unit * unit;
 }

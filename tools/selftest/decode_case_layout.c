@@ -1,5 +1,5 @@
 /*
- * decode_case_layout.c: Where the tensors of a decode case lie: strides, alignments, guard bands,
+ * decode_case_layout.c: where the tensors of a decode case lie: strides, alignments, guard bands,
  * tables that share a buffer, aliased outputs, null tables.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -79,13 +79,12 @@ static void place_tables(struct placing *d, size_t *cursor, int output, int64_t 
 }
 
 static void place_vectors(struct placing *d, size_t *cursor) {
-  static const int outputs[] = {0, 1, 3, 4, 6};
   struct decode_case *c = d->c;
   for (int32_t b = 0; b < c->args.num_backends; ++b) {
-    for (size_t v = 0; v < sizeof outputs / sizeof outputs[0]; ++v) {
-      const bool sums = outputs[v] == 1 || outputs[v] == 4;
-      c->output_offsets[b][outputs[v]] =
-          place(d, cursor, sizeof(int32_t), (int64_t)c->args.batch_size + sums);
+    for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND; ++o) {
+      if (o == UDM_OUTPUT_PAGE_TABLE_1 || o == UDM_OUTPUT_REAL_PAGE_TABLE) continue;
+      c->output_offsets[b][o] =
+          place(d, cursor, sizeof(int32_t), (int64_t)c->args.batch_size + is_prefix_sum(o));
     }
   }
 }
@@ -95,9 +94,9 @@ static void place_outputs(struct placing *d) {
   udm_decode_args *args = &c->args;
   size_t cursor = DECODE_CASE_ALIGNMENT;
   place_vectors(d, &cursor);
-  place_tables(d, &cursor, OUTPUT_PAGE_TABLE_1, d->page_columns, &args->page_table_stride);
+  place_tables(d, &cursor, UDM_OUTPUT_PAGE_TABLE_1, d->page_columns, &args->page_table_stride);
   if (args->real_page_size > 1) {
-    place_tables(d, &cursor, OUTPUT_REAL_PAGE_TABLE, d->real_page_columns,
+    place_tables(d, &cursor, UDM_OUTPUT_REAL_PAGE_TABLE, d->real_page_columns,
                  &args->real_page_table_stride);
   }
   c->output_bytes = (size_t)round_up((int64_t)cursor + 1, DECODE_CASE_ALIGNMENT);
@@ -110,16 +109,16 @@ static void draw_aliases_and_nulls(struct decode_case *c) {
   const int null_percent = draw_chance(c, 40) ? (int)draw_between(c, 0, 100) : 0;
   for (int32_t b = 0; b < c->args.num_backends; ++b) {
     size_t *offsets = c->output_offsets[b];
-    if (alias_lengths) offsets[6] = offsets[0];
+    if (alias_lengths) offsets[UDM_OUTPUT_SEQLENS_EXPANDED] = offsets[UDM_OUTPUT_CACHE_SEQLENS];
     for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND && b > 0; ++o) {
       if (share && draw_chance(c, 40)) offsets[o] = c->output_offsets[draw_between(c, 0, b - 1)][o];
     }
-    if (draw_chance(c, null_percent)) offsets[OUTPUT_PAGE_TABLE_1] = DECODE_CASE_NULL;
+    if (draw_chance(c, null_percent)) offsets[UDM_OUTPUT_PAGE_TABLE_1] = DECODE_CASE_NULL;
     const bool null_real_page_table =
         c->args.real_page_size == 1 || (c->table && draw_chance(c, null_percent));
-    if (null_real_page_table) offsets[OUTPUT_REAL_PAGE_TABLE] = DECODE_CASE_NULL;
+    if (null_real_page_table) offsets[UDM_OUTPUT_REAL_PAGE_TABLE] = DECODE_CASE_NULL;
     for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND; ++o) {
-      const bool looked_at = o == 1 || o == 4 || c->args.batch_size > 0;
+      const bool looked_at = is_prefix_sum(o) || c->args.batch_size > 0;
       if (!looked_at && null_percent > 50) offsets[o] = DECODE_CASE_NULL;
     }
   }
@@ -130,9 +129,9 @@ static void draw_unneeded_strides(struct decode_case *c) {
   bool page_table = false;
   bool real_page_table = false;
   for (int32_t b = 0; b < c->args.num_backends; ++b) {
-    page_table = page_table || c->output_offsets[b][OUTPUT_PAGE_TABLE_1] != DECODE_CASE_NULL;
+    page_table = page_table || c->output_offsets[b][UDM_OUTPUT_PAGE_TABLE_1] != DECODE_CASE_NULL;
     real_page_table =
-        real_page_table || c->output_offsets[b][OUTPUT_REAL_PAGE_TABLE] != DECODE_CASE_NULL;
+        real_page_table || c->output_offsets[b][UDM_OUTPUT_REAL_PAGE_TABLE] != DECODE_CASE_NULL;
   }
   const bool zero = draw_chance(c, 50);
   if (!page_table && zero) c->args.page_table_stride = 0;

@@ -43,30 +43,30 @@ static const struct option long_options[] = {
     GPU_ARGUMENTS_OPTIONS,
 };
 
-struct selftest {
+struct selftest_command {
   struct gpu_arguments arguments;
-  struct acceptance test;
+  struct selftest test;
 };
 
-static void add_course(struct text_table *table, const struct acceptance *test) {
+static void add_course(struct text_table *table, const struct selftest *test) {
   if (test->interrupted) {
     table_add(table, "cases\t%" PRId64 ", then interrupted", test->cases_done);
   } else {
     table_add(table,
               "cases\t%" PRId64 ": every batch size from 0 to %d, %" PRId64
               " random ones, two contexts",
-              test->cases_done, ACCEPTANCE_LARGEST_BATCH, test->cases);
+              test->cases_done, SELFTEST_LARGEST_BATCH, test->cases);
   }
   table_add(table, "replays\t%" PRId64 " of two CUDA graphs, each compared", test->replays_done);
 }
 
-static const char *verdict(const struct acceptance *test) {
+static const char *verdict(const struct selftest *test) {
   if (test->mismatches > 0) return "NOT accepted";
   return test->interrupted ? "none, interrupted" : "accepted";
 }
 
-static int report(const struct selftest *command, const struct gpu_session *session) {
-  const struct acceptance *test = &command->test;
+static int report(const struct selftest_command *command, const struct gpu_session *session) {
+  const struct selftest *test = &command->test;
   const int code = test->mismatches == 0 ? EXIT_DONE : EXIT_COULD_NOT;
   const bool accepted = code == EXIT_DONE && !test->interrupted;
   const udm_context_info *info = &session->info;
@@ -95,7 +95,7 @@ static int report(const struct selftest *command, const struct gpu_session *sess
 }
 
 static bool take_option(void *user_data, int option, const char *value) {
-  struct selftest *command = user_data;
+  struct selftest_command *command = user_data;
   switch (option) {
     case CASES:
       return arguments_number("--cases", value, 0, INT32_MAX, &command->test.cases);
@@ -108,9 +108,9 @@ static bool take_option(void *user_data, int option, const char *value) {
   }
 }
 
-static int run(struct selftest *command) {
+static int run(struct selftest_command *command) {
   struct gpu_session session;
-  struct acceptance *test = &command->test;
+  struct selftest *test = &command->test;
   interrupt_watch();
   if (!gpu_session_open(&session, &command->arguments.options, command->arguments.gpu, test->error,
                         sizeof test->error)) {
@@ -118,14 +118,14 @@ static int run(struct selftest *command) {
   }
   test->options = &command->arguments.options;
   test->session = &session;
-  const int code = acceptance_run(test) ? report(command, &session)
-                                        : output_fail(command->arguments.json, "%s", test->error);
+  const int code = selftest_run(test) ? report(command, &session)
+                                      : output_fail(command->arguments.json, "%s", test->error);
   gpu_session_close(&session);
   return code;
 }
 
 int selftest_main(int argc, char **argv) {
-  struct selftest command = {.test = {.cases = 1000, .replays = 1000, .seed = 1}};
+  struct selftest_command command = {.test = {.cases = 1000, .replays = 1000, .seed = 1}};
   if (!gpu_arguments_read(&command.arguments, argc, argv, long_options, take_option, &command)) {
     return EXIT_USAGE;
   }

@@ -1,5 +1,5 @@
 /*
- * selftest.h: The acceptance test of a GPU: the kernel, as the machine's driver runs it,
+ * selftest.h: the acceptance test of a GPU: the kernel, as the machine's driver runs it,
  * against the C reference. Every batch size from 0 to 300, random cases, a
  * recorded launch replayed with changing lengths, a second CUDA context; each
  * through both entries.
@@ -16,9 +16,9 @@
 #include "gpu/gpu_session.h"
 #include "udm.h"
 
-enum { ACCEPTANCE_LARGEST_BATCH = 300 };
+enum { SELFTEST_LARGEST_BATCH = 300 };
 
-struct acceptance {
+struct selftest {
   const udm_options *options; /* for the second context */
   const struct gpu_session *session;
   int64_t cases;   /* random ones */
@@ -34,6 +34,6 @@ struct acceptance {
 };
 
 /* False when it could not run to its end; error says why. A mismatch is no failure here. */
-bool acceptance_run(struct acceptance *test);
+bool selftest_run(struct selftest *test);
 
 #endif

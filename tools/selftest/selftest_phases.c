@@ -1,5 +1,5 @@
 /*
- * selftest_phases.c: The acceptance test of a GPU: see acceptance.h.
+ * selftest_phases.c: the acceptance test of a GPU: see selftest.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -13,18 +13,18 @@
 #include "decode_case.h"
 
 enum {
-  BATCH_SIZE_CASES = 2 * (ACCEPTANCE_LARGEST_BATCH + 1), /* through both entries */
+  BATCH_SIZE_CASES = 2 * (SELFTEST_LARGEST_BATCH + 1), /* through both entries */
   CONTEXT_CASES = 20, /* in a second context, then in the first again */
   LARGE_BATCH_CASES = 13,
   MISMATCHES_SHOWN = 8
 };
 
-static int64_t total_work(const struct acceptance *test) {
+static int64_t total_work(const struct selftest *test) {
   return test->cases + BATCH_SIZE_CASES + LARGE_BATCH_CASES + 2 * test->replays + CONTEXT_CASES +
          CONTEXT_CASES;
 }
 
-static void count_result(struct acceptance *test, bool matches, const char *what,
+static void count_result(struct selftest *test, bool matches, const char *what,
                          const struct decode_case *c, const char *difference) {
   progress_update(&test->bar, test->cases_done + test->replays_done);
   if (matches) return;
@@ -34,13 +34,13 @@ static void count_result(struct acceptance *test, bool matches, const char *what
   output_error("%s: %s (%s)", what, difference, description);
 }
 
-static bool fail(struct acceptance *test, const char *reason) {
+static bool fail(struct selftest *test, const char *reason) {
   snprintf(test->error, sizeof test->error, "%s", reason);
   return false;
 }
 
 /* False when the case could not be run. */
-static bool run_case(struct acceptance *test, struct case_runner *runner,
+static bool run_case(struct selftest *test, struct case_runner *runner,
                      const struct decode_case_request *request, const char *what) {
   struct decode_case *c = NULL;
   char difference[DECODE_CASE_TEXT_SIZE] = "";
@@ -57,7 +57,7 @@ static bool run_case(struct acceptance *test, struct case_runner *runner,
   return ran || fail(test, runner->error);
 }
 
-static bool run_batch_sizes(struct acceptance *test, struct case_runner *runner) {
+static bool run_batch_sizes(struct selftest *test, struct case_runner *runner) {
   for (int32_t i = 0; i < BATCH_SIZE_CASES && !interrupted(); ++i) {
     struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
     request.seed = (uint64_t)test->seed + (uint64_t)i;
@@ -70,7 +70,7 @@ static bool run_batch_sizes(struct acceptance *test, struct case_runner *runner)
 }
 
 /* More rows than a block has threads, more than a grid has in y, and many rows of many tiles. */
-static bool run_large_batches(struct acceptance *test, struct case_runner *runner) {
+static bool run_large_batches(struct selftest *test, struct case_runner *runner) {
   static const struct {
     int32_t batch_size, max_len;
     udm_extent extent;
@@ -96,7 +96,7 @@ static bool run_large_batches(struct acceptance *test, struct case_runner *runne
   return true;
 }
 
-static bool run_random(struct acceptance *test, struct case_runner *runner, int64_t count,
+static bool run_random(struct selftest *test, struct case_runner *runner, int64_t count,
                        const char *what) {
   for (int64_t i = 0; i < count && !interrupted(); ++i) {
     struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
@@ -108,7 +108,7 @@ static bool run_random(struct acceptance *test, struct case_runner *runner, int6
 }
 
 /* Records the launch of the case into *exec. */
-static bool record(struct acceptance *test, struct case_runner *runner, const struct decode_case *c,
+static bool record(struct selftest *test, struct case_runner *runner, const struct decode_case *c,
                    CUgraphExec *exec) {
   const struct cuda_driver *driver = runner->driver;
   CUgraph graph = NULL;
@@ -127,7 +127,7 @@ static bool record(struct acceptance *test, struct case_runner *runner, const st
   return result == CUDA_SUCCESS || fail(test, cuda_driver_error(driver, result));
 }
 
-static bool replay(struct acceptance *test, struct case_runner *runner, struct decode_case *c,
+static bool replay(struct selftest *test, struct case_runner *runner, struct decode_case *c,
                    CUgraphExec exec) {
   char difference[DECODE_CASE_TEXT_SIZE] = "";
   for (int64_t i = 0; i < test->replays && !interrupted(); ++i) {
@@ -146,7 +146,7 @@ static bool replay(struct acceptance *test, struct case_runner *runner, struct d
 }
 
 /* One launch recorded, then replayed with new lengths and rows in the same tensors. */
-static bool run_graph(struct acceptance *test, struct case_runner *runner, bool table) {
+static bool run_graph(struct selftest *test, struct case_runner *runner, bool table) {
   struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
   request.seed = (uint64_t)test->seed;
   request.table = table;
@@ -165,7 +165,7 @@ static bool run_graph(struct acceptance *test, struct case_runner *runner, bool 
   return ran;
 }
 
-static bool run_in_second_context(struct acceptance *test, CUcontext context) {
+static bool run_in_second_context(struct selftest *test, CUcontext context) {
   const struct cuda_driver *driver = &test->session->driver;
   udm_context *udm = NULL;
   CUstream stream = NULL;
@@ -186,7 +186,7 @@ static bool run_in_second_context(struct acceptance *test, CUcontext context) {
 }
 
 /* A second context, then the first one again: neither may know of the other. */
-static bool run_two_contexts(struct acceptance *test, struct case_runner *runner) {
+static bool run_two_contexts(struct selftest *test, struct case_runner *runner) {
   const struct cuda_driver *driver = &test->session->driver;
   CUcontext second = NULL;
   if (interrupted()) return true;
@@ -198,7 +198,7 @@ static bool run_two_contexts(struct acceptance *test, struct case_runner *runner
   return ran && run_random(test, runner, CONTEXT_CASES, "first context again");
 }
 
-bool acceptance_run(struct acceptance *test) {
+bool selftest_run(struct selftest *test) {
   struct case_runner runner =
       CASE_RUNNER_INIT(&test->session->driver, test->session->udm, test->session->stream);
   progress_start(&test->bar, "selftest", total_work(test));

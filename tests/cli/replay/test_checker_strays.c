@@ -64,7 +64,7 @@ static void test_late_stray_in_words(void **state) {
   const struct wrong_element stray = {.step = 100,
                                       .or_before = true,
                                       .place = OUTSIDE_EXTENT,
-                                      .output = PAGE_TABLE_1,
+                                      .output = UDM_OUTPUT_PAGE_TABLE_1,
                                       .row = 3,
                                       .column = 70,
                                       .got = 7,

@@ -1,5 +1,5 @@
 /*
- * chart.c: A chart: see chart.h. Drawn for a phone: 360 units are about as many pixels
+ * chart.c: a chart: see chart.h. Drawn for a phone: 360 units are about as many pixels
  * there, so text of 13 units can be read, and nothing needs a pointer that hovers.
  *
  * SPDX-License-Identifier: Apache-2.0

@@ -1,5 +1,5 @@
 /*
- * chart.h: One chart of the page: GPU time against one size, in SVG, with its values in a table.
+ * chart.h: one chart of the page: GPU time against one size, in SVG, with its values in a table.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

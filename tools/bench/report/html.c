@@ -1,5 +1,5 @@
 /*
- * html.c: Text, numbers and sizes in HTML: see html.h.
+ * html.c: text, numbers and sizes in HTML: see html.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -1,5 +1,5 @@
 /*
- * html.h: What the page of the bench and its charts are written with.
+ * html.h: what the page of the bench and its charts are written with.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

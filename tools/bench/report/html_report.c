@@ -1,5 +1,5 @@
 /*
- * html_report.c: The bench's findings as one page of HTML: nothing fetched from anywhere, no
+ * html_report.c: the bench's findings as one page of HTML: nothing fetched from anywhere, no
  * script, readable on a phone and in the dark. The charts are chart.h's.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -82,9 +82,9 @@ static void put_facts(FILE *file, const struct bench_report *report) {
     fprintf(file, "<tr><th>floor<td>an empty kernel with the same arguments: %.2f us a node</tr>\n",
             bench->empty_node);
   }
-  if (!bench->has_floors) {
+  if (!bench->has_lower_bounds) {
     fputs("<tr><th>floors<td>not measured: ", file);
-    html_text(file, bench->floors_missing);
+    html_text(file, bench->lower_bounds_missing);
     fputs("</tr>\n", file);
   }
   fputs("</table>\n", file);
@@ -92,13 +92,13 @@ static void put_facts(FILE *file, const struct bench_report *report) {
 
 static double quotient(double value, double of) { return value < 0 || of <= 0 ? -1 : value / of; }
 
-static void put_work(FILE *file, const struct bench_row *row, bool goals) {
+static void put_work(FILE *file, const struct bench_row *row) {
   const struct bench_times *times = &row->times;
   fprintf(file, "<tr><td>%s<small>width ", row->shape.name);
   html_size(file, row->shape.width);
   fputs("</small></td>", file);
   if (row->skipped) {
-    fprintf(file, "<td class=\"why\" colspan=\"%d\">skipped: ", goals ? 9 : 8);
+    fputs("<td class=\"why\" colspan=\"8\">skipped: ", file);
     html_text(file, row->reason);
     fputs("</td></tr>\n", file);
     return;
@@ -111,7 +111,6 @@ static void put_work(FILE *file, const struct bench_row *row, bool goals) {
   html_cell(file, quotient(times->table, times->direct), "x");
   html_cell(file, quotient(times->table_with_copy, times->direct), "x");
   html_cell(file, quotient(times->each_backend, times->direct), "x");
-  if (goals) html_cell(file, row->goal > 0 ? row->goal : -1, "");
   fputs("</tr>\n", file);
 }
 
@@ -120,18 +119,15 @@ static void put_works(FILE *file, const struct bench_report *report) {
       "<h2>GPU time of one graph node, us</h2>\n"
       "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"GPU time of each work\">"
       "<table>\n<tr><th>work<th>udm<th>L2 flushed<th>copy<th>L2 flushed<th>udm / copy<th>table "
-      "entry<th>with pointer copy<th>a launch a backend",
+      "entry<th>with pointer copy<th>a launch a backend</tr>\n",
       file);
-  fputs(report->shows_goals ? "<th>goal, H200</tr>\n" : "</tr>\n", file);
-  for (size_t i = 0; i < report->row_count; ++i) {
-    put_work(file, &report->rows[i], report->shows_goals);
-  }
+  for (size_t i = 0; i < report->row_count; ++i) put_work(file, &report->rows[i]);
   fputs(
       "</table></div>\n<p class=\"dim\">L2 flushed: the L2 cache swept before each. The table "
       "entry "
       "and what follows are ratios to udm's direct entry, the first column.",
       file);
-  if (report->bench->has_floors) {
+  if (report->bench->has_lower_bounds) {
     fputs(
         " The copy is one read, and a write for each backend, of the bytes of page_table_1; of "
         "pages "

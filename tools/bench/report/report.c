@@ -1,5 +1,5 @@
 /*
- * report.c: The bench's findings as text and as JSON: see report.h.
+ * report.c: the bench's findings as text and as JSON: see report.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -32,28 +32,24 @@ static const char *ratio(char *text, double value, double of) {
   return text;
 }
 
-static void add_row(struct text_table *table, const struct bench_row *row, bool goals) {
-  char cells[6][CELL];
+static void add_row(struct text_table *table, const struct bench_row *row) {
+  char cells[5][CELL];
   const struct bench_times *times = &row->times;
   if (row->skipped) return;
-  table_add(table, "%s\t%" PRId32 "\t%s\t%s\t%s\t%s\t%s%s%s", row->shape.name, row->shape.width,
+  table_add(table, "%s\t%" PRId32 "\t%s\t%s\t%s\t%s\t%s", row->shape.name, row->shape.width,
             number(cells[0], times->direct), number(cells[1], times->direct_flushed),
             number(cells[2], times->copy), number(cells[3], times->copy_flushed),
-            ratio(cells[4], times->direct, times->copy), goals ? "\t" : "",
-            goals ? number(cells[5], row->goal > 0 ? row->goal : -1) : "");
+            ratio(cells[4], times->direct, times->copy));
 }
 
 static void print_works(const struct bench_report *report, FILE *file) {
   struct text_table table = TABLE_INIT;
   fprintf(file, "\nGPU time of one graph node, us (flushed: the L2 cache swept before each)\n");
-  table_add(&table, "work\twidth\tudm\tflushed\tcopy\tflushed\tudm/copy%s",
-            report->shows_goals ? "\tH200 goal" : "");
-  for (size_t i = 0; i < report->row_count; ++i) {
-    add_row(&table, &report->rows[i], report->shows_goals);
-  }
-  table_print(&table, file, 2, "lrrrrrrr");
+  table_add(&table, "work\twidth\tudm\tflushed\tcopy\tflushed\tudm/copy");
+  for (size_t i = 0; i < report->row_count; ++i) add_row(&table, &report->rows[i]);
+  table_print(&table, file, 2, "lrrrrrr");
   table_free(&table);
-  if (report->bench->has_floors) fputs(copy_note, file);
+  if (report->bench->has_lower_bounds) fputs(copy_note, file);
   for (size_t i = 0; i < report->row_count; ++i) {
     const struct bench_row *row = &report->rows[i];
     if (!row->skipped) continue;
@@ -139,7 +135,8 @@ void bench_print_text(const struct bench_report *report, FILE *file) {
           bench->backends == 1 ? "backend" : "backends", BENCH_PAGE_SIZE, BENCH_TOPK);
   fprintf(file, "floor    an empty kernel with the same arguments: %s us a node\n",
           number(cell, bench->empty_node));
-  if (!bench->has_floors) fprintf(file, "floors   not measured: %s\n", bench->floors_missing);
+  if (!bench->has_lower_bounds)
+    fprintf(file, "floors   not measured: %s\n", bench->lower_bounds_missing);
   print_works(report, file);
   print_alternatives(report, file);
   print_host(report, file);
@@ -170,7 +167,6 @@ static json_t *row_to_json(const struct bench_row *row) {
   json_object_set_new(object, "each_backend_us", json_time(times->each_backend));
   json_object_set_new(object, "copy_of",
                       json_string(shape->no_page_table_1 ? "real_page_table" : "page_table_1"));
-  if (row->goal > 0) json_object_set_new(object, "h200_goal_us", json_real(row->goal));
   return object;
 }
 
@@ -217,15 +213,15 @@ json_t *bench_to_json(const struct bench_report *report) {
   json_t *create =
       json_pack("{s:o, s:o, s:o}", "cold_ms", json_time(report->create.cold), "warm_ms",
                 json_time(report->create.warm), "ptx_ms", json_time(report->create.ptx));
-  json_t *object =
-      json_pack("{s:s, s:i, s:i, s:s, s:I, s:i, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:b}",
-                "device", bench->session.name, "arch", bench->session.info.device_arch,
-                "multiprocessors", bench->session.info.multiprocessor_count, "udm",
-                udm_version_string(), "replays", (json_int_t)bench->replays, "nodes", BENCH_NODES,
-                "backends", (int)bench->backends, "page_size", BENCH_PAGE_SIZE, "topk", BENCH_TOPK,
-                "floors_missing", output_text(bench->has_floors ? "" : bench->floors_missing),
-                "empty_node_us", json_time(bench->empty_node), "works", works, "host", host_object,
-                "create", create, "series", series, "interrupted", interrupted());
+  json_t *object = json_pack(
+      "{s:s, s:i, s:i, s:s, s:I, s:i, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "device",
+      bench->session.name, "arch", bench->session.info.device_arch, "multiprocessors",
+      bench->session.info.multiprocessor_count, "udm", udm_version_string(), "replays",
+      (json_int_t)bench->replays, "nodes", BENCH_NODES, "backends", (int)bench->backends,
+      "page_size", BENCH_PAGE_SIZE, "topk", BENCH_TOPK, "floors_missing",
+      output_text(bench->has_lower_bounds ? "" : bench->lower_bounds_missing), "empty_node_us",
+      json_time(bench->empty_node), "works", works, "host", host_object, "create", create, "series",
+      series, "interrupted", interrupted());
   add_machine(object, report);
   return object;
 }

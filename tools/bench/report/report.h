@@ -1,5 +1,5 @@
 /*
- * report.h: What a run of the bench found, and the three forms in which it is told: a
+ * report.h: what a run of the bench found, and the three forms in which it is told: a
  * table of text, one JSON object, one page of HTML.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -16,7 +16,6 @@
 
 struct bench_row {
   struct bench_shape shape;
-  double goal; /* microseconds on an H200; 0: none was set */
   bool skipped;
   char reason[256];
   struct bench_times times;
@@ -42,7 +41,6 @@ struct bench_report {
   struct bench_series series[BENCH_SERIES];
   size_t series_count;
   struct bench_create_times create;
-  bool shows_goals; /* for people: this device is what they were set for */
 };
 
 void bench_print_text(const struct bench_report *report, FILE *file);

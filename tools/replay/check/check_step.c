@@ -12,15 +12,18 @@
 
 #include "check.h"
 
-static const int length_outputs[] = {CACHE_SEQLENS, CU_SEQLENS_K, NSA_CACHE_SEQLENS,
-                                     NSA_CU_SEQLENS_K, SEQLENS_EXPANDED};
+static const int length_outputs[] = {UDM_OUTPUT_CACHE_SEQLENS, UDM_OUTPUT_CU_SEQLENS_K,
+                                     UDM_OUTPUT_NSA_CACHE_SEQLENS, UDM_OUTPUT_NSA_CU_SEQLENS_K,
+                                     UDM_OUTPUT_SEQLENS_EXPANDED};
 enum { LENGTH_OUTPUT_COUNT = sizeof length_outputs / sizeof length_outputs[0] };
 
 static bool is_prefix_sum(int output) {
-  return output == CU_SEQLENS_K || output == NSA_CU_SEQLENS_K;
+  return output == UDM_OUTPUT_CU_SEQLENS_K || output == UDM_OUTPUT_NSA_CU_SEQLENS_K;
 }
 
-static bool is_nsa(int output) { return output == NSA_CACHE_SEQLENS || output == NSA_CU_SEQLENS_K; }
+static bool is_nsa(int output) {
+  return output == UDM_OUTPUT_NSA_CACHE_SEQLENS || output == UDM_OUTPUT_NSA_CU_SEQLENS_K;
+}
 
 /* Fills want with the whole allocation; returns how many elements had to be written. */
 static int64_t want_tensor(struct step_checker *checker, const struct batch_scheduler *scheduler,

@@ -1,5 +1,5 @@
 /*
- * check_strays.c: The search for stray writes outside what check_step() looks at: everything is
+ * check_strays.c: the search for stray writes outside what check_step() looks at: everything is
  * swept now and then, and columns are looked at before a step covers them.
  *
  * SPDX-License-Identifier: Apache-2.0

@@ -1,5 +1,5 @@
 /*
- * mismatch.h: A log of wrong elements: how many there were, and the first few in full.
+ * mismatch.h: a log of wrong elements: how many there were, and the first few in full.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

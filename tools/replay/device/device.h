@@ -1,5 +1,5 @@
 /*
- * device.h: Where a replay runs: on a GPU, or on the CPU with the C reference. Memory and
+ * device.h: where a replay runs: on a GPU, or on the CPU with the C reference. Memory and
  * launches of both look alike, so the steps and the checks are written once.
  *
  * Operations after a failure do nothing: error holds the first one, and who

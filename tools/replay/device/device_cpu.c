@@ -1,5 +1,5 @@
 /*
- * device_cpu.c: The CPU as a device of the replay: host memory, and the C reference in place
+ * device_cpu.c: the CPU as a device of the replay: host memory, and the C reference in place
  * of the kernel.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -8,9 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "device.h"
+#include "numbers/clock.h"
 
 struct device_cpu {
   struct replay_device base;
@@ -76,19 +76,13 @@ static const int32_t *cpu_view(struct replay_device *device, CUdeviceptr from, s
   return (const int32_t *)(uintptr_t)from;
 }
 
-static double microseconds(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return 1e6 * (double)now.tv_sec + 1e-3 * (double)now.tv_nsec;
-}
-
 static void cpu_launch(struct replay_device *device, const udm_decode_args *args,
                        CUdeviceptr backend_pointers) {
   (void)backend_pointers; /* the reference takes eight backends in args */
   if (device->error[0]) return;
-  const double start = microseconds();
+  const double start = clock_microseconds();
   const udm_status status = udm_decode_metadata_reference(args);
-  ((struct device_cpu *)device)->latest = (struct launch_time){microseconds() - start, -1};
+  ((struct device_cpu *)device)->latest = (struct launch_time){clock_microseconds() - start, -1};
   if (status != UDM_OK) snprintf(device->error, sizeof device->error, "%s", udm_last_error());
 }
 

@@ -1,14 +1,14 @@
 /*
- * device_gpu.c: A GPU as a device of the replay: driver calls on one stream.
+ * device_gpu.c: a GPU as a device of the replay: driver calls on one stream.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "device.h"
 #include "gpu/gpu_session.h"
+#include "numbers/clock.h"
 
 /*
  * Filled before every launch that is timed: while the GPU is busy with it, the
@@ -89,12 +89,6 @@ static const int32_t *gpu_view(struct replay_device *device, CUdeviceptr from, s
   return staging;
 }
 
-static double microseconds(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return 1e6 * (double)now.tv_sec + 1e-3 * (double)now.tv_nsec;
-}
-
 static void gpu_launch(struct replay_device *device, const udm_decode_args *args,
                        CUdeviceptr backend_pointers) {
   struct device_gpu *gpu = (struct device_gpu *)device;
@@ -103,12 +97,12 @@ static void gpu_launch(struct replay_device *device, const udm_decode_args *args
   gpu_fill(device, gpu->queue_ahead, 0, queue_ahead_bytes / sizeof(int32_t));
   if (device->error[0]) return;
   if (!good(device, "cuEventRecord", driver->cuEventRecord(gpu->before, stream))) return;
-  const double start = microseconds();
+  const double start = clock_microseconds();
   const udm_status status =
       backend_pointers ? udm_decode_metadata_table(gpu->session.udm, args, backend_pointers,
                                                    args->num_backends, stream)
                        : udm_decode_metadata_direct(gpu->session.udm, args, stream);
-  gpu->host_us = microseconds() - start;
+  gpu->host_us = clock_microseconds() - start;
   good(device, "cuEventRecord", driver->cuEventRecord(gpu->after, stream));
   if (status != UDM_OK) snprintf(device->error, sizeof device->error, "%s", udm_last_error());
 }

@@ -1,5 +1,5 @@
 /*
- * output_tensors.c: The output tensors of every backend: see outputs.h.
+ * output_tensors.c: the output tensors of every backend: see output_tensors.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -9,28 +9,23 @@
 
 #include "replay/scheduler/page_allocator.h"
 
-const char *const output_names[UDM_OUTPUTS_PER_BACKEND] = {
-    "cache_seqlens",    "cu_seqlens_k",    "page_table_1",     "nsa_cache_seqlens",
-    "nsa_cu_seqlens_k", "real_page_table", "seqlens_expanded",
-};
-
-const int table_outputs[TABLE_COUNT] = {PAGE_TABLE_1, REAL_PAGE_TABLE};
+const int table_outputs[TABLE_COUNT] = {UDM_OUTPUT_PAGE_TABLE_1, UDM_OUTPUT_REAL_PAGE_TABLE};
 
 int64_t output_stride(const struct output_tensors *outputs, int output) {
-  return output == PAGE_TABLE_1      ? outputs->page_table_stride
-         : output == REAL_PAGE_TABLE ? outputs->real_page_table_stride
-                                     : 0;
+  return output == UDM_OUTPUT_PAGE_TABLE_1      ? outputs->page_table_stride
+         : output == UDM_OUTPUT_REAL_PAGE_TABLE ? outputs->real_page_table_stride
+                                                : 0;
 }
 
 static int64_t element_count(const struct output_tensors *outputs, int output) {
   const int64_t rows = outputs->shape.max_batch;
   switch (output) {
-    case CU_SEQLENS_K:
-    case NSA_CU_SEQLENS_K:
+    case UDM_OUTPUT_CU_SEQLENS_K:
+    case UDM_OUTPUT_NSA_CU_SEQLENS_K:
       return rows + 1;
-    case PAGE_TABLE_1:
+    case UDM_OUTPUT_PAGE_TABLE_1:
       return outputs->shape.page_table_1 ? rows * outputs->page_table_stride : 0;
-    case REAL_PAGE_TABLE:
+    case UDM_OUTPUT_REAL_PAGE_TABLE:
       return outputs->shape.page_size == 1 ? 0 : rows * outputs->real_page_table_stride;
     default:
       return rows;
@@ -74,13 +69,13 @@ void outputs_pointers(const struct output_tensors *outputs,
       if (tensor->allocation) pointers[o] = output_address(tensor, 0);
     }
     backends[b] = (udm_backend_outputs){
-        .cache_seqlens = pointers[CACHE_SEQLENS],
-        .cu_seqlens_k = pointers[CU_SEQLENS_K],
-        .page_table_1 = pointers[PAGE_TABLE_1],
-        .nsa_cache_seqlens = pointers[NSA_CACHE_SEQLENS],
-        .nsa_cu_seqlens_k = pointers[NSA_CU_SEQLENS_K],
-        .real_page_table = pointers[REAL_PAGE_TABLE],
-        .seqlens_expanded = pointers[SEQLENS_EXPANDED],
+        .cache_seqlens = pointers[UDM_OUTPUT_CACHE_SEQLENS],
+        .cu_seqlens_k = pointers[UDM_OUTPUT_CU_SEQLENS_K],
+        .page_table_1 = pointers[UDM_OUTPUT_PAGE_TABLE_1],
+        .nsa_cache_seqlens = pointers[UDM_OUTPUT_NSA_CACHE_SEQLENS],
+        .nsa_cu_seqlens_k = pointers[UDM_OUTPUT_NSA_CU_SEQLENS_K],
+        .real_page_table = pointers[UDM_OUTPUT_REAL_PAGE_TABLE],
+        .seqlens_expanded = pointers[UDM_OUTPUT_SEQLENS_EXPANDED],
     };
   }
 }

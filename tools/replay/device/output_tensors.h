@@ -1,5 +1,5 @@
 /*
- * output_tensors.h: The output tensors of every backend, each in an allocation of its own that is
+ * output_tensors.h: the output tensors of every backend, each in an allocation of its own that is
  * filled with a sentinel, with guard elements before and after the tensor and a
  * gap behind every row of a page table.
  *
@@ -16,19 +16,6 @@ enum {
   ROW_GAP = 16,
   SENTINEL = -1515870811, /* 0xa5a5a5a5: no length, slot or page is negative */
 };
-
-/* The seven outputs, in the order of udm_backend_outputs. */
-enum {
-  CACHE_SEQLENS,
-  CU_SEQLENS_K,
-  PAGE_TABLE_1,
-  NSA_CACHE_SEQLENS,
-  NSA_CU_SEQLENS_K,
-  REAL_PAGE_TABLE,
-  SEQLENS_EXPANDED
-};
-
-extern const char *const output_names[UDM_OUTPUTS_PER_BACKEND];
 
 /* The page tables, which alone have rows, by what they hold; and which outputs they are. */
 enum { SLOTS, PAGES, TABLE_COUNT };

@@ -1,5 +1,5 @@
 /*
- * row_history.c: What a row of req_to_token still holds of requests that have left it: see
+ * row_history.c: what a row of req_to_token still holds of requests that have left it: see
  * row_history.h.
  *
  * SPDX-License-Identifier: Apache-2.0

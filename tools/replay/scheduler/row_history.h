@@ -1,5 +1,5 @@
 /*
- * row_history.h: What a row of req_to_token still holds of requests that have left it. A
+ * row_history.h: what a row of req_to_token still holds of requests that have left it. A
  * server never clears a row: behind the tokens of the request that has it now
  * lie the slots of earlier, longer ones, and UDM_EXTENT_BATCH_MAX copies them
  * too. The history keeps the page lists of those requests, newest first; each

@@ -1,5 +1,5 @@
 /*
- * scheduler.c: Continuous batching: see scheduler.h.
+ * scheduler.c: continuous batching: see scheduler.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

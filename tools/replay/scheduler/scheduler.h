@@ -1,5 +1,5 @@
 /*
- * scheduler.h: Continuous batching: requests wait in order of arrival, join the batch when a
+ * scheduler.h: continuous batching: requests wait in order of arrival, join the batch when a
  * row of req_to_token and KV pages are free, gain tokens each step as
  * speculative drafts are accepted, and leave when their answer is complete.
  * When pages run out, the youngest request goes back to the queue.

@@ -1,5 +1,5 @@
 /*
- * trace.c: A request trace: see trace.h. Here are the file, its lines and the checks that
+ * trace.c: a request trace: see trace.h. Here are the file, its lines and the checks that
  * both formats share.
  *
  * SPDX-License-Identifier: Apache-2.0

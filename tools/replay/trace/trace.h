@@ -1,5 +1,5 @@
 /*
- * trace.h: A request trace: how long every request's prompt and answer are, in order of
+ * trace.h: a request trace: how long every request's prompt and answer are, in order of
  * arrival. Two formats are read, told apart by their content: CSV with a header
  * that names ContextTokens and GeneratedTokens (Azure LLM inference traces), and
  * JSON lines with input_length and output_length (Mooncake traces).

@@ -1,5 +1,5 @@
 /*
- * trace_formats.h: The formats that trace.c reads: how each turns one line into a request.
+ * trace_formats.h: the formats that trace.c reads: how each turns one line into a request.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
