@@ -18,20 +18,20 @@
 static const char help_text[] =
     "usage: udm bench [OPTION...]\n"
     "\n"
-    "Measures on this machine's GPU, for a table of batches: the GPU time of one launch as a\n"
-    "node of a CUDA graph, with the L2 cache as it is and swept; in the same run its floors,\n"
-    "an empty kernel with the same arguments and a plain copy of the same bytes; the other\n"
-    "ways to do it, as ratios; the host time of a call; the time of udm_create. The floors\n"
-    "need NVRTC; without it the rest is measured.\n"
+    "Measures udm on this machine's GPU, for a table of batches: the GPU time of one launch as\n"
+    "a node of a CUDA graph, with the L2 cache as it is and flushed; two lower bounds in the\n"
+    "same run, an empty kernel with the same arguments and a plain copy of the same bytes;\n"
+    "the alternatives, as ratios; the host time of a call; the time of udm_create. The lower\n"
+    "bounds need NVRTC; without NVRTC they are left out.\n"
     "\n"
-    "  --quick           5 replays, unless --replays is given; no charts\n"
-    "  --backends N      that each launch fills, 1 to 8 (default 3)\n"
-    "  --replays N       of each graph; the median counts (15)\n"
-    "  --max-tokens N    leave out work of more live tokens\n"
-    "  --html FILE       write the result as one page with charts\n"
-    "  --gpu ORDINAL     which GPU (0)\n"
-    "  --cache-dir DIR   the cubin cache\n"
-    "  --json            one JSON object\n"
+    "  --quick           5 replays unless --replays is given; no charts\n"
+    "  --backends N      backends per launch, 1 to 8 (default 3)\n"
+    "  --replays N       replays of each graph; the median is reported (default 15)\n"
+    "  --max-tokens N    skip workloads with more tokens\n"
+    "  --html FILE       also write the result as one HTML page with charts\n"
+    "  --gpu ORDINAL     device ordinal of the GPU (default 0)\n"
+    "  --cache-dir DIR   the cache, instead of UDM_CACHE_DIR or ~/.cache/udm\n"
+    "  --json            print one JSON object\n"
     "\n"
     "examples\n"
     "  udm bench --html bench.html\n"
@@ -196,7 +196,7 @@ static bool write_page(struct bench_command *command) {
   return written;
 }
 
-/* What was measured is told even if there is no place for the page. */
+/* Reports the result even if the page cannot be written. */
 static int report_result(struct bench_command *command) {
   const bool failed = command->html && !write_page(command);
   const int code = failed ? EXIT_COULD_NOT : EXIT_DONE;

@@ -30,7 +30,7 @@ struct bench_targets {
   int32_t count;
 };
 
-/* False when they cannot be had; reason says why. The floors are closed then. */
+/* On failure returns false, sets reason and leaves everything closed. */
 bool lower_bounds_open(struct lower_bounds *bounds, const struct gpu_session *session,
                        const udm_options *options, char *reason, size_t reason_size);
 void lower_bounds_close(struct lower_bounds *bounds, const struct gpu_session *session);

@@ -50,7 +50,7 @@ static CUresult enqueue_empty(const struct bench_run *bench,
   return bench_launch_empty(&bench->lower_bounds, &bench->session, bench->backends);
 }
 
-/* Of as many bytes as the largest output has: of the pages where there is no page_table_1. */
+/* Copies the bytes of page_table_1, or of real_page_table if page_table_1 is null. */
 static CUresult enqueue_copy(const struct bench_run *bench, const struct bench_workload *workload) {
   const udm_decode_args *args = &workload->args;
   const bool pages = !args->backends[0].page_table_1;
@@ -145,13 +145,13 @@ bool bench_measure_empty(struct bench_run *bench) {
 
 bool bench_measure_workload(struct bench_run *bench, const struct bench_workload *workload,
                             bool full, struct bench_times *times) {
-  const bool floors = bench->has_lower_bounds;
+  const bool bounds = bench->has_lower_bounds;
   *times = (struct bench_times){-1, -1, -1, -1, -1, -1, -1};
   bool done = time_node(bench, enqueue_direct, workload, false, &times->direct) &&
-              (!floors || time_node(bench, enqueue_copy, workload, false, &times->copy));
+              (!bounds || time_node(bench, enqueue_copy, workload, false, &times->copy));
   if (!done || !full) return done;
-  return (!floors || time_flushed(bench, enqueue_direct, workload, &times->direct_flushed)) &&
-         (!floors || time_flushed(bench, enqueue_copy, workload, &times->copy_flushed)) &&
+  return (!bounds || time_flushed(bench, enqueue_direct, workload, &times->direct_flushed)) &&
+         (!bounds || time_flushed(bench, enqueue_copy, workload, &times->copy_flushed)) &&
          time_node(bench, enqueue_table, workload, false, &times->table) &&
          time_node(bench, enqueue_table_with_copy, workload, false, &times->table_with_copy) &&
          time_node(bench, enqueue_each_backend, workload, false, &times->each_backend);

@@ -48,7 +48,8 @@ struct bench_run {
 /* Measures the empty node. False on failure, with bench->error set, as for all of these. */
 bool bench_measure_empty(struct bench_run *bench);
 
-/* `full` adds the table entry, the alternatives and the flushed figures to direct and copy. */
+/* `full` adds the pointer-table call, the alternatives and the flushed figures to direct and copy.
+ */
 bool bench_measure_workload(struct bench_run *bench, const struct bench_workload *workload,
                             bool full, struct bench_times *times);
 

@@ -16,7 +16,7 @@ enum { CALL_FAILED = 719 };
 
 enum { ALIGNMENT = 512 };
 
-/* Of the table of pointers. */
+/* Size of the pointer table. */
 static size_t table_bytes(const struct bench_workload *workload) {
   return UDM_OUTPUTS_PER_BACKEND * (size_t)workload->args.num_backends * sizeof(CUdeviceptr);
 }

@@ -1,6 +1,5 @@
 /*
- * cache.c: udm cache: look at the cubin cache, keep it small, move it. cache/ holds the
- * actions.
+ * cache.c: udm cache: its help, its command line and its subcommands.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -17,32 +16,32 @@ static const char help_text[] =
     "\n"
     "look\n"
     "  path              print the folder of the writable cache\n"
-    "  list              every entry of every layer: architecture, size, state, the compiler\n"
-    "                    that made it, when it was last used, path\n"
-    "  verify            read and check every entry, name each damage; exit 1 when there is any\n"
-    "keep small: the writable cache\n"
-    "  prune             remove what is damaged, what killed processes left behind, what the\n"
-    "                    options name, and the least recently used entries over the limit\n"
-    "    --older-than AGE  entries last used longer ago: 30d, 12h, 45m, 90s; 30 is 30 days\n"
-    "    --keep-arch LIST  entries for other architectures than these: sm_80,sm_90\n"
-    "    --max-bytes N     the limit: 64M, 1G (UDM_CACHE_MAX_BYTES, then 256M)\n"
+    "  list              list every entry of every layer: architecture, size, state, compiler,\n"
+    "                    time of last use, path\n"
+    "  verify            read and check every entry and name each damage; exit 1 if any is found\n"
+    "keep the writable cache small\n"
+    "  prune             remove damaged entries, leftovers of killed processes, entries that the\n"
+    "                    options select, and the least recently used entries over the limit\n"
+    "    --older-than AGE  remove entries last used longer ago: 30d, 12h, 45m, 90s; 30 is 30 days\n"
+    "    --keep-arch LIST  remove entries for all other architectures: sm_80,sm_90\n"
+    "    --max-bytes N     size limit: 64M, 1G (default UDM_CACHE_MAX_BYTES, else 256M)\n"
     "  clear             remove every entry\n"
-    "    --dry-run         of prune and clear: say the very same, but remove nothing\n"
+    "    --dry-run         with prune or clear: print the same report, but remove nothing\n"
     "move\n"
-    "  export FILE       write the entries that are ok, of all layers, to a tar archive;\n"
+    "  export FILE       write the ok entries of all layers to a tar archive;\n"
     "                    FILE - is standard output\n"
-    "    --stale           and those of other versions of udm\n"
+    "    --stale           also write stale entries\n"
     "  import FILE       check every member of a tar archive (gzip and zstd are unpacked) and\n"
-    "                    put it into the writable cache; FILE - is standard input; exit 1 when\n"
-    "                    one is refused, or did not stay because of the size limit. A checksum\n"
-    "                    is no signature: import from those alone who may run code here\n"
+    "                    put it into the writable cache; FILE - is standard input; exit 1 if\n"
+    "                    one is rejected, or evicted because of the size limit. A checksum is\n"
+    "                    not a signature: import only from sources that may run code here\n"
     "\n"
-    "An entry is ok, stale (whole, but made from another kernel source or other options: this\n"
-    "version of udm does not use it) or bad (damaged or foreign: none does). An entry that is\n"
-    "being read or written is never removed.\n"
+    "An entry is ok, stale (intact, but built from another kernel source or with other options,\n"
+    "so this version of udm does not use it) or bad (damaged or foreign, so no version does).\n"
+    "An entry that is being read or written is never removed.\n"
     "\n"
     "  --cache-dir DIR   the cache, instead of UDM_CACHE_DIR or ~/.cache/udm\n"
-    "  --json            one JSON object\n"
+    "  --json            print one JSON object\n"
     "\n"
     "examples\n"
     "  udm cache list\n"
@@ -163,7 +162,7 @@ static const struct cache_action *check(int argc, char **argv, unsigned given,
   return action;
 }
 
-/* An action calls the library several times, and import once a member: one warning is enough. */
+/* A subcommand calls the library several times, import once per member: one warning is enough. */
 static void log_once(void *user_data, udm_log_level level, const char *message) {
   static char last[1024];
   char text[sizeof last];

@@ -23,7 +23,7 @@ bool cache_dirs_find(const udm_options *options, struct cache_dirs *places);
 enum { ARCH_TEXT_SIZE = 16 };
 const char *cache_arch_text(char text[ARCH_TEXT_SIZE], int32_t arch);
 
-/* What to say of such an entry: why it is gone, and the cure. */
+/* The message about such an entry: why it is gone, and what to do. */
 extern const char evicted_text[];
 
 /* Whether the entry at path, as the library told it after it was written, is gone. */

@@ -1,6 +1,6 @@
 /*
- * subcommand.h: the actions of udm cache: what the command line asked for, and one function
- * for each, in a file of its own.
+ * subcommand.h: the subcommands of udm cache: their options, and one function per
+ * subcommand.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -20,7 +20,7 @@ struct atomic_file {
   char error[UDM_PATH_SIZE + 256];
 };
 
-/* "-" is standard output where that may be. False, and file->error, when it cannot be opened. */
+/* "-" is standard output if may_be_stdout. False, and file->error, when it cannot be opened. */
 bool atomic_file_open(struct atomic_file *file, const char *name, bool may_be_stdout);
 
 /* Writes all of it. False, and file->error, when that fails; the file is still open then. */

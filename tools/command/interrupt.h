@@ -17,7 +17,7 @@ void interrupt_watch(void);
 bool interrupted(void);
 
 /*
- * The end of the process: when one was noted, it dies of it after all, so that whoever started it
+ * The end of the process: if a signal was noted, dies of it, so that the parent process
  * knows (a shell's $? is 128 plus its number). Otherwise returns code.
  */
 int interrupt_end(int code);

@@ -15,12 +15,12 @@
 #include "udm.h"
 
 static const struct command_entry commands[] = {
-    {"doctor", "say what of this machine udm can use, and what is missing", doctor_main},
+    {"doctor", "report what udm can use on this machine, and what is missing", doctor_main},
     {"prewarm", "compile the kernel into the cache, with or without a GPU", prewarm_main},
-    {"cache", "look at the cubin cache, keep it small, move it", cache_main},
+    {"cache", "inspect, prune and move the cubin cache", cache_main},
     {"replay", "run a request trace through the kernel, step by step", replay_main},
-    {"selftest", "accept this machine's GPU: kernel against reference", selftest_main},
-    {"bench", "measure this machine's GPU, beside its floors", bench_main},
+    {"selftest", "test this machine's GPU: kernel against reference", selftest_main},
+    {"bench", "measure this machine's GPU beside its lower bounds", bench_main},
 };
 
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
@@ -39,16 +39,16 @@ static void print_help(FILE *file) {
   }
   fputs(
       "\n"
-      "A first round on a new machine\n"
-      "  udm doctor                      what is there, what is missing\n"
-      "  udm prewarm                     compile once, before anything is served\n"
-      "  udm selftest                    is this GPU's answer right, everywhere?\n"
-      "  udm replay TRACE --check        the main job, every step checked\n"
+      "On a new machine\n"
+      "  udm doctor                      what udm can use, what is missing\n"
+      "  udm prewarm                     compile once, before serving\n"
+      "  udm selftest                    does this GPU give right answers?\n"
+      "  udm replay TRACE --check        the main job, with every step checked\n"
       "\n"
       "'udm COMMAND --help' explains a command. Every command takes --json and then prints\n"
-      "one JSON object. Exit codes: 0 done, 1 could not, 2 wrong usage. At\n"
-      "Ctrl-C or SIGTERM, replay, selftest, bench and prewarm finish the step that they are in\n"
-      "and report what was done; the exit code is then 128 plus the signal's number.\n",
+      "one JSON object. Exit codes: 0 success, 1 failure, 2 wrong usage. On Ctrl-C or SIGTERM,\n"
+      "replay, selftest, bench and prewarm finish the current step and report what was done;\n"
+      "the exit code is then 128 plus the signal number.\n",
       file);
 }
 
@@ -89,7 +89,7 @@ static int unknown_command(const char *name) {
   return EXIT_USAGE;
 }
 
-/* Also where the options could not be read, and so no command knows of it. */
+/* Looks by itself: if the options are wrong, the command never reads --json. */
 static bool wants_json(int argc, char **argv) {
   for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; ++i) {
     if (strcmp(argv[i], "--json") == 0) return true;

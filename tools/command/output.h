@@ -1,6 +1,6 @@
 /*
  * output.h: what the program says: messages on stderr as "udm: ...", one JSON object or
- * a report on stdout, colour where a person looks.
+ * a report on stdout, colour on a terminal.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -28,7 +28,7 @@ void table_add(struct text_table *table, const char *format, ...)
 
 /*
  * Prints the rows, each after indent spaces, columns two spaces apart.
- * alignment has a letter a column, 'l' or 'r'; columns past its end are 'l'.
+ * alignment has one letter per column, 'l' or 'r'; columns past its end are 'l'.
  */
 void table_print(const struct text_table *table, FILE *file, int indent, const char *alignment);
 

@@ -14,17 +14,17 @@
 static const char help_text[] =
     "usage: udm doctor [--cache-dir DIR] [--json]\n"
     "\n"
-    "Shows the driver, the GPUs, every NVRTC and the cache layers, and for every GPU which\n"
-    "image will serve it (from the cache, compiled by NVRTC, or assembled by the driver of\n"
-    "NVRTC's PTX or of the PTX that udm carries), why no better one will, and what to do\n"
-    "about it. Exit 1, with the cure, when a GPU cannot be served or there is none.\n"
+    "Shows the driver, the GPUs, every NVRTC and the cache layers. For every GPU it shows\n"
+    "which image udm will load (from the cache, compiled by NVRTC, or assembled by the driver\n"
+    "from NVRTC's PTX or from the PTX that udm ships), why no better one is available, and\n"
+    "what to do about it. Exit 1 if a GPU cannot be served or no GPU is found.\n"
     "\n"
-    "  --cache-dir DIR   the cubin cache, instead of UDM_CACHE_DIR or ~/.cache/udm\n"
-    "  --json            one JSON object\n"
+    "  --cache-dir DIR   the cache, instead of UDM_CACHE_DIR or ~/.cache/udm\n"
+    "  --json            print one JSON object\n"
     "\n"
     "examples\n"
     "  udm doctor\n"
-    "  UDM_NO_COMPILE=1 udm doctor         would a server that may not compile start here?\n"
+    "  UDM_NO_COMPILE=1 udm doctor         can a server start here if it may not compile?\n"
     "  UDM_NO_COMPILE=strict udm doctor    is everything in the cache?\n"
     "  udm doctor --json | jq .devices\n";
 
@@ -184,7 +184,8 @@ static void examine_cache_use(struct findings *found) {
   char bytes[32];
   char most[32];
   if (udm_query_cache_layer(found->options, 0, &info) != UDM_OK) return;
-  udm_cache_enumerate(found->options, add_use, &use); /* what cannot be read is told above */
+  udm_cache_enumerate(found->options, add_use,
+                      &use); /* examine_cache() reports layers that cannot be read */
   output_bytes(bytes, sizeof bytes, (uint64_t)use.bytes);
   output_bytes(most, sizeof most, info.max_bytes);
   table_add(&found->table, "\t%s of %s used, entries: %d, bad: %d", bytes, most, (int)use.entries,

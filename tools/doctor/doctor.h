@@ -1,6 +1,5 @@
 /*
- * doctor.h: udm doctor: what it has found so far, for people and for programs, filled
- * side by side.
+ * doctor.h: what udm doctor has found so far, as text and as JSON.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -46,7 +46,7 @@ static void advise_on_shipped_ptx(const struct findings *found, int32_t arch,
   enum { CUDA_OF_SHIPPED_PTX = 11080 }; /* ptx/README.md */
   snprintf(text, ADVICE_SIZE,
            "the first start has the driver assemble it%s; for an image of its own, fill the cache "
-           "with 'udm prewarm --arch sm_%d' where an NVRTC knows it (pip install "
+           "with 'udm prewarm --arch sm_%d' and an NVRTC that knows it (pip install "
            "nvidia-cuda-nvrtc)",
            found->driver_version < CUDA_OF_SHIPPED_PTX
                ? ", which this driver, of before CUDA 11.8, will refuse: update it"
@@ -54,7 +54,7 @@ static void advise_on_shipped_ptx(const struct findings *found, int32_t arch,
            arch);
 }
 
-/* The one thing to do; "" when the image is as good as can be. */
+/* What to do; "" if no better image is possible. */
 static void advise(const struct findings *found, int32_t arch, const udm_image_plan *plan,
                    char text[ADVICE_SIZE]) {
   text[0] = '\0';
@@ -64,11 +64,12 @@ static void advise(const struct findings *found, int32_t arch, const udm_image_p
     advise_on_shipped_ptx(found, arch, text);
   } else if (plan->image_arch != arch) {
     snprintf(text, ADVICE_SIZE,
-             "for an image of its own: udm prewarm --arch sm_%d, where an NVRTC knows it", arch);
+             "for an image of its own: udm prewarm --arch sm_%d, with an NVRTC that knows it",
+             arch);
   }
 }
 
-/* The reason on one line, and no longer than a person wants to read. */
+/* The reason on one line, cut to a readable length. */
 static void shorten(const char *reason, size_t length, char *text, size_t size) {
   static const char more[] = " ...";
   size_t used = 0;

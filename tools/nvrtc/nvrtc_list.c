@@ -58,7 +58,7 @@ bool nvrtc_knows(const nvrtc_found *found, int32_t arch) {
   return false;
 }
 
-/* Of two of one version the one that is found first is taken: not newer. */
+/* False for equal versions, so that the one found first is taken. */
 static bool is_newer(const nvrtc_found *a, const nvrtc_found *b) {
   if (a->info.version_major != b->info.version_major) {
     return a->info.version_major > b->info.version_major;

@@ -35,8 +35,8 @@ const nvrtc_found *nvrtc_list_first(const nvrtc_list *list);
 bool nvrtc_knows(const nvrtc_found *found, int32_t arch);
 
 /*
- * The newest that knows the architecture, of those of a CUDA major version up
- * to newest_major (0: any), else of all. NULL: none knows it.
+ * The newest NVRTC that knows the architecture, among CUDA major versions up to
+ * newest_major (0: any) if one of them does, else among all. NULL: none knows it.
  */
 const nvrtc_found *nvrtc_list_newest(const nvrtc_list *list, int32_t arch, int32_t newest_major);
 

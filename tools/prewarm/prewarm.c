@@ -20,22 +20,22 @@ static const char help_text[] =
     "usage: udm prewarm [OPTION...]\n"
     "\n"
     "Compiles the kernel into the cache, so that no server has to. Needs NVRTC, but neither\n"
-    "a GPU nor a driver. An architecture whose entry is there and whole is not compiled.\n"
-    "Where several NVRTCs are found, the newest that knows an architecture compiles it.\n"
+    "a GPU nor a driver. Skips an architecture that has a good entry in the cache already.\n"
+    "If several NVRTCs are found, the newest one that knows an architecture compiles it.\n"
     "\n"
-    "  --arch LIST       sm_80,sm_90 and so on; all: every one that some NVRTC here knows,\n"
-    "                    from sm_70 up; native: those of this machine's GPUs, by an NVRTC\n"
-    "                    of no newer CUDA than the driver, if there is one\n"
-    "                    (native, without a GPU all)\n"
-    "  --jobs N          compiles at once (as many as there are processors)\n"
-    "  --force           compile even what is there\n"
+    "  --arch LIST       architectures, such as sm_80,sm_90; all: every architecture from sm_70\n"
+    "                    up that an NVRTC here knows; native: this machine's GPUs, with an\n"
+    "                    NVRTC no newer than the driver's CUDA if there is one\n"
+    "                    (default native, or all without a GPU)\n"
+    "  --jobs N          parallel compiles (default: one per processor)\n"
+    "  --force           compile even if the cache has the entry\n"
     "  --cache-dir DIR   the cache, instead of UDM_CACHE_DIR or ~/.cache/udm\n"
-    "  --json            one JSON object\n"
+    "  --json            print one JSON object\n"
     "\n"
     "examples\n"
     "  udm prewarm\n"
     "  udm prewarm --arch sm_80,sm_90,sm_100 --cache-dir /opt/udm-cache    an image build\n"
-    "  UDM_CACHE_PATH=/opt/udm-cache UDM_NO_COMPILE=strict serve           what it is for\n";
+    "  UDM_CACHE_PATH=/opt/udm-cache UDM_NO_COMPILE=strict serve           then in production\n";
 
 enum { ARCH = OPTION_FIRST, JOBS, FORCE, CACHE_DIR, JSON };
 
@@ -49,7 +49,7 @@ static const struct option long_options[] = {
     {NULL, 0, NULL, 0},
 };
 
-/* The kernel is not for GPUs before Volta. */
+/* Volta: the kernel does not run on older GPUs. */
 enum { LOWEST_ARCH = 70 };
 
 static bool add_arch(struct prewarm *work, int32_t arch) {

@@ -99,7 +99,7 @@ struct replay_state {
   struct req_to_token_tensor req_to_token;
   struct step_checker checker;
   struct batch_inputs inputs;
-  CUdeviceptr backend_pointers; /* int64 [7][num_backends]; 0: the direct entry */
+  CUdeviceptr backend_pointers; /* int64 [7][num_backends]; 0: the direct call */
   int64_t *backend_pointers_staging;
   udm_decode_args args;
   struct time_samples host_us;
@@ -121,7 +121,7 @@ static void create_inputs(struct replay_state *run) {
                       run->scheduler.options.max_context);
 }
 
-/* The table entry's array: row = output, column = backend. */
+/* The pointer table: row = output, column = backend. */
 static void create_backend_pointers(struct replay_state *run) {
   struct replay_device *device = run->device;
   const int32_t backends = run->options->num_backends;
@@ -216,7 +216,7 @@ static void count_step(struct replay_state *run, int32_t batch_size) {
   }
 }
 
-/* Where the tables are small, every step is swept: a stray write is found in its own step. */
+/* If the tables are small, every step is swept: a stray write is found in its own step. */
 static bool sweeps_every_step(const struct output_tensors *outputs) {
   const int64_t rows = outputs->shape.max_batch;
   return rows * outputs->page_table_stride * outputs->shape.num_backends <= SMALL_TABLES;

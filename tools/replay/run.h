@@ -32,7 +32,7 @@ struct replay_options {
   udm_int_type seq_lens_type;
   udm_int_type req_pool_indices_type;
   bool no_page_table_1;
-  bool table; /* the table entry, else the direct one */
+  bool table; /* the pointer-table call, else the direct call */
   bool check;
 };
 

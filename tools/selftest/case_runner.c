@@ -76,7 +76,7 @@ bool case_runner_upload(struct case_runner *runner, const struct decode_case *c)
 bool case_runner_launch(struct case_runner *runner, const struct decode_case *c) {
   udm_decode_args args = UDM_DECODE_ARGS_INIT;
   decode_case_bind(c, runner->outputs.memory, runner->inputs.memory, &args);
-  /* no entry looks at backends that it is not given here, so nothing good is there */
+  /* neither call may read backends beyond its own: poison them */
   const int given = c->table ? 0 : args.num_backends;
   memset(args.backends + given, 0xa5, sizeof args.backends[0] * (size_t)(UDM_MAX_BACKENDS - given));
   const udm_status status =

@@ -1,6 +1,6 @@
 /*
  * case_runner.h: runs decode cases on a GPU: device memory for both arenas, grown as needed,
- * the launch through either entry, the comparison of the whole output arena.
+ * the launch with either call, the comparison of the whole output arena.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

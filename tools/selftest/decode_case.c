@@ -166,7 +166,7 @@ static void draw_lengths_and_rows(struct decode_case *c) {
 
 /*
  * The reference refuses a null real_page_table at page sizes above 1, which
- * the table entry takes: it writes those into memory of their own.
+ * the pointer-table call takes: this writes those into memory of their own.
  */
 static udm_status expect_outputs(struct decode_case *c) {
   const udm_decode_args *shape = &c->args;

@@ -50,7 +50,7 @@ extern "C" {
 
 struct decode_case_request {
   uint64_t seed;
-  bool table; /* for the table entry: up to 8 backends, more null tables */
+  bool table; /* for the pointer-table call: up to 8 backends, more null tables */
   int32_t batch_size;
   int32_t max_len;
   int32_t num_backends;
@@ -115,7 +115,7 @@ void decode_case_bind(const struct decode_case *c, CUdeviceptr output_base, CUde
 
 /*
  * Copies the arena of inputs to `inputs` (host memory, input_bytes), with the
- * table entry's pointer array filled for an arena of outputs at output_base.
+ * pointer table filled for an arena of outputs at output_base.
  */
 void decode_case_place_inputs(const struct decode_case *c, CUdeviceptr output_base, void *inputs);
 

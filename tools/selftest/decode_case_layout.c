@@ -124,7 +124,7 @@ static void draw_aliases_and_nulls(struct decode_case *c) {
   }
 }
 
-/* A stride that nobody needs may be anything; the table entry checks all but 0. */
+/* A stride that nobody needs may be anything; the pointer-table call checks all but 0. */
 static void draw_unneeded_strides(struct decode_case *c) {
   bool page_table = false;
   bool real_page_table = false;

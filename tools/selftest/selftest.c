@@ -1,6 +1,5 @@
 /*
- * selftest.c: udm selftest: the acceptance test of a node. The kernel, as this machine's
- * driver runs it, against the C reference.
+ * selftest.c: udm selftest: its command line and its report.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -18,17 +17,18 @@
 static const char help_text[] =
     "usage: udm selftest [OPTION...]\n"
     "\n"
-    "Accepts a node: runs the kernel on its GPU and compares every byte of the outputs, and\n"
-    "of the guard bands around them, with the C reference. Every batch size from 0 to 300,\n"
-    "random shapes, a launch recorded in a CUDA graph and replayed with changing lengths,\n"
-    "and a second CUDA context; each through both entries. Exit 1 when anything differs.\n"
+    "Tests whether this machine's GPU gives right answers: runs the kernel and compares every\n"
+    "byte of the outputs, and of the guard bands around them, with the C reference. Covers\n"
+    "every batch size from 0 to 300, random shapes, a launch recorded in a CUDA graph and\n"
+    "replayed with changing lengths, and a second CUDA context, each with the direct and the\n"
+    "pointer-table call. Exit 1 if any byte differs.\n"
     "\n"
-    "  --cases N         random cases (1000)\n"
-    "  --replays N       replays of the graph of each entry (1000)\n"
-    "  --seed N          of all that is random (1)\n"
-    "  --gpu ORDINAL     which GPU (0)\n"
-    "  --cache-dir DIR   the cubin cache\n"
-    "  --json            one JSON object\n"
+    "  --cases N         number of random cases (default 1000)\n"
+    "  --replays N       replays of each of the two graphs (default 1000)\n"
+    "  --seed N          random seed (default 1)\n"
+    "  --gpu ORDINAL     device ordinal of the GPU (default 0)\n"
+    "  --cache-dir DIR   the cache, instead of UDM_CACHE_DIR or ~/.cache/udm\n"
+    "  --json            print one JSON object\n"
     "\n"
     "examples\n"
     "  udm selftest\n"

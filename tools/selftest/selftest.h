@@ -1,8 +1,8 @@
 /*
- * selftest.h: the acceptance test of a GPU: the kernel, as the machine's driver runs it,
- * against the C reference. Every batch size from 0 to 300, random cases, a
- * recorded launch replayed with changing lengths, a second CUDA context; each
- * through both entries.
+ * selftest.h: the self-test of a GPU. Compares the kernel, as the machine's driver
+ * runs it, with the C reference: every batch size from 0 to 300, random cases, a
+ * recorded launch replayed with changing lengths, a second CUDA context; each with
+ * the direct and the pointer-table call.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -21,8 +21,8 @@ enum { SELFTEST_LARGEST_BATCH = 300 };
 struct selftest {
   const udm_options *options; /* for the second context */
   const struct gpu_session *session;
-  int64_t cases;   /* random ones */
-  int64_t replays; /* of the graph of each entry */
+  int64_t cases;   /* random cases to run */
+  int64_t replays; /* per graph */
   int64_t seed;
 
   int64_t cases_done;
@@ -33,7 +33,7 @@ struct selftest {
   struct progress_bar bar;
 };
 
-/* False when it could not run to its end; error says why. A mismatch is no failure here. */
+/* False if it could not run to its end; error says why. A mismatch is not a failure here. */
 bool selftest_run(struct selftest *test);
 
 #endif

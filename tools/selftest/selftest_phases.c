@@ -1,5 +1,5 @@
 /*
- * selftest_phases.c: the acceptance test of a GPU: see selftest.h.
+ * selftest_phases.c: the phases of the self-test: see selftest.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -13,7 +13,7 @@
 #include "decode_case.h"
 
 enum {
-  BATCH_SIZE_CASES = 2 * (SELFTEST_LARGEST_BATCH + 1), /* through both entries */
+  BATCH_SIZE_CASES = 2 * (SELFTEST_LARGEST_BATCH + 1), /* with both calls */
   CONTEXT_CASES = 20, /* in a second context, then in the first again */
   LARGE_BATCH_CASES = 13,
   MISMATCHES_SHOWN = 8
@@ -69,7 +69,7 @@ static bool run_batch_sizes(struct selftest *test, struct case_runner *runner) {
   return true;
 }
 
-/* More rows than a block has threads, more than a grid has in y, and many rows of many tiles. */
+/* More rows than a block has threads, more than 65535 rows, and many rows of many tiles. */
 static bool run_large_batches(struct selftest *test, struct case_runner *runner) {
   static const struct {
     int32_t batch_size, max_len;

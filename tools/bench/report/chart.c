@@ -127,7 +127,7 @@ static void put_line(FILE *file, const struct bench_series *series, const struct
   fputs("\"/>\n", file);
 }
 
-/* On the side of its point where the line of the copy is not. */
+/* Places the label on the side of the point away from the copy line. */
 static void put_value(FILE *file, const struct bench_series *series, const struct axes *a,
                       size_t i) {
   const double value = value_of(&series->points[i], false);

@@ -25,7 +25,7 @@ static const char page_head[] =
     "h1{font-size:1.3rem;line-height:1.3}h2{font-size:1.05rem;margin:1.75rem 0 .5rem}\n"
     "p{margin:.5rem 0}.dim,small{color:var(--dim)}\n"
     ".notice{border-left:4px solid var(--b);padding:.25rem .75rem}\n"
-    /* side by side where there is room */
+    /* side by side if there is room */
     ".charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,22rem),1fr));"
     "gap:0 1.5rem}section{min-width:0}\n"
     "svg{display:block;width:100%;height:auto}svg text{fill:var(--dim);font-size:13px}\n"
@@ -79,11 +79,12 @@ static void put_facts(FILE *file, const struct bench_report *report) {
           bench->replays, BENCH_NODES, (int)bench->backends,
           bench->backends == 1 ? "backend" : "backends", BENCH_PAGE_SIZE, BENCH_TOPK);
   if (bench->empty_node >= 0) {
-    fprintf(file, "<tr><th>floor<td>an empty kernel with the same arguments: %.2f us a node</tr>\n",
+    fprintf(file,
+            "<tr><th>floor<td>an empty kernel with the same arguments: %.2f us per node</tr>\n",
             bench->empty_node);
   }
   if (!bench->has_lower_bounds) {
-    fputs("<tr><th>floors<td>not measured: ", file);
+    fputs("<tr><th>bounds<td>not measured: ", file);
     html_text(file, bench->lower_bounds_missing);
     fputs("</tr>\n", file);
   }
@@ -117,19 +118,20 @@ static void put_work(FILE *file, const struct bench_row *row) {
 static void put_works(FILE *file, const struct bench_report *report) {
   fputs(
       "<h2>GPU time of one graph node, us</h2>\n"
-      "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"GPU time of each work\">"
-      "<table>\n<tr><th>work<th>udm<th>L2 flushed<th>copy<th>L2 flushed<th>udm / copy<th>table "
-      "entry<th>with pointer copy<th>a launch a backend</tr>\n",
+      "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"GPU time of each "
+      "workload\">"
+      "<table>\n<tr><th>workload<th>udm<th>L2 flushed<th>copy<th>L2 flushed<th>udm / "
+      "copy<th>pointer "
+      "table<th>with pointer copy<th>launch per backend</tr>\n",
       file);
   for (size_t i = 0; i < report->row_count; ++i) put_work(file, &report->rows[i]);
   fputs(
-      "</table></div>\n<p class=\"dim\">L2 flushed: the L2 cache swept before each. The table "
-      "entry "
-      "and what follows are ratios to udm's direct entry, the first column.",
+      "</table></div>\n<p class=\"dim\">L2 flushed: the L2 cache swept before each. The "
+      "pointer table and what follows are ratios to udm's direct call, the first column.",
       file);
   if (report->bench->has_lower_bounds) {
     fputs(
-        " The copy is one read, and a write for each backend, of the bytes of page_table_1; of "
+        " The copy is one read, and one write per backend, of the bytes of page_table_1; of "
         "pages "
         "alone, of the bytes of real_page_table, read in one piece: less traffic than the kernel's "
         "reads, which are one slot of each page.",
@@ -151,14 +153,15 @@ static void put_host(FILE *file, const struct bench_report *report) {
                            fmax(host->table, fmax(host->table_with_copy, host->each_backend)));
   fputs("<h2>Host time of one call</h2>\n", file);
   if (most <= 0) {
-    fputs("<p>Not measured: all work was skipped.</p>\n", file);
+    fputs("<p>Not measured: all workloads were skipped.</p>\n", file);
     return;
   }
   put_bar(file, "cuLaunchKernel, empty kernel, same arguments", host->empty, most, true);
-  put_bar(file, "direct entry", host->direct, most, false);
-  put_bar(file, "table entry", host->table, most, false);
-  put_bar(file, "table entry with a copy of the pointers", host->table_with_copy, most, false);
-  put_bar(file, "a launch for each backend", host->each_backend, most, false);
+  put_bar(file, "direct call", host->direct, most, false);
+  put_bar(file, "pointer-table call", host->table, most, false);
+  put_bar(file, "pointer-table call with a copy of the pointers", host->table_with_copy, most,
+          false);
+  put_bar(file, "one launch per backend", host->each_backend, most, false);
 }
 
 static void put_create(FILE *file, const struct bench_report *report) {

@@ -13,9 +13,9 @@
 
 enum { CELL = 24 };
 
-/* Of the last: a page's slots are 256 bytes, and memory is read in sectors of 32. */
+/* Pages alone: the slots of a page are 256 bytes, and memory is read in sectors of 32. */
 static const char copy_note[] =
-    "  copy: one read, and a write for each backend, of the bytes of page_table_1; of pages "
+    "  copy: one read, and one write per backend, of the bytes of page_table_1; of pages "
     "alone,\n"
     "  of the bytes of real_page_table, read in one piece: less traffic than the kernel's reads,\n"
     "  which are one slot of each page\n";
@@ -45,7 +45,7 @@ static void add_row(struct text_table *table, const struct bench_row *row) {
 static void print_works(const struct bench_report *report, FILE *file) {
   struct text_table table = TABLE_INIT;
   fprintf(file, "\nGPU time of one graph node, us (flushed: the L2 cache swept before each)\n");
-  table_add(&table, "work\twidth\tudm\tflushed\tcopy\tflushed\tudm/copy");
+  table_add(&table, "workload\twidth\tudm\tflushed\tcopy\tflushed\tudm/copy");
   for (size_t i = 0; i < report->row_count; ++i) add_row(&table, &report->rows[i]);
   table_print(&table, file, 2, "lrrrrrr");
   table_free(&table);
@@ -60,8 +60,8 @@ static void print_works(const struct bench_report *report, FILE *file) {
 
 static void print_alternatives(const struct bench_report *report, FILE *file) {
   struct text_table table = TABLE_INIT;
-  fprintf(file, "\nThe alternatives' GPU time, as ratios to the direct entry\n");
-  table_add(&table, "work\twidth\ttable entry\twith pointer copy\ta launch a backend");
+  fprintf(file, "\nThe alternatives' GPU time, as ratios to the direct call\n");
+  table_add(&table, "workload\twidth\tpointer table\twith pointer copy\tlaunch per backend");
   for (size_t i = 0; i < report->row_count; ++i) {
     const struct bench_row *row = &report->rows[i];
     const struct bench_times *times = &row->times;
@@ -81,8 +81,8 @@ static void print_host(const struct bench_report *report, FILE *file) {
   const double times[] = {host->empty, host->direct, host->table, host->table_with_copy,
                           host->each_backend};
   static const char *const names[] = {
-      "cuLaunchKernel, empty kernel, same arguments", "direct entry", "table entry",
-      "table entry with a copy of the pointers", "a launch for each backend"};
+      "cuLaunchKernel, empty kernel, same arguments", "direct call", "pointer-table call",
+      "pointer-table call with a copy of the pointers", "one launch per backend"};
   struct text_table table = TABLE_INIT;
   fprintf(file, "\nHost time of one call, us\n");
   table_add(&table, "call\tus\tof raw");
@@ -107,7 +107,6 @@ static void print_create(const struct bench_report *report, FILE *file) {
   if (create->note[0]) fprintf(file, "  not measured: %s\n", create->note);
 }
 
-/* What docs/measurements/README.md wants stated of a machine. */
 static void print_machine(const struct bench_report *report, FILE *file) {
   const struct gpu_session *session = &report->bench->session;
   const struct bench_machine *machine = &report->machine;
@@ -133,10 +132,10 @@ void bench_print_text(const struct bench_report *report, FILE *file) {
           "top-k %d, row extent\n",
           bench->replays, BENCH_NODES, (int)bench->backends,
           bench->backends == 1 ? "backend" : "backends", BENCH_PAGE_SIZE, BENCH_TOPK);
-  fprintf(file, "floor    an empty kernel with the same arguments: %s us a node\n",
+  fprintf(file, "floor    an empty kernel with the same arguments: %s us per node\n",
           number(cell, bench->empty_node));
   if (!bench->has_lower_bounds)
-    fprintf(file, "floors   not measured: %s\n", bench->lower_bounds_missing);
+    fprintf(file, "bounds   not measured: %s\n", bench->lower_bounds_missing);
   print_works(report, file);
   print_alternatives(report, file);
   print_host(report, file);

@@ -1,5 +1,5 @@
 /*
- * report.h: what a run of the bench found, and the three forms in which it is told: a
+ * report.h: what a run of the bench found, and its three forms: a
  * table of text, one JSON object, one page of HTML.
  *
  * SPDX-License-Identifier: Apache-2.0

@@ -115,7 +115,7 @@ static void check_table_row(struct step_checker *checker, int backend, int table
   const int64_t before = checker->log.count;
   checker_compare(checker, checker->rows[i].views[backend][table], checker->want_rows[table],
                   live + ROW_GAP, 0, live, &origin);
-  /* the gap, too, where it was written to: a stray write is reported once */
+  /* also the gap if something wrote to it: a stray write is reported once */
   const int32_t count = checker->log.count == before ? live : live + ROW_GAP;
   checker->device->operations->fill(
       checker->device, checker_row_address(checker, backend, table, i), SENTINEL, (size_t)count);

@@ -39,7 +39,7 @@ void mismatch_log_add(struct mismatch_log *log, const struct wrong_element *mism
 /* How many of log->first there are. */
 int mismatch_log_kept(const struct mismatch_log *log);
 
-/* The mismatch in words. */
+/* Describes the mismatch as text. */
 void mismatch_describe(const struct wrong_element *mismatch, char *text, size_t size);
 
 #endif

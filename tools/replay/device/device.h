@@ -18,7 +18,7 @@
 
 struct launch_time {
   double host_us; /* of the udm call; on the CPU, the whole work of the reference */
-  double gpu_us;  /* between events around it; negative where there is no GPU */
+  double gpu_us;  /* between events around it; negative without a GPU */
 };
 
 struct replay_device;
@@ -37,16 +37,16 @@ struct device_operations {
   void (*write)(struct replay_device *device, CUdeviceptr to, const void *from, size_t bytes);
   /*
    * Where the host can read count elements after wait(): staging, or the
-   * memory itself where the host can read that.
+   * memory itself if the host can read it.
    */
   const int32_t *(*view)(struct replay_device *device, CUdeviceptr from, size_t count,
                          int32_t *staging);
-  /* With backend_pointers 0 the direct entry, else the table entry. */
+  /* The direct call if backend_pointers is 0, else the pointer-table call. */
   void (*launch)(struct replay_device *device, const udm_decode_args *args,
                  CUdeviceptr backend_pointers);
 
   void (*wait)(struct replay_device *device);
-  /* Of the latest launch; after wait(). */
+  /* The times of the latest launch; after wait(). */
   struct launch_time (*time)(struct replay_device *device);
   void (*destroy)(struct replay_device *device);
 };
@@ -58,7 +58,7 @@ struct replay_device {
   const char *name;              /* "gpu", "cpu" */
   bool needs_staging;            /* view() copies */
   bool is_reference;             /* the C reference runs, and no kernel */
-  char title[512];               /* for people: "NVIDIA H200, sm_90 image from the cache" */
+  char title[512];               /* "NVIDIA H200, sm_90 image from the cache" */
   char error[DEVICE_ERROR_SIZE]; /* "" while nothing has failed */
 };
 

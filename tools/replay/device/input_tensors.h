@@ -38,7 +38,7 @@ void batch_inputs_release(struct batch_inputs *inputs, struct replay_device *dev
 
 /*
  * Writes the running requests, padded to batch_size rows. Padding has length 0;
- * under UDM_EXTENT_ROW, where the index of such a row is never looked at, some
+ * under UDM_EXTENT_ROW, which never reads the index of such a row, some
  * of its indices are anything.
  */
 void batch_inputs_write(struct batch_inputs *inputs, struct replay_device *device,
