@@ -64,14 +64,14 @@ static const struct option long_options[] = {
     {NULL, 0, NULL, 0},
 };
 
-struct cache_action {
+struct cache_subcommand {
   const char *name;
   int (*run)(const struct cache_command *command);
   int own_options[4]; /* besides --cache-dir and --json; the rest is 0 */
   bool takes_file;
 };
 
-static const struct cache_action actions[] = {
+static const struct cache_subcommand subcommands[] = {
     {"path", cache_path, {0}, false},
     {"list", cache_list, {0}, false},
     {"verify", cache_verify, {0}, false},
@@ -80,29 +80,30 @@ static const struct cache_action actions[] = {
     {"export", cache_export, {STALE}, true},
     {"import", cache_import, {0}, true},
 };
-enum { ACTION_COUNT = sizeof actions / sizeof actions[0] };
+enum { SUBCOMMAND_COUNT = sizeof subcommands / sizeof subcommands[0] };
 
-static const struct cache_action *find_action(const char *name) {
-  const char *names[ACTION_COUNT + 1] = {NULL};
-  for (int i = 0; i < ACTION_COUNT; ++i) names[i] = actions[i].name;
+static const struct cache_subcommand *find_subcommand(const char *name) {
+  const char *names[SUBCOMMAND_COUNT + 1] = {NULL};
+  for (int i = 0; i < SUBCOMMAND_COUNT; ++i) names[i] = subcommands[i].name;
   const int found = arguments_choice("cache", name, names);
-  return found < 0 ? NULL : &actions[found];
+  return found < 0 ? NULL : &subcommands[found];
 }
 
-static bool is_own_option(const struct cache_action *action, int option) {
-  for (size_t i = 0; i < sizeof action->own_options / sizeof action->own_options[0]; ++i) {
-    if (action->own_options[i] == option) return true;
+static bool is_own_option(const struct cache_subcommand *subcommand, int option) {
+  for (size_t i = 0; i < sizeof subcommand->own_options / sizeof subcommand->own_options[0]; ++i) {
+    if (subcommand->own_options[i] == option) return true;
   }
   return false;
 }
 
-/* The options of `given` (a bit each, from OPTION_FIRST) that the action does not have. */
-static bool options_fit(const struct cache_action *action, unsigned given) {
+/* The options of `given` (one bit per option, from OPTION_FIRST) that the subcommand does not have.
+ */
+static bool options_fit(const struct cache_subcommand *subcommand, unsigned given) {
   for (const struct option *option = long_options; option->name; ++option) {
     const int value = option->val;
     if (value <= JSON || !(given >> (value - OPTION_FIRST) & 1u)) continue;
-    if (is_own_option(action, value)) continue;
-    output_error("cache: %s has no option '--%s': see 'udm cache --help'", action->name,
+    if (is_own_option(subcommand, value)) continue;
+    output_error("cache: %s has no option '--%s': see 'udm cache --help'", subcommand->name,
                  option->name);
     return false;
   }
@@ -136,30 +137,30 @@ static bool set_option(struct cache_command *command, int option) {
   }
 }
 
-/* The action, ready to run; NULL after a message. */
-static const struct cache_action *check(int argc, char **argv, unsigned given,
-                                        struct cache_command *command) {
+/* The subcommand, ready to run; NULL after a message. */
+static const struct cache_subcommand *check(int argc, char **argv, unsigned given,
+                                            struct cache_command *command) {
   if (optind == argc) {
     output_error(
         "cache: path, list, verify, prune, clear, export or import is missing: see "
         "'udm cache --help'");
     return NULL;
   }
-  const struct cache_action *action = find_action(argv[optind]);
-  if (!action || !options_fit(action, given)) return NULL;
-  if (!arguments_positional(argc, argv, action->takes_file ? 2 : 1, "FILE")) return NULL;
-  if (!action->takes_file) return action;
+  const struct cache_subcommand *subcommand = find_subcommand(argv[optind]);
+  if (!subcommand || !options_fit(subcommand, given)) return NULL;
+  if (!arguments_positional(argc, argv, subcommand->takes_file ? 2 : 1, "FILE")) return NULL;
+  if (!subcommand->takes_file) return subcommand;
   command->file = argv[optind + 1];
   if (!command->file[0]) {
     output_error("cache: FILE is empty: name a file, or - for %s",
-                 action->run == cache_export ? "standard output" : "standard input");
+                 subcommand->run == cache_export ? "standard output" : "standard input");
     return NULL;
   }
-  if (action->run == cache_export && command->json && strcmp(command->file, "-") == 0) {
+  if (subcommand->run == cache_export && command->json && strcmp(command->file, "-") == 0) {
     output_error("cache: export - has no room for --json: the archive is on standard output");
     return NULL;
   }
-  return action;
+  return subcommand;
 }
 
 /* A subcommand calls the library several times, import once per member: one warning is enough. */
@@ -186,6 +187,6 @@ int cache_main(int argc, char **argv) {
     if (!set_option(&command, option)) return EXIT_USAGE;
     given |= 1u << (option - OPTION_FIRST);
   }
-  const struct cache_action *action = check(argc, argv, given, &command);
-  return action ? action->run(&command) : EXIT_USAGE;
+  const struct cache_subcommand *subcommand = check(argc, argv, given, &command);
+  return subcommand ? subcommand->run(&command) : EXIT_USAGE;
 }

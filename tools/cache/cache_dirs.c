@@ -11,18 +11,18 @@
 
 #include "udm.h"
 
-bool cache_dirs_find(const udm_options *options, struct cache_dirs *places) {
+bool cache_dirs_find(const udm_options *options, struct cache_dirs *dirs) {
   udm_cache_layer_info info = {.struct_size = sizeof info};
   int32_t layers = 0;
-  memset(places, 0, sizeof *places);
+  memset(dirs, 0, sizeof *dirs);
   if (udm_query_cache_layer(options, 0, &info) != UDM_OK) return false;
-  memcpy(places->dir, info.path, sizeof places->dir);
+  memcpy(dirs->dir, info.path, sizeof dirs->dir);
   while (udm_query_cache_layer(options, layers + 1, &info) == UDM_OK) ++layers;
-  const char *dir = places->dir[0] ? places->dir : "(no folder)";
+  const char *dir = dirs->dir[0] ? dirs->dir : "(no folder)";
   if (layers == 0) {
-    snprintf(places->text, sizeof places->text, "%s", dir);
+    snprintf(dirs->text, sizeof dirs->text, "%s", dir);
   } else {
-    snprintf(places->text, sizeof places->text, "%s and %d read-only layer%s", dir, layers,
+    snprintf(dirs->text, sizeof dirs->text, "%s and %d read-only layer%s", dir, layers,
              layers == 1 ? "" : "s");
   }
   return true;

@@ -17,7 +17,7 @@ struct cache_dirs {
 };
 
 /* False when the library cannot say: udm_last_error() tells why. */
-bool cache_dirs_find(const udm_options *options, struct cache_dirs *places);
+bool cache_dirs_find(const udm_options *options, struct cache_dirs *dirs);
 
 /* "sm_90" into text; "?" for 0. Returns text. */
 enum { ARCH_TEXT_SIZE = 16 };

@@ -80,12 +80,12 @@ static int add_entry(void *user_data, const udm_cache_entry_info *entry) {
 }
 
 /* error: of a layer that cannot be used; NULL: none. The others' entries are shown all the same. */
-static int report(struct listing *list, const struct cache_dirs *places, const char *error,
+static int report(struct listing *list, const struct cache_dirs *dirs, const char *error,
                   bool json) {
   const int code = error ? EXIT_COULD_NOT : EXIT_DONE;
   if (json) {
     json_t *object =
-        json_pack("{s:o, s:O}", "dir", output_text(places->dir), "entries", list->entries);
+        json_pack("{s:o, s:O}", "dir", output_text(dirs->dir), "entries", list->entries);
     if (error) json_object_set_new(object, "error", output_text(error));
     return output_json(object, code);
   }
@@ -93,15 +93,15 @@ static int report(struct listing *list, const struct cache_dirs *places, const c
   char bytes[32];
   output_bytes(bytes, sizeof bytes, list->bytes);
   if (count > 0) table_print(&list->table, stdout, 0, "lrllll");
-  printf("%zu %s, %s in %s\n", count, count == 1 ? "entry" : "entries", bytes, places->text);
+  printf("%zu %s, %s in %s\n", count, count == 1 ? "entry" : "entries", bytes, dirs->text);
   return code;
 }
 
 int cache_list(const struct cache_command *command) {
-  struct cache_dirs places;
+  struct cache_dirs dirs;
   struct listing list = {.entries = json_array()};
   const char *error = NULL;
-  if (!cache_dirs_find(&command->options, &places)) {
+  if (!cache_dirs_find(&command->options, &dirs)) {
     json_decref(list.entries);
     return output_fail(command->json, "%s", udm_last_error());
   }
@@ -110,7 +110,7 @@ int cache_list(const struct cache_command *command) {
     error = udm_last_error();
     output_error("%s", error);
   }
-  const int code = report(&list, &places, error, command->json);
+  const int code = report(&list, &dirs, error, command->json);
   json_decref(list.entries);
   table_free(&list.table);
   return code;
