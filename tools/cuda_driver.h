@@ -1,5 +1,5 @@
 /*
- * The CUDA driver as the tools and the tests see it: a structure of function
+ * cuda_driver.h: the CUDA driver as the tools and the tests see it: a structure of function
  * pointers, resolved through udm_driver_symbol(), so that they speak to the
  * very library that udm itself uses and link no libcuda.
  *

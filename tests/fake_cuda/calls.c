@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../tools/numbers/random.h"
 #include "contexts.h"
 #include "devices.h"
 #include "fake_cuda.h"
@@ -114,8 +115,5 @@ uint64_t fake_cuda_random(void) {
     state = seed ? strtoull(seed, NULL, 10) : 0;
     seeded = true;
   }
-  uint64_t z = (state += 0x9e3779b97f4a7c15u);
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-  return z ^ (z >> 31);
+  return random_next(&state);
 }

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "../../tools/numbers/random.h"
 #include "fiber.h"
 #include "warp.h"
 
@@ -58,12 +59,7 @@ struct host_kernel_dim3 threadIdx, blockIdx, blockDim, gridDim;
 extern unsigned char __start_udm_shared[] __attribute__((weak, visibility("hidden")));
 extern unsigned char __stop_udm_shared[] __attribute__((weak, visibility("hidden")));
 
-uint64_t block_scheduler_random(uint64_t *state) {
-  uint64_t z = (*state += 0x9e3779b97f4a7c15u);
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-  return z ^ (z >> 31);
-}
+uint64_t block_scheduler_random(uint64_t *state) { return random_next(state); }
 
 static void make_ready(uint32_t t) {
   block.threads[t].state = READY;

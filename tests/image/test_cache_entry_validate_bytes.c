@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../../tools/numbers/random.h"
 #include "cache/cache.h"
 #include "cmocka_headers.h"
 #include "image/kernel_compile.h"
@@ -46,12 +47,9 @@ static uint64_t seed_of_this_run(void) {
   return seed;
 }
 
-/* splitmix64: the next change of a byte, never 0. */
+/* Returns what to change a byte by, never 0. */
 static unsigned char next_change(uint64_t *state) {
-  uint64_t value = *state += 0x9e3779b97f4a7c15u;
-  value = (value ^ value >> 30) * 0xbf58476d1ce4e5b9u;
-  value = (value ^ value >> 27) * 0x94d049bb133111ebu;
-  return (unsigned char)(1 + (value ^ value >> 31) % 255);
+  return (unsigned char)(1 + random_next(state) % 255);
 }
 
 static void test_a_whole_entry_is_good(void **state) {
