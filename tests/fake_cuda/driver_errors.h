@@ -1,5 +1,5 @@
 /*
- * The driver's errors that the fake knows: name, value, text. Included
+ * driver_errors.h: the driver's errors that the fake knows: name, value, text. Included
  * after defining FAKE_CUDA_ERROR; FAKE_CUDA_ERRORS_DECLARED_ELSEWHERE leaves out
  * those that cuda_driver_symbols.h declares.
  *

@@ -1,5 +1,5 @@
 /*
- * The functions that the fake driver exports, declared from the lists of
+ * driver_functions.h: the functions that the fake driver exports, declared from the lists of
  * the library and of the tools, and the driver's types. With
  * FAKE_CUDA_REAL_CUDA_H the real cuda.h declares them instead: that build
  * proves the definitions right.

@@ -12,7 +12,7 @@
 #include <time.h>
 
 #include "nvrtc_functions.h"
-#include "tiny_cubin.h"
+#include "fake_cubin.h"
 
 enum { NAME_SIZE = 64, PTX_SIZE = 1024, LOG_SIZE = 256 };
 

@@ -1,15 +1,53 @@
 /*
- * cuGetProcAddress: the driver's own table of its functions, each with the
- * version that brought it. UDM_FAKE_CUDA_MISSING="cuLibraryLoadData,cuInit"
- * leaves some out; so does a driver version below theirs.
+ * names.c: the driver's tables of names: its errors with their texts, and its functions with the
+ * version of CUDA that brought each (cuGetProcAddress).
+ * UDM_FAKE_CUDA_MISSING="cuLibraryLoadData,cuInit" leaves functions out; so does a driver version
+ * below theirs.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "driver.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "calls.h"
-#include "devices.h"
+static const struct {
+  int value;
+  const char *name;
+  const char *text;
+} errors[] = {
+#define FAKE_CUDA_ERROR(name, value, text) {value, #name, text},
+#include "driver_errors.h"
+};
+
+enum { ERRORS = sizeof errors / sizeof errors[0] };
+
+static int find_error(CUresult error) {
+  for (int e = 0; e < ERRORS; ++e) {
+    if (errors[e].value == (int)error) return e;
+  }
+  return -1;
+}
+
+CUresult cuGetErrorName(CUresult error, const char **name) {
+  CUresult result = fake_cuda_enter(__func__, NEEDS_NOTHING);
+  if (result == CUDA_SUCCESS) {
+    const int e = find_error(error);
+    *name = e < 0 ? NULL : errors[e].name;
+    if (e < 0) result = CUDA_ERROR_INVALID_VALUE;
+  }
+  return fake_cuda_leave(result);
+}
+
+CUresult cuGetErrorString(CUresult error, const char **text) {
+  CUresult result = fake_cuda_enter(__func__, NEEDS_NOTHING);
+  if (result == CUDA_SUCCESS) {
+    const int e = find_error(error);
+    *text = e < 0 ? NULL : errors[e].text;
+    if (e < 0) result = CUDA_ERROR_INVALID_VALUE;
+  }
+  return fake_cuda_leave(result);
+}
 
 /* A function's address as data, which POSIX allows and ISO C has no cast for. */
 typedef void (*any_function)(void);
