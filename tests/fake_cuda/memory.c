@@ -33,7 +33,7 @@ bool memory_is_device(const void *at, size_t bytes) {
   return is_within(HANDLE_DEVICE_MEMORY, at, bytes);
 }
 
-bool memory_is_pinned(const void *at) { return is_within(HANDLE_HOST_MEMORY, at, 1); }
+bool memory_is_pinned(const void *at) { return is_within(HANDLE_PINNED_MEMORY, at, 1); }
 
 static struct allocation *find(enum handle_kind kind, uintptr_t base) {
   for (struct handle *h = handle_next(kind, NULL); h; h = handle_next(kind, h)) {
@@ -107,14 +107,14 @@ CUresult cuMemFree_v2(CUdeviceptr pointer) {
 CUresult cuMemAllocHost_v2(void **pointer, size_t bytes) {
   unsigned char *base = NULL;
   CUresult result = fake_cuda_enter(__func__, NEEDS_CONTEXT | UNSAFE_IN_CAPTURE);
-  if (result == CUDA_SUCCESS) result = allocate(HANDLE_HOST_MEMORY, bytes, &base);
+  if (result == CUDA_SUCCESS) result = allocate(HANDLE_PINNED_MEMORY, bytes, &base);
   if (result == CUDA_SUCCESS) *pointer = base;
   return fake_cuda_leave(result);
 }
 
 CUresult cuMemFreeHost(void *pointer) {
   CUresult result = fake_cuda_enter(__func__, NEEDS_CONTEXT | UNSAFE_IN_CAPTURE);
-  if (result == CUDA_SUCCESS) result = release(HANDLE_HOST_MEMORY, (uintptr_t)pointer);
+  if (result == CUDA_SUCCESS) result = release(HANDLE_PINNED_MEMORY, (uintptr_t)pointer);
   return fake_cuda_leave(result);
 }
 
