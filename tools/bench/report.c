@@ -111,7 +111,7 @@ static void print_create(const struct bench_report *report, FILE *file) {
   if (create->note[0]) fprintf(file, "  not measured: %s\n", create->note);
 }
 
-/* What docs/measurements/README.md wants stated of a machine. */
+/* What docs/PERFORMANCE.md wants stated of a machine. */
 static void print_machine(const struct bench_report *report, FILE *file) {
   const struct gpu_session *session = &report->bench->session;
   const struct bench_machine *machine = &report->machine;
