@@ -52,7 +52,7 @@ enum { COMMON_PARAMETERS = 16, FEW = 3, MOST_PARAMETERS = 37, WARPS = THREADS / 
 
 struct derived_scalars {
   uint32_t batch_reciprocal;
-  uint32_t head_pieces;
+  uint32_t static_slices;
   uint32_t flags;
   uint32_t page_table_blocks;
   uint32_t page_reciprocal;
@@ -66,7 +66,7 @@ static size_t pack_common(udm_decode_args *args, uint32_t flags, struct host_ker
                                            &args->req_to_token,
                                            &args->batch_size,
                                            &derived->batch_reciprocal,
-                                           &derived->head_pieces,
+                                           &derived->static_slices,
                                            &derived->flags,
                                            &args->max_len,
                                            &derived->page_table_blocks,
@@ -84,7 +84,7 @@ static size_t pack_common(udm_decode_args *args, uint32_t flags, struct host_ker
     derived->page_table_blocks = grid.x - decode_launch_length_blocks(args);
     /* any number is right: the library's, or fewer */
     const uint32_t most = derived->page_table_blocks * WARPS / rows;
-    if (most > 1) derived->head_pieces = most - (uint32_t)(seed % most);
+    if (most > 1) derived->static_slices = most - (uint32_t)(seed % most);
   }
   memcpy(parameters, common, sizeof common);
   return COMMON_PARAMETERS;

@@ -54,7 +54,7 @@ static int compile(const nvrtc_functions *nvrtc, const char *source, int32_t tar
   program made = NULL;
   size_t size = 0;
   snprintf(option, sizeof option, "--gpu-architecture=sm_%d", (int)target);
-  int result = nvrtc->create(&made, source, "floor_kernels.cu", 0, NULL, NULL);
+  int result = nvrtc->create(&made, source, "lower_bound_kernels.cu", 0, NULL, NULL);
   if (result == 0) result = nvrtc->compile(made, 2, options);
   if (result == 0) result = nvrtc->cubin_size(made, &size);
   if (result == 0) {
