@@ -10,7 +10,7 @@
 #include "core/allocator.h"
 #include "image/image_sources.h"
 
-/* The share of each source in the message, so that a compile log hides no other reason. */
+/* Each source gets this share of the message, so that a compile log hides no other reason. */
 enum { REASON_SHARE = UDM_MESSAGE_SIZE / 5 - 32 };
 
 static udm_status check_arch(int32_t device_arch, struct error *error) {

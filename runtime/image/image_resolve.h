@@ -1,6 +1,6 @@
 /*
  * image_resolve.h: from the architecture of a device to an image that its driver
- * takes. The caller pulls one image after another, best first:
+ * can load. The caller pulls one image after another, best first:
  *
  *     status = udm_image_search_begin(settings, arch, driver, &search, error);
  *     while ((status = udm_image_search_next(search, error)) == UDM_OK) {
@@ -43,26 +43,28 @@ struct image_search {
   char reason_text[UDM_MESSAGE_SIZE / 2];
   struct error reason; /* why the image cannot be used: into reason_text */
 
-  /* the image source that gives images now, and how far it is */
+  /* the current image source, and how far it is */
   int source;
-  bool begun;                  /* it was asked before */
-  int32_t target;              /* the architecture that it tries */
-  struct cache_lookup *lookup; /* open while cached images are tried */
-  struct kernel_key key;       /* of the images that are tried */
-  bool build_tried;            /* no image of this key is left to build */
-  int32_t virtual_arch;        /* of the PTX that NVRTC makes */
-  unsigned char *built;        /* an image that was built, or NULL */
-  bool cacheable;              /* the built image is what its key says */
+  bool begun;                         /* it was asked before */
+  int32_t target;                     /* the architecture that it tries */
+  struct cache_lookup *lookup;        /* open while cached images are tried */
+  struct kernel_key key;              /* of the images that are tried */
+  bool build_tried;                   /* no image of this key is left to build */
+  int32_t virtual_arch;               /* of the PTX that NVRTC compiles */
+  unsigned char *built;               /* an image that was built, or NULL */
+  bool cacheable;                     /* the built image is for the architecture of its key */
+  char source_text[UDM_MESSAGE_SIZE]; /* why the source has no more images */
+  char target_reasons[UDM_MESSAGE_SIZE / 4]; /* why it has none for the targets so far */
 
-  struct cache_lock lock; /* held by the one that builds an image for this architecture */
-  bool nvrtc_opened;      /* NVRTC is opened once, by the first source that needs it */
-  udm_status nvrtc_status;
-  struct nvrtc nvrtc;
+  /* what the sources share */
   unsigned lookup_flags;
+  struct cache_lock lock; /* held by the process that builds an image for this architecture */
+  bool nvrtc_tried;       /* NVRTC is opened once, by the first source that needs it */
+  udm_status nvrtc_status;
+  char nvrtc_text[UDM_MESSAGE_SIZE / 2]; /* why it could not be opened */
+  struct nvrtc nvrtc;
 
-  char source_text[UDM_MESSAGE_SIZE]; /* why the current source has no more images */
-  char target_reasons[UDM_MESSAGE_SIZE / 4];
-  char reasons[UDM_MESSAGE_SIZE]; /* per source that does not serve, a line "\n- cache: ..." */
+  char reasons[UDM_MESSAGE_SIZE]; /* one line "\n- cache: ..." per source without a usable image */
 };
 
 /* NO_IMAGE for an architecture below UDM_LOWEST_ARCH. */
@@ -72,16 +74,15 @@ udm_status udm_image_search_begin(const struct settings *settings, int32_t devic
 
 /*
  * Puts the next image into search->image. Returns NO_IMAGE, with the reason of
- * every source, after the last one; OUT_OF_MEMORY, DRIVER or CAPTURE if something
- * failed that has nothing to do with images.
+ * every source, after the last image; OUT_OF_MEMORY, DRIVER or CAPTURE for a
+ * failure that the next image would meet too.
  */
 udm_status udm_image_search_next(struct image_search *search, struct error *error);
 
-/* The image is loaded (in a plan: would be): records its use, or stores a built one in the cache.
- */
+/* The image is used: records the use of a cached one, stores a built one. */
 void udm_image_search_accept(struct image_search *search);
 
-/* The driver cannot use the image, for search->reason. */
+/* The driver cannot use the image; search->reason says why. */
 void udm_image_search_reject(struct image_search *search);
 
 /* Frees the walk. NULL is allowed. */

@@ -148,7 +148,7 @@ def self_test():
 
 
 def main():
-    problems = self_test() if "--self-test" in sys.argv else check(sys.argv[1])
+    problems = self_test() if "--self-test" in sys.argv else check(os.path.abspath(sys.argv[1]))
     print("\n".join(problems) if problems else "no circle, no arrow against the order of the rooms")
     return 1 if problems else 0
 
