@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "core/allocator.h"
-#include "image/image_sources.h"
 
 /* Each source gets this share of the message, so that a compile log hides no other reason. */
 enum { REASON_SHARE = UDM_MESSAGE_SIZE / 5 - 32 };

@@ -28,13 +28,13 @@ struct fake_nvrtc_settings {
   int delay_ms;
 };
 
-/* What this copy of the library is, read from the environment and from the files beside it. */
+/* The settings of this copy of the library, from the environment and the files beside it. */
 void fake_nvrtc_settings_read(struct fake_nvrtc_settings *settings);
 
-/* The fault that the environment asks for in this call of the function; counts the call. */
+/* Counts the call; the error that UDM_FAKE_NVRTC_FAIL names for it. */
 nvrtcResult fake_cuda_fault(const char *function);
 
-/* Appends the line of a compile to the log, if there is one. */
+/* Appends the compile's line to the log, if there is one. */
 void fake_cuda_log_compile(const char *target);
 
 #endif

@@ -1,6 +1,6 @@
 /*
  * decode_case_draw.h: drawing decode cases: the generator of random numbers, and the steps that
- * decode_case.c takes to make a case. Private to the decode_case files.
+ * decode_case_make.c takes to make a case. Private to the decode_case files.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

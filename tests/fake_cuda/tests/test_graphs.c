@@ -1,20 +1,21 @@
 /*
- * The fake driver's captures and graphs, tested.
+ * test_graphs.c: the fake driver behaves like the driver: captures and graphs. Runs with
+ * UDM_FAKE_CUDA_DEVICES="9.0,8.6".
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "test_graph_calls.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-/* cmocka needs the headers above */
-#include <cmocka.h>
 
-#include "empty_batch.h"
+#include "driver_fixture.h"
+#include "fake_cuda.h"
 
-void a_graph_replays_over_what_memory_holds_then(void **state) {
+static CUDA_KERNEL_NODE_PARAMS_v1 node_of(CUfunction function, struct empty_batch *b) {
+  const CUDA_KERNEL_NODE_PARAMS_v1 node = {function, 1, 1, 1, 256, 1, 1, 0, b->parameters, NULL};
+  return node;
+}
+
+static void test_a_graph_reads_memory_at_its_launch(void **state) {
   (void)state;
   struct empty_batch b;
   CUstream stream = NULL;
@@ -41,12 +42,7 @@ void a_graph_replays_over_what_memory_holds_then(void **state) {
   assert_int_equal(cuGraphLaunch(exec, stream), CUDA_ERROR_INVALID_VALUE);
 }
 
-static CUDA_KERNEL_NODE_PARAMS_v1 node_of(CUfunction function, struct empty_batch *b) {
-  const CUDA_KERNEL_NODE_PARAMS_v1 node = {function, 1, 1, 1, 256, 1, 1, 0, b->parameters, NULL};
-  return node;
-}
-
-void a_node_changes_its_function_as_the_driver_allows(void **state) {
+static void test_a_node_changes_its_function_as_the_driver_allows(void **state) {
   struct empty_batch b;
   CUgraph graph = NULL;
   CUgraphNode node = NULL;
@@ -81,7 +77,7 @@ void a_node_changes_its_function_as_the_driver_allows(void **state) {
   assert_int_equal(cuGraphDestroy(graph), CUDA_SUCCESS);
 }
 
-void what_is_illegal_in_capture_invalidates_it(void **state) {
+static void test_an_unsafe_call_invalidates_a_capture(void **state) {
   (void)state;
   CUstream stream = NULL;
   CUgraph graph = NULL;
@@ -106,4 +102,36 @@ void what_is_illegal_in_capture_invalidates_it(void **state) {
   assert_int_equal(cuGraphDestroy(graph), CUDA_SUCCESS);
   assert_int_equal(cuStreamBeginCapture_v2(NULL, CU_STREAM_CAPTURE_MODE_GLOBAL),
                    CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
+}
+
+static void test_a_relaxed_thread_disturbs_no_capture(void **state) {
+  (void)state;
+  CUstream stream = NULL;
+  CUgraph graph = NULL;
+  CUlibrary library = NULL;
+  CUstreamCaptureMode mode = CU_STREAM_CAPTURE_MODE_RELAXED;
+  assert_int_equal(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING), CUDA_SUCCESS);
+  assert_int_equal(cuStreamBeginCapture_v2(stream, CU_STREAM_CAPTURE_MODE_GLOBAL), CUDA_SUCCESS);
+  assert_int_equal(cuThreadExchangeStreamCaptureMode(&mode), CUDA_SUCCESS);
+  assert_int_equal(mode, CU_STREAM_CAPTURE_MODE_GLOBAL);
+  assert_int_equal(load_library(&library, 8, 90), CUDA_SUCCESS);
+  assert_int_equal(cuLibraryUnload(library), CUDA_SUCCESS);
+  assert_int_equal(cuThreadExchangeStreamCaptureMode(&mode), CUDA_SUCCESS);
+  assert_int_equal(mode, CU_STREAM_CAPTURE_MODE_RELAXED);
+  assert_int_equal(cuStreamEndCapture(stream, &graph), CUDA_SUCCESS);
+  assert_int_equal(cuGraphDestroy(graph), CUDA_SUCCESS);
+  assert_int_equal(cuStreamBeginCapture_v2(stream, CU_STREAM_CAPTURE_MODE_GLOBAL), CUDA_SUCCESS);
+  assert_int_equal(load_library(&library, 8, 90), CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
+  assert_int_equal(cuStreamEndCapture(stream, &graph), CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
+  assert_int_equal(cuStreamDestroy_v2(stream), CUDA_SUCCESS);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      DRIVER_TEST(test_a_graph_reads_memory_at_its_launch),
+      DRIVER_TEST(test_a_node_changes_its_function_as_the_driver_allows),
+      DRIVER_TEST(test_an_unsafe_call_invalidates_a_capture),
+      DRIVER_TEST(test_a_relaxed_thread_disturbs_no_capture),
+  };
+  return cmocka_run_group_tests_name("fake driver: graphs", tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /*
- * decode_case.c: draws decode cases: the arguments and what the inputs hold. What the outputs
+ * decode_case_make.c: draws decode cases: the arguments and what the inputs hold. What the outputs
  * must hold is left to udm_decode_metadata_reference().
  *
  * SPDX-License-Identifier: Apache-2.0

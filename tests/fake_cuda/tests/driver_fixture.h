@@ -1,18 +1,27 @@
 /*
- * A launch for the tests of the fake driver: the table kernel over an empty
- * batch of one backend, which sets two numbers to 0.
+ * driver_fixture.h: what the tests of the fake driver share: a context, tiny cubins, and a launch
+ * of the pointer-table kernel over an empty batch of one backend, which sets two numbers to 0.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#ifndef UDM_TESTS_EMPTY_BATCH_H
-#define UDM_TESTS_EMPTY_BATCH_H
+#ifndef UDM_TESTS_DRIVER_FIXTURE_H
+#define UDM_TESTS_DRIVER_FIXTURE_H
 
+#include "cmocka_headers.h"
 #include "driver_functions.h"
+
+/* Setup and teardown: *state is the current context, of device 0. */
+int use_first_device(void **state);
+int destroy_context(void **state);
+
+#define DRIVER_TEST(name) cmocka_unit_test_setup_teardown(name, use_first_device, destroy_context)
 
 extern const char table_kernel[];
 
-/* Loads a cubin that holds the table kernel alone. */
+/* Both load a cubin that holds the table kernel alone. */
 CUresult load_tiny_cubin(CUmodule *module, int abi_version, int arch);
+CUresult load_library(CUlibrary *library, int abi_version, int arch);
+
 /* The kernel, of a module of its own in the current context. */
 CUfunction load_function(void);
 

@@ -1,18 +1,27 @@
 /*
- * A launch for the tests: see empty_batch.h.
+ * driver_fixture.c: see driver_fixture.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "empty_batch.h"
+#include "driver_fixture.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-/* cmocka needs the headers above */
-#include <cmocka.h>
 
-#include "tiny_cubin.h"
+#include "fake_cubin.h"
+
+int use_first_device(void **state) {
+  CUcontext context = NULL;
+  *state = NULL;
+  if (cuInit(0) != CUDA_SUCCESS || cuCtxCreate_v2(&context, 0, 0) != CUDA_SUCCESS) return -1;
+  *state = context;
+  return 0;
+}
+
+int destroy_context(void **state) {
+  unsetenv("UDM_FAKE_CUDA_FAIL");
+  return cuCtxDestroy_v2(*state) == CUDA_SUCCESS ? 0 : -1;
+}
 
 const char table_kernel[] = "udm_decode_metadata_table";
 
@@ -20,6 +29,12 @@ CUresult load_tiny_cubin(CUmodule *module, int abi_version, int arch) {
   const char *const kernels[TINY_CUBIN_KERNELS] = {table_kernel};
   const struct tiny_cubin cubin = tiny_cubin_make(abi_version, arch, kernels, "a test");
   return cuModuleLoadDataEx(module, &cubin, 0, NULL, NULL);
+}
+
+CUresult load_library(CUlibrary *library, int abi_version, int arch) {
+  const char *const kernels[TINY_CUBIN_KERNELS] = {table_kernel};
+  const struct tiny_cubin cubin = tiny_cubin_make(abi_version, arch, kernels, "a test");
+  return cuLibraryLoadData(library, &cubin, NULL, NULL, 0, NULL, NULL, 0);
 }
 
 enum { SUMS_OFFSET = 7 * 8 };
