@@ -112,8 +112,8 @@ static bool ends_something(const char *function) {
 }
 
 /* What must be true of a try with the nth call of the function failing with the error. */
-static void try_with_fault(struct image_fixture *l, const struct path *p, const char *function, int nth,
-                           int error) {
+static void try_with_fault(struct image_fixture *l, const struct path *p, const char *function,
+                           int nth, int error) {
   char plan[96];
   udm_context_info info;
   struct machine failing = p->machine;
