@@ -22,7 +22,7 @@ static bool loads_libraries(const struct driver *driver) {
          driver->cuLibraryGetKernel && driver->cuKernelGetFunction;
 }
 
-/* NO_IMAGE for the errors that concern the image: any other would happen with the next one too. */
+/* NO_IMAGE for errors that concern the image: any other error would meet the next image too. */
 static udm_status status_of_loading(CUresult result) {
   switch (result) {
     case CUDA_SUCCESS:

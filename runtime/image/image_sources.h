@@ -33,7 +33,7 @@ struct image_search {
 
   /* the current image source, and how far it is */
   int source;
-  bool begun;                         /* it was asked before */
+  bool begun;                         /* the walk has called it before */
   int32_t target;                     /* the architecture that it tries */
   struct cache_lookup *lookup;        /* open while cached images are tried */
   struct kernel_key key;              /* of the images that are tried */

@@ -71,7 +71,7 @@ static udm_status check_failures(const struct cache_key *key, struct error *erro
                   "%s\n(not tried again: it failed before in this process)", message);
 }
 
-/* `key` identifies the compile if it fails. */
+/* A compile that NVRTC refuses is remembered under `key`. */
 static udm_status compile_for(const struct nvrtc *nvrtc, const struct cache_key *key,
                               const char *target, bool to_ptx, unsigned char **bytes, size_t *size,
                               struct error *error) {
