@@ -162,7 +162,10 @@ static void pack_common(const udm_decode_args *args, const struct derived *deriv
 }
 
 /* The kernel's order of the outputs: it takes one output of all backends, then the next output. */
-static const int outputs_in_order[UDM_OUTPUTS_PER_BACKEND] = {2, 5, 0, 1, 3, 4, 6};
+static const udm_output outputs_in_order[UDM_OUTPUTS_PER_BACKEND] = {
+    UDM_OUTPUT_PAGE_TABLE_1,    UDM_OUTPUT_REAL_PAGE_TABLE,   UDM_OUTPUT_CACHE_SEQLENS,
+    UDM_OUTPUT_CU_SEQLENS_K,    UDM_OUTPUT_NSA_CACHE_SEQLENS, UDM_OUTPUT_NSA_CU_SEQLENS_K,
+    UDM_OUTPUT_SEQLENS_EXPANDED};
 
 static void pack_few(const udm_decode_args *args, void **pointers) {
   static const CUdeviceptr none = 0;

@@ -101,8 +101,11 @@ static bool launch(const char *name, void **parameters, struct host_kernel_dim3 
                             seed, text);
 }
 
-/* Of the direct kernels: the page tables first. */
-static const int outputs_in_order[UDM_OUTPUTS_PER_BACKEND] = {2, 5, 0, 1, 3, 4, 6};
+/* The order of the outputs among the parameters of the direct kernels. */
+static const udm_output outputs_in_order[UDM_OUTPUTS_PER_BACKEND] = {
+    UDM_OUTPUT_PAGE_TABLE_1,    UDM_OUTPUT_REAL_PAGE_TABLE,   UDM_OUTPUT_CACHE_SEQLENS,
+    UDM_OUTPUT_CU_SEQLENS_K,    UDM_OUTPUT_NSA_CACHE_SEQLENS, UDM_OUTPUT_NSA_CU_SEQLENS_K,
+    UDM_OUTPUT_SEQLENS_EXPANDED};
 
 static bool launch_few(const udm_decode_args *args, struct host_kernel_dim3 grid, uint64_t seed,
                        char *text) {
