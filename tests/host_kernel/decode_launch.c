@@ -118,7 +118,7 @@ static bool launch_few(const udm_decode_args *args, struct host_kernel_dim3 grid
   memcpy(pointers, copy.backends, (size_t)copy.num_backends * sizeof copy.backends[0]);
   for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND; ++o) {
     for (int b = 0; b < FEW; ++b) {
-      parameters[count++] = &pointers[b * UDM_OUTPUTS_PER_BACKEND + outputs_in_order[o]];
+      parameters[count++] = &pointers[b * UDM_OUTPUTS_PER_BACKEND + (int)outputs_in_order[o]];
     }
   }
   const char *const kernel = args->batch_size <= THREADS ? "udm_decode_metadata_direct"
