@@ -41,6 +41,7 @@ static udm_status resolve(const struct settings *settings, int32_t arch, struct 
   struct error *error = udm_thread_error();
   struct image_search *search = NULL;
   struct driver driver;
+  memset(taken, 0, sizeof *taken);
   memset(&driver, 0, sizeof driver);
   driver.cuDriverGetVersion = driver_version;
   udm_status status =
@@ -169,8 +170,7 @@ static void test_the_error_has_the_reason_of_every_source(void **state) {
   assert_non_null(strstr(udm_last_error(), "\n- shipped PTX: the loader's reason"));
 }
 
-/* A cached lower one makes the walk ask NVRTC early; the reason is still that of the source NVRTC.
- */
+/* A cached image for a lower architecture makes the walk ask NVRTC early. */
 static void test_an_early_failure_of_nvrtc_is_kept(void **state) {
   char path[UDM_PATH_SIZE];
   struct image taken;

@@ -251,8 +251,7 @@ static void receive(void *user_data, udm_log_level level, const char *message) {
   }
 }
 
-/* Two instances, each with its own cache and sink: neither sees what the other does.
- */
+/* Two instances, each with its own cache and log sink: neither sees what the other does. */
 static void test_each_instance_has_its_cache_and_its_log(void **state) {
   const struct gpu_session *session = *state;
   enum { INSTANCES = 2 };

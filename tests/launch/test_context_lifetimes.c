@@ -93,8 +93,7 @@ static void assert_prepares(udm_context *ctx) {
   assert_int_equal(prepare(ctx, true, &prepared), UDM_OK);
 }
 
-/* In the child: the parent's context is rejected, and can be destroyed. Exit status 0: it was so.
- */
+/* In the child: the parent's context is rejected but can be destroyed. Exits with 0 if so. */
 static int be_a_child(udm_context *ctx) {
   udm_decode_args args = UDM_DECODE_ARGS_INIT;
   int64_t (*calls)(const char *) = count_calls();

@@ -96,8 +96,7 @@ static void test_every_arch(void **state) {
   assert_int_equal(plan_for(&options, lowest_arch()).source, UDM_IMAGE_CACHE);
 }
 
-/* CUDA 11.8 speaks PTX 7.8, 12.9 PTX 8.8, 13.0 PTX 9.0; they share a kernel's name with the cubin.
- */
+/* CUDA 11.8 makes PTX 7.8, 12.9 PTX 8.8, 13.0 PTX 9.0. PTX and cubin name the same kernels. */
 static void check_ptx(const char *ptx, int32_t arch) {
   int major = 0;
   int minor = 0;

@@ -13,8 +13,7 @@
 #include "nvrtc/nvrtc.h"
 #include "temporary_folder.h"
 
-/* The candidates of the search, one "candidate\n" after the other; "*" marks already-loaded only.
- */
+/* The candidates of the search, one per line; "*" marks one that must be loaded already. */
 struct offered {
   char text[65536];
   int count;
