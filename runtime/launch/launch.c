@@ -61,8 +61,8 @@ static uint32_t page_table_1_flags(const udm_decode_args *args) {
     if (table && (table - first) / sizeof(int32_t) % ELEMENTS_OF_VECTOR) flags = 0;
   }
   if (!first) return 0;
-  const uint32_t anchor = (uint32_t)(first / sizeof(int32_t) % ELEMENTS_OF_LINE);
-  return flags | UDM_KERNEL_SLOTS | anchor << UDM_KERNEL_ANCHOR_SHIFT;
+  const uint32_t line_offset = (uint32_t)(first / sizeof(int32_t) % ELEMENTS_OF_LINE);
+  return flags | UDM_KERNEL_SLOTS | line_offset << UDM_KERNEL_LINE_OFFSET_SHIFT;
 }
 
 static uint32_t flags_of(const udm_decode_args *args, bool direct) {

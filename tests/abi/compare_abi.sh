@@ -3,7 +3,7 @@
 # tests/abi/libudm.abi. compare_abi.sh LIBRARY [--update]
 #
 # Exit 0: the same. 1: a function is gone. 2: a change that a person must judge by docs/ABI.md, and then
-# record with --update. 77: there is no abidiff.
+# record with --update. 77: abidiff is missing.
 #
 # SPDX-License-Identifier: Apache-2.0
 set -uo pipefail
@@ -23,7 +23,7 @@ readelf -S "$library" | grep '\.debug_info' >/dev/null || {
 }
 
 if [[ ${2:-} == --update ]]; then
-  # where it was built is nobody's business, and no part of the interface
+  # the build folder is no part of the interface
   abidw --exported-interfaces-only --headers-dir "$root/include" --drop-private-types --no-corpus-path --no-comp-dir-path \
     --type-id-style hash "$library" |
     sed -E "s#(path|filepath)='[^']*/([^/']+/[^/']+)'#\1='\2'#" >"$recorded" || exit 1

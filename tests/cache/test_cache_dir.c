@@ -80,7 +80,7 @@ static void test_symbolic_links_are_not_followed(void **state) {
   assert_miss(&settings, &test_key);
 }
 
-static void test_a_folder_others_may_write_to_is_not_used(void **state) {
+static void test_a_folder_that_others_may_write_to_is_not_used(void **state) {
   char path[UDM_PATH_SIZE];
   const struct settings settings = settings_for(*state);
   store(&settings, path);
@@ -94,7 +94,7 @@ static void test_a_folder_others_may_write_to_is_not_used(void **state) {
   assert_hit(&settings, &test_key, true);
 }
 
-static void test_what_belongs_to_somebody_else_is_not_used(void **state) {
+static void test_a_folder_of_another_user_is_not_used(void **state) {
   char path[UDM_PATH_SIZE];
   if (geteuid() != 0) skip(); /* only root can give a folder away */
   struct settings settings = settings_for(*state);
@@ -118,8 +118,8 @@ int main(void) {
       cmocka_unit_test(test_a_path_that_is_too_long),
       cmocka_unit_test(test_default_folders),
       IN_FOLDER(test_symbolic_links_are_not_followed),
-      IN_FOLDER(test_a_folder_others_may_write_to_is_not_used),
-      IN_FOLDER(test_what_belongs_to_somebody_else_is_not_used),
+      IN_FOLDER(test_a_folder_that_others_may_write_to_is_not_used),
+      IN_FOLDER(test_a_folder_of_another_user_is_not_used),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -220,7 +220,7 @@ static void test_a_folder_of_another_user(void **state) {
   run_in_child(create_in_folder_of_another, *state);
 }
 
-/* Read-only layers with the same good entry, of root, of this user and of another one. */
+/* Read-only layers of root, of this user and of another user, all with the same good entry. */
 static void create_with_layers(const char *folder) {
   static const struct {
     uid_t owner;

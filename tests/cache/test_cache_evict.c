@@ -158,7 +158,7 @@ static void assert_served_by(const char *path) {
   if (!strstr(result.log, path)) fail_msg("not served by %s:\n%s", path, result.log);
 }
 
-/* Made while the clock was wrong: must not count as the newest, nor go last. */
+/* Entries from the future, made by a wrong clock, must neither count as newest nor go last. */
 static void test_dates_in_the_future(void **state) {
   char future[UDM_PATH_SIZE];
   char good[UDM_PATH_SIZE];
@@ -205,7 +205,7 @@ static void test_a_cubin_of_somebody_else_stays(void **state) {
   assert_true(is_there(theirs));
 }
 
-/* Another file has the name by now, perhaps with the inode number of the old one. */
+/* The name belongs to another file now, perhaps with the old inode number. */
 static void test_a_file_that_took_the_place_of_another_stays(void **state) {
   struct stat old;
   struct stat new;

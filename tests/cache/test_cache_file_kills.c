@@ -58,7 +58,7 @@ static uint64_t sweep(void) {
   return counted.leftovers_removed;
 }
 
-/* Ends when the file "stop" exists. Exits with 0 if every image was good. */
+/* Ends once the file "stop" exists. Exits with 0 if every image was good. */
 static void read_until_stopped(const char *folder) {
   long starts = 0;
   setenv("UDM_NO_COMPILE", "1", 1);

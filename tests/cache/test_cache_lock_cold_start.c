@@ -77,7 +77,7 @@ static void assert_one_compile(const char *folder, const struct sums *sums) {
   assert_int_equal(count_files(".tmp"), 0);
 }
 
-/* The compile takes so long that all processes arrive while it runs. */
+/* The compile is so slow that all processes arrive while it runs. */
 static void test_processes_that_create(void **state) {
   setenv("UDM_FAKE_NVRTC_DELAY_MS", "500", 1);
   const struct sums sums = start_together(*state, "create");
@@ -107,7 +107,7 @@ static void test_processes_that_find_a_damaged_entry(void **state) {
 }
 
 /* The rejected image is in a read-only layer, so it stays: one process still builds. */
-static void test_processes_that_find_a_refused_image(void **state) {
+static void test_processes_that_find_a_rejected_image(void **state) {
   char layer[UDM_PATH_SIZE];
   char path[UDM_PATH_SIZE];
   prewarm(path);
@@ -175,7 +175,7 @@ int main(void) {
       CACHE_TEST(test_processes_that_create),
       CACHE_TEST(test_processes_that_prewarm),
       CACHE_TEST(test_processes_that_find_a_damaged_entry),
-      CACHE_TEST(test_processes_that_find_a_refused_image),
+      CACHE_TEST(test_processes_that_find_a_rejected_image),
       CACHE_TEST(test_processes_whose_compile_is_quick),
       CACHE_TEST(test_processes_whose_compile_fails),
       CACHE_TEST(test_processes_with_the_real_nvrtc),

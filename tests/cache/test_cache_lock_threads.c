@@ -116,7 +116,7 @@ static void *create_and_fail(void *user_data) {
   return NULL;
 }
 
-static void test_threads_whose_compile_is_refused(void **state) {
+static void test_threads_whose_compile_is_rejected(void **state) {
   char error[9216];
   struct gpu_session session;
   udm_cache_counters before;
@@ -200,7 +200,7 @@ static void test_threads_that_do_everything_at_once(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       CACHE_TEST(test_threads_that_create_and_launch),
-      CACHE_TEST(test_threads_whose_compile_is_refused),
+      CACHE_TEST(test_threads_whose_compile_is_rejected),
       CACHE_TEST(test_threads_that_do_everything_at_once),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /*
  * test_cache_lookup.c: lookups on a real file system: which entries they find, in
- * which order, and what counts as a miss. Damage that a whole udm_create() repairs:
- * test_cache_lookup_damage.c.
+ * which order, and what counts as a miss. test_cache_lookup_damage.c
+ * tests the damage that udm_create() repairs.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -17,7 +17,7 @@
 #include "look_up.h"
 #include "temporary_folder.h"
 
-static void test_any_producer_and_a_certain_one(void **state) {
+static void test_any_producer_and_one_producer(void **state) {
   char path[UDM_PATH_SIZE];
   const struct settings settings = settings_for(*state);
   struct cache_key other = test_key;
@@ -92,7 +92,7 @@ static void test_read_only_layers_in_order(void **state) {
   assert_int_equal(access(path, F_OK), 0); /* nothing is removed from a read-only layer */
 }
 
-static void test_the_reason_of_every_layer_is_told(void **state) {
+static void test_the_reason_of_every_layer_is_reported(void **state) {
   char path[UDM_PATH_SIZE];
   struct hits hits = {0};
   struct settings settings = settings_for(*state);
@@ -146,11 +146,11 @@ int main(void) {
 #define IN_FOLDER(test) \
   cmocka_unit_test_setup_teardown(test, make_temporary_folder, remove_temporary_folder)
   const struct CMUnitTest tests[] = {
-      IN_FOLDER(test_any_producer_and_a_certain_one),
+      IN_FOLDER(test_any_producer_and_one_producer),
       IN_FOLDER(test_the_newest_producer_comes_first_and_the_next_after_a_rejection),
       IN_FOLDER(test_of_too_many_producers_the_oldest_are_left_out),
       IN_FOLDER(test_read_only_layers_in_order),
-      IN_FOLDER(test_the_reason_of_every_layer_is_told),
+      IN_FOLDER(test_the_reason_of_every_layer_is_reported),
       IN_FOLDER(test_damage_is_a_miss),
       IN_FOLDER(test_a_file_others_may_write_to_is_not_used),
   };

@@ -266,7 +266,7 @@ static void test_an_image_for_another_architecture(void **state) {
   assert_int_equal(prewarmed.compiled, 1); /* prewarm rejects it, too */
 }
 
-static void test_an_image_that_is_none(void **state) {
+static void test_an_image_that_is_not_a_cubin(void **state) {
   static struct entry entry;
   static const char text[] = "this is no ELF file, and far too short for the header of one";
   (void)state;
@@ -275,7 +275,7 @@ static void test_an_image_that_is_none(void **state) {
   assert_named_missed_and_repaired(WRONG_ARCH, true);
 }
 
-/* The driver gets no size: it would read beyond the end of the image. */
+/* The driver gets no size, so it would read beyond the end of the image. */
 static void test_an_image_without_its_end(void **state) {
   static struct entry entry;
   (void)state;
@@ -307,8 +307,8 @@ static void test_an_image_whose_header_points_outside(void **state) {
   }
 }
 
-/* It passes every check of ours, but the driver finds no kernel in it. */
-static void test_an_image_that_the_driver_refuses(void **state) {
+/* It passes every check of udm, but the driver finds no kernel in it. */
+static void test_an_image_that_the_driver_rejects(void **state) {
   static struct entry entry;
   static unsigned char image[BUFFER_SIZE];
   (void)state;
@@ -322,7 +322,7 @@ static void test_an_image_that_the_driver_refuses(void **state) {
   assert_named_missed_and_repaired(REJECTED, false);
 }
 
-static void test_no_repair_where_compiling_is_forbidden_or_the_layer_is_read_only(void **state) {
+static void test_no_repair_without_compiling_or_in_a_read_only_layer(void **state) {
   static struct entry entry;
   (void)state;
   make_entry(&entry);
@@ -353,11 +353,11 @@ int main(void) {
       CACHE_TEST(test_an_entry_of_another_key_under_this_name),
       CACHE_TEST(test_an_entry_of_an_older_format),
       CACHE_TEST(test_an_image_for_another_architecture),
-      CACHE_TEST(test_an_image_that_is_none),
+      CACHE_TEST(test_an_image_that_is_not_a_cubin),
       CACHE_TEST(test_an_image_without_its_end),
       CACHE_TEST(test_an_image_whose_header_points_outside),
-      CACHE_TEST(test_an_image_that_the_driver_refuses),
-      CACHE_TEST(test_no_repair_where_compiling_is_forbidden_or_the_layer_is_read_only),
+      CACHE_TEST(test_an_image_that_the_driver_rejects),
+      CACHE_TEST(test_no_repair_without_compiling_or_in_a_read_only_layer),
   };
   use_fake_device();
   return cmocka_run_group_tests(tests, NULL, NULL);

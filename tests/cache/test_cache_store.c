@@ -1,5 +1,5 @@
 /*
- * test_cache_store.c: entries are written whole, whatever has their name already,
+ * test_cache_store.c: entries are written whole, whatever already has their name,
  * and by many processes at once.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -48,7 +48,7 @@ static void test_store_then_hit(void **state) {
   assert_int_equal(count_files(folder), 1); /* no temporary file stays */
 }
 
-/* Like eight containers that share a folder and in which each process has the number 1. */
+/* Like eight containers that share a folder, each with a process whose id is 1. */
 static void test_many_processes_store_into_one_folder(void **state) {
   enum { PROCESSES = 8, ROUNDS = 20 };
   const struct settings settings = settings_for(*state);

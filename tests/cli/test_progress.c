@@ -1,5 +1,5 @@
 /*
- * The progress bar on a terminal, and a message that comes while it is drawn.
+ * test_progress.c: the progress bar on a terminal, and a message that comes while it is drawn.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -1,6 +1,6 @@
 /*
- * Structures of older, equal and newer callers are filled and read within their
- * own struct_size, never one byte beyond.
+ * test_struct_size.c: the library fills and reads structures of older, equal and
+ * newer callers within their struct_size, never one byte beyond.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -84,7 +84,7 @@ static void test_a_newer_callers_unknown_field_must_be_unused(void **state) {
   assert_non_null(strstr(udm_last_error(), "given uses a field of a newer udm"));
 }
 
-static void test_a_size_that_no_version_has_is_refused(void **state) {
+static void test_a_size_that_no_version_has_is_rejected(void **state) {
   (void)state;
   static const size_t sizes[] = {
       0, 1, sizeof(size_t), SMALLEST - 1, SMALLEST + 4, UDM_LARGEST_STRUCT + 8, SIZE_MAX};
@@ -106,7 +106,7 @@ int main(void) {
       cmocka_unit_test(test_a_newer_caller_gets_zeros_for_what_is_unknown),
       cmocka_unit_test(test_defaults_stay_where_an_older_caller_has_no_field),
       cmocka_unit_test(test_a_newer_callers_unknown_field_must_be_unused),
-      cmocka_unit_test(test_a_size_that_no_version_has_is_refused),
+      cmocka_unit_test(test_a_size_that_no_version_has_is_rejected),
   };
   return cmocka_run_group_tests_name("struct_size", tests, NULL, NULL);
 }

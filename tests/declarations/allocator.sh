@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Host memory comes from allocator.c alone, so that a host's allocator gives it: no other object of
-# the library asks malloc, with two exceptions, stated below. allocator.sh STATIC_LIBRARY
+# the library calls malloc, with two exceptions, stated below. allocator.sh STATIC_LIBRARY
 #
 # SPDX-License-Identifier: Apache-2.0
 set -uo pipefail

@@ -1,4 +1,4 @@
-# The compilers that a script of this folder tries, and a folder for what it makes. Sourced.
+# compilers.sh: the compilers of this machine, and a scratch folder. Sourced.
 #
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
@@ -15,7 +15,7 @@ skip() {
   exit 77
 }
 
-# c_compilers, cxx_compilers: those of gcc and clang that this machine has.
+# c_compilers, cxx_compilers: gcc and clang, as far as this machine has them.
 c_compilers() { command -v gcc clang; }
 cxx_compilers() { command -v g++ clang++; }
 

@@ -36,7 +36,7 @@ grep -E '\((RPATH|RUNPATH|TEXTREL)\)' "$work/dynamic" && wrong 'it carries a pat
 nm -D --undefined-only --format=posix "$1" >"$work/undefined" || exit 1
 while read -r symbol _; do
   [[ $symbol =~ ^(cu[A-Z]|cuda[A-Z]|nvrtc) ]] && wrong "it refers to $symbol"
-  # nothing of it runs at exit, on a signal or in a thread of its own, and nothing prints
+  # the library runs nothing at exit, on a signal or in a thread of its own, and prints nothing
   case ${symbol%%@*} in
     atexit | on_exit | __cxa_atexit | __cxa_thread_atexit* | at_quick_exit | pthread_create | \
       thrd_create | signal | sigaction | pthread_key_create | stdout | stderr | printf | puts | \

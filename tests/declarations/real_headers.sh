@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# One of our headers of CUDA declarations against the real cuda.h or nvrtc.h.
+# Compares one of our headers of CUDA declarations with the real cuda.h or nvrtc.h.
 # real_headers.sh driver|nvrtc [FILE, instead of the tree's]
 #
 # SPDX-License-Identifier: Apache-2.0

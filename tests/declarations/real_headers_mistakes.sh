@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The comparison with the real header can fail: each of several mistakes, made in a copy of our
-# header, is found, and the message names what is wrong. real_headers_mistakes.sh driver|nvrtc
+# The comparison with the real header can fail: it finds each of several mistakes made in a copy of
+# our header, and the message names what is wrong. real_headers_mistakes.sh driver|nvrtc
 #
 # SPDX-License-Identifier: Apache-2.0
 set -uo pipefail

@@ -1,6 +1,6 @@
 /*
- * A file that a user might write: includes the public header, uses every
- * initialiser and states the values that are pinned. Compiled as C and as C++.
+ * use_public_header.c: includes the public header as a user might, uses every
+ * initialiser and states the pinned values. Compiled as C and as C++.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -48,7 +48,7 @@ CHECK(UDM_CACHE_ENTRY_OK == 0);
 CHECK(UDM_CACHE_ENTRY_STALE == 1);
 CHECK(UDM_CACHE_ENTRY_BAD == 2);
 
-/* The seven pointers lie in the order of the contract, with nothing between. */
+/* The seven pointers follow each other in the contract's order, without gaps. */
 CHECK(sizeof(udm_backend_outputs) == UDM_OUTPUTS_PER_BACKEND * sizeof(CUdeviceptr));
 CHECK(offsetof(udm_backend_outputs, page_table_1) == 2 * sizeof(CUdeviceptr));
 CHECK(offsetof(udm_backend_outputs, real_page_table) == 5 * sizeof(CUdeviceptr));

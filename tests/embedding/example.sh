@@ -11,7 +11,7 @@ name=$1 program=$2 way=$3 line=$4
 [[ $way != make ]] || require_path_without_spaces
 folder=$(fresh_folder "example-$name-$way") || exit 1
 if [[ $name == rust ]]; then
-  # Debian's, if it is there: the oldest that must do
+  # Debian's rustc, if it is installed: the oldest that must work
   RUSTC=$(command -v /usr/bin/rustc rustc | head -n 1)
   [[ -n $RUSTC ]] || skip 'no rustc here (Debian: rustc)'
   export RUSTC

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The static library from the moved prefix, with CMake and with pkg-config --static, and the versions
-# that find_package accepts and refuses.
+# that find_package accepts and rejects.
 #
 # SPDX-License-Identifier: Apache-2.0
 set -uo pipefail
@@ -43,7 +43,7 @@ quietly cmake --build "$folder/build"
 "$folder/build/main" || fail 'the program that was linked statically'
 readelf -d "$folder/build/main" | grep libudm && fail 'it is not linked statically'
 
-# pkg-config has one name for both libraries: linker options choose
+# pkg-config has one name for both libraries, so linker options choose
 # shellcheck disable=SC2046
 quietly cc -DVERSION="\"$version\"" $(pkg-config --cflags udm) "$folder/main.c" -o "$folder/static" \
   -Wl,-Bstatic $(pkg-config --libs udm) -Wl,-Bdynamic $(pkg-config --static --libs-only-l udm |

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Ranks of an MPI launcher, one a device, all starting with one cold cache: one compile for each
-# architecture, whatever the number of ranks.
+# Ranks of an MPI launcher, one per device, start together with a cold cache: one compile per
+# architecture, however many ranks there are.
 #
 # SPDX-License-Identifier: Apache-2.0
 set -uo pipefail

@@ -1,5 +1,5 @@
 /*
- * How much memory a process has more after each step of a first use: size LIBRARY.
+ * size.c: the memory that each step of a first use adds to the process: size LIBRARY.
  * tests/embedding/size.sh runs it; docs/EMBEDDING.md has the figures.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -22,7 +22,7 @@ static void find(const char *name, void *function) {
   memcpy(function, &address, sizeof address);
 }
 
-/* KiB that are resident, of which the process alone has written (private dirty) the second. */
+/* KiB that are resident, and KiB that the process alone has written (private dirty). */
 static void show(const char *step) {
   static long before[2];
   long now[2] = {0, 0};

@@ -1,4 +1,4 @@
-# What the scripts of this folder share. Sourced; the tests set WORK, PREFIX and SOURCE.
+# steps.sh: steps that the scripts of this folder share. Sourced; the tests set WORK, PREFIX and SOURCE.
 #
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
@@ -18,7 +18,7 @@ require_path_without_spaces() {
   [[ $WORK != *[[:space:]]* ]] || skip "make, and shells that are given pkg-config's output, split $WORK"
 }
 
-# quietly COMMAND...: shows its output only when it fails.
+# quietly COMMAND...: shows its output only if it fails.
 quietly() {
   local log=$WORK/log.$$
   "$@" >"$log" 2>&1 || {

@@ -1,5 +1,5 @@
 /*
- * Launches the decode metadata kernel on the host.
+ * decode_launch.c: packs the arguments of the decode metadata kernels.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -13,10 +13,10 @@
 enum { THREADS = 256, MOST_LENGTH_BLOCKS = 32, MOST_COPY_BLOCKS = 24 };
 
 uint32_t decode_launch_length_blocks(const udm_decode_args *args) {
-  const uint32_t chunks = ((uint32_t)args->batch_size + THREADS - 1) / THREADS;
-  if (chunks <= MOST_LENGTH_BLOCKS) return chunks > 0 ? chunks : 1;
-  const uint32_t chunks_of_block = (chunks - 1) / MOST_LENGTH_BLOCKS + 1;
-  return (chunks - 1) / chunks_of_block + 1;
+  const uint32_t windows = ((uint32_t)args->batch_size + THREADS - 1) / THREADS;
+  if (windows <= MOST_LENGTH_BLOCKS) return windows > 0 ? windows : 1;
+  const uint32_t windows_per_block = (windows - 1) / MOST_LENGTH_BLOCKS + 1;
+  return (windows - 1) / windows_per_block + 1;
 }
 
 struct host_kernel_dim3 decode_launch_grid(const udm_decode_args *args) {
@@ -26,7 +26,7 @@ struct host_kernel_dim3 decode_launch_grid(const udm_decode_args *args) {
       decode_launch_length_blocks(args) + (copies < most ? (uint32_t)copies : most), 1, 1};
 }
 
-/* How the tables lie: bits 4 and 5, and from bit 8 up. */
+/* The alignment of the tables: bits 4 and 5, and from bit 8 up the line offset. */
 static uint32_t layout_flags(const udm_decode_args *args) {
   CUdeviceptr first = 0;
   uint32_t flags = 16 | 32;
@@ -40,7 +40,7 @@ static uint32_t layout_flags(const udm_decode_args *args) {
   return first && args->page_table_stride > 0 ? flags | (uint32_t)(first / 4 % 32) << 8 : 0;
 }
 
-/* The flags of the kernel: bits 0 to 3, and those of the layout. */
+/* Bits 0 to 3 of the kernel's flags. */
 static uint32_t launch_flags(const udm_decode_args *args) {
   return (args->seq_lens_type == UDM_INT64 ? 1u : 0u) |
          (args->req_pool_indices_type == UDM_INT64 ? 2u : 0u) |
@@ -82,7 +82,7 @@ static size_t pack_common(udm_decode_args *args, uint32_t flags, struct host_ker
   if (rows > 0) {
     derived->batch_reciprocal = UINT32_MAX / rows;
     derived->page_table_blocks = grid.x - decode_launch_length_blocks(args);
-    /* any number is right: the library's, or fewer */
+    /* any number gives right results: the library's number, or fewer */
     const uint32_t most = derived->page_table_blocks * WARPS / rows;
     if (most > 1) derived->static_slices = most - (uint32_t)(seed % most);
   }
@@ -126,7 +126,7 @@ static bool launch_few(const udm_decode_args *args, struct host_kernel_dim3 grid
   return launch(kernel, parameters, grid, seed, text);
 }
 
-/* A null table: the backends of args. */
+/* backend_pointers 0: the backends of args. */
 static bool launch_table(const udm_decode_args *args, CUdeviceptr backend_pointers,
                          int64_t backend_pointers_stride, struct host_kernel_dim3 grid,
                          uint64_t seed, char *text) {
@@ -135,7 +135,7 @@ static bool launch_table(const udm_decode_args *args, CUdeviceptr backend_pointe
   struct derived_scalars derived;
   const uint32_t flags = launch_flags(args) | (backend_pointers ? 0 : layout_flags(args));
   size_t count = pack_common(&copy, flags, grid, seed, &derived, parameters);
-  if (backend_pointers) memset(copy.backends, 0xa5, sizeof copy.backends); /* not looked at */
+  if (backend_pointers) memset(copy.backends, 0xa5, sizeof copy.backends); /* must not be used */
   parameters[count++] = &backend_pointers;
   parameters[count++] = &backend_pointers_stride;
   parameters[count++] = copy.backends;
@@ -158,7 +158,7 @@ bool decode_launch_table(const udm_decode_args *args, CUdeviceptr backend_pointe
 
 static size_t integer_size(udm_int_type type) { return type == UDM_INT64 ? 8 : 4; }
 
-/* To AddressSanitizer, only the input tensors remain. */
+/* Leaves only the input tensors readable under AddressSanitizer. */
 static void poison_guard_bands(const struct decode_case *c, struct decode_memory *memory) {
   const udm_decode_args *args = &c->args;
   const size_t rows = (size_t)args->batch_size;

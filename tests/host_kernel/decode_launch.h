@@ -1,6 +1,6 @@
 /*
- * Launches the decode metadata kernel on the host: arguments packed in the
- * order of the kernel's signature, independently of runtime/launch.c.
+ * decode_launch.h: launches the decode metadata kernel on the CPU. It packs the
+ * arguments by the kernel's signature, independently of runtime/launch/launch.c.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -10,13 +10,13 @@
 #include "decode_case.h"
 #include "host_kernel.h"
 
-/* How many blocks, the last ones, write lengths and prefix sums. */
+/* The number of length blocks, the last of the grid: they write lengths and prefix sums. */
 uint32_t decode_launch_length_blocks(const udm_decode_args *args);
 
-/* A grid as for a small GPU. */
+/* A grid for a small GPU. */
 struct host_kernel_dim3 decode_launch_grid(const udm_decode_args *args);
 
-/* Any grid of more than the length blocks must do. */
+/* Any grid with at least one more block than the length blocks must work. */
 bool decode_launch_direct(const udm_decode_args *args, struct host_kernel_dim3 grid, uint64_t seed,
                           char *text);
 bool decode_launch_table(const udm_decode_args *args, CUdeviceptr backend_pointers,
@@ -24,8 +24,8 @@ bool decode_launch_table(const udm_decode_args *args, CUdeviceptr backend_pointe
                          uint64_t seed, char *text);
 
 /*
- * The two arenas of a decode case in host memory. Under AddressSanitizer all
- * of the inputs' arena that is not a tensor is poisoned.
+ * The two arenas of a decode case in host memory. AddressSanitizer rejects reads
+ * of the input arena outside the tensors.
  */
 struct decode_memory {
   unsigned char *outputs;
@@ -36,7 +36,7 @@ struct decode_memory {
 bool decode_memory_allocate(const struct decode_case *c, struct decode_memory *memory);
 void decode_memory_free(struct decode_memory *memory);
 
-/* Launches the case in that memory and compares; text says what went wrong. */
+/* Launches the case in this memory and compares; text says what went wrong. */
 bool decode_case_launch(const struct decode_case *c, struct decode_memory *memory,
                         struct host_kernel_dim3 grid, uint64_t seed, char *text);
 

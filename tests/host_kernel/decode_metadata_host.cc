@@ -1,5 +1,5 @@
-// The shipped kernel and the floor kernels of the bench, compiled for the host: their entries by
-// name.
+// decode_metadata_host.cc: the shipped kernels and the lower-bound kernels of the bench, compiled
+// for the CPU and found by name.
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "cuda_shim.h"

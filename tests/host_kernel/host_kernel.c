@@ -1,6 +1,6 @@
 /*
- * The launch of a kernel that was compiled for the host: its parameters are
- * copied once, then every block of the grid runs, in a seeded random order.
+ * host_kernel.c: copies the parameters once, then runs every block of the grid in
+ * a seeded random order.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

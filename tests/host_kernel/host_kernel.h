@@ -1,8 +1,8 @@
 /*
- * CUDA kernels that were compiled for the host, and their launch: the threads
- * of a block are fibers that run in a seeded random order; barriers and warp
- * operations wait exactly for whom CUDA says; blocks run one after another, in
- * a seeded random order; shared memory holds random bytes when a block starts.
+ * host_kernel.h: launches CUDA kernels that were compiled for the CPU. The threads
+ * of a block are fibers that run in a seeded random order. Barriers and warp
+ * operations wait for exactly the threads that CUDA names. Blocks run one after
+ * another in a seeded random order, each with random bytes in its shared memory.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -25,7 +25,7 @@ struct host_kernel_dim3 {
   uint32_t x, y, z;
 };
 
-/* Made by make_host_kernel() of host_kernel_call.hpp from a kernel's own signature. */
+/* make_host_kernel() of host_kernel_call.hpp makes one from a kernel's own signature. */
 struct host_kernel {
   const char *name;
   void (*function)(void);
@@ -38,16 +38,16 @@ struct host_kernel {
 /* The kernel of nvrtc_src/ with that name, or NULL. */
 const struct host_kernel *host_kernel_find(const char *name);
 
-/* Stores of 16 bytes by __stwb, of all launches so far. */
+/* The number of 16-byte stores by __stwb in all launches so far. */
 uint64_t host_kernel_vector_stores(void);
 
 /*
  * Runs the kernel over the whole grid. parameters[i] points to the value of
- * the i-th parameter, as cuLaunchKernel has it. Any thread; launches take turns.
+ * the i-th parameter, as for cuLaunchKernel. Any thread may call it; launches take turns.
  *
- * False when the launch is not legal or the kernel does what CUDA leaves
- * undefined: a barrier or a warp operation that some threads never reach. text
- * (HOST_KERNEL_TEXT_SIZE bytes) then says what happened where.
+ * Returns false if the launch is illegal, or if some threads never reach a barrier
+ * or a warp operation, which CUDA leaves undefined. text (HOST_KERNEL_TEXT_SIZE
+ * bytes) then says what happened and where.
  */
 bool host_kernel_launch(const struct host_kernel *kernel, struct host_kernel_dim3 grid,
                         struct host_kernel_dim3 block, void *const *parameters, uint64_t seed,

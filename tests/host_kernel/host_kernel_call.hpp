@@ -1,5 +1,5 @@
-// From a kernel's C++ signature to something that can be launched: how many
-// parameters there are, how large each is, and a call with all of them.
+// host_kernel_call.hpp: makes a host_kernel from a kernel's C++ signature: the number of
+// parameters, the size of each, and a call with all of them.
 //
 // SPDX-License-Identifier: Apache-2.0
 #ifndef UDM_TESTS_HOST_KERNEL_CALL_HPP
@@ -49,4 +49,4 @@ host_kernel make_host_kernel(const char *name, void (*function)(Parameters...)) 
           Signature::sizes.data(), Signature::call};
 }
 
-#endif  // UDM_TESTS_HOST_KERNEL_CALL_HPP
+#endif

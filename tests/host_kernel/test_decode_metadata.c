@@ -1,7 +1,7 @@
 /*
- * The shipped kernel, run on the host, against the reference: random cases,
- * every batch size from 0 to 300, large batches, any order of threads and
- * blocks, any grid. UDM_TEST_CASES sets how many random cases are drawn.
+ * test_decode_metadata.c: the shipped kernel, run on the CPU, against the reference:
+ * random cases, every batch size from 0 to 300, large batches, any order of threads
+ * and blocks, any grid. UDM_TEST_CASES sets the number of random cases.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -82,7 +82,7 @@ static void test_every_batch_size_to_300(void **state) {
   }
 }
 
-/* 70000 rows are more than a grid may have in y. */
+/* 70000 rows exceed the largest y of a grid. */
 static void test_large_batches(void **state) {
   (void)state;
   static const int32_t sizes[] = {511, 512, 513, 1000, 4096, 70000};
@@ -97,7 +97,7 @@ static void test_large_batches(void **state) {
   }
 }
 
-/* The longest row is the last one: whoever looks at the first rows only misses it. */
+/* The longest row is the last one, so a kernel that reads only the first rows misses it. */
 static void test_the_longest_row_is_found_wherever_it_is(void **state) {
   (void)state;
   static const int32_t sizes[] = {2, 33, 256, 257, 513, 1000};
@@ -113,7 +113,7 @@ static void test_the_longest_row_is_found_wherever_it_is(void **state) {
   }
 }
 
-/* Rows that go on after their heads, by the length of another row. The seeds draw both types. */
+/* Rows that continue past their static slices because another is longer. Seeds draw both types. */
 static void test_every_row_is_as_long_as_the_longest(void **state) {
   (void)state;
   static const int32_t sizes[] = {33, 257, 700};
@@ -128,7 +128,7 @@ static void test_every_row_is_as_long_as_the_longest(void **state) {
   }
 }
 
-/* Every page size with every kind of alignment; INT32_MAX and 2^27 times a lane pass 32 bits. */
+/* Every page size and alignment. INT32_MAX, and 2^27 times a lane number, exceed 32 bits. */
 static void test_page_sizes_and_alignments(void **state) {
   (void)state;
   static const int32_t page_sizes[] = {1,  2,   3,   4,    5,       16,       63,
@@ -172,7 +172,7 @@ static void test_one_huge_row_among_many_small(void **state) {
   }
 }
 
-/* The units of a row, and of the whole batch, in every regime of the kernel. */
+/* All tiles of each row and of the batch, at every size class of the kernel. */
 static void test_ragged_batches_to_5000(void **state) {
   (void)state;
   static const int32_t sizes[] = {2,   8,   31,  33,   64,   65,   100,  255, 256,
@@ -217,8 +217,8 @@ static void test_the_order_of_execution_does_not_matter(void **state) {
   }
 }
 
-/* Few rows, so no barrier after the heads; more runs than warps. */
-static void test_runs_are_taken_in_any_order(void **state) {
+/* Few rows, so no barrier follows the static slices; more slices than warps. */
+static void test_slices_are_taken_in_any_order(void **state) {
   (void)state;
   struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
   request.batch_size = 3;
@@ -291,7 +291,7 @@ static void test_a_stride_of_0_says_that_there_is_no_such_table(void **state) {
   decode_case_destroy(c);
 }
 
-/* New lengths over what earlier steps left, as a replayed graph meets them. */
+/* New lengths over the outputs of earlier steps, as in a replayed graph. */
 static void test_later_steps_keep_what_is_not_theirs(void **state) {
   (void)state;
   struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
@@ -306,7 +306,7 @@ static void test_later_steps_keep_what_is_not_theirs(void **state) {
   }
 }
 
-/* The comparison itself: any one changed byte shows, and is named. */
+/* Tests the comparison: it finds and names any one changed byte. */
 static void test_a_wrong_element_is_found_and_named(void **state) {
   (void)state;
   char text[DECODE_CASE_TEXT_SIZE];
@@ -350,7 +350,7 @@ int main(void) {
       cmocka_unit_test(test_ragged_batches_to_5000),
       cmocka_unit_test(test_large_context),
       cmocka_unit_test(test_the_order_of_execution_does_not_matter),
-      cmocka_unit_test(test_runs_are_taken_in_any_order),
+      cmocka_unit_test(test_slices_are_taken_in_any_order),
       cmocka_unit_test(test_the_grid_does_not_matter),
       cmocka_unit_test(test_a_stride_of_0_says_that_there_is_no_such_table),
       cmocka_unit_test(test_later_steps_keep_what_is_not_theirs),

@@ -1,6 +1,6 @@
 /*
- * Nothing is read past the end of an input: each ends where memory does. What is read too much
- * changes no value, and in other tests it lies in memory that may be read.
+ * test_input_ends.c: the kernel reads nothing past the end of an input. Each input ends where
+ * readable memory ends: a read too far changes no value, so no other test would see it.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -25,7 +25,7 @@ static int32_t vectors[5][MOST_ROWS + 1];
 /* Memory whose last byte is the last that may be read. */
 struct edge {
   unsigned char *memory;
-  size_t bytes; /* and one page more, which is closed */
+  size_t bytes; /* and one page more, without access */
 };
 
 static struct edge open_edge(size_t bytes) {
@@ -45,7 +45,7 @@ static void close_edge(const struct edge *e) {
 
 static CUdeviceptr address(const void *pointer) { return (CUdeviceptr)(uintptr_t)pointer; }
 
-/* All rows are `columns` long and of the one row of req_to_token. */
+/* All rows are `columns` long and use the only row of req_to_token. */
 static void check(int32_t rows, int32_t columns, udm_int_type type, uint32_t copiers) {
   char text[HOST_KERNEL_TEXT_SIZE];
   const size_t integer = type == UDM_INT64 ? 8 : 4;
@@ -85,7 +85,7 @@ static void check(int32_t rows, int32_t columns, udm_int_type type, uint32_t cop
   close_edge(&source);
 }
 
-/* Rows of 1 to 9 units, the last of them whole or not: a warp has 1 to 4 of them at a time. */
+/* Rows of 1 to 9 tiles, the last one whole or not. A slice has 1 to 4 tiles. */
 static void test_rows_that_end_where_memory_ends(void **state) {
   (void)state;
   static const int32_t less[] = {0, 1, 4, UNIT - 1};

@@ -95,7 +95,7 @@ static void run(bool table) {
     fill(&c);
     int64_t pointers[UDM_OUTPUTS_PER_BACKEND];
     memcpy(pointers, &c.args.backends[0], sizeof pointers);
-    /* enough for a unit a warp: the whole ones are vectors, the last of a row is not */
+    /* enough for one tile per warp: whole tiles use vectors, the last tile of a row does not */
     const struct host_kernel_dim3 grid = {decode_launch_length_blocks(&c.args) + ROWS, 1, 1};
     const bool launched = table ? decode_launch_table(&c.args, address(pointers), 1, grid, 1, text)
                                 : decode_launch_direct(&c.args, grid, 1, text);
@@ -122,7 +122,7 @@ static void test_table_offsets_are_64_bit(void **state) {
   run(true);
 }
 
-/* Rows of one column, the last of them beyond 2^32. */
+/* Rows of one column; the last row begins beyond 2^32. */
 enum { INDICES = 3 };
 static const int64_t wide_indices[INDICES] = {3, (INT64_C(1) << 31) + 1, (INT64_C(1) << 32) + 2};
 
@@ -163,8 +163,7 @@ static void test_indices_are_64_bit(void **state) {
 
 enum { LONG_PAGE = 1 << 20, LONG_PAGES = 1 << 11 };
 
-/* INT32_MAX tokens a row; of them the first of each page is read, so most of it is never touched.
- */
+/* INT32_MAX tokens per row. The kernel reads one token per page, so most memory stays untouched. */
 static void check_longest_rows(int32_t *req_to_token) {
   char text[HOST_KERNEL_TEXT_SIZE];
   static int32_t vectors[5][3], pages[2][LONG_PAGES + 1];

@@ -1,6 +1,6 @@
 /*
- * test_shim.c: CUDA's execution model on the host: warp operations are exact, barriers hold, misuse
- * is reported, the order is seeded, shared memory is poisoned, parameters arrive by the kernel's
+ * test_shim.c: CUDA's execution model on the CPU. Warp operations are exact, barriers hold, misuse
+ * is reported, the order follows the seed, shared memory is poisoned, parameters follow the
  * signature.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -25,7 +25,7 @@ static bool launch(const char *name, uint32_t blocks, uint32_t threads, void *co
                             (struct host_kernel_dim3){threads, 1, 1}, parameters, seed, text);
 }
 
-/* A lane's result by CUDA's guide, computed lane by lane. */
+/* The result of one lane, by the CUDA guide. */
 static int expected_lane(int operation, int lane, int delta, int width) {
   const int first = lane - lane % width;
   int source = lane;

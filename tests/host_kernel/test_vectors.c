@@ -17,7 +17,7 @@
 
 enum { TABLES = 6, FEW_TABLES = 3, MOST_ROWS = 600, COLUMNS = 7 * 128, STRIDE = 1024, NONE = -1 };
 
-/* One row more: a table that is shifted reaches into it. */
+/* One row more, because a shifted table reaches into it. */
 static alignas(128) int32_t tables[TABLES][MOST_ROWS + 1][STRIDE];
 static alignas(128) int32_t req_to_token[2][STRIDE];
 static int32_t seq_lens[MOST_ROWS], req_pool_indices[MOST_ROWS];
@@ -37,10 +37,10 @@ static void fill_inputs(void) {
   }
 }
 
-/* The elements by which req_to_token begins after a line. */
+/* The line offset of req_to_token, in elements. */
 static int source_shift;
 
-/* FEW_TABLES, but for the kernel of more: how many tables there are. */
+/* The number of tables: FEW_TABLES, or more for the general kernel. */
 static int table_count = FEW_TABLES;
 
 static udm_decode_args make_args(int32_t rows, const int shifts[TABLES]) {
@@ -61,7 +61,7 @@ static udm_decode_args make_args(int32_t rows, const int shifts[TABLES]) {
   return args;
 }
 
-/* Launches, looks at the values, and returns how many stores of 16 bytes it took. */
+/* Launches, checks the values, and returns the number of 16-byte stores. */
 static uint64_t stores_of(int32_t rows, const int shifts[TABLES], bool table, uint32_t copiers,
                           uint64_t seed) {
   char text[HOST_KERNEL_TEXT_SIZE];
@@ -88,7 +88,7 @@ static uint64_t stores_of(int32_t rows, const int shifts[TABLES], bool table, ui
   return stores;
 }
 
-/* With few copying blocks a warp takes several runs, with many it has one or none. */
+/* With few copy blocks a warp takes several slices; with many, one or none. */
 static void expect(const int shifts[TABLES], int32_t stores_of_row) {
   static const int32_t sizes[] = {1, 32, 33, 64, 65, 256, 257, MOST_ROWS};
   static const uint32_t copiers[] = {1, 3, 40};
@@ -103,7 +103,7 @@ static void expect(const int shifts[TABLES], int32_t stores_of_row) {
   }
 }
 
-static void test_tables_that_lie_alike(void **state) {
+static void test_tables_of_the_same_alignment(void **state) {
   (void)state;
   static const int shifts[TABLES] = {0, 4, 32, 64, 8, 96};
   expect(shifts, FEW_TABLES * COLUMNS / 4);
@@ -112,7 +112,7 @@ static void test_tables_that_lie_alike(void **state) {
   table_count = FEW_TABLES;
 }
 
-static void test_null_tables_lie_alike_with_any(void **state) {
+static void test_null_tables_have_any_alignment(void **state) {
   (void)state;
   static const int outer[TABLES] = {NONE, 64, NONE};
   static const int inner[TABLES] = {32, NONE, 0};
@@ -120,7 +120,7 @@ static void test_null_tables_lie_alike_with_any(void **state) {
   expect(inner, 2 * COLUMNS / 4);
 }
 
-/* Of the 8 units of such a row, 6 are whole. A warp takes one: there are enough. */
+/* Such a row has 8 tiles, 6 of them whole. There are enough warps for one tile per warp. */
 static void test_rows_that_begin_within_a_line(void **state) {
   (void)state;
   static const int shifts[][TABLES] = {{NONE, 1, 5}, {1, NONE, 5}};
@@ -132,12 +132,12 @@ static void test_rows_that_begin_within_a_line(void **state) {
       assert_int_equal(stores_of(rows, shifts[s % 2], table, 40, 1), rows * 6 * 2 * 128 / 4);
     }
   }
-  source_shift = 2; /* unlike the tables */
+  source_shift = 2; /* not the alignment of the tables */
   assert_int_equal(stores_of(33, shifts[0], false, 40, 1), 0);
   source_shift = 0;
 }
 
-static void test_tables_that_lie_askew(void **state) {
+static void test_misaligned_tables(void **state) {
   (void)state;
   static const int shifts[TABLES] = {0, 1, 0};
   expect(shifts, 0);
@@ -145,10 +145,10 @@ static void test_tables_that_lie_askew(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_tables_that_lie_alike),
-      cmocka_unit_test(test_null_tables_lie_alike_with_any),
+      cmocka_unit_test(test_tables_of_the_same_alignment),
+      cmocka_unit_test(test_null_tables_have_any_alignment),
       cmocka_unit_test(test_rows_that_begin_within_a_line),
-      cmocka_unit_test(test_tables_that_lie_askew),
+      cmocka_unit_test(test_misaligned_tables),
   };
   return cmocka_run_group_tests_name("stores of the copying warps", tests, NULL, NULL);
 }

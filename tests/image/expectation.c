@@ -1,5 +1,5 @@
 /*
- * Checks expectations of the image_fixture.
+ * expectation.c: creates a context on a machine and compares what served it.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -9,11 +9,11 @@
 #include <string.h>
 #include <unistd.h>
 
-static void check_told(const struct image_fixture *l, const struct expectation *e) {
-  for (int i = 0; i < 4 && e->told[i]; ++i) {
-    if (!strstr(l->log, e->told[i]) && !strstr(udm_last_error(), e->told[i])) {
-      fail_msg("%s: neither the log nor the error says '%s':\n%s\n%s", e->title, e->told[i], l->log,
-               udm_last_error());
+static void check_reported(const struct image_fixture *l, const struct expectation *e) {
+  for (int i = 0; i < 4 && e->reported[i]; ++i) {
+    if (!strstr(l->log, e->reported[i]) && !strstr(udm_last_error(), e->reported[i])) {
+      fail_msg("%s: neither the log nor the error says '%s':\n%s\n%s", e->title, e->reported[i],
+               l->log, udm_last_error());
     }
   }
 }
@@ -31,7 +31,7 @@ void expectation_check(struct image_fixture *l, const struct expectation *e) {
              udm_image_source_name(info.image_source), (int)info.image_arch,
              udm_image_source_name(e->source), e->image_arch, l->log);
   }
-  check_told(l, e);
+  check_reported(l, e);
   assert_int_equal(l->left_behind, 0);
 }
 

@@ -1,5 +1,5 @@
 /*
- * What the tests of the image_fixture share.
+ * image_fixture.c: the machine of a test, by the variables of both fakes.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -34,7 +34,8 @@ void machine_set(struct image_fixture *l, const struct machine *m) {
   set_or_unset("UDM_FAKE_NVRTC_VERSION", m->nvrtc);
   set_or_unset("UDM_FAKE_NVRTC_ARCHS", m->nvrtc_archs);
   set_or_unset("UDM_FAKE_NVRTC_FAIL", m->nvrtc_fails);
-  l->options.nvrtc_library = m->nvrtc ? NULL : "/nonexistent/libnvrtc.so"; /* NULL: CTest's */
+  /* NULL: the library that CTest names */
+  l->options.nvrtc_library = m->nvrtc ? NULL : "/nonexistent/libnvrtc.so";
   l->log[0] = '\0';
   l->reset_calls();
   l->reset_nvrtc_calls();

@@ -1,6 +1,6 @@
 /*
- * test_cache_entry_validate.c: whole, stale and wrong entries. Damage of the format
- * itself: tests/cache/test_cache_entry.c.
+ * test_cache_entry_validate.c: whole, stale and wrong entries. tests/cache/test_cache_entry.c
+ * tests damage of the format itself.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -68,7 +68,7 @@ static void test_a_stale_entry_is_whole(void **state) {
   udm_free(bytes);
 }
 
-static void test_what_is_wrong_is_told(void **state) {
+static void test_what_is_wrong_is_reported(void **state) {
   (void)state;
   struct kernel_key key;
   char long_text[UDM_CACHE_TEXT_SIZE + 1];
@@ -91,7 +91,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_a_current_entry),
       cmocka_unit_test(test_a_stale_entry_is_whole),
-      cmocka_unit_test(test_what_is_wrong_is_told),
+      cmocka_unit_test(test_what_is_wrong_is_reported),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -65,7 +65,7 @@ static void test_a_whole_entry_is_good(void **state) {
   udm_free(entry.bytes);
 }
 
-static void test_every_changed_byte_is_told(void **state) {
+static void test_every_changed_byte_is_reported(void **state) {
   (void)state;
   struct entry entry;
   struct valid_entry found;
@@ -152,7 +152,7 @@ static void test_every_changed_byte_of_a_file_is_a_miss_and_repaired(void **stat
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_a_whole_entry_is_good),
-      cmocka_unit_test(test_every_changed_byte_is_told),
+      cmocka_unit_test(test_every_changed_byte_is_reported),
       cmocka_unit_test_setup_teardown(test_every_changed_byte_of_a_file_is_a_miss_and_repaired,
                                       make_temporary_folder, remove_temporary_folder),
   };

@@ -1,6 +1,6 @@
 /*
  * test_image_resolve.c: the walk over the image sources with cached images, a
- * loader of its own and no NVRTC.
+ * loader of the test and no NVRTC.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -1,7 +1,7 @@
 /*
- * test_image_resolve_faults.c: each driver and each NVRTC call of udm_create fails in turn:
- * the status is right, the call is named, nothing is left behind, and once the
- * fault is gone a second try works. Then the calls of launch and destroy.
+ * test_image_resolve_faults.c: each driver and each NVRTC call of udm_create() fails in
+ * turn. The status is right, the message names the call, nothing is left behind, and once the fault
+ * is gone a second try works. Then the same for launch and destroy.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -13,7 +13,7 @@
 #include "expectation.h"
 #include "nvrtc/nvrtc.h"
 
-/* An error that has nothing to do with an image, one that has, and NVRTC's out of memory. */
+/* An error unrelated to the image, an error of the image, and NVRTC's out of memory. */
 enum { LAUNCH_FAILED = 719, INVALID_IMAGE = 200, NVRTC_OUT_OF_MEMORY = 1 };
 
 static const char *const driver_names[] = {
@@ -60,13 +60,13 @@ static void prepare(struct image_fixture *l, const struct path *p) {
   machine_set(l, &p->machine);
 }
 
-/* How often the path makes each call. */
+/* How many times the path makes each call. */
 struct call_counts {
   int64_t driver[DRIVER_NAMES];
   long nvrtc[NVRTC_NAMES];
 };
 
-/* As create_once(), with faults and counts that end where udm_create does. */
+/* Like create_once(), but faults and counts end when udm_create() returns. */
 static udm_status create_alone(struct image_fixture *l, udm_context_info *info,
                                struct call_counts *counts) {
   const udm_context_info empty = UDM_CONTEXT_INFO_INIT;
@@ -98,8 +98,8 @@ static void walk(struct image_fixture *l, const struct path *p, struct call_coun
   assert_int_equal(l->left_behind, 0);
 }
 
-/* The message has the names by which people know the functions: no "_v2". */
-static bool is_told(const struct image_fixture *l, const char *function) {
+/* The message has the documented name of the function, without "_v2". */
+static bool is_reported(const struct image_fixture *l, const char *function) {
   char name[64];
   const char *suffix = strstr(function, "_v2");
   snprintf(name, sizeof name, "%.*s", (int)(suffix ? suffix - function : 63), function);
@@ -111,7 +111,7 @@ static bool ends_something(const char *function) {
          strstr(function, "PopCurrent");
 }
 
-/* What must be true of a try with the nth call of the function failing with the error. */
+/* Checks udm_create() while the nth call of the function fails with this error. */
 static void try_with_fault(struct image_fixture *l, const struct path *p, const char *function,
                            int nth, int error) {
   char plan[96];
@@ -129,17 +129,17 @@ static void try_with_fault(struct image_fixture *l, const struct path *p, const 
   const bool looked_up = strncmp(function, "cuGetProcAddress", 16) == 0;
   const bool of_driver = status == UDM_ERROR_DRIVER && !looked_up && error == LAUNCH_FAILED;
   const bool absent = status == UDM_ERROR_NO_DRIVER && looked_up;
-  /* a driver of before CUDA 11.8 does not take the shipped PTX, which saves the others */
+  /* before CUDA 11.8 a driver does not take the shipped PTX, the last resort of newer ones */
   const bool of_nvrtc = status == UDM_ERROR_NO_IMAGE && strncmp(function, "nvrtc", 5) == 0 &&
                         l->calls("cuGetProcAddress_v2") == 0 && !p->machine.driver_version;
   if (status != UDM_OK && !of_driver && !absent && !of_nvrtc) {
     fail_msg("%s, %s: %s: %s", p->title, plan, udm_status_name(status), udm_last_error());
   }
-  /* a call whose failure changes nothing for the caller needs no word */
+  /* no message is due if the failure changes nothing for the caller */
   const bool is_silent =
       ends_something(function) || looked_up || (nth == 2 && strstr(function, "StreamCaptureMode"));
-  if (!is_silent && !is_told(l, function)) {
-    fail_msg("%s, %s: %s: is not told: %s\n%s", p->title, plan, udm_status_name(status),
+  if (!is_silent && !is_reported(l, function)) {
+    fail_msg("%s, %s: %s: is not reported: %s\n%s", p->title, plan, udm_status_name(status),
              udm_last_error(), l->log);
   }
   if (!ends_something(function)) assert_int_equal(l->left_behind, 0);
@@ -155,7 +155,7 @@ static bool is_possible(struct image_fixture *l, const struct path *p) {
   return create_once(l, 90, &info) == UDM_OK && (p->warm || info.image_source == p->source);
 }
 
-/* How many paths this driver has; each of its calls fails in turn, with both kinds of errors. */
+/* Every path that this driver has: each of its calls fails in turn, with both kinds of errors. */
 static void test_each_call_of_create_fails_in_turn(void **state) {
   struct image_fixture *l = *state;
   int possible = 0;
@@ -183,7 +183,7 @@ static void test_each_call_of_create_fails_in_turn(void **state) {
 }
 
 /* An error of the image itself never ends the walk, and any other error costs no entry. */
-static void test_only_an_images_error_costs_its_entry(void **state) {
+static void test_only_an_error_of_the_image_costs_its_entry(void **state) {
   struct image_fixture *l = *state;
   udm_context_info info;
   const struct path *warm = &paths[1];
@@ -210,7 +210,7 @@ static void test_only_an_images_error_costs_its_entry(void **state) {
   fail_msg("nothing loads an image");
 }
 
-/* No other calls than those that were made to fail: none that a caller would not expect. */
+/* The faults cover every call: create makes none that a caller would not expect. */
 static void test_create_retains_and_synchronises_nothing(void **state) {
   struct image_fixture *l = *state;
   udm_context_info info;
@@ -224,7 +224,7 @@ static void test_create_retains_and_synchronises_nothing(void **state) {
   assert_int_equal(l->calls("cuLaunchKernel"), 0);
 }
 
-/* Destroying has no status: it must do what it can, and free what is the library's own. */
+/* udm_destroy() has no status: it does what it can, and frees all memory of the library. */
 static void test_each_call_of_destroy_fails_in_turn(void **state) {
   static const char *const calls[] = {"cuCtxPushCurrent_v2", "cuThreadExchangeStreamCaptureMode",
                                       "cuLibraryUnload", "cuModuleUnload", "cuCtxPopCurrent_v2"};
@@ -245,14 +245,14 @@ static void test_each_call_of_destroy_fails_in_turn(void **state) {
     assert_int_equal(udm_create(&l->options, &udm), UDM_OK); /* and it works again */
     udm_destroy(udm);
     if (strcmp(calls[i], "cuCtxPopCurrent_v2") == 0) {
-      assert_int_equal(l->driver.cuCtxSetCurrent(NULL), CUDA_SUCCESS); /* the one left on top */
+      assert_int_equal(l->driver.cuCtxSetCurrent(NULL), CUDA_SUCCESS); /* it is still current */
     }
     context_close(l, context);
     l->driver.cuCtxSetCurrent(NULL);
   }
 }
 
-/* The log is no part of an error: without a callback the same happens. */
+/* Errors do not depend on the log: without a callback the same happens. */
 static void test_no_log_is_needed(void **state) {
   struct image_fixture *l = *state;
   udm_context_info info;
@@ -268,7 +268,7 @@ int main(void) {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, image_fixture_open, image_fixture_close)
   const struct CMUnitTest tests[] = {
       TEST(test_each_call_of_create_fails_in_turn),
-      TEST(test_only_an_images_error_costs_its_entry),
+      TEST(test_only_an_error_of_the_image_costs_its_entry),
       TEST(test_create_retains_and_synchronises_nothing),
       TEST(test_each_call_of_destroy_fails_in_turn),
       TEST(test_no_log_is_needed),

@@ -1,7 +1,7 @@
 /*
- * test_image_resolve_mixed_machine.c: one process, devices of many generations: several
- * contexts a device, several handles a context, created and destroyed in any
- * order, by several threads. Each gets an image that its device runs.
+ * test_image_resolve_mixed_machine.c: one process with devices of many generations, several
+ * contexts per device and several handles per context, created and destroyed in any order, by
+ * several threads. Each handle gets an image that its device can run.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -82,7 +82,7 @@ static const char *use_place(struct image_fixture *l, struct place *p, int which
   return ran && matches ? NULL : text;
 }
 
-static void check_told(const char *problem, const struct served *device) {
+static void check_reported(const char *problem, const struct served *device) {
   if (problem) fail_msg("sm_%d: %s", device->device_arch, problem);
 }
 
@@ -110,43 +110,43 @@ static void test_in_any_order(void **state) {
     shuffle(order, PLACES, seed);
     for (int i = 0; i < PLACES; ++i) {
       const struct served *device = &devices[order[i] / 2];
-      check_told(open_place(l, &l->options, &places[order[i]], device), device);
+      check_reported(open_place(l, &l->options, &places[order[i]], device), device);
     }
     shuffle(order, PLACES, seed + 100);
     for (int i = 0; i < PLACES; ++i) {
       struct place *p = &places[order[i]];
-      check_told(use_place(l, p, i % HANDLES, seed * 1000 + (unsigned)i), p->device);
+      check_reported(use_place(l, p, i % HANDLES, seed * 1000 + (unsigned)i), p->device);
     }
     l->driver.cuCtxSetCurrent(NULL);
     shuffle(order, PLACES, seed + 200);
     for (int i = 0; i < PLACES; ++i) {
       struct place *p = &places[order[i]];
-      check_told(close_place(l, p, i % HANDLES), p->device);
+      check_reported(close_place(l, p, i % HANDLES), p->device);
     }
     assert_int_equal(l->live_code(), 0);
   }
 }
 
-/* A handle that goes takes nothing of its neighbour's with it. */
+/* Destroying a handle leaves its neighbours intact. */
 static void test_a_handle_outlives_the_others(void **state) {
   struct image_fixture *l = *state;
   struct place one = {NULL, NULL, NULL, {NULL}};
   struct place two = {NULL, NULL, NULL, {NULL}};
   const struct served *device = &devices[5];
   machine_set(l, &mixed);
-  check_told(open_place(l, &l->options, &one, device), device);
-  check_told(open_place(l, &l->options, &two, device), device);
+  check_reported(open_place(l, &l->options, &one, device), device);
+  check_reported(open_place(l, &l->options, &two, device), device);
   l->driver.cuCtxSetCurrent(two.context);
   udm_destroy(one.handles[0]); /* another context is current */
   one.handles[0] = NULL;
-  check_told(use_place(l, &one, 1, 1), device);
-  check_told(close_place(l, &one, 0), device);
-  check_told(use_place(l, &two, 0, 2), device);
-  check_told(close_place(l, &two, 1), device);
+  check_reported(use_place(l, &one, 1, 1), device);
+  check_reported(close_place(l, &one, 0), device);
+  check_reported(use_place(l, &two, 0, 2), device);
+  check_reported(close_place(l, &two, 1), device);
   assert_int_equal(l->live_code(), 0);
 }
 
-/* What one thread does: every device, from its own start, in contexts of its own. */
+/* The work of one thread: every device, from a start of its own, in contexts of its own. */
 struct worker {
   struct image_fixture *l;
   int start;
@@ -158,7 +158,7 @@ struct worker {
 static void *work(void *argument) {
   struct worker *w = argument;
   udm_options options = w->l->options;
-  options.log = NULL; /* it is not the fixture's to share between threads */
+  options.log = NULL; /* threads cannot share the log of the fixture */
   for (int i = 0; i < DEVICES && !w->problem; ++i) {
     struct place p = {NULL, NULL, NULL, {NULL}};
     const struct served *device = &devices[(w->start + i) % DEVICES];
@@ -192,7 +192,7 @@ static void test_by_several_threads(void **state) {
   assert_int_equal(l->live_code(), 0);
 }
 
-/* In a context of before the capture: making one is itself no call for then. */
+/* The context exists before the capture: creating one during it is illegal. */
 static void *create_and_destroy(void *argument) {
   struct worker *w = argument;
   udm_context *udm = NULL;
@@ -203,7 +203,7 @@ static void *create_and_destroy(void *argument) {
   return NULL;
 }
 
-/* Making a handle while streams are being captured disturbs no capture, whoever makes it. */
+/* Creating a handle disturbs no capture, whichever thread creates it. */
 static void test_during_a_capture(void **state) {
   struct image_fixture *l = *state;
   struct place p = {NULL, NULL, NULL, {NULL}};
@@ -211,7 +211,7 @@ static void test_during_a_capture(void **state) {
   struct worker other = {l, 0, NULL, NULL, ""};
   pthread_t thread;
   machine_set(l, &mixed);
-  check_told(open_place(l, &l->options, &p, &devices[5]), &devices[5]);
+  check_reported(open_place(l, &l->options, &p, &devices[5]), &devices[5]);
   udm_destroy(p.handles[1]);
   other.context = p.context;
   assert_int_equal(l->driver.cuStreamBeginCapture_v2(p.stream, CU_STREAM_CAPTURE_MODE_GLOBAL),
@@ -224,12 +224,12 @@ static void test_during_a_capture(void **state) {
   if (other.problem) fail_msg("%s", other.text);
   assert_int_equal(l->driver.cuStreamEndCapture(p.stream, &graph), CUDA_SUCCESS);
   assert_int_equal(l->driver.cuGraphDestroy(graph), CUDA_SUCCESS);
-  check_told(use_place(l, &p, 1, 7), p.device);
-  check_told(close_place(l, &p, 0), p.device);
+  check_reported(use_place(l, &p, 1, 7), p.device);
+  check_reported(close_place(l, &p, 0), p.device);
   assert_int_equal(l->live_code(), 0);
 }
 
-/* A driver without capture modes refuses by its own status, and says what to do. */
+/* Without capture modes, the driver's own status comes back, and the message says what to do. */
 static void test_a_driver_that_cannot_during_a_capture(void **state) {
   struct image_fixture *l = *state;
   struct machine old = mixed;

@@ -9,7 +9,7 @@
 
 #include "expectation.h"
 
-static void test_each_refusal_leads_to_the_next_rung(void **state) {
+static void test_each_rejection_leads_to_the_next_source(void **state) {
   static const struct expectation list[] = {
       {"bad image",
        90,
@@ -29,7 +29,7 @@ static void test_each_refusal_leads_to_the_next_rung(void **state) {
        UDM_IMAGE_NVRTC_PTX,
        90,
        {"cuLibraryGetKernel", "CUDA_ERROR_NOT_FOUND"}},
-      {"bad image, PTX refused",
+      {"bad image, PTX rejected",
        90,
        {.nvrtc = "13.0", .driver_fails = "cuLibraryLoadData:200:1,cuLinkAddData_v2:222:1"},
        UDM_IMAGE_SHIPPED_PTX,
@@ -41,7 +41,7 @@ static void test_each_refusal_leads_to_the_next_rung(void **state) {
        UDM_IMAGE_SHIPPED_PTX,
        90,
        {"cuLinkComplete", "CUDA_ERROR_INVALID_PTX"}},
-      {"a cubin of PTX refused too",
+      {"a cubin of PTX rejected, too",
        90,
        {.nvrtc = "13.0", .driver_fails = "cuLibraryLoadData:200:1,cuLibraryLoadData:200:2"},
        UDM_IMAGE_SHIPPED_PTX,
@@ -51,8 +51,8 @@ static void test_each_refusal_leads_to_the_next_rung(void **state) {
   CHECK_ALL(list);
 }
 
-/* A fault that may pass: one that will not is a fault of the source. */
-static void test_a_compile_that_fails_leads_to_the_next_rung(void **state) {
+/* Temporary faults of NVRTC; test_kernel_compile.c tests the permanent one, a rejected source. */
+static void test_a_failed_compile_leads_to_the_next_source(void **state) {
   static const struct expectation list[] = {
       {"does not compile",
        90,
@@ -70,7 +70,7 @@ static void test_a_compile_that_fails_leads_to_the_next_rung(void **state) {
   CHECK_ALL(list);
 }
 
-static void test_when_all_is_refused_all_is_told(void **state) {
+static void test_if_all_is_rejected_every_reason_is_reported(void **state) {
   static const struct expectation list[] = {
       {"no assembler",
        90,
@@ -84,7 +84,7 @@ static void test_when_all_is_refused_all_is_told(void **state) {
        UDM_IMAGE_NONE,
        0,
        {"CUDA_ERROR_JIT_COMPILATION_DISABLED", "CUDA_DISABLE_PTX_JIT"}},
-      {"all refused",
+      {"all rejected",
        90,
        {.nvrtc = "13.0", .driver_fails = "cuLibraryLoadData:200"},
        UDM_IMAGE_NONE,
@@ -95,7 +95,7 @@ static void test_when_all_is_refused_all_is_told(void **state) {
   CHECK_ALL(list);
 }
 
-static void test_absent_entry_points_degrade(void **state) {
+static void test_missing_functions_degrade(void **state) {
   static const struct expectation list[] = {
       {"no libraries",
        90,
@@ -132,7 +132,7 @@ static void test_absent_entry_points_degrade(void **state) {
   CHECK_ALL(list);
 }
 
-static void test_modules_are_the_other_way_to_load(void **state) {
+static void test_modules_replace_missing_libraries(void **state) {
   struct image_fixture *l = *state;
   udm_context_info info;
   const struct machine modern = {.nvrtc = "13.0"};
@@ -158,7 +158,7 @@ static void test_what_the_driver_needs_is_named(void **state) {
 }
 
 /* An entry that the driver rejects is removed; the image of the next source takes its place. */
-static void test_a_refused_entry_is_replaced(void **state) {
+static void test_a_rejected_entry_is_replaced(void **state) {
   struct image_fixture *l = *state;
   udm_context_info info;
   const struct machine good = {.nvrtc = "13.0"};
@@ -174,7 +174,7 @@ static void test_a_refused_entry_is_replaced(void **state) {
   assert_int_equal(info.image_source, UDM_IMAGE_CACHE);
 }
 
-/* A newer driver than the one that assembled a cached cubin needs no new one. */
+/* A newer driver still loads a cubin that an older one assembled. */
 static void test_a_cached_image_outlives_the_driver(void **state) {
   struct image_fixture *l = *state;
   udm_context_info info;
@@ -195,14 +195,14 @@ static void test_a_cached_image_outlives_the_driver(void **state) {
 int main(void) {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, image_fixture_open, image_fixture_close)
   const struct CMUnitTest tests[] = {
-      TEST(test_each_refusal_leads_to_the_next_rung),
-      TEST(test_a_compile_that_fails_leads_to_the_next_rung),
-      TEST(test_when_all_is_refused_all_is_told),
-      TEST(test_absent_entry_points_degrade),
-      TEST(test_modules_are_the_other_way_to_load),
+      TEST(test_each_rejection_leads_to_the_next_source),
+      TEST(test_a_failed_compile_leads_to_the_next_source),
+      TEST(test_if_all_is_rejected_every_reason_is_reported),
+      TEST(test_missing_functions_degrade),
+      TEST(test_modules_replace_missing_libraries),
       TEST(test_what_the_driver_needs_is_named),
-      TEST(test_a_refused_entry_is_replaced),
+      TEST(test_a_rejected_entry_is_replaced),
       TEST(test_a_cached_image_outlives_the_driver),
   };
-  return cmocka_run_group_tests_name("refusals", tests, NULL, NULL);
+  return cmocka_run_group_tests_name("image_resolve_rejections", tests, NULL, NULL);
 }

@@ -142,7 +142,7 @@ static void test_old_drivers(void **state) {
   CHECK_ALL(list);
 }
 
-static void test_too_old_a_device_is_refused(void **state) {
+static void test_a_device_that_is_too_old_is_rejected(void **state) {
   struct image_fixture *l = *state;
   udm_context_info info;
   const struct machine m = {.nvrtc = "12.9", .nvrtc_archs = CUDA_12_9};
@@ -247,7 +247,7 @@ static void test_a_lower_architectures_entry_is_found_without_a_lock(void **stat
 }
 
 /* What the driver refuses of it is made anew, by one process alone. */
-static void test_a_lower_architectures_entry_that_is_refused(void **state) {
+static void test_a_lower_architectures_entry_that_is_rejected(void **state) {
   struct image_fixture *l = *state;
   udm_context_info info;
   const struct machine old = {.nvrtc = "11.7", .nvrtc_archs = "80,86"};
@@ -288,10 +288,10 @@ int main(void) {
       TEST(test_the_shipped_ptx_serves_everything_else),
       TEST(test_what_ptx_gave_is_a_good_entry),
       TEST(test_old_drivers),
-      TEST(test_too_old_a_device_is_refused),
+      TEST(test_a_device_that_is_too_old_is_rejected),
       TEST(test_no_compile_never_opens_nvrtc),
       TEST(test_a_lower_architectures_entry_is_found_without_a_lock),
-      TEST(test_a_lower_architectures_entry_that_is_refused),
+      TEST(test_a_lower_architectures_entry_that_is_rejected),
       TEST(test_an_nvrtc_that_makes_no_ptx),
   };
   return cmocka_run_group_tests_name("image_sources", tests, NULL, NULL);

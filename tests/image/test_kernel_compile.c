@@ -57,7 +57,7 @@ static void refuse_once(const char *folder) {
   CHILD_CHECK(result.counted.hits_writable == 1);
 }
 
-static void test_a_refused_compile_is_remembered(void **state) {
+static void test_a_rejected_compile_is_remembered(void **state) {
   run_in_child(refuse_once, *state);
 }
 
@@ -73,7 +73,7 @@ static void refuse_by_one_nvrtc(const char *folder) {
   CHILD_CHECK(result.counted.compiles == 1);
 }
 
-static void test_another_nvrtc_is_asked(void **state) { run_in_child(refuse_by_one_nvrtc, *state); }
+static void test_another_nvrtc_compiles(void **state) { run_in_child(refuse_by_one_nvrtc, *state); }
 
 static const char *passing_fault;
 
@@ -92,7 +92,7 @@ static void fail_and_clear(const char *folder) {
 }
 
 /* Out of memory, missing builtins, an internal error: the next try may work, and does. */
-static void test_passing_trouble_is_not_remembered(void **state) {
+static void test_temporary_failures_are_not_remembered(void **state) {
   static const char *const faults[] = {"nvrtcCreateProgram:1",  "nvrtcCompileProgram:1",
                                        "nvrtcCompileProgram:7", "nvrtcCompileProgram:11",
                                        "nvrtcGetCUBINSize:11",  "nvrtcGetCUBIN:11"};
@@ -124,9 +124,9 @@ static void test_more_than_are_remembered(void **state) { run_in_child(refuse_ma
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      CACHE_TEST(test_a_refused_compile_is_remembered),
-      CACHE_TEST(test_another_nvrtc_is_asked),
-      CACHE_TEST(test_passing_trouble_is_not_remembered),
+      CACHE_TEST(test_a_rejected_compile_is_remembered),
+      CACHE_TEST(test_another_nvrtc_compiles),
+      CACHE_TEST(test_temporary_failures_are_not_remembered),
       CACHE_TEST(test_more_than_are_remembered),
   };
   use_fake_device();

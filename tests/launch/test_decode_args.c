@@ -1,6 +1,6 @@
 /*
- * test_decode_args.c: every rule of udm_decode_args, broken one at a time: the
- * status, and the argument's name in the message.
+ * test_decode_args.c: breaks each rule of udm_decode_args alone, and checks the status
+ * and the name of the argument in the message.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -10,7 +10,7 @@
 
 #include "cmocka_headers.h"
 
-/* Addresses are only looked at here, never read through. */
+/* Nothing here dereferences an address. */
 static udm_decode_args good_args(void) {
   udm_decode_args args = UDM_DECODE_ARGS_INIT;
   args.seq_lens = 0x10008;
@@ -45,7 +45,7 @@ static void accepts(const udm_decode_args *args) {
   if (status != UDM_OK) fail_msg("%s", udm_last_error());
 }
 
-/* Sets one field of good arguments to a value that must be refused by its name. */
+/* Sets one field of good arguments to a value that must be rejected by its name. */
 #define REFUSES(field, value)              \
   do {                                     \
     udm_decode_args broken_ = good_args(); \
@@ -105,7 +105,7 @@ static void test_strides(void **state) {
   REFUSES(page_table_stride, INT64_MAX);
   REFUSES(real_page_table_stride, (INT64_C(1) << 31) + 1);
   udm_decode_args args = good_args();
-  args.max_len = INT32_MAX; /* the columns must not overflow while they are counted */
+  args.max_len = INT32_MAX; /* counting the columns must not overflow */
   args.req_to_token_stride = INT32_MAX;
   args.page_table_stride = INT32_MAX;
   args.real_page_table_stride = 536870911;
@@ -200,7 +200,7 @@ static void test_page_size_1(void **state) {
   accepts(&args);
 }
 
-static void test_what_is_not_needed_is_not_asked_for(void **state) {
+static void test_what_is_not_needed_may_be_missing(void **state) {
   (void)state;
   udm_decode_args args = good_args();
   for (int b = 0; b < 3; ++b) args.backends[b].page_table_1 = 0;
@@ -224,7 +224,7 @@ static void test_what_is_not_needed_is_not_asked_for(void **state) {
 
   args = good_args();
   args.num_backends = 1;
-  args.backends[1].cache_seqlens = 1; /* not looked at */
+  args.backends[1].cache_seqlens = 1; /* not checked */
   accepts(&args);
 }
 
@@ -279,7 +279,7 @@ int main(void) {
       cmocka_unit_test(test_inputs),
       cmocka_unit_test(test_outputs),
       cmocka_unit_test(test_page_size_1),
-      cmocka_unit_test(test_what_is_not_needed_is_not_asked_for),
+      cmocka_unit_test(test_what_is_not_needed_may_be_missing),
       cmocka_unit_test(test_table),
       cmocka_unit_test(test_null_handles),
   };

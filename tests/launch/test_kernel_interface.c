@@ -1,6 +1,6 @@
 /*
- * test_kernel_interface.c: runtime/kernel_interface.h says what the kernel's
- * source says.
+ * test_kernel_interface.c: the constants of kernel_interface.h equal those of the
+ * kernel's source.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -31,7 +31,7 @@ static void test_constants(void **state) {
   assert_source_says("kThreads", UDM_KERNEL_THREADS_PER_BLOCK);
   assert_source_says("kMaxLengthBlocks", UDM_KERNEL_MAX_LENGTH_BLOCKS);
   assert_source_says("kUnit", UDM_KERNEL_TILE);
-  assert_source_says("kAnchorShift", UDM_KERNEL_ANCHOR_SHIFT);
+  assert_source_says("kAnchorShift", UDM_KERNEL_LINE_OFFSET_SHIFT);
   assert_source_says("kSeqLensInt64", UDM_KERNEL_SEQ_LENS_INT64);
   assert_source_says("kReqPoolIndicesInt64", UDM_KERNEL_REQ_POOL_INDICES_INT64);
   assert_source_says("kExtentBatchMax", UDM_KERNEL_EXTENT_BATCH_MAX);

@@ -40,8 +40,8 @@ static void test_every_batch_size_to_300(void **state) {
 }
 
 /*
- * Of 8192 rows each of the most blocks for lengths has 256; of 8193 half as many blocks have 512;
- * 70000 are more than a grid's y.
+ * With 8192 rows, each of the 32 length blocks has 256; with 8193, 17 blocks have up to 512;
+ * 70000 exceed a grid's y.
  */
 static void test_large_batches(void **state) {
   static const int32_t sizes[] = {513, 1000, 4096, 8192, 8193, 70000};
@@ -112,8 +112,7 @@ static void expect_unwritten(struct decode_case *c, int output, int64_t stride, 
   }
 }
 
-/* For the pointer-table call, a stride of 0 or a page size of 1, whatever the device table holds.
- */
+/* The pointer-table call: a stride of 0 or a page size of 1, whatever pointers the table holds. */
 static void test_unwanted_outputs_are_not_written(void **state) {
   const struct gpu_session *session = *state;
   struct case_runner runner = CASE_RUNNER_INIT(&session->driver, session->udm, session->stream);

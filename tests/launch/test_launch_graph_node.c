@@ -53,7 +53,7 @@ struct shape {
   int32_t batch_size;
 };
 
-/* Creates a node for one case, replays it, then sets and replays cases of other sizes. */
+/* Creates a node for one case and replays it, then sets and replays cases of other sizes. */
 static void add_replay_and_update(const struct gpu_session *session,
                                   const struct shape shapes[CASES]) {
   enum { STEPS = 5 };
@@ -113,7 +113,7 @@ static void test_table_node_replays_and_is_updated(void **state) {
   add_replay_and_update(*state, shapes);
 }
 
-/* Other backends or rows, or the other entry, can be another function in the same node. */
+/* Other backends or rows, or the other call, can mean another function in the same node. */
 static void test_a_node_changes_its_function(void **state) {
   enum { FUNCTION_MAY_CHANGE = 11020 };
   static const struct shape shapes[][CASES] = {
@@ -162,7 +162,7 @@ static void test_the_largest_batch_can_be_described(void **state) {
   args.seq_lens = args.req_pool_indices = args.req_to_token = 4096;
   args.req_to_token_stride = args.page_table_stride = args.real_page_table_stride = INT32_MAX;
   args.batch_size = INT32_MAX;
-  args.max_len = 97; /* a unit of 128 columns, wherever the row begins in a line */
+  args.max_len = 97; /* a tile of 128 columns, wherever the row begins in a line */
   args.num_backends = 1;
   args.real_page_size = 2;
   for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND; ++o) (&args.backends[0].cache_seqlens)[o] = 4096;
@@ -180,25 +180,25 @@ static void test_the_largest_batch_can_be_described(void **state) {
   assert_int_equal(udm_prepare_direct(session->udm, &args, &launch), UDM_OK);
 }
 
-/* Which parameters of all kernels. */
-enum { RECIPROCAL_PARAMETER = 4, HEAD_PIECES_PARAMETER = 5, FLAGS_PARAMETER = 6 };
+/* Indices of parameters that all kernels have in common. */
+enum { RECIPROCAL_PARAMETER = 4, STATIC_SLICES_PARAMETER = 5, FLAGS_PARAMETER = 6 };
 
-/* Bits of the kernel's flags; from ANCHOR_SHIFT up, where in its line the first table begins. */
-enum { SLOTS = 16, VECTORS = 32, ANCHOR_SHIFT = 8 };
+/* Bits of the kernel's flags; from LINE_OFFSET_SHIFT up: the line offset of the first table. */
+enum { SLOTS = 16, VECTORS = 32, LINE_OFFSET_SHIFT = 8 };
 
-/* What the host tells of the page_table_1: the kernel finds out the same for a table. */
-static void test_the_flags_say_how_the_tables_lie(void **state) {
+/* The host describes page_table_1 by flags; from a pointer table, the kernel finds out itself. */
+static void test_the_flags_state_the_alignment_of_the_tables(void **state) {
   const struct gpu_session *session = *state;
   static const struct {
     CUdeviceptr tables[3];
     uint32_t flags;
   } rows[] = {
       {{4096, 8192, 12288}, SLOTS | VECTORS},
-      {{4096 + 124, 8192 + 12, 12288 + 28}, SLOTS | VECTORS | 31 << ANCHOR_SHIFT},
-      {{0, 8192 + 68, 4096 + 4}, SLOTS | VECTORS | 17 << ANCHOR_SHIFT},
-      {{4096 + 8, 0, 4096 + 24}, SLOTS | VECTORS | 2 << ANCHOR_SHIFT},
-      {{4096 + 8, 0, 4096 + 12}, SLOTS | 2 << ANCHOR_SHIFT},
-      {{8192 + 4, 4096, 4096 + 4}, SLOTS | 1 << ANCHOR_SHIFT},
+      {{4096 + 124, 8192 + 12, 12288 + 28}, SLOTS | VECTORS | 31 << LINE_OFFSET_SHIFT},
+      {{0, 8192 + 68, 4096 + 4}, SLOTS | VECTORS | 17 << LINE_OFFSET_SHIFT},
+      {{4096 + 8, 0, 4096 + 24}, SLOTS | VECTORS | 2 << LINE_OFFSET_SHIFT},
+      {{4096 + 8, 0, 4096 + 12}, SLOTS | 2 << LINE_OFFSET_SHIFT},
+      {{8192 + 4, 4096, 4096 + 4}, SLOTS | 1 << LINE_OFFSET_SHIFT},
       {{0, 0, 0}, 0},
   };
   udm_decode_args args = UDM_DECODE_ARGS_INIT;
@@ -215,7 +215,7 @@ static void test_the_flags_say_how_the_tables_lie(void **state) {
     }
     assert_int_equal(udm_prepare_direct(session->udm, &args, &launch), UDM_OK);
     assert_int_equal(*(const uint32_t *)launch.parameters[FLAGS_PARAMETER], rows[r].flags);
-    udm_decode_args more = args; /* the last three of six */
+    udm_decode_args more = args; /* the same tables as the last three of six */
     more.num_backends = 6;
     memcpy(more.backends + 3, args.backends, sizeof args.backends[0] * 3);
     for (int b = 0; b < 3; ++b) more.backends[b].page_table_1 = 0;
@@ -226,8 +226,10 @@ static void test_the_flags_say_how_the_tables_lie(void **state) {
   }
 }
 
-/* Direct launches of up to 3 backends have two kernels, for up to 256 rows and for more; tables of
- * both few have one; and the general one is for whatever else. */
+/*
+ * Direct launches of up to 3 backends have two kernels: for up to 256 rows, and for more. Table
+ * launches with few backends and few rows have one. The general kernel serves the rest.
+ */
 static void test_rows_and_backends_choose_the_kernel(void **state) {
   enum { DIRECT, LARGE_BATCH, TABLE, GENERAL, KERNELS };
   const struct gpu_session *session = *state;
@@ -275,12 +277,12 @@ static void prepare_shape(const struct gpu_session *session, int32_t batch_size,
   assert_int_equal(udm_prepare_direct(session->udm, &args, launch), UDM_OK);
 }
 
-/* Beyond 128 rows two blocks a multiprocessor run at a time; those of lengths are among them. */
+/* Beyond 128 rows, two blocks run per multiprocessor, length blocks included. */
 static int32_t copying_blocks_beside(int32_t length_blocks, int32_t multiprocessors) {
   return length_blocks < multiprocessors ? 2 * multiprocessors - length_blocks : multiprocessors;
 }
 
-/* Blocks for lengths: one for 256 rows, 32 at most. Blocks that copy: one for 256 columns. */
+/* One length block per 256 rows, 32 at most; one copy block per 256 columns. */
 static void test_the_grid_follows_the_columns(void **state) {
   const struct gpu_session *session = *state;
   udm_context_info info = UDM_CONTEXT_INFO_INIT;
@@ -298,7 +300,7 @@ static void test_the_grid_follows_the_columns(void **state) {
       {256, 1 << 20, 1 + copying_blocks_beside(1, most)},
       {257, 1 << 20, 2 + copying_blocks_beside(2, most)},
       {8192, 1 << 20, 32 + copying_blocks_beside(32, most)},
-      {8193, 1 << 20, 17 + copying_blocks_beside(17, most)},    /* 33 times 256 rows, by twos */
+      {8193, 1 << 20, 17 + copying_blocks_beside(17, most)},    /* 33 windows, two per block */
       {1 << 16, 1 << 16, 32 + copying_blocks_beside(32, most)}, /* 2^32 columns */
   };
   for (size_t g = 0; g < sizeof grids / sizeof grids[0]; ++g) {
@@ -308,16 +310,16 @@ static void test_the_grid_follows_the_columns(void **state) {
   }
 }
 
-/* Pieces of a row's head: as many as there are warps that copy, 8 a block, for each row. */
-static void test_every_row_has_a_head(void **state) {
+/* The static slices of each row: the copy warps, 8 per block, divided by the rows; at least one. */
+static void test_every_row_has_static_slices(void **state) {
   const struct gpu_session *session = *state;
   udm_context_info info = UDM_CONTEXT_INFO_INIT;
   assert_int_equal(udm_get_context_info(session->udm, &info), UDM_OK);
   const int32_t warps = 8 * info.multiprocessor_count;
   const struct {
     int32_t batch_size, max_len;
-    int32_t pieces;
-  } heads[] = {
+    int32_t slices;
+  } shapes[] = {
       {1, 1 << 20, warps},
       {7, 1 << 20, warps / 7},
       {128, 1 << 20, warps / 128},
@@ -328,13 +330,13 @@ static void test_every_row_has_a_head(void **state) {
       {0, 100, 1},
       {9, 0, 1},
   };
-  for (size_t h = 0; h < sizeof heads / sizeof heads[0]; ++h) {
+  for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; ++s) {
     udm_kernel_launch launch = UDM_KERNEL_LAUNCH_INIT;
-    prepare_shape(session, heads[h].batch_size, heads[h].max_len, &launch);
-    const uint32_t rows = heads[h].batch_size > 0 ? (uint32_t)heads[h].batch_size : 1;
-    const uint32_t pieces = heads[h].pieces > 0 ? (uint32_t)heads[h].pieces : 1;
+    prepare_shape(session, shapes[s].batch_size, shapes[s].max_len, &launch);
+    const uint32_t rows = shapes[s].batch_size > 0 ? (uint32_t)shapes[s].batch_size : 1;
+    const uint32_t slices = shapes[s].slices > 0 ? (uint32_t)shapes[s].slices : 1;
     assert_int_equal(*(const uint32_t *)launch.parameters[RECIPROCAL_PARAMETER], UINT32_MAX / rows);
-    assert_int_equal(*(const uint32_t *)launch.parameters[HEAD_PIECES_PARAMETER], pieces);
+    assert_int_equal(*(const uint32_t *)launch.parameters[STATIC_SLICES_PARAMETER], slices);
   }
 }
 
@@ -346,10 +348,10 @@ int main(void) {
       cmocka_unit_test(test_a_node_changes_its_function),
       cmocka_unit_test(test_wrong_arguments_are_named),
       cmocka_unit_test(test_the_largest_batch_can_be_described),
-      cmocka_unit_test(test_the_flags_say_how_the_tables_lie),
+      cmocka_unit_test(test_the_flags_state_the_alignment_of_the_tables),
       cmocka_unit_test(test_rows_and_backends_choose_the_kernel),
       cmocka_unit_test(test_the_grid_follows_the_columns),
-      cmocka_unit_test(test_every_row_has_a_head),
+      cmocka_unit_test(test_every_row_has_static_slices),
   };
   gpu_fixture_skip_if_impossible();
   return cmocka_run_group_tests_name("kernel nodes of a graph", tests, gpu_fixture_open,

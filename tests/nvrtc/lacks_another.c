@@ -1,5 +1,5 @@
 /*
- * A library that cannot be loaded, because another one is not found: needed.c.
+ * lacks_another.c: a library that the loader cannot load, because needed.c's is missing.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -1,5 +1,5 @@
 /*
- * What lacks_another.c needs.
+ * needed.c: the library that lacks_another.c needs.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -30,8 +30,8 @@ MOST_INSTRUCTIONS = {
     "udm_decode_metadata_general": 4200,
 }
 ENTRIES = list(MOST_INSTRUCTIONS)
-# A warp copies 1 or up to 4 vectors a lane at a time to each of 3 tables, all loads before the
-# first store; the heads of rows and what they leave have this code each.
+# A warp copies 1 or up to 4 vectors per lane at a time to each of 3 tables, all loads before the
+# first store. The static slices and the ticketed slices each have a copy of this code.
 COPIED_VECTORS = [1, 1, 4, 4]
 TABLES = 3
 # From the first load of 4 vectors to the last, from the first of their 12 stores to the last, and
@@ -103,7 +103,7 @@ def find_disassembler():
 
 
 def disassemble(command, path):
-    """The opcodes of each entry, in order."""
+    """The opcodes of each kernel, in order."""
     text = subprocess.run(command + [path], stdout=subprocess.PIPE, check=True).stdout.decode()
     opcodes, current = {}, None
     for line in text.splitlines():
@@ -177,7 +177,7 @@ def vector_copies(code):
 
 
 def prewarm(udm, cache, arch):
-    """The path of the cubin; None, with the reason, when this NVRTC cannot make it."""
+    """The path of the cubin; None, with the reason, if this NVRTC cannot make it."""
     run = subprocess.run([udm, "prewarm", "--arch", arch, "--cache-dir", cache, "--json"],
                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
     if run.returncode != 0:

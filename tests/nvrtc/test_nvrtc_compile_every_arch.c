@@ -1,7 +1,7 @@
 /*
- * test_nvrtc_compile_every_arch.c: a real NVRTC compiles the kernel for every architecture
- * that it knows and the kernel is for: each cubin's ELF header says so, and
- * each PTX. Nothing else of the process changes meanwhile.
+ * test_nvrtc_compile_every_arch.c: a real NVRTC compiles the kernel for every architecture that
+ * both support: each cubin's ELF header and each PTX names it. Nothing else in the process
+ * changes.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -24,7 +24,7 @@
 static udm_nvrtc_info nvrtc;
 static udm_options options = UDM_OPTIONS_INIT;
 
-/* The first one that the kernel is for. */
+/* The first architecture that the kernel supports. */
 static int32_t lowest_arch(void) {
   for (int i = 0; i < nvrtc.arch_count; ++i) {
     if (nvrtc.archs[i] >= UDM_LOWEST_ARCH) return nvrtc.archs[i];

@@ -41,7 +41,7 @@ static void test_in_another_language(void **state) {
   }
   assert_null(dlopen("libnot_there.so.42", RTLD_NOW));
   const char *said = dlerror();
-  assert_string_equal(said, "libnot_there.so.42: geht nicht auf: nicht da"); /* it is spoken */
+  assert_string_equal(said, "libnot_there.so.42: geht nicht auf: nicht da");
   check_each(*state);
   speak_english();
 }

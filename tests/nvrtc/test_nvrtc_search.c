@@ -13,7 +13,8 @@
 #include "nvrtc/nvrtc.h"
 #include "temporary_folder.h"
 
-/* What the search offered, one "candidate\n" after the other; "*" marks already-loaded only. */
+/* The candidates of the search, one "candidate\n" after the other; "*" marks already-loaded only.
+ */
 struct offered {
   char text[65536];
   int count;
@@ -121,7 +122,7 @@ static void test_a_folder_with_a_pattern_for_a_name(void **state) {
   assert_non_null(strstr(offered.text, "my[ven?v]*/lib64/libnvrtc.so.13\n"));
 }
 
-static void test_the_search_stops_when_told(void **state) {
+static void test_the_search_stops_on_request(void **state) {
   (void)state;
   static struct offered offered;
   struct settings settings;
@@ -132,7 +133,7 @@ static void test_the_search_stops_when_told(void **state) {
   assert_int_equal(offered.count, 3);
 }
 
-static void test_what_is_no_nvrtc_is_told(void **state) {
+static void test_what_is_no_nvrtc_is_reported(void **state) {
   struct settings settings;
   static struct nvrtc nvrtc;
   memset(&settings, 0, sizeof settings);
@@ -172,8 +173,8 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_order, setup, teardown),
       cmocka_unit_test_setup_teardown(test_newer_toolkits_first, setup, teardown),
       cmocka_unit_test_setup_teardown(test_a_folder_with_a_pattern_for_a_name, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_the_search_stops_when_told, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_what_is_no_nvrtc_is_told, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_the_search_stops_on_request, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_what_is_no_nvrtc_is_reported, setup, teardown),
       cmocka_unit_test(test_the_highest_arch_of_a_range),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

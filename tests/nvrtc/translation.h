@@ -8,15 +8,15 @@
 
 #include <stdbool.h>
 
-/* An English text of the C library, and what it is in the language. Ordered by the first. */
+/* An English text of the C library and its translation. Ordered by the English text. */
 struct translated {
   const char *english;
   const char *foreign;
 };
 
 /*
- * Makes the process speak it, by catalogues that it writes into the folder; false where the C
- * library has no locale but "C", in which nothing is translated.
+ * Writes catalogues into the folder and makes the process use them. Returns false if the C library
+ * has no locale but "C", in which it translates nothing.
  */
 bool speak_foreign(const char *folder, const struct translated *texts, int count);
 void speak_english(void);

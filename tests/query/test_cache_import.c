@@ -1,5 +1,5 @@
 /*
- * test_cache_import.c: entries from elsewhere are imported; other bytes are refused.
+ * test_cache_import.c: entries from elsewhere are imported; other bytes are rejected.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -48,7 +48,7 @@ static struct copied_entry entry_of_another_cache(const char *folder) {
   return copy;
 }
 
-static void test_an_entry_is_taken_in_once(void **state) {
+static void test_an_entry_is_imported_once(void **state) {
   char one[UDM_PATH_SIZE];
   char two[UDM_PATH_SIZE];
   struct copied_entry again = {.size = 0};
@@ -68,7 +68,7 @@ static void test_an_entry_is_taken_in_once(void **state) {
   assert_int_equal(result.imported, 0);
 }
 
-static void test_other_bytes_than_an_entry_are_refused(void **state) {
+static void test_bytes_that_are_no_entry_are_rejected(void **state) {
   struct copied_entry entry = entry_of_another_cache(path_in(*state, "one"));
   const udm_options options = options_for(path_in(*state, "two"));
   assert_int_equal(udm_cache_import(&options, NULL, 1, NULL), UDM_ERROR_INVALID_ARGUMENT);
@@ -82,7 +82,7 @@ static void test_other_bytes_than_an_entry_are_refused(void **state) {
   assert_int_equal(access(path_in(*state, "two"), F_OK), -1);
 }
 
-static void test_a_folder_that_is_not_trusted(void **state) {
+static void test_an_untrusted_folder(void **state) {
   const struct copied_entry entry = entry_of_another_cache(path_in(*state, "one"));
   const udm_options options = options_for(*state);
   assert_int_equal(chmod(*state, 0777), 0);
@@ -95,9 +95,9 @@ int main(void) {
 #define IN_FOLDER(test) \
   cmocka_unit_test_setup_teardown(test, make_temporary_folder, remove_temporary_folder)
   const struct CMUnitTest tests[] = {
-      IN_FOLDER(test_an_entry_is_taken_in_once),
-      IN_FOLDER(test_other_bytes_than_an_entry_are_refused),
-      IN_FOLDER(test_a_folder_that_is_not_trusted),
+      IN_FOLDER(test_an_entry_is_imported_once),
+      IN_FOLDER(test_bytes_that_are_no_entry_are_rejected),
+      IN_FOLDER(test_an_untrusted_folder),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

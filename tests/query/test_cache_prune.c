@@ -108,7 +108,7 @@ static void test_rules(void **state) {
   assert_true(exists(kept));
 }
 
-static void test_the_least_recently_used_give_way_to_the_limit(void **state) {
+static void test_the_limit_removes_the_least_recently_used(void **state) {
   char oldest[UDM_PATH_SIZE];
   char middle[UDM_PATH_SIZE];
   char newest[UDM_PATH_SIZE];
@@ -154,7 +154,7 @@ static void test_a_dry_run_removes_nothing_and_says_the_same(void **state) {
   assert_false(exists(first) || exists(second));
 }
 
-static void test_damaged_entries_and_leftovers_go_always(void **state) {
+static void test_damaged_entries_and_leftovers_always_go(void **state) {
   char good[UDM_PATH_SIZE];
   char bad[UDM_PATH_SIZE];
   char leftover[UDM_PATH_SIZE];
@@ -237,9 +237,9 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       IN_FOLDER(test_a_good_cache_keeps_everything),
       IN_FOLDER(test_rules),
-      IN_FOLDER(test_the_least_recently_used_give_way_to_the_limit),
+      IN_FOLDER(test_the_limit_removes_the_least_recently_used),
       IN_FOLDER(test_a_dry_run_removes_nothing_and_says_the_same),
-      IN_FOLDER(test_damaged_entries_and_leftovers_go_always),
+      IN_FOLDER(test_damaged_entries_and_leftovers_always_go),
       IN_FOLDER(test_what_is_in_use_stays),
       IN_FOLDER(test_bad_rules),
       IN_FOLDER(test_no_folder_is_an_empty_cache),

@@ -1,5 +1,5 @@
 /*
- * A parent's program in C: the reference, which needs no GPU.
+ * host.c: a parent's program in C: the reference, which needs no GPU.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -1,5 +1,5 @@
 /*
- * A parent's program in C++: udm.hpp under its warnings.
+ * host.cc: a parent's program in C++: udm.hpp under its warnings.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -22,7 +22,7 @@ extern const char table_kernel[];
 CUresult load_tiny_cubin(CUmodule *module, int abi_version, int arch);
 CUresult load_library(CUlibrary *library, int abi_version, int arch);
 
-/* The kernel, of a module of its own in the current context. */
+/* The kernel, from a new module in the current context. */
 CUfunction load_function(void);
 
 /* The arguments of the table kernel for an empty batch of one backend. */
