@@ -10,7 +10,7 @@
 
 #include "nvrtc/nvrtc_compile.h"
 
-/* Made by cmake/embed.cmake from floor_kernels.cu. */
+/* Made by cmake/embed.cmake from lower_bound_kernels.cu. */
 extern const unsigned char udm_bench_source[];
 
 enum {

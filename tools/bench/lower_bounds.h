@@ -24,7 +24,7 @@ struct lower_bounds {
   unsigned int multiprocessors;
 };
 
-/* Where a copy goes: Targets and the count of floor_kernels.cu. */
+/* Where a copy goes: Targets and the count of lower_bound_kernels.cu. */
 struct bench_targets {
   CUdeviceptr tables[UDM_MAX_BACKENDS];
   int32_t count;
