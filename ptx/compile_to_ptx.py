@@ -3,7 +3,7 @@
 
     compile_to_ptx.py LIBNVRTC SOURCE TARGET OPTION...
 
-The library's own options for the kernel are in runtime/compile.c; ptx/generate passes them.
+The library's own options for the kernel are in runtime/image/kernel_key.h; ptx/generate passes them.
 
 SPDX-License-Identifier: Apache-2.0
 """

@@ -27,7 +27,7 @@ static const struct {
   const char *library;
   const char *python;
 } phrases[] = {
-    {", lower max_len, or set page_table_stride to 0 where there is no page_table_1",
+    {", lower max_len, or set page_table_stride to 0 if there is no page_table_1",
      " or lower max_len"},
     {"args->page_table_stride", "the row stride of page_table_1"},
     {"args->real_page_table_stride", "the row stride of real_page_table"},

@@ -164,7 +164,7 @@ static PyObject *plan_call(PyObject *object, PyObject *arguments, PyObject *keyw
   return launch_plan((const struct plan *)(const void *)object, values);
 }
 
-/* How CPython is told where these two are. */
+/* The names by which CPython finds these two offsets. */
 #define VECTORCALL_OFFSET "__vectorcalloffset__"
 #define WEAK_REFERENCES_OFFSET "__weaklistoffset__"
 

@@ -165,7 +165,7 @@ int tensor_explain_matrix(const struct tensor *t, const struct tensor_name *abou
     return raise_about(PyExc_ValueError, about, "has %lld rows: it needs at least %lld",
                        (long long)t->view.shape[0], (long long)rows);
   }
-  /* where there is no element there is no stride either: NumPy has 0 then */
+  /* an empty tensor has no stride: NumPy says 0 */
   if (t->view.shape[0] > 0 && t->view.shape[1] > 1 && t->view.strides[1] != 1) {
     return raise_about(PyExc_ValueError, about,
                        "has stride %lld from column to column: its last dimension must be "

@@ -48,10 +48,10 @@ static inline CUdeviceptr tensor_data(const struct tensor *t) {
   return (CUdeviceptr)(uintptr_t)t->view.data + t->view.byte_offset;
 }
 
-/* For shape and strides that will not live as long; and to add strides where there are none. */
+/* Copies shape and strides that will not live as long, and adds strides if there are none. */
 void tensor_copy_view(const struct dlpack_tensor *from, struct tensor *out);
 
-/* Where the type has no C exchange API (NULL), or one that lends no view. */
+/* For a type without a C exchange API (NULL), or whose API lends no view. */
 int tensor_read_otherwise(const struct dlpack_exchange_api *api, PyObject *object,
                           const struct tensor_name *about, CUstream consumer, struct tensor *out);
 

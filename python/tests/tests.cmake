@@ -1,4 +1,4 @@
-# The tests of the Python package: pytest over the fake driver, and over a GPU where there is
+# The tests of the Python package: pytest over the fake driver, and over a GPU if there is
 # one. UDM_TEST_PYTHON has what dependencies/python.txt lists; tools/check makes one.
 # SPDX-License-Identifier: Apache-2.0
 set(UDM_TEST_PYTHON "" CACHE FILEPATH "A Python with the packages of dependencies/python.txt")

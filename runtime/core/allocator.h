@@ -1,7 +1,6 @@
 /*
- * allocator.h: host memory, from malloc or from the caller's allocator. Every
- * block remembers where it came from, so that it is freed there whatever the
- * options of the call that frees it.
+ * allocator.h: memory from malloc or from the caller's allocator. Every block
+ * remembers its allocator, so that a call with other options frees it there too.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -1,6 +1,6 @@
 /*
- * counters.h: what the cache did in this process: the counters of
- * UDM_CACHE_COUNTER_TABLE, counted where it happens.
+ * counters.h: the counters of UDM_CACHE_COUNTER_TABLE: what the cache did in this
+ * process.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -19,6 +19,9 @@
 #define DEFAULT_CACHE_MAX_BYTES ((uint64_t)256 << 20)
 enum { DEFAULT_CACHE_LOCK_SECONDS = 60 };
 
+/* A log line that is longer, such as one with a compile log, takes memory; without, it is cut. */
+enum { LOG_LINE_SIZE = 512 };
+
 const char *udm_environment(const char *name) {
   const char *value = secure_getenv(name);
   return value && *value ? value : NULL;
@@ -57,7 +60,7 @@ static bool parse_bytes(const char *text, uint64_t *bytes) {
   return true;
 }
 
-/* A value that cannot be read is a warning, and the default is used: no server stays down for it.
+/* A value that cannot be read gives a warning and the default: no server stays down because of it.
  */
 static void resolve_cache_limits(const udm_options *options, struct settings *settings) {
   const char *max_bytes = udm_environment("UDM_CACHE_MAX_BYTES");
@@ -121,13 +124,22 @@ udm_status udm_settings_resolve(const udm_options *options, struct settings *set
 }
 
 void udm_log(const struct settings *settings, udm_log_level level, const char *format, ...) {
-  if (!settings->log) return;
-  char message[UDM_MESSAGE_SIZE];
+  char line[LOG_LINE_SIZE];
   va_list arguments;
+  if (!settings->log) return;
   va_start(arguments, format);
-  vsnprintf(message, sizeof message, format, arguments);
+  const int length = vsnprintf(line, sizeof line, format, arguments);
   va_end(arguments);
-  settings->log(settings->log_user_data, level, message);
+  char *longer = length >= LOG_LINE_SIZE ? udm_malloc((size_t)length + 1) : NULL;
+  if (longer) {
+    va_start(arguments, format);
+    vsnprintf(longer, (size_t)length + 1, format, arguments);
+    va_end(arguments);
+  }
+  const struct host_allocator ours = udm_allocator_in_use();
+  settings->log(settings->log_user_data, level, longer ? longer : line);
+  udm_allocator_use(&ours); /* the callback may have called udm with other options */
+  udm_free(longer);
 }
 
 bool udm_host_has(const struct symbol_provider *host, udm_library which, const char *name) {

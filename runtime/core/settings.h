@@ -1,6 +1,6 @@
 /*
- * settings.h: what one call works with: the caller's udm_options and the
- * environment, resolved. No other file reads the environment for these variables.
+ * settings.h: the settings of one call, resolved from the caller's udm_options and
+ * the environment. No other file reads the environment for them.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -12,7 +12,7 @@
 #include "core/status.h"
 #include "udm.h"
 
-/* The host's callback for functions of the driver and of NVRTC that it already holds. */
+/* The host's callback that provides functions of the driver and of NVRTC. */
 struct symbol_provider {
   udm_find_symbol_callback find; /* NULL: the host gave none */
   void *user_data;
@@ -33,7 +33,7 @@ struct settings {
   struct symbol_provider host;
 };
 
-/* Also makes the options' allocator the one that this thread allocates with from now on. */
+/* Also sets this thread's allocator to that of the options. */
 udm_status udm_settings_resolve(const udm_options *options, struct settings *settings,
                                 struct error *error);
 
@@ -44,7 +44,7 @@ const char *udm_environment(const char *name);
 void udm_log(const struct settings *settings, udm_log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* True if the host provides that library: it has the named function of it. */
+/* True if the host provides the library: if its callback finds the named function. */
 bool udm_host_has(const struct symbol_provider *host, udm_library which, const char *name);
 
 /* Finds a function in the library that was opened or, if that is NULL, at the host. */

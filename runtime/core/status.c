@@ -10,7 +10,9 @@
 #include <string.h>
 
 static _Thread_local char last_error[UDM_MESSAGE_SIZE];
-static _Thread_local struct error thread_error;
+
+/* Its text is NULL: each thread has its own, which buffer_of() finds. */
+struct error udm_last_error_of_thread = {NULL, sizeof last_error};
 
 const char *udm_status_name(udm_status status) {
   switch (status) {
@@ -40,11 +42,9 @@ const char *udm_status_text(udm_status status) {
 
 const char *udm_last_error(void) { return last_error; }
 
-struct error *udm_thread_error(void) {
-  thread_error.text = last_error;
-  thread_error.size = sizeof last_error;
-  return &thread_error;
-}
+static char *buffer_of(const struct error *error) { return error->text ? error->text : last_error; }
+
+const char *udm_error_text(const struct error *error) { return error ? buffer_of(error) : ""; }
 
 int32_t udm_version(void) {
   return UDM_VERSION_MAJOR * 10000 + UDM_VERSION_MINOR * 100 + UDM_VERSION_PATCH;
@@ -61,9 +61,10 @@ const char *udm_version_string(void) {
 static void set_text(const struct error *error, const char *format, va_list arguments,
                      const char *suffix) {
   if (!error || error->size == 0) return;
-  const int length = vsnprintf(error->text, error->size, format, arguments);
+  char *text = buffer_of(error);
+  const int length = vsnprintf(text, error->size, format, arguments);
   if (suffix && length >= 0 && (size_t)length < error->size) {
-    snprintf(error->text + length, error->size - (size_t)length, ": %s", suffix);
+    snprintf(text + length, error->size - (size_t)length, ": %s", suffix);
   }
 }
 
@@ -94,10 +95,22 @@ udm_status udm_fail_memory(struct error *error, const char *what, size_t bytes) 
                   bytes, what);
 }
 
-void udm_append(char *text, size_t size, const char *format, ...) {
+static void append(char *text, size_t size, const char *format, va_list arguments) {
   const size_t used = strlen(text);
+  vsnprintf(text + used, size - used, format, arguments);
+}
+
+void udm_extend_error(struct error *error, const char *format, ...) {
+  va_list arguments;
+  if (!error || error->size == 0) return;
+  va_start(arguments, format);
+  append(buffer_of(error), error->size, format, arguments);
+  va_end(arguments);
+}
+
+void udm_append(char *text, size_t size, const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
-  vsnprintf(text + used, size - used, format, arguments);
+  append(text, size, format, arguments);
   va_end(arguments);
 }

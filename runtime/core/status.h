@@ -21,15 +21,24 @@
  * Where a failing function writes its message: a buffer of the caller's. Wherever
  * a `struct error *` is a parameter, NULL drops the message. A function that
  * succeeds leaves the text as it is. The arguments of a message must not point
- * into the text: udm_append() lengthens it.
+ * into the text that they replace.
  */
 struct error {
   char *text;
   size_t size;
 };
 
-/* The error whose text udm_last_error() returns in this thread. For public functions alone. */
-struct error *udm_thread_error(void);
+extern struct error udm_last_error_of_thread;
+
+/*
+ * The error whose text udm_last_error() returns in this thread. For public functions
+ * alone. The thread's buffer is looked up only if a message is set: a launch that
+ * succeeds pays nothing.
+ */
+static inline struct error *udm_thread_error(void) { return &udm_last_error_of_thread; }
+
+/* The text of an error: "" if the error is NULL. */
+const char *udm_error_text(const struct error *error);
 
 /* An invalid argument, or a failure with none of the origins below. */
 udm_status udm_fail(struct error *error, udm_status status, const char *format, ...)
@@ -46,7 +55,11 @@ udm_status udm_fail_memory(struct error *error, const char *what, size_t bytes);
 #define UDM_ERRNO_TEXT_SIZE 128
 const char *udm_errno_text(int number, char buffer[UDM_ERRNO_TEXT_SIZE]);
 
-/* Appends to the text in a buffer of `size` bytes and cuts what does not fit. */
+/* Lengthens the message that a setter has just written. */
+void udm_extend_error(struct error *error, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Appends to the text in a buffer of `size` bytes. Cuts what does not fit. */
 void udm_append(char *text, size_t size, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

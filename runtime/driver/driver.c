@@ -34,18 +34,18 @@ static const struct symbol symbols[] = {
 #undef SYMBOL
 };
 
-/* cuGetProcAddress knows "cuMemAlloc_v2" as cuMemAlloc: the CUDA version tells it the rest. */
+/* cuGetProcAddress takes "cuMemAlloc" for cuMemAlloc_v2: the CUDA version selects the variant. */
 static void base_name(const char *exported, char base[64]) {
   const char *suffix = strstr(exported, "_v");
   snprintf(base, 64, "%.*s", suffix ? (int)(suffix - exported) : 63, exported);
 }
 
-/* A host knows only the exported names. */
+/* A host provides functions under their exported names alone. */
 static void *find_exported(const struct driver *driver, const char *name) {
   return udm_symbol(driver->library, &driver->host, UDM_LIBRARY_DRIVER, name);
 }
 
-/* If the driver's own lookup does not find a symbol, nothing else is tried. */
+/* A symbol that the driver's own lookup does not find is not looked up with dlsym. */
 static void *find_symbol(const struct driver *driver, const struct symbol *symbol) {
   char base[64];
   void *address = NULL;
@@ -115,7 +115,7 @@ void udm_driver_close(struct driver *driver) {
   memset(driver, 0, sizeof *driver);
 }
 
-static const char *cure_of(CUresult result) {
+static const char *what_to_do(CUresult result) {
   switch (result) {
     case CUDA_ERROR_STUB_LIBRARY:
       return "this is the toolkit's stub, not a driver: install the NVIDIA driver, or take the "
@@ -130,7 +130,7 @@ static const char *cure_of(CUresult result) {
     case CUDA_ERROR_ILLEGAL_ADDRESS:
     case CUDA_ERROR_LAUNCH_FAILED:
       return "an earlier kernel of this context failed, not necessarily udm's: compute-sanitizer "
-             "finds it; the context must be made anew";
+             "finds it; create a new context";
     case CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED:
     case CUDA_ERROR_STREAM_CAPTURE_INVALIDATED:
     case CUDA_ERROR_STREAM_CAPTURE_IMPLICIT:
@@ -153,13 +153,13 @@ udm_status udm_fail_driver(const struct driver *driver, udm_status status, const
                            const char *about, CUresult result, struct error *error) {
   const char *name = NULL;
   const char *text = NULL;
-  const char *cure = cure_of(result);
+  const char *advice = what_to_do(result);
   if (driver->cuGetErrorName) driver->cuGetErrorName(result, &name);
   if (driver->cuGetErrorString) driver->cuGetErrorString(result, &text);
   return udm_fail(error, status, "%s%s%s%s: %s (%u)%s%s%s%s", call, about ? " (" : "",
                   about ? about : "", about ? ")" : "", name ? name : "CUDA error",
-                  (unsigned)result, text ? ": " : "", text ? text : "", cure ? ": " : "",
-                  cure ? cure : "");
+                  (unsigned)result, text ? ": " : "", text ? text : "", advice ? ": " : "",
+                  advice ? advice : "");
 }
 
 udm_status udm_driver_device_arch(const struct driver *driver, CUdevice device, int32_t *arch,

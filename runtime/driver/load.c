@@ -22,7 +22,7 @@ static bool loads_libraries(const struct driver *driver) {
          driver->cuLibraryGetKernel && driver->cuKernelGetFunction;
 }
 
-/* NO_IMAGE for the errors that concern the image: any other would happen with the next one too. */
+/* NO_IMAGE for errors that concern the image: any other error would meet the next image too. */
 static udm_status status_of_loading(CUresult result) {
   switch (result) {
     case CUDA_SUCCESS:
@@ -46,10 +46,10 @@ static udm_status status_of_loading(CUresult result) {
   }
 }
 
-/* What the driver's assembler says while it turns PTX into a cubin. */
+/* Each log of the assembler, errors and information, gets this many bytes. */
 enum { JIT_LOG_OPTIONS = 4, JIT_LOG_SIZE = 1024 };
 
-/* Options for a driver call. They point into the log's own buffers, so it must not move. */
+/* The options of a driver call that assembles. They point to the logs: the struct must not move. */
 struct jit_log {
   CUjit_option options[JIT_LOG_OPTIONS];
   void *values[JIT_LOG_OPTIONS];
@@ -69,16 +69,17 @@ static void jit_log_init(struct jit_log *log) {
   log->values[3] = (void *)(uintptr_t)(JIT_LOG_SIZE - 1);
 }
 
-/* udm_fail_driver(), followed by the log. */
+/* Like udm_fail_driver(), with the assembler's log after the message. */
 static udm_status fail_with_log(const struct driver *driver, struct jit_log *log, const char *call,
                                 const char *about, CUresult result, struct error *error) {
   const udm_status status =
       udm_fail_driver(driver, status_of_loading(result), call, about, result, error);
   log->error[JIT_LOG_SIZE - 1] = '\0';
   log->info[JIT_LOG_SIZE - 1] = '\0';
-  if (!error || (!log->error[0] && !log->info[0])) return status;
-  udm_append(error->text, error->size, "\n%s%s%s", log->error,
-             log->error[0] && log->info[0] ? "\n" : "", log->info);
+  if (log->error[0] || log->info[0]) {
+    udm_extend_error(error, "\n%s%s%s", log->error, log->error[0] && log->info[0] ? "\n" : "",
+                     log->info);
+  }
   return status;
 }
 

@@ -18,8 +18,8 @@ struct loaded_code {
 };
 
 /*
- * Loads an image: a cubin, or with is_ptx 0-terminated text. origin says in
- * messages where it is from. Returns NO_IMAGE if this driver cannot use the image;
+ * Loads an image: a cubin or, with is_ptx, PTX as 0-terminated text. Messages name
+ * `origin` as the place that it comes from. Returns NO_IMAGE if this driver cannot use the image;
  * CAPTURE if it loads nothing while a stream is captured; DRIVER if it failed for a
  * reason that the next image would meet too.
  */

@@ -77,3 +77,16 @@ void udm_cache_file_validate(const struct cache_dir *dir, const char *name,
     udm_fail(&reason, UDM_ERROR_CACHE, "made from another version of the kernel or its options");
   }
 }
+
+bool udm_cache_lookup_next_cubin(struct cache_lookup *lookup, int32_t arch, struct cache_hit *hit) {
+  while (udm_cache_lookup_next(lookup, hit)) {
+    char text[UDM_REASON_SIZE] = "";
+    struct error reason = {text, sizeof text};
+    const udm_status status = udm_cubin_check(hit->image, hit->image_size, arch, &reason);
+    if (status == UDM_OK) return true;
+    udm_cache_lookup_reject(
+        lookup, status == UDM_ERROR_UNSUPPORTED_ARCH ? CACHE_MISS_WRONG_ARCH : CACHE_MISS_REJECTED,
+        text);
+  }
+  return false;
+}

@@ -32,4 +32,10 @@ struct validated_file {
 void udm_cache_file_validate(const struct cache_dir *dir, const char *name,
                              struct validated_file *validated);
 
+/*
+ * Like udm_cache_lookup_next(), for cubins: rejects entries whose image is damaged or for another
+ * architecture, however good their checksums.
+ */
+bool udm_cache_lookup_next_cubin(struct cache_lookup *lookup, int32_t arch, struct cache_hit *hit);
+
 #endif

@@ -8,7 +8,8 @@
 #include <string.h>
 
 #include "core/allocator.h"
-/* The share of each source in the message, so that a compile log hides no other reason. */
+
+/* Each source gets this share of the message, so that a compile log hides no other reason. */
 enum { REASON_SHARE = UDM_MESSAGE_SIZE / 5 - 32 };
 
 static udm_status check_arch(int32_t device_arch, struct error *error) {
@@ -81,14 +82,12 @@ udm_status udm_image_search_next(struct image_search *search, struct error *erro
 
 static void store_built(struct image_search *search) {
   char path[UDM_PATH_SIZE];
-  char text[UDM_PATH_SIZE / 4] = "";
-  struct error error = {text, sizeof text};
   if (udm_cache_store(search->settings, &search->key.key, search->image.bytes, search->image.size,
-                      path, &error) == UDM_OK) {
+                      path, &search->reason) == UDM_OK) {
     return;
   }
   udm_log(search->settings, UDM_LOG_WARNING, "the image for %s was built but not cached: %s",
-          search->key.arch_name, text);
+          search->key.arch_name, search->reason_text);
 }
 
 void udm_image_search_accept(struct image_search *search) {

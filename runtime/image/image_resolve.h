@@ -1,6 +1,6 @@
 /*
  * image_resolve.h: from the architecture of a device to an image that its driver
- * takes. The caller pulls one image after another, best first:
+ * can load. The caller pulls one image after another, best first:
  *
  *     status = udm_image_search_begin(settings, arch, driver, &search, error);
  *     while ((status = udm_image_search_next(search, error)) == UDM_OK) {
@@ -28,16 +28,15 @@ udm_status udm_image_search_begin(const struct settings *settings, int32_t devic
 
 /*
  * Puts the next image into search->image. Returns NO_IMAGE, with the reason of
- * every source, after the last one; OUT_OF_MEMORY, DRIVER or CAPTURE if something
- * failed that has nothing to do with images.
+ * every source, after the last image; OUT_OF_MEMORY, DRIVER or CAPTURE for a
+ * failure that the next image would meet too.
  */
 udm_status udm_image_search_next(struct image_search *search, struct error *error);
 
-/* The image is loaded (in a plan: would be): records its use, or stores a built one in the cache.
- */
+/* The image is used: records the use of a cached one, stores a built one. */
 void udm_image_search_accept(struct image_search *search);
 
-/* The driver cannot use the image, for search->reason. */
+/* The driver cannot use the image; search->reason says why. */
 void udm_image_search_reject(struct image_search *search);
 
 /* Frees the walk. NULL is allowed. */

@@ -10,6 +10,7 @@
 
 #include "core/allocator.h"
 #include "driver/load.h"
+#include "image/cache_entry_validate.h"
 #include "image/cubin.h"
 #include "image/kernel_compile.h"
 
@@ -24,8 +25,7 @@ static void set_image(struct image_search *search, int32_t arch, udm_image_sourc
   snprintf(image->origin, sizeof image->origin, "%s", origin);
 }
 
-/* The next cached cubin for `arch` by this producer (NULL: any). NOT_FOUND says why there is none.
- */
+/* The next cached cubin for `arch` by this producer (NULL: any). NOT_FOUND if there is none. */
 static udm_status next_cached(struct image_search *search, int32_t arch, const char *producer,
                               struct error *error) {
   struct cache_hit hit;
@@ -36,31 +36,23 @@ static udm_status next_cached(struct image_search *search, int32_t arch, const c
                                     &search->lookup, error);
     if (status != UDM_OK) return status;
   }
-  while (udm_cache_lookup_next(search->lookup, &hit)) {
-    char text[UDM_REASON_SIZE] = "";
-    struct error reason = {text, sizeof text};
-    status = udm_cubin_check(hit.image, hit.image_size, arch, &reason);
-    if (status == UDM_OK) {
-      set_image(search, arch, hit.writable ? UDM_IMAGE_CACHE : UDM_IMAGE_READ_ONLY_LAYER, hit.path);
-      search->image.bytes = hit.image;
-      search->image.size = hit.image_size;
-      return UDM_OK;
-    }
-    udm_cache_lookup_reject(
-        search->lookup,
-        status == UDM_ERROR_UNSUPPORTED_ARCH ? CACHE_MISS_WRONG_ARCH : CACHE_MISS_REJECTED, text);
+  if (udm_cache_lookup_next_cubin(search->lookup, arch, &hit)) {
+    set_image(search, arch, hit.writable ? UDM_IMAGE_CACHE : UDM_IMAGE_READ_ONLY_LAYER, hit.path);
+    search->image.bytes = hit.image;
+    search->image.size = hit.image_size;
+    return UDM_OK;
   }
   status = udm_cache_lookup_end(search->lookup, error);
   search->lookup = NULL;
   return status;
 }
 
-/* Builds an image: sets search->image.bytes and size, and search->built if they must be freed. */
+/* Sets search->image.bytes and size to an image that it builds, and search->built to free it. */
 typedef udm_status (*build_function)(struct image_search *search, struct error *error);
 
 /*
- * The cached images of exactly this key, then one that is built. In a plan nothing is built: the
- * image has no bytes.
+ * The cached images of this architecture and producer, then a built one. A plan builds nothing: the
+ * image then has no bytes.
  */
 static udm_status next_cached_or_built(struct image_search *search, int32_t arch,
                                        const char *producer, udm_image_source source,
@@ -79,7 +71,7 @@ static udm_status next_cached_or_built(struct image_search *search, int32_t arch
  * The cache
  * --------------------------------------------------------------------- */
 
-/* Of any producer: NVRTC of any version, or the driver from some PTX. */
+/* From any producer: NVRTC of any version, or a driver that assembled PTX. */
 static udm_status next_of_cache(struct image_search *search, struct error *error) {
   return next_cached(search, search->device_arch, NULL, error);
 }
@@ -109,13 +101,13 @@ static udm_status open_nvrtc(struct image_search *search, struct error *error) {
                     "compiling is forbidden (UDM_NO_COMPILE or the option): fill the cache with "
                     "'udm prewarm' on a machine that may compile");
   }
-  if (!search->nvrtc_opened) {
-    search->nvrtc_opened = true;
-    search->nvrtc_status = udm_nvrtc_open(search->settings, &search->nvrtc, error);
-    return search->nvrtc_status;
+  if (!search->nvrtc_tried) {
+    struct error reason = {search->nvrtc_text, sizeof search->nvrtc_text};
+    search->nvrtc_tried = true;
+    search->nvrtc_status = udm_nvrtc_open(search->settings, &search->nvrtc, &reason);
   }
   if (search->nvrtc_status == UDM_OK) return UDM_OK;
-  return udm_fail(error, search->nvrtc_status, "there is no usable NVRTC, as said above");
+  return udm_fail(error, search->nvrtc_status, "%s", search->nvrtc_text);
 }
 
 static bool has_lower_entry(const struct image_search *search) {
@@ -133,14 +125,14 @@ static bool has_lower_entry(const struct image_search *search) {
   return false;
 }
 
-/* False in a plan, and if only cached images are allowed: then the sources build nothing. */
+/* False in a plan, and if only cached images are allowed. */
 static bool may_build(const struct image_search *search) {
   return search->driver && !search->settings->cached_only;
 }
 
 /*
- * Asked before the lock is taken: a cached cubin for a lower architecture may already serve this
- * device, namely the one that next_of_nvrtc() would build. NVRTC says which architecture that is.
+ * Before the lock is taken: the cubin that next_of_nvrtc() would build may be cached already. If
+ * NVRTC does not know the device's architecture, that is a cubin for a lower one.
  */
 static udm_status next_of_nvrtc_cached_lower(struct image_search *search, struct error *error) {
   char producer[UDM_PRODUCER_SIZE];
@@ -158,7 +150,7 @@ static udm_status next_of_nvrtc_cached_lower(struct image_search *search, struct
 
 /*
  * Takes the lock under which one process or thread builds the image while the others wait, and
- * looks again: whoever held the lock has stored its image.
+ * looks again: the previous holder has stored its image.
  */
 static udm_status next_of_cache_locked(struct image_search *search, struct error *error) {
   if (!may_build(search)) return UDM_ERROR_NOT_FOUND;
@@ -180,8 +172,9 @@ static udm_status build_cubin(struct image_search *search, struct error *error) 
 }
 
 /*
- * For the device's own architecture, or for those below it of the same major, the highest first:
- * the highest may be that of an embedded GPU, whose images a desktop GPU of that major rejects.
+ * For the device's own architecture if NVRTC knows it, else for the lower ones of its major, the
+ * highest first. There is more than one try, since the highest may be the architecture of an
+ * embedded GPU, whose images a desktop GPU of that major rejects.
  */
 static udm_status next_of_nvrtc(struct image_search *search, struct error *error) {
   char producer[UDM_PRODUCER_SIZE];
@@ -206,7 +199,7 @@ static udm_status next_of_nvrtc(struct image_search *search, struct error *error
                                   build_cubin, error);
     if (status == UDM_OK || udm_image_is_fatal(status)) return status;
     udm_append(search->target_reasons, sizeof search->target_reasons, "%ssm_%d: %s",
-               search->target_reasons[0] ? "; " : "", (int)search->target, error->text);
+               search->target_reasons[0] ? "; " : "", (int)search->target, udm_error_text(error));
     search->target = udm_nvrtc_arch_below(nvrtc, lowest, search->target - 1);
     search->build_tried = false;
   }
@@ -225,7 +218,7 @@ static udm_status may_assemble(const struct image_search *search, struct error *
                   "cache with 'udm prewarm' on a machine that may compile");
 }
 
-/* Assembles the PTX into a cubin. Not cacheable: a cubin for another architecture than the key's.
+/* Assembles the PTX into a cubin, which may turn out to be for another architecture than the key's.
  */
 static udm_status assemble(struct image_search *search, const char *ptx, struct error *error) {
   const udm_status status = udm_assemble(search->driver, ptx, search->image.origin, &search->built,
@@ -236,7 +229,7 @@ static udm_status assemble(struct image_search *search, const char *ptx, struct 
   return UDM_OK;
 }
 
-/* For a driver without a linker, which assembles only while it loads. */
+/* The PTX itself is the image, for a driver without a linker: it assembles while it loads. */
 static void use_ptx(struct image_search *search, const char *ptx, size_t size) {
   search->image.bytes = (const unsigned char *)ptx;
   search->image.size = size;
@@ -264,7 +257,11 @@ static udm_status next_of_nvrtc_ptx(struct image_search *search, struct error *e
   char producer[UDM_PRODUCER_SIZE];
   const struct nvrtc *nvrtc = &search->nvrtc;
   udm_status status = may_assemble(search, error);
-  if (status == UDM_OK) status = open_nvrtc(search, error);
+  if (status != UDM_OK) return status;
+  if (search->nvrtc_tried && search->nvrtc_status != UDM_OK) {
+    return udm_fail(error, search->nvrtc_status, "there is no usable NVRTC, as said above");
+  }
+  status = open_nvrtc(search, error);
   if (status != UDM_OK) return status;
   search->virtual_arch = udm_nvrtc_arch_below(nvrtc, UDM_LOWEST_ARCH, search->device_arch);
   if (search->virtual_arch == 0) {
@@ -294,6 +291,7 @@ static udm_status next_of_shipped_ptx(struct image_search *search, struct error 
                               "the PTX that udm carries", build_from_shipped_ptx, error);
 }
 
+/* Those without a name look at the cache again, before and after a wait for another process. */
 const struct image_source udm_image_sources[] = {
     {"cache", next_of_cache},
     {NULL, next_of_nvrtc_cached_lower},

@@ -31,34 +31,36 @@ struct image_search {
   char reason_text[UDM_MESSAGE_SIZE / 2];
   struct error reason; /* why the image cannot be used: into reason_text */
 
-  /* the image source that gives images now, and how far it is */
+  /* the current image source, and how far it is */
   int source;
-  bool begun;                  /* it was asked before */
-  int32_t target;              /* the architecture that it tries */
-  struct cache_lookup *lookup; /* open while cached images are tried */
-  struct kernel_key key;       /* of the images that are tried */
-  bool build_tried;            /* no image of this key is left to build */
-  int32_t virtual_arch;        /* of the PTX that NVRTC makes */
-  unsigned char *built;        /* an image that was built, or NULL */
-  bool cacheable;              /* the built image is what its key says */
+  bool begun;                         /* the walk has called it before */
+  int32_t target;                     /* the architecture that it tries */
+  struct cache_lookup *lookup;        /* open while cached images are tried */
+  struct kernel_key key;              /* of the images that are tried */
+  bool build_tried;                   /* no image of this key is left to build */
+  int32_t virtual_arch;               /* of the PTX that NVRTC compiles */
+  unsigned char *built;               /* an image that was built, or NULL */
+  bool cacheable;                     /* the built image is for the architecture of its key */
+  char source_text[UDM_MESSAGE_SIZE]; /* why the source has no more images */
+  char target_reasons[UDM_MESSAGE_SIZE / 4]; /* why it has none for the targets so far */
 
-  struct cache_lock lock; /* held by the one that builds an image for this architecture */
-  bool nvrtc_opened;      /* NVRTC is opened once, by the first source that needs it */
-  udm_status nvrtc_status;
-  struct nvrtc nvrtc;
+  /* what the sources share */
   unsigned lookup_flags;
+  struct cache_lock lock; /* held by the process that builds an image for this architecture */
+  bool nvrtc_tried;       /* NVRTC is opened once, by the first source that needs it */
+  udm_status nvrtc_status;
+  char nvrtc_text[UDM_MESSAGE_SIZE / 2]; /* why it could not be opened */
+  struct nvrtc nvrtc;
 
-  char source_text[UDM_MESSAGE_SIZE]; /* why the current source has no more images */
-  char target_reasons[UDM_MESSAGE_SIZE / 4];
-  char reasons[UDM_MESSAGE_SIZE]; /* per source that does not serve, a line "\n- cache: ..." */
+  char reasons[UDM_MESSAGE_SIZE]; /* one line "\n- cache: ..." per source without a usable image */
 };
 
 struct image_source {
   const char *name; /* in the reasons; NULL: this source's reason is not kept */
 
   /*
-   * Puts its next image into search->image, or returns why it has none (any more).
-   * It is asked again after an image was rejected, and never after it had none.
+   * Puts its next image into search->image, or returns why it has no more. The walk
+   * calls it again after a rejected image, never after it had none.
    */
   udm_status (*next)(struct image_search *search, struct error *error);
 };
@@ -66,7 +68,7 @@ struct image_source {
 extern const struct image_source udm_image_sources[];
 extern const int udm_image_source_count;
 
-/* True if a status has nothing to do with an image: the next image would fail in the same way. */
+/* True if the failure does not concern one image: the next image would meet it too. */
 static inline bool udm_image_is_fatal(udm_status status) {
   return status == UDM_ERROR_DRIVER || status == UDM_ERROR_CAPTURE ||
          status == UDM_ERROR_OUT_OF_MEMORY;

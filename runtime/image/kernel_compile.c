@@ -71,13 +71,12 @@ static udm_status check_failures(const struct cache_key *key, struct error *erro
                   "%s\n(not tried again: it failed before in this process)", message);
 }
 
-/* `key` identifies the compile if it fails. */
+/* A compile that NVRTC refuses is remembered under `key`. */
 static udm_status compile_for(const struct nvrtc *nvrtc, const struct cache_key *key,
                               const char *target, bool to_ptx, unsigned char **bytes, size_t *size,
                               struct error *error) {
   char architecture[48];
-  char unread[FAILURE_MESSAGE_SIZE] =
-      ""; /* the message is remembered even if the caller drops it */
+  char unread[FAILURE_MESSAGE_SIZE] = ""; /* the message is kept even if the caller drops it */
   struct error own = {unread, sizeof unread};
   if (!error) error = &own;
   const char *const options[] = {architecture, UDM_KERNEL_COMPILE_OPTION};
@@ -93,7 +92,7 @@ static udm_status compile_for(const struct nvrtc *nvrtc, const struct cache_key 
   status = udm_nvrtc_compile(nvrtc, &job, bytes, size, error);
   if (status != UDM_OK) udm_count(compile_failures);
   /* other failures (out of memory, missing builtins) may not happen the next time */
-  if (job.refused) remember_failure(key, error->text);
+  if (job.refused) remember_failure(key, udm_error_text(error));
   return status;
 }
 

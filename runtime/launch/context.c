@@ -91,7 +91,7 @@ static void describe_image(udm_context *ctx, const struct image *image) {
   ctx->info.image_bytes = image->size;
 }
 
-/* Loads the best image that the driver takes. */
+/* Loads the best image that the driver can use. */
 static udm_status resolve_image(const struct settings *settings, udm_context *ctx,
                                 struct error *error) {
   struct image_search *search = NULL;

@@ -140,7 +140,7 @@ static udm_status check_backend(const udm_decode_args *args, int32_t b, struct e
   if (status == UDM_OK) {
     status = check_output(b, "nsa_cu_seqlens_k", outputs->nsa_cu_seqlens_k, error);
   }
-  /* in most frameworks an empty tensor has a null pointer */
+  /* without rows these tensors are empty, and most frameworks give empty tensors a null pointer */
   if (status != UDM_OK || args->batch_size == 0) return status;
   status = check_output(b, "cache_seqlens", outputs->cache_seqlens, error);
   if (status == UDM_OK) {
@@ -176,21 +176,21 @@ static udm_status check_structure(const udm_decode_args *args, struct error *err
 }
 
 /*
- * The kernel counts tiles in 31 bits: tiles of columns, or of pages if there is no page_table_1. A
- * misaligned row may begin up to a line before its first column.
+ * The kernel counts tiles in 31 bits: tiles of columns, or of pages if there is no page_table_1.
+ * The first tile of a misaligned row may begin up to a line before its first column.
  */
-static udm_status check_units(const udm_decode_args *args, struct error *error) {
-  const int64_t most_askew = 31;
+static udm_status check_tiles(const udm_decode_args *args, struct error *error) {
+  const int64_t columns_before = 31;
   const int64_t positions =
-      args->page_table_stride > 0 ? args->max_len + most_askew : real_page_columns(args);
-  const int64_t units = (positions + UDM_KERNEL_UNIT - 1) / UDM_KERNEL_UNIT;
-  if (args->batch_size * units <= INT32_MAX) return UDM_OK;
+      args->page_table_stride > 0 ? args->max_len + columns_before : real_page_columns(args);
+  const int64_t tiles = (positions + UDM_KERNEL_TILE - 1) / UDM_KERNEL_TILE;
+  if (args->batch_size * tiles <= INT32_MAX) return UDM_OK;
   return udm_fail(
       error, UDM_ERROR_INVALID_ARGUMENT,
       "args->batch_size (%" PRId32 ") rows of args->max_len (%" PRId32
-      ") columns are more than 2^31 units of %d: split the batch, lower max_len, or set "
-      "page_table_stride to 0 where there is no page_table_1",
-      args->batch_size, args->max_len, UDM_KERNEL_UNIT);
+      ") columns are more than 2^31 tiles of %d: split the batch, lower max_len, or set "
+      "page_table_stride to 0 if there is no page_table_1",
+      args->batch_size, args->max_len, UDM_KERNEL_TILE);
 }
 
 static udm_status check_common(const udm_decode_args *args, int32_t max_backends,
@@ -200,7 +200,7 @@ static udm_status check_common(const udm_decode_args *args, int32_t max_backends
   if (status == UDM_OK) status = check_inputs(args, error);
   if (status == UDM_OK && udm_has_page_columns(args)) {
     status = check_stride("req_to_token_stride", args->req_to_token_stride, args->max_len, error);
-    if (status == UDM_OK) status = check_units(args, error);
+    if (status == UDM_OK) status = check_tiles(args, error);
   }
   return status;
 }

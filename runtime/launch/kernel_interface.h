@@ -15,7 +15,7 @@ enum {
   UDM_KERNEL_THREADS_PER_BLOCK = 256, /* kThreads */
   UDM_KERNEL_WARPS_PER_BLOCK = UDM_KERNEL_THREADS_PER_BLOCK / 32,
   UDM_KERNEL_MAX_LENGTH_BLOCKS = 32, /* kMaxLengthBlocks */
-  UDM_KERNEL_UNIT = 128,             /* kUnit */
+  UDM_KERNEL_TILE = 128,             /* kUnit */
   UDM_KERNEL_ANCHOR_SHIFT = 8        /* kAnchorShift: the bits of the flags from here up */
 };
 

@@ -103,7 +103,7 @@ static uint32_t page_table_blocks(const udm_context *ctx, const udm_decode_args 
 /* Kernel parameters that are computed from udm_decode_args. */
 struct derived {
   uint32_t batch_reciprocal;
-  uint32_t head_pieces;
+  uint32_t static_slices;
   uint32_t flags;
   uint32_t page_table_blocks;
   uint32_t page_reciprocal;
@@ -113,7 +113,7 @@ struct derived {
  * The number of slices of each row that the static phase copies: one per copying warp if there are
  * enough.
  */
-static uint32_t head_pieces(uint32_t blocks, uint32_t rows) {
+static uint32_t static_slices(uint32_t blocks, uint32_t rows) {
   const uint32_t pieces = blocks * UDM_KERNEL_WARPS_PER_BLOCK / rows;
   return pieces > 0 ? pieces : 1;
 }
@@ -121,7 +121,7 @@ static uint32_t head_pieces(uint32_t blocks, uint32_t rows) {
 static struct derived derive(const udm_context *ctx, const udm_decode_args *args, bool direct) {
   const uint32_t rows = args->batch_size > 0 ? (uint32_t)args->batch_size : 1;
   const uint32_t blocks = page_table_blocks(ctx, args);
-  return (struct derived){UINT32_MAX / rows, head_pieces(blocks, rows), flags_of(args, direct),
+  return (struct derived){UINT32_MAX / rows, static_slices(blocks, rows), flags_of(args, direct),
                           blocks, UINT32_MAX / (uint32_t)args->real_page_size};
 }
 
@@ -148,7 +148,7 @@ static void pack_common(const udm_decode_args *args, const struct derived *deriv
   parameters[2] = parameter(&args->req_to_token);
   parameters[3] = parameter(&args->batch_size);
   parameters[4] = parameter(&derived->batch_reciprocal);
-  parameters[5] = parameter(&derived->head_pieces);
+  parameters[5] = parameter(&derived->static_slices);
   parameters[6] = parameter(&derived->flags);
   parameters[7] = parameter(&args->max_len);
   parameters[8] = parameter(&derived->page_table_blocks);
@@ -162,7 +162,10 @@ static void pack_common(const udm_decode_args *args, const struct derived *deriv
 }
 
 /* The kernel's order of the outputs: it takes one output of all backends, then the next output. */
-static const int outputs_in_order[UDM_OUTPUTS_PER_BACKEND] = {2, 5, 0, 1, 3, 4, 6};
+static const udm_output outputs_in_order[UDM_OUTPUTS_PER_BACKEND] = {
+    UDM_OUTPUT_PAGE_TABLE_1,    UDM_OUTPUT_REAL_PAGE_TABLE,   UDM_OUTPUT_CACHE_SEQLENS,
+    UDM_OUTPUT_CU_SEQLENS_K,    UDM_OUTPUT_NSA_CACHE_SEQLENS, UDM_OUTPUT_NSA_CU_SEQLENS_K,
+    UDM_OUTPUT_SEQLENS_EXPANDED};
 
 static void pack_few(const udm_decode_args *args, void **pointers) {
   static const CUdeviceptr none = 0;

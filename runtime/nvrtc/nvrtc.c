@@ -71,7 +71,7 @@ static udm_status ask_archs(struct nvrtc *nvrtc, struct error *error) {
     status = udm_fail_nvrtc(nvrtc, UDM_ERROR_NO_NVRTC, "nvrtcGetSupportedArchs", result, error);
   } else {
     qsort(archs, (size_t)count, sizeof *archs, ascending);
-    /* if there are too many for the table, the oldest are left out */
+    /* if there are more than the table holds, the oldest are left out */
     const int skipped = count > UDM_MAX_ARCHS ? count - UDM_MAX_ARCHS : 0;
     nvrtc->arch_count = count - skipped;
     memcpy(nvrtc->archs, archs + skipped, (size_t)nvrtc->arch_count * sizeof *archs);
@@ -80,7 +80,8 @@ static udm_status ask_archs(struct nvrtc *nvrtc, struct error *error) {
   return status;
 }
 
-/* Finds the build id that the linker left in the library: it tells two builds of a version apart.
+/* Reads the build id, a note of the linker in the library. It distinguishes two builds of a
+ * version.
  */
 static int find_build_id(struct dl_phdr_info *info, size_t size, void *user_data) {
   (void)size;
@@ -126,9 +127,9 @@ static udm_status identify(struct nvrtc *nvrtc, struct error *error) {
 }
 
 /*
- * dlerror() says "library: what failed: errno's text" in the language of the process, and errno's
- * text here is in that language too. For a broken library dlerror() names its file; for a library
- * that needs a missing one, it names the missing one.
+ * dlerror() says "library: what failed: errno's text" in the language of the process, as
+ * strerror_r() does. If the library is broken, the message begins with its path; if it needs a
+ * library that is missing, with that one's name.
  */
 static bool does_not_exist(const char *library, const char *reason) {
   char buffer[UDM_ERRNO_TEXT_SIZE];
@@ -163,7 +164,7 @@ struct opening {
   char tried[UDM_MESSAGE_SIZE / 4]; /* each candidate that exists, and why it cannot be used */
 };
 
-/* A name that does not exist is not worth a word, unless the user named it. */
+/* A name that does not exist is reported only if the user gave it. */
 static bool try_candidate(void *user_data, const char *library, bool already_loaded) {
   struct opening *opening = user_data;
   char text[UDM_MESSAGE_SIZE / 8] = "";

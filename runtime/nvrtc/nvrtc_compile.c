@@ -15,9 +15,9 @@
 #include "nvrtc/nvrtc.h"
 
 /*
- * NVRTC 11.8 sets LC_NUMERIC of the process and the locale of the thread, and leaves them so; newer
- * ones put them back. Several threads may compile: the first to enter remembers the locale of the
- * process, the last to leave restores it.
+ * NVRTC 11.8 changes LC_NUMERIC of the process and the locale of the thread, and does not restore
+ * them as later versions do. Several threads may compile: the first to enter remembers the locale
+ * of the process, the last to leave restores it.
  */
 static pthread_mutex_t locale_lock = PTHREAD_MUTEX_INITIALIZER;
 static int compiles_running;
@@ -64,9 +64,9 @@ static udm_status fail_compile(const struct nvrtc *nvrtc, nvrtcProgram program, 
 }
 
 /*
- * A compile opens libnvrtc-builtins by its bare name, which the loader does not find beside an
- * NVRTC outside its own folders (in a wheel, say). So this opens it from there first. If it is
- * missing, the log of the compile says so.
+ * A compile opens libnvrtc-builtins by its bare name. The loader does not find that beside an NVRTC
+ * outside the loader's folders, such as in a wheel, so this opens the file first. If it is missing,
+ * the log of the compile says so.
  */
 static void open_builtins(const struct nvrtc *nvrtc) {
   char path[UDM_PATH_SIZE + 64];

@@ -11,8 +11,8 @@
 #include <string.h>
 
 /*
- * The majors whose default names are tried, future ones included: names follow a
- * scheme, and one that does not exist costs microseconds.
+ * The majors whose default names are tried, future ones included: the names follow a
+ * scheme, and a name that does not exist costs microseconds.
  */
 enum { NEWEST_MAJOR = 19, OLDEST_MAJOR = 12 };
 
@@ -27,7 +27,7 @@ static bool try_default_names(const struct search *search, bool already_loaded) 
     snprintf(name, sizeof name, "libnvrtc.so.%d", major);
     if (search->callback(search->user_data, name, already_loaded)) return true;
   }
-  /* CUDA 11.2 to 11.8 all have this one */
+  /* the name in CUDA 11.2 to 11.8 */
   if (search->callback(search->user_data, "libnvrtc.so.11.2", already_loaded)) return true;
   return search->callback(search->user_data, "libnvrtc.so", already_loaded);
 }
@@ -48,32 +48,31 @@ static bool try_pattern(const struct search *search, const char *pattern) {
   return stop;
 }
 
-/* Turns a path of the environment into a pattern that matches only itself: "my[venv]" is a name. */
-static bool escape(const char *path, char escaped[UDM_PATH_SIZE]) {
-  size_t length = 0;
-  for (; *path && length + 2 < UDM_PATH_SIZE; ++path) {
-    if (strchr("*?[\\", *path)) escaped[length++] = '\\';
-    escaped[length++] = *path;
+/*
+ * Makes the pattern of the libraries in a folder below `root`, a path of the environment that
+ * matches only itself: "my[venv]" is a name. Returns false if the pattern is too long.
+ */
+static bool make_pattern(const char *root, const char *folder, char pattern[UDM_PATH_SIZE]) {
+  size_t used = 0;
+  for (; *root && used + 2 < UDM_PATH_SIZE; ++root) {
+    if (strchr("*?[\\", *root)) pattern[used++] = '\\';
+    pattern[used++] = *root;
   }
-  escaped[length] = '\0';
-  return *path == '\0';
+  if (*root) return false;
+  const int rest = snprintf(pattern + used, UDM_PATH_SIZE - used, "/%s/libnvrtc.so*", folder);
+  return rest >= 0 && (size_t)rest < UDM_PATH_SIZE - used;
 }
 
 static bool try_folder(const struct search *search, const char *root, const char *folder) {
-  char escaped[UDM_PATH_SIZE];
   char pattern[UDM_PATH_SIZE];
-  if (!root || !escape(root, escaped)) return false;
-  const int length = snprintf(pattern, sizeof pattern, "%s/%s/libnvrtc.so*", escaped, folder);
-  if (length < 0 || (size_t)length >= sizeof pattern) return false;
-  return try_pattern(search, pattern);
+  return root && make_pattern(root, folder, pattern) && try_pattern(search, pattern);
 }
 
 static bool try_toolkit(const struct search *search, const char *root) {
   return try_folder(search, root, "lib64") || try_folder(search, root, "targets/*/lib");
 }
 
-/* The folders that pip fills: nvidia-cuda-nvrtc (13 and later), nvidia-cuda-nvrtc-cu12 and -cu11.
- */
+/* The folders of the wheels nvidia-cuda-nvrtc (13 and later), nvidia-cuda-nvrtc-cu12 and -cu11. */
 static bool try_wheels(const struct search *search, const char *root) {
   return try_folder(search, root, "lib/python3*/site-packages/nvidia/cu[0-9]*/lib") ||
          try_folder(search, root, "lib/python3*/site-packages/nvidia/cuda_nvrtc/lib");

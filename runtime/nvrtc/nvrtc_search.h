@@ -9,14 +9,14 @@
 #include "core/settings.h"
 
 /*
- * Receives one candidate: what to pass to dlopen, and whether the library counts
+ * Receives one candidate: the name to pass to dlopen, and whether the library counts
  * only if the process has loaded it already. Returns true to stop the search.
  */
 typedef bool (*nvrtc_candidate_callback)(void *user_data, const char *library, bool already_loaded);
 
 /*
  * Calls back for every candidate, best first:
- * 1. the path in the options or in UDM_NVRTC_LIBRARY; then no other;
+ * 1. the path in the options or in UDM_NVRTC_LIBRARY, and then no other;
  * 2. a library that the process has loaded already;
  * 3. the loader's default names, newest first;
  * 4. CUDA_HOME and CUDA_PATH;

@@ -8,7 +8,7 @@
 
 #include "core/allocator.h"
 #include "core/struct_size.h"
-#include "image/cubin.h"
+#include "image/cache_entry_validate.h"
 #include "image/kernel_compile.h"
 
 /* Returns true if the cache has a good entry of the key, and describes it. */
@@ -16,21 +16,11 @@ static bool find_entry(const struct settings *settings, const struct kernel_key 
                        unsigned flags, udm_prewarm_result *found) {
   struct cache_lookup *lookup = NULL;
   struct cache_hit hit;
-  char text[UDM_REASON_SIZE] = "";
-  struct error reason = {text, sizeof text};
   if (udm_cache_lookup_begin(settings, &key->key, flags, &lookup, NULL) != UDM_OK) return false;
-  while (udm_cache_lookup_next(lookup, &hit)) {
-    /* an entry that `udm cache verify` calls bad does not count, however good its checksum is */
-    const udm_status status = udm_cubin_check(hit.image, hit.image_size, arch, &reason);
-    if (status == UDM_OK) {
-      found->bytes = hit.image_size;
-      snprintf(found->path, sizeof found->path, "%s", hit.path);
-      udm_cache_lookup_accept(lookup);
-      break;
-    }
-    udm_cache_lookup_reject(
-        lookup, status == UDM_ERROR_UNSUPPORTED_ARCH ? CACHE_MISS_WRONG_ARCH : CACHE_MISS_REJECTED,
-        text);
+  if (udm_cache_lookup_next_cubin(lookup, arch, &hit)) {
+    found->bytes = hit.image_size;
+    snprintf(found->path, sizeof found->path, "%s", hit.path);
+    udm_cache_lookup_accept(lookup);
   }
   return udm_cache_lookup_end(lookup, NULL) == UDM_OK;
 }
@@ -65,8 +55,8 @@ static udm_status compile_and_store(const struct settings *settings, const struc
 }
 
 /*
- * Only an entry in the writable layer counts: it is what an image build leaves behind, whatever
- * read-only layers the builder has.
+ * Only an entry in the writable layer counts: the read-only layers of the machine that builds a
+ * container image are not part of that image.
  */
 static udm_status fill_cache(const struct settings *settings, const struct nvrtc *nvrtc,
                              int32_t arch, bool force, udm_prewarm_result *result,
@@ -80,7 +70,7 @@ static udm_status fill_cache(const struct settings *settings, const struct nvrtc
   udm_kernel_key(arch, producer, &key);
   const unsigned first = CACHE_LOOKUP_FIRST | CACHE_LOOKUP_REPAIR;
   if (!force && find_entry(&writable_only, &key, arch, first, result)) return UDM_OK;
-  /* one of several that want the image at once compiles; the others find its entry */
+  /* if several want the image at once, one compiles, and the others find its entry */
   udm_cache_lock_key(&writable_only, &key.key, &lock);
   udm_status status = UDM_OK;
   if (force || !find_entry(&writable_only, &key, arch, CACHE_LOOKUP_REPAIR, result)) {

@@ -12,12 +12,10 @@
 #include "core/struct_size.h"
 #include "driver/driver.h"
 
-static udm_status start_driver(const udm_options *options, struct driver *driver,
-                               struct error *error) {
-  struct settings settings;
-  udm_status status = udm_settings_resolve(options, &settings, error);
-  if (status == UDM_OK) status = udm_driver_open(&settings, driver, error);
-  return status;
+static udm_status open_driver(const udm_options *options, struct settings *settings,
+                              struct driver *driver, struct error *error) {
+  const udm_status status = udm_settings_resolve(options, settings, error);
+  return status == UDM_OK ? udm_driver_open(settings, driver, error) : status;
 }
 
 static void library_path(void *library, const char *name, char path[UDM_PATH_SIZE]) {
@@ -32,8 +30,7 @@ static udm_status query_driver(const udm_options *options, udm_driver_info *info
   struct settings settings;
   int version = 0;
   int count = 0;
-  udm_status status = udm_settings_resolve(options, &settings, error);
-  if (status == UDM_OK) status = udm_driver_open(&settings, &driver, error);
+  udm_status status = open_driver(options, &settings, &driver, error);
   if (status != UDM_OK) return status;
 
   CUresult result = driver.cuDriverGetVersion(&version);
@@ -91,8 +88,9 @@ static udm_status describe_device(const struct driver *driver, CUdevice device,
     call = "cuDeviceGetName";
     result = driver->cuDeviceGetName(name, sizeof name, device);
   }
-  if (result != CUDA_SUCCESS)
+  if (result != CUDA_SUCCESS) {
     return udm_fail_driver(driver, UDM_ERROR_DRIVER, call, NULL, result, error);
+  }
   const udm_status status = udm_driver_device_arch(driver, device, &arch, error);
   if (status != UDM_OK) return status;
   info->arch = arch;
@@ -105,8 +103,9 @@ static udm_status describe_device(const struct driver *driver, CUdevice device,
 static udm_status query_device(const udm_options *options, int32_t ordinal, udm_device_info *info,
                                struct error *error) {
   struct driver driver;
+  struct settings settings;
   CUdevice device = 0;
-  udm_status status = start_driver(options, &driver, error);
+  udm_status status = open_driver(options, &settings, &driver, error);
   if (status != UDM_OK) return status;
 
   const char *call = "cuInit";
@@ -148,12 +147,13 @@ static bool is_of_library(void *address, void *library) {
 udm_status udm_driver_symbol(const udm_options *options, const char *name, void **symbol) {
   struct error *const error = udm_thread_error();
   struct driver driver;
+  struct settings settings;
   if (!name) return udm_fail(error, UDM_ERROR_INVALID_ARGUMENT, "name is null");
   if (!symbol) return udm_fail(error, UDM_ERROR_INVALID_ARGUMENT, "symbol is null");
-  udm_status status = start_driver(options, &driver, error);
+  udm_status status = open_driver(options, &settings, &driver, error);
   if (status != UDM_OK) return status;
   void *address = udm_symbol(driver.library, &driver.host, UDM_LIBRARY_DRIVER, name);
-  /* dlsym also searches the libraries that the driver is linked with */
+  /* dlsym also searches the libraries that the driver depends on */
   if (address && (!driver.library || is_of_library(address, driver.library))) {
     *symbol = address;
   } else {

@@ -6,22 +6,23 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/allocator.h"
 #include "core/struct_size.h"
 #include "image/image_resolve.h"
 
-/* The walk of udm_create() without a driver: its first image is the answer. */
-static udm_status plan_image(const udm_options *options, int32_t arch, udm_image_plan *plan,
+static udm_status check_arch(int32_t arch, struct error *error) {
+  if (arch >= 10) return UDM_OK;
+  return udm_fail(error, UDM_ERROR_INVALID_ARGUMENT,
+                  "arch is %d: it must be 10 * major + minor, such as 90 for compute capability "
+                  "9.0",
+                  (int)arch);
+}
+
+/* The walk of udm_create() without a driver: the first image is the answer. */
+static udm_status plan_image(const struct settings *settings, int32_t arch, udm_image_plan *plan,
                              struct error *error) {
-  struct settings settings;
   struct image_search *search = NULL;
-  if (arch < 10) {
-    return udm_fail(error, UDM_ERROR_INVALID_ARGUMENT,
-                    "arch is %d: it must be 10 * major + minor, such as 90 for compute capability "
-                    "9.0",
-                    (int)arch);
-  }
-  udm_status status = udm_settings_resolve(options, &settings, error);
-  if (status == UDM_OK) status = udm_image_search_begin(&settings, arch, NULL, &search, error);
+  udm_status status = udm_image_search_begin(settings, arch, NULL, &search, error);
   if (status == UDM_OK) status = udm_image_search_next(search, error);
   if (status == UDM_OK) {
     udm_image_search_accept(search);
@@ -37,9 +38,17 @@ static udm_status plan_image(const udm_options *options, int32_t arch, udm_image
 
 udm_status udm_plan_image(const udm_options *options, int32_t arch, udm_image_plan *plan) {
   struct error *const error = udm_thread_error();
-  udm_image_plan full = {.struct_size = sizeof full};
+  struct settings settings;
+  udm_image_plan *full = NULL; /* too large for a stack frame */
   udm_status status = udm_check_struct("plan", plan, UDM_SIZE_UP_TO(udm_image_plan, detail), error);
-  if (status == UDM_OK) status = plan_image(options, arch, &full, error);
-  if (status == UDM_OK) udm_fill_struct(plan, &full, sizeof full);
+  if (status == UDM_OK) status = check_arch(arch, error);
+  if (status == UDM_OK) status = udm_settings_resolve(options, &settings, error);
+  if (status != UDM_OK) return status;
+  full = udm_calloc(1, sizeof *full);
+  if (!full) return udm_fail_memory(error, "the plan of an image", sizeof *full);
+  full->struct_size = sizeof *full;
+  status = plan_image(&settings, arch, full, error);
+  if (status == UDM_OK) udm_fill_struct(plan, full, sizeof *full);
+  udm_free(full);
   return status;
 }

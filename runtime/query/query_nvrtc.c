@@ -23,25 +23,33 @@ static void describe(const struct nvrtc *nvrtc, udm_nvrtc_info *info) {
 udm_status udm_query_nvrtc(const udm_options *options, udm_nvrtc_info *info) {
   struct error *const error = udm_thread_error();
   struct settings settings;
-  struct nvrtc nvrtc;
+  struct nvrtc *nvrtc = NULL; /* too large for a stack frame */
   udm_nvrtc_info full = {.struct_size = sizeof full};
   udm_status status = udm_check_struct("info", info, UDM_SIZE_UP_TO(udm_nvrtc_info, path), error);
   if (status == UDM_OK) status = udm_settings_resolve(options, &settings, error);
-  if (status == UDM_OK) status = udm_nvrtc_open(&settings, &nvrtc, error);
   if (status != UDM_OK) return status;
-  describe(&nvrtc, &full);
-  udm_nvrtc_close(&nvrtc);
-  udm_fill_struct(info, &full, sizeof full);
-  return UDM_OK;
+  nvrtc = udm_calloc(1, sizeof *nvrtc);
+  if (!nvrtc) return udm_fail_memory(error, "NVRTC's functions", sizeof *nvrtc);
+  status = udm_nvrtc_open(&settings, nvrtc, error);
+  if (status == UDM_OK) {
+    describe(nvrtc, &full);
+    udm_nvrtc_close(nvrtc);
+    udm_fill_struct(info, &full, sizeof full);
+  }
+  udm_free(nvrtc);
+  return status;
 }
 
-/* The files met so far, by device and inode: one file has many names. */
 enum { MOST_FILES = 256 };
 
+/* What udm_nvrtc_enumerate() works with: too large for a stack frame. */
 struct enumeration {
   const struct settings *settings;
   udm_nvrtc_callback callback;
   void *user_data;
+  struct nvrtc nvrtc;
+  udm_nvrtc_info info;
+  /* the files so far, by device and inode: one file has many names */
   int file_count;
   struct {
     dev_t device;
@@ -49,7 +57,7 @@ struct enumeration {
   } files[MOST_FILES];
 };
 
-/* Returns false for a file that was met before. A file that stat() fails for counts as new. */
+/* Returns false for a file that was reported before. If stat() fails, the file counts as new. */
 static bool is_new(struct enumeration *all, const char *path) {
   struct stat status;
   if (stat(path, &status) != 0) return true;
@@ -74,46 +82,47 @@ static bool report(const struct enumeration *all, const udm_nvrtc_candidate *can
 }
 
 /* The host's own NVRTC is the only candidate: no other would be used. */
-static void report_host(const struct enumeration *all) {
-  struct nvrtc nvrtc;
-  udm_nvrtc_info info = {.struct_size = sizeof info};
+static void report_host(struct enumeration *all) {
+  struct nvrtc *nvrtc = &all->nvrtc;
+  udm_nvrtc_info *info = &all->info;
   udm_nvrtc_candidate candidate = {sizeof candidate, "", "", NULL};
   char text[UDM_MESSAGE_SIZE / 8] = "";
   struct error reason = {text, sizeof text};
-  if (udm_nvrtc_open(all->settings, &nvrtc, &reason) == UDM_OK) {
-    describe(&nvrtc, &info);
-    candidate.library = info.path;
-    candidate.nvrtc = &info;
+  info->struct_size = sizeof *info;
+  if (udm_nvrtc_open(all->settings, nvrtc, &reason) == UDM_OK) {
+    describe(nvrtc, info);
+    candidate.library = info->path;
+    candidate.nvrtc = info;
   } else {
     candidate.reason = text;
   }
   report(all, &candidate);
-  udm_nvrtc_close(&nvrtc);
+  udm_nvrtc_close(nvrtc);
 }
 
 static bool report_candidate(void *user_data, const char *library, bool already_loaded) {
   struct enumeration *all = user_data;
-  struct nvrtc nvrtc;
-  udm_nvrtc_info info;
+  struct nvrtc *nvrtc = &all->nvrtc;
+  udm_nvrtc_info *info = &all->info;
   udm_nvrtc_candidate candidate = {sizeof candidate, library, "", NULL};
   char text[UDM_MESSAGE_SIZE / 8] = "";
   struct error reason = {text, sizeof text};
-  memset(&info, 0, sizeof info);
-  info.struct_size = sizeof info;
-  const udm_status status = udm_nvrtc_open_candidate(library, already_loaded, &nvrtc, &reason);
+  memset(info, 0, sizeof *info);
+  info->struct_size = sizeof *info;
+  const udm_status status = udm_nvrtc_open_candidate(library, already_loaded, nvrtc, &reason);
   if (status == UDM_ERROR_NOT_FOUND && !all->settings->nvrtc_library) return false;
-  if (!is_new(all, status == UDM_OK ? nvrtc.path : library)) {
-    udm_nvrtc_close(&nvrtc);
+  if (!is_new(all, status == UDM_OK ? nvrtc->path : library)) {
+    udm_nvrtc_close(nvrtc);
     return false;
   }
   if (status == UDM_OK) {
-    describe(&nvrtc, &info);
-    candidate.nvrtc = &info;
+    describe(nvrtc, info);
+    candidate.nvrtc = info;
   } else {
     candidate.reason = text;
   }
   const bool stop = report(all, &candidate);
-  udm_nvrtc_close(&nvrtc);
+  udm_nvrtc_close(nvrtc);
   return stop;
 }
 
@@ -124,15 +133,16 @@ udm_status udm_nvrtc_enumerate(const udm_options *options, udm_nvrtc_callback ca
   if (!callback) return udm_fail(error, UDM_ERROR_INVALID_ARGUMENT, "callback is null");
   const udm_status status = udm_settings_resolve(options, &settings, error);
   if (status != UDM_OK) return status;
-  struct enumeration all;
-  memset(&all, 0, sizeof all);
-  all.settings = &settings;
-  all.callback = callback;
-  all.user_data = user_data;
+  struct enumeration *all = udm_calloc(1, sizeof *all);
+  if (!all) return udm_fail_memory(error, "a search for NVRTC", sizeof *all);
+  all->settings = &settings;
+  all->callback = callback;
+  all->user_data = user_data;
   if (udm_host_has(&settings.host, UDM_LIBRARY_NVRTC, "nvrtcVersion")) {
-    report_host(&all);
+    report_host(all);
   } else {
-    udm_nvrtc_search(&settings, report_candidate, &all);
+    udm_nvrtc_search(&settings, report_candidate, all);
   }
+  udm_free(all);
   return UDM_OK;
 }

@@ -13,11 +13,11 @@
 #include "command/output.h"
 #include "command/progress.h"
 
-/* stderr is a terminal from here on; returns the end that a person would see. */
+/* Makes stderr a terminal. Returns the end that a person would see. */
 static int become_terminal(void) {
   const int screen = posix_openpt(O_RDWR | O_NOCTTY);
   if (screen < 0 || grantpt(screen) != 0 || unlockpt(screen) != 0) {
-    print_message("skipped: no pseudo-terminal can be had here\n");
+    print_message("skipped: this machine gives no pseudo-terminal\n");
     skip();
   }
   const int terminal = open(ptsname(screen), O_RDWR | O_NOCTTY);

@@ -169,6 +169,23 @@ static void test_bad_options_are_named(void **state) {
   assert_non_null(strstr(udm_last_error(), "flags"));
 }
 
+static void copy_line(void *user_data, udm_log_level level, const char *message) {
+  assert_int_equal(level, UDM_LOG_INFO);
+  strcpy(user_data, message); /* NOLINT(clang-analyzer-security.insecureAPI.strcpy) */
+}
+
+static void test_log_lines_of_all_lengths_are_whole(void **state) {
+  (void)state;
+  static char wanted[6000];
+  static char got[6000];
+  const struct settings settings = {.log = copy_line, .log_user_data = got};
+  for (size_t length = 0; length + 1 < sizeof wanted; ++length) {
+    udm_log(&settings, UDM_LOG_INFO, "%s", wanted);
+    assert_string_equal(got, wanted);
+    wanted[length] = (char)('a' + length % 26);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup(test_null_means_defaults, clear_environment),
@@ -179,6 +196,7 @@ int main(void) {
       cmocka_unit_test_setup(test_an_older_caller_has_fewer_fields, clear_environment),
       cmocka_unit_test_setup(test_a_newer_caller_must_not_use_what_is_unknown, clear_environment),
       cmocka_unit_test_setup(test_bad_options_are_named, clear_environment),
+      cmocka_unit_test(test_log_lines_of_all_lengths_are_whole),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

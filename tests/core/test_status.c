@@ -82,6 +82,23 @@ static void test_long_messages_are_cut(void **state) {
   assert_int_equal(strlen(udm_last_error()), UDM_MESSAGE_SIZE - 1);
 }
 
+static void test_a_message_can_be_extended(void **state) {
+  (void)state;
+  char text[8] = "1234567";
+  struct error error = {text, 6};
+  udm_fail(&error, UDM_ERROR_CACHE, "ab");
+  udm_extend_error(&error, "%s", "cd");
+  assert_string_equal(udm_error_text(&error), "abcd");
+  udm_extend_error(&error, "too long for it");
+  assert_memory_equal(text, "abcdt\0007", 8);
+  udm_fail(udm_thread_error(), UDM_ERROR_CACHE, "of the thread");
+  udm_extend_error(udm_thread_error(), ": %d", 7);
+  assert_string_equal(udm_last_error(), "of the thread: 7");
+  assert_ptr_equal(udm_error_text(udm_thread_error()), udm_last_error());
+  udm_extend_error(NULL, "dropped");
+  assert_string_equal(udm_error_text(NULL), "");
+}
+
 static void *fail_elsewhere(void *unused) {
   udm_fail(udm_thread_error(), UDM_ERROR_CACHE, "of another thread");
   return unused;
@@ -105,6 +122,7 @@ int main(void) {
       cmocka_unit_test(test_no_error_to_write_to_drops_the_message),
       cmocka_unit_test(test_a_short_error_is_cut_and_its_neighbours_stay),
       cmocka_unit_test(test_long_messages_are_cut),
+      cmocka_unit_test(test_a_message_can_be_extended),
       cmocka_unit_test(test_messages_are_the_threads_own),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

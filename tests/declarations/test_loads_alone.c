@@ -1,6 +1,6 @@
 /*
- * The shared library loads, answers and refuses politely where neither the CUDA
- * driver nor NVRTC can be had: loading it opens neither of them.
+ * test_loads_alone.c: the shared library loads and answers, and reports a clear error, on a
+ * machine without the CUDA driver and NVRTC: loading it opens neither of them.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

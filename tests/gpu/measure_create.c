@@ -11,9 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "cuda_driver.h"
+#include "numbers/clock.h"
 #include "udm.h"
 
 enum { MOST = 1000, KERNELS = 4 };
@@ -22,18 +22,15 @@ static const char *const kernels[KERNELS] = {
     "udm_decode_metadata_direct", "udm_decode_metadata_direct_large_batch",
     "udm_decode_metadata_table", "udm_decode_metadata_general"};
 
-/* The calls that only this program makes; NULL if the driver lacks them. */
+/* The calls that only this program makes. NULL if the driver lacks them. */
 struct loading {
-  CUresult (*load_module)(void **module, const void *image, unsigned int count, void *options,
-                          void **values);
-  CUresult (*module_function)(void **function, void *module, const char *name);
-  CUresult (*unload_module)(void *module);
-  CUresult (*load_library)(void **library, const void *image, void *options, void **values,
-                           unsigned int count, void *library_options, void **library_values,
-                           unsigned int library_count);
-  CUresult (*library_kernel)(void **kernel, void *library, const char *name);
-  CUresult (*kernel_function)(void **function, void *kernel);
-  CUresult (*unload_library)(void *library);
+  cuModuleLoadDataEx_function *load_module;
+  cuModuleGetFunction_function *module_function;
+  cuModuleUnload_function *unload_module;
+  cuLibraryLoadData_function *load_library;
+  cuLibraryGetKernel_function *library_kernel;
+  cuKernelGetFunction_function *kernel_function;
+  cuLibraryUnload_function *unload_library;
 };
 
 static void find(const char *name, void *function) {
@@ -50,12 +47,6 @@ static void find_all(struct loading *calls) {
   find("cuLibraryGetKernel", &calls->library_kernel);
   find("cuKernelGetFunction", &calls->kernel_function);
   find("cuLibraryUnload", &calls->unload_library);
-}
-
-static double microseconds_now(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
 }
 
 static int ascending(const void *a, const void *b) {
@@ -88,29 +79,29 @@ static void *read_file(const char *path) {
 }
 
 static bool load_as_module(const struct loading *calls, const void *image, double *elapsed) {
-  void *module = NULL;
-  void *function = NULL;
-  const double start = microseconds_now();
+  CUmodule module = NULL;
+  CUfunction function = NULL;
+  const double start = clock_microseconds();
   bool good = calls->load_module(&module, image, 0, NULL, NULL) == CUDA_SUCCESS;
   for (int k = 0; k < KERNELS && good; ++k) {
     good = calls->module_function(&function, module, kernels[k]) == CUDA_SUCCESS;
   }
-  *elapsed = microseconds_now() - start;
+  *elapsed = clock_microseconds() - start;
   if (module) calls->unload_module(module);
   return good;
 }
 
 static bool load_as_library(const struct loading *calls, const void *image, double *elapsed) {
-  void *library = NULL;
-  void *kernel = NULL;
-  void *function = NULL;
-  const double start = microseconds_now();
+  CUlibrary library = NULL;
+  CUkernel kernel = NULL;
+  CUfunction function = NULL;
+  const double start = clock_microseconds();
   bool good = calls->load_library(&library, image, NULL, NULL, 0, NULL, NULL, 0) == CUDA_SUCCESS;
   for (int k = 0; k < KERNELS && good; ++k) {
     good = calls->library_kernel(&kernel, library, kernels[k]) == CUDA_SUCCESS &&
            calls->kernel_function(&function, kernel) == CUDA_SUCCESS;
   }
-  *elapsed = microseconds_now() - start;
+  *elapsed = clock_microseconds() - start;
   if (library) calls->unload_library(library);
   return good;
 }
@@ -121,9 +112,9 @@ static double measure_floor(const char *name, const struct loading *calls, const
   static double times[MOST];
   for (int i = 0; i < count; ++i) {
     double loading_time = 0;
-    const double start = microseconds_now();
+    const double start = clock_microseconds();
     void *image = read_file(path);
-    const double reading_time = microseconds_now() - start;
+    const double reading_time = clock_microseconds() - start;
     const bool good = image && (as_library ? load_as_library(calls, image, &loading_time)
                                            : load_as_module(calls, image, &loading_time));
     free(image);
@@ -138,9 +129,9 @@ static double measure_floor(const char *name, const struct loading *calls, const
 
 static bool create_once(double *elapsed, udm_context_info *info) {
   udm_context *udm = NULL;
-  const double start = microseconds_now();
+  const double start = clock_microseconds();
   const udm_status status = udm_create(NULL, &udm);
-  *elapsed = microseconds_now() - start;
+  *elapsed = clock_microseconds() - start;
   if (status != UDM_OK || udm_get_context_info(udm, info) != UDM_OK) {
     fprintf(stderr, "%s: %s\n", udm_status_name(status), udm_last_error());
     return false;

@@ -14,10 +14,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "cuda/cuda_driver.h"
 #include "gpu_session.h"
+#include "numbers/clock.h"
 
 enum { DEFAULT_REPETITIONS = 201, FEWEST = 30, WARM_UP = 5, KERNELS = 4 };
 
@@ -25,22 +26,16 @@ static const char *const kernels[KERNELS] = {
     "udm_decode_metadata_direct", "udm_decode_metadata_direct_large_batch",
     "udm_decode_metadata_table", "udm_decode_metadata_general"};
 
-/* Not in the tools' list, because not every driver has all of them. */
-typedef struct CUmod_st *CUmodule;
-typedef struct CUfunc_st *CUfunction;
-typedef struct CUlib_st *CUlibrary;
-typedef struct CUkern_st *CUkernel;
-
+/* NULL if the driver lacks a function: libraries came with CUDA 12. */
 static struct {
-  CUresult (*cuModuleLoadDataEx)(CUmodule *, const void *, unsigned, int *, void **);
-  CUresult (*cuModuleGetFunction)(CUfunction *, CUmodule, const char *);
-  CUresult (*cuModuleUnload)(CUmodule);
-  CUresult (*cuLibraryLoadData)(CUlibrary *, const void *, int *, void **, unsigned, int *, void **,
-                                unsigned);
-  CUresult (*cuLibraryGetKernel)(CUkernel *, CUlibrary, const char *);
-  CUresult (*cuKernelGetFunction)(CUfunction *, CUkernel);
-  CUresult (*cuLibraryUnload)(CUlibrary);
-  CUresult (*cuFuncLoad)(CUfunction);
+  cuModuleLoadDataEx_function *cuModuleLoadDataEx;
+  cuModuleGetFunction_function *cuModuleGetFunction;
+  cuModuleUnload_function *cuModuleUnload;
+  cuLibraryLoadData_function *cuLibraryLoadData;
+  cuLibraryGetKernel_function *cuLibraryGetKernel;
+  cuKernelGetFunction_function *cuKernelGetFunction;
+  cuLibraryUnload_function *cuLibraryUnload;
+  cuFuncLoad_function *cuFuncLoad;
 } driver;
 
 static void resolve_driver(void) {
@@ -86,12 +81,6 @@ static void *read_entry(const char *path) {
   return bytes;
 }
 
-static double microseconds_now(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
-}
-
 /* One way to load the kernels: the times to load and to unload them. */
 struct sample {
   double made;
@@ -101,16 +90,16 @@ struct sample {
 static struct sample by_module(const char *path) {
   CUmodule module = NULL;
   CUfunction function = NULL;
-  const double start = microseconds_now();
+  const double start = clock_microseconds();
   void *bytes = read_entry(path);
   check(driver.cuModuleLoadDataEx(&module, bytes, 0, NULL, NULL), "cuModuleLoadDataEx");
   for (int k = 0; k < KERNELS; ++k) {
     check(driver.cuModuleGetFunction(&function, module, kernels[k]), "cuModuleGetFunction");
   }
   free(bytes);
-  const double made = microseconds_now();
+  const double made = clock_microseconds();
   check(driver.cuModuleUnload(module), "cuModuleUnload");
-  return (struct sample){made - start, microseconds_now() - made};
+  return (struct sample){made - start, clock_microseconds() - made};
 }
 
 /* complete: includes the functions' code, which a lazy driver loads at the first launch. */
@@ -118,7 +107,7 @@ static struct sample load_library(const char *path, bool complete) {
   CUlibrary library = NULL;
   CUkernel kernel = NULL;
   CUfunction function = NULL;
-  const double start = microseconds_now();
+  const double start = clock_microseconds();
   void *bytes = read_entry(path);
   check(driver.cuLibraryLoadData(&library, bytes, NULL, NULL, 0, NULL, NULL, 0),
         "cuLibraryLoadData");
@@ -128,9 +117,9 @@ static struct sample load_library(const char *path, bool complete) {
     if (complete && driver.cuFuncLoad) check(driver.cuFuncLoad(function), "cuFuncLoad");
   }
   free(bytes);
-  const double made = microseconds_now();
+  const double made = clock_microseconds();
   check(driver.cuLibraryUnload(library), "cuLibraryUnload");
-  return (struct sample){made - start, microseconds_now() - made};
+  return (struct sample){made - start, clock_microseconds() - made};
 }
 
 static struct sample by_library(const char *path) { return load_library(path, false); }
@@ -140,20 +129,20 @@ static struct sample by_library_completely(const char *path) { return load_libra
 static struct sample by_udm(const char *path) {
   udm_context *ctx = NULL;
   (void)path;
-  const double start = microseconds_now();
+  const double start = clock_microseconds();
   if (udm_create(NULL, &ctx) != UDM_OK) fail("udm_create");
-  const double made = microseconds_now();
+  const double made = clock_microseconds();
   udm_destroy(ctx);
-  return (struct sample){made - start, microseconds_now() - made};
+  return (struct sample){made - start, clock_microseconds() - made};
 }
 
 /* The lower bound of every way. */
 static struct sample by_reading(const char *path) {
-  const double start = microseconds_now();
+  const double start = clock_microseconds();
   void *bytes = read_entry(path);
-  const double made = microseconds_now();
+  const double made = clock_microseconds();
   free(bytes);
-  return (struct sample){made - start, microseconds_now() - made};
+  return (struct sample){made - start, clock_microseconds() - made};
 }
 
 enum { READING, MODULE, LIBRARY, COMPLETE, UDM, WAYS };

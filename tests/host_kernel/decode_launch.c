@@ -52,7 +52,7 @@ enum { COMMON_PARAMETERS = 16, FEW = 3, MOST_PARAMETERS = 37, WARPS = THREADS / 
 
 struct derived_scalars {
   uint32_t batch_reciprocal;
-  uint32_t head_pieces;
+  uint32_t static_slices;
   uint32_t flags;
   uint32_t page_table_blocks;
   uint32_t page_reciprocal;
@@ -66,7 +66,7 @@ static size_t pack_common(udm_decode_args *args, uint32_t flags, struct host_ker
                                            &args->req_to_token,
                                            &args->batch_size,
                                            &derived->batch_reciprocal,
-                                           &derived->head_pieces,
+                                           &derived->static_slices,
                                            &derived->flags,
                                            &args->max_len,
                                            &derived->page_table_blocks,
@@ -84,7 +84,7 @@ static size_t pack_common(udm_decode_args *args, uint32_t flags, struct host_ker
     derived->page_table_blocks = grid.x - decode_launch_length_blocks(args);
     /* any number is right: the library's, or fewer */
     const uint32_t most = derived->page_table_blocks * WARPS / rows;
-    if (most > 1) derived->head_pieces = most - (uint32_t)(seed % most);
+    if (most > 1) derived->static_slices = most - (uint32_t)(seed % most);
   }
   memcpy(parameters, common, sizeof common);
   return COMMON_PARAMETERS;
@@ -101,8 +101,11 @@ static bool launch(const char *name, void **parameters, struct host_kernel_dim3 
                             seed, text);
 }
 
-/* Of the direct kernels: the page tables first. */
-static const int outputs_in_order[UDM_OUTPUTS_PER_BACKEND] = {2, 5, 0, 1, 3, 4, 6};
+/* The order of the outputs among the parameters of the direct kernels. */
+static const udm_output outputs_in_order[UDM_OUTPUTS_PER_BACKEND] = {
+    UDM_OUTPUT_PAGE_TABLE_1,    UDM_OUTPUT_REAL_PAGE_TABLE,   UDM_OUTPUT_CACHE_SEQLENS,
+    UDM_OUTPUT_CU_SEQLENS_K,    UDM_OUTPUT_NSA_CACHE_SEQLENS, UDM_OUTPUT_NSA_CU_SEQLENS_K,
+    UDM_OUTPUT_SEQLENS_EXPANDED};
 
 static bool launch_few(const udm_decode_args *args, struct host_kernel_dim3 grid, uint64_t seed,
                        char *text) {
@@ -115,7 +118,7 @@ static bool launch_few(const udm_decode_args *args, struct host_kernel_dim3 grid
   memcpy(pointers, copy.backends, (size_t)copy.num_backends * sizeof copy.backends[0]);
   for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND; ++o) {
     for (int b = 0; b < FEW; ++b) {
-      parameters[count++] = &pointers[b * UDM_OUTPUTS_PER_BACKEND + outputs_in_order[o]];
+      parameters[count++] = &pointers[b * UDM_OUTPUTS_PER_BACKEND + (int)outputs_in_order[o]];
     }
   }
   const char *const kernel = args->batch_size <= THREADS ? "udm_decode_metadata_direct"

@@ -5,8 +5,8 @@
 #include "cuda_shim.h"
 // after the shim
 #include "decode_metadata.cu"
-#include "floor_kernels.cu"
-#include "host_kernel_entry.hpp"
+#include "host_kernel_call.hpp"
+#include "lower_bound_kernels.cu"
 
 uint64_t host_kernel_vector_stores(void) { return shim_vector_stores; }
 

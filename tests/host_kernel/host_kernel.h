@@ -25,7 +25,7 @@ struct host_kernel_dim3 {
   uint32_t x, y, z;
 };
 
-/* Made by make_host_kernel() of host_kernel_entry.hpp from a kernel's own signature. */
+/* Made by make_host_kernel() of host_kernel_call.hpp from a kernel's own signature. */
 struct host_kernel {
   const char *name;
   void (*function)(void);

@@ -3,7 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cuda_shim.h"
 // after the shim
-#include "host_kernel_entry.hpp"
+#include "host_kernel_call.hpp"
 #include "shim_kernels.h"
 
 namespace {

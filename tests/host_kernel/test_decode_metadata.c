@@ -151,8 +151,8 @@ static void test_page_sizes_and_alignments(void **state) {
 }
 
 /*
- * One huge row among many small, wherever the kernel looks rows up in another way: two a lane,
- * threads, lists of a chunk, lists of several.
+ * One huge row among many small ones, for each way in which the kernel finds a row: two rows per
+ * lane, one per thread, lists of one window or of several.
  */
 static void test_one_huge_row_among_many_small(void **state) {
   (void)state;
@@ -250,7 +250,7 @@ static void test_the_grid_does_not_matter(void **state) {
   }
 }
 
-/* To the table entry: whatever pointers the table holds then. */
+/* In a pointer-table call, whatever pointers the table holds. */
 static void test_a_stride_of_0_says_that_there_is_no_such_table(void **state) {
   (void)state;
   struct decode_case_request request = DECODE_CASE_REQUEST_INIT;

@@ -1,6 +1,6 @@
 /*
- * Tensors so large that 32-bit offsets wrap, in memory that is reserved and
- * mostly never touched. Skipped where so much address space cannot be had.
+ * test_large_offsets.c: tensors so large that 32-bit offsets wrap, in memory that is
+ * reserved and mostly never touched. Skipped if the system does not reserve that much.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

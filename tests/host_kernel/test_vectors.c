@@ -1,7 +1,7 @@
 /*
- * Where source and tables lie alike, every column is stored once, by stores of
- * 16 bytes. A kernel that copies by elements, or some units twice, is as right
- * in its values: only the stores tell.
+ * test_vectors.c: if source and tables have the same alignment, every column is stored
+ * once, by stores of 16 bytes. A kernel that copies by elements, or copies some tiles
+ * twice, has the same values: only the stores show it.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -59,7 +59,7 @@ static void find_in_nvrtc(const char *name, void *function) {
   memcpy(function, &address, sizeof address);
 }
 
-int ladder_open(void **state) {
+int image_fixture_open(void **state) {
   static const udm_options defaults = UDM_OPTIONS_INIT;
   static const struct machine plain;
   struct image_fixture *l = calloc(1, sizeof *l);
@@ -84,7 +84,7 @@ int ladder_open(void **state) {
   return 0;
 }
 
-int ladder_close(void **state) {
+int image_fixture_close(void **state) {
   struct image_fixture *l = *state;
   static const struct machine plain;
   void *folder = l->folder;
@@ -95,7 +95,7 @@ int ladder_close(void **state) {
 }
 
 int device_of(int arch) {
-  const char *rest = LADDER_DEVICES;
+  const char *rest = FIXTURE_DEVICES;
   for (int ordinal = 0;; ++ordinal) {
     int major = 0;
     int minor = 0;

@@ -1,12 +1,12 @@
 /*
- * What the tests of the image_fixture share: a machine made of the fake driver and
- * the fake NVRTC, an empty cache for each test, and the library's log.
- * cmocka's headers come with it.
+ * image_fixture.h: what the tests of udm_create() share: a machine made of the fake
+ * driver and the fake NVRTC, an empty cache per test, and the library's log. It
+ * includes cmocka's headers.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#ifndef UDM_TESTS_LADDER_FIXTURE_H
-#define UDM_TESTS_LADDER_FIXTURE_H
+#ifndef UDM_TESTS_IMAGE_FIXTURE_H
+#define UDM_TESTS_IMAGE_FIXTURE_H
 
 #include <stdbool.h>
 
@@ -15,11 +15,11 @@
 #include "udm.h"
 
 /* UDM_FAKE_CUDA_DEVICES of these tests, in the order of their ordinals. */
-#define LADDER_DEVICES "7.0,7.5,8.0,8.6,8.9,9.0,10.0,10.3,12.0,12.1,15.0,6.1"
+#define FIXTURE_DEVICES "7.0,7.5,8.0,8.6,8.9,9.0,10.0,10.3,12.0,12.1,15.0,6.1"
 
 struct machine {
   const char *driver_version; /* "12040"; NULL: the driver's own default */
-  const char *driver_lacks;   /* entry points; NULL: none */
+  const char *driver_lacks;   /* functions; NULL: none */
   const char *driver_fails;   /* a plan of failures; NULL: none */
   const char *nvrtc;          /* its version, "12.9"; NULL: there is none */
   const char *nvrtc_archs;    /* NULL: those of CUDA 13.0 */
@@ -39,9 +39,9 @@ struct image_fixture {
   void (*reset_nvrtc_calls)(void);
 };
 
-/* cmocka setup and teardown of each test: *state is a image_fixture. */
-int ladder_open(void **state);
-int ladder_close(void **state);
+/* cmocka setup and teardown of each test: *state is a struct image_fixture. */
+int image_fixture_open(void **state);
+int image_fixture_close(void **state);
 
 /* Makes the environment that of the machine; empties the log and the counts of calls. */
 void machine_set(struct image_fixture *l, const struct machine *m);

@@ -169,6 +169,23 @@ static void test_the_error_has_the_reason_of_every_source(void **state) {
   assert_non_null(strstr(udm_last_error(), "\n- shipped PTX: the loader's reason"));
 }
 
+/* A cached lower one makes the walk ask NVRTC early; the reason is still that of the source NVRTC.
+ */
+static void test_an_early_failure_of_nvrtc_is_kept(void **state) {
+  char path[UDM_PATH_SIZE];
+  struct image taken;
+  struct loader loader = {{UDM_ERROR_NO_IMAGE, UDM_ERROR_NO_IMAGE}, 0, {0}};
+  struct settings settings = settings_for(*state);
+  settings.no_compile = false;
+  settings.cached_only = false;
+  store_cubin(&settings, 80, 80, "a test\n", path);
+  assert_int_equal(resolve(&settings, 86, &loader, &taken), UDM_ERROR_NO_IMAGE);
+  assert_int_equal(loader.tried, 2); /* the cached one and the shipped PTX */
+  const char *reason = strstr(udm_last_error(), "\n- NVRTC: ");
+  assert_non_null(reason);
+  assert_non_null(strstr(reason, "/nonexistent/libnvrtc.so"));
+}
+
 static void test_forbidden_sources_say_so(void **state) {
   struct image taken;
   struct loader loader = {{UDM_OK}, 0, {0}};
@@ -213,6 +230,7 @@ int main(void) {
       IN_FOLDER(test_layers_are_tried_one_after_the_other),
       IN_FOLDER(test_a_wrong_architecture_is_never_loaded),
       IN_FOLDER(test_the_error_has_the_reason_of_every_source),
+      IN_FOLDER(test_an_early_failure_of_nvrtc_is_kept),
       IN_FOLDER(test_forbidden_sources_say_so),
       IN_FOLDER(test_too_old_a_device),
       IN_FOLDER(test_a_plan_loads_nothing),

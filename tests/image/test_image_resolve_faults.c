@@ -112,8 +112,8 @@ static bool ends_something(const char *function) {
 }
 
 /* What must be true of a try with the nth call of the function failing with the error. */
-static void try_with_fault(struct image_fixture *l, const struct path *p, const char *function, int nth,
-                           int error) {
+static void try_with_fault(struct image_fixture *l, const struct path *p, const char *function,
+                           int nth, int error) {
   char plan[96];
   udm_context_info info;
   struct machine failing = p->machine;
@@ -156,7 +156,7 @@ static bool is_possible(struct image_fixture *l, const struct path *p) {
 }
 
 /* How many paths this driver has; each of its calls fails in turn, with both kinds of errors. */
-static void each_call_of_create_fails_in_turn(void **state) {
+static void test_each_call_of_create_fails_in_turn(void **state) {
   struct image_fixture *l = *state;
   int possible = 0;
   int tried = 0;
@@ -182,8 +182,8 @@ static void each_call_of_create_fails_in_turn(void **state) {
   assert_true(tried >= 40);
 }
 
-/* An image's own error never ends the climb, and an error of another kind costs no entry. */
-static void only_an_images_error_costs_its_entry(void **state) {
+/* An error of the image itself never ends the walk, and any other error costs no entry. */
+static void test_only_an_images_error_costs_its_entry(void **state) {
   struct image_fixture *l = *state;
   udm_context_info info;
   const struct path *warm = &paths[1];
@@ -211,7 +211,7 @@ static void only_an_images_error_costs_its_entry(void **state) {
 }
 
 /* No other calls than those that were made to fail: none that a caller would not expect. */
-static void create_retains_and_synchronises_nothing(void **state) {
+static void test_create_retains_and_synchronises_nothing(void **state) {
   struct image_fixture *l = *state;
   udm_context_info info;
   prepare(l, &paths[0]);
@@ -225,7 +225,7 @@ static void create_retains_and_synchronises_nothing(void **state) {
 }
 
 /* Destroying has no status: it must do what it can, and free what is the library's own. */
-static void each_call_of_destroy_fails_in_turn(void **state) {
+static void test_each_call_of_destroy_fails_in_turn(void **state) {
   static const char *const calls[] = {"cuCtxPushCurrent_v2", "cuThreadExchangeStreamCaptureMode",
                                       "cuLibraryUnload", "cuModuleUnload", "cuCtxPopCurrent_v2"};
   struct image_fixture *l = *state;
@@ -253,7 +253,7 @@ static void each_call_of_destroy_fails_in_turn(void **state) {
 }
 
 /* The log is no part of an error: without a callback the same happens. */
-static void no_log_is_needed(void **state) {
+static void test_no_log_is_needed(void **state) {
   struct image_fixture *l = *state;
   udm_context_info info;
   const struct machine failing = {.nvrtc = "11.8", .nvrtc_fails = "nvrtcVersion:1"};
@@ -265,13 +265,13 @@ static void no_log_is_needed(void **state) {
 }
 
 int main(void) {
-#define TEST(test) cmocka_unit_test_setup_teardown(test, ladder_open, ladder_close)
+#define TEST(test) cmocka_unit_test_setup_teardown(test, image_fixture_open, image_fixture_close)
   const struct CMUnitTest tests[] = {
-      TEST(each_call_of_create_fails_in_turn),
-      TEST(only_an_images_error_costs_its_entry),
-      TEST(create_retains_and_synchronises_nothing),
-      TEST(each_call_of_destroy_fails_in_turn),
-      TEST(no_log_is_needed),
+      TEST(test_each_call_of_create_fails_in_turn),
+      TEST(test_only_an_images_error_costs_its_entry),
+      TEST(test_create_retains_and_synchronises_nothing),
+      TEST(test_each_call_of_destroy_fails_in_turn),
+      TEST(test_no_log_is_needed),
   };
   return cmocka_run_group_tests_name("faults", tests, NULL, NULL);
 }

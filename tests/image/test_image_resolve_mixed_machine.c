@@ -99,7 +99,7 @@ static void shuffle(int *order, int count, unsigned int seed) {
 }
 
 /* Two contexts of every device at once, used and destroyed in three different orders. */
-static void in_any_order(void **state) {
+static void test_in_any_order(void **state) {
   enum { PLACES = 2 * DEVICES };
   struct image_fixture *l = *state;
   machine_set(l, &mixed);
@@ -128,7 +128,7 @@ static void in_any_order(void **state) {
 }
 
 /* A handle that goes takes nothing of its neighbour's with it. */
-static void a_handle_outlives_the_others(void **state) {
+static void test_a_handle_outlives_the_others(void **state) {
   struct image_fixture *l = *state;
   struct place one = {NULL, NULL, NULL, {NULL}};
   struct place two = {NULL, NULL, NULL, {NULL}};
@@ -173,7 +173,7 @@ static void *work(void *argument) {
   return NULL;
 }
 
-static void by_several_threads(void **state) {
+static void test_by_several_threads(void **state) {
   enum { THREADS = 4 };
   struct image_fixture *l = *state;
   pthread_t threads[THREADS];
@@ -204,7 +204,7 @@ static void *create_and_destroy(void *argument) {
 }
 
 /* Making a handle while streams are being captured disturbs no capture, whoever makes it. */
-static void during_a_capture(void **state) {
+static void test_during_a_capture(void **state) {
   struct image_fixture *l = *state;
   struct place p = {NULL, NULL, NULL, {NULL}};
   CUgraph graph = NULL;
@@ -230,7 +230,7 @@ static void during_a_capture(void **state) {
 }
 
 /* A driver without capture modes refuses by its own status, and says what to do. */
-static void a_driver_that_cannot_during_a_capture(void **state) {
+static void test_a_driver_that_cannot_during_a_capture(void **state) {
   struct image_fixture *l = *state;
   struct machine old = mixed;
   udm_context *udm = NULL;
@@ -252,10 +252,13 @@ static void a_driver_that_cannot_during_a_capture(void **state) {
 }
 
 int main(void) {
-#define TEST(test) cmocka_unit_test_setup_teardown(test, ladder_open, ladder_close)
+#define TEST(test) cmocka_unit_test_setup_teardown(test, image_fixture_open, image_fixture_close)
   const struct CMUnitTest tests[] = {
-      TEST(in_any_order),     TEST(a_handle_outlives_the_others),          TEST(by_several_threads),
-      TEST(during_a_capture), TEST(a_driver_that_cannot_during_a_capture),
+      TEST(test_in_any_order),
+      TEST(test_a_handle_outlives_the_others),
+      TEST(test_by_several_threads),
+      TEST(test_during_a_capture),
+      TEST(test_a_driver_that_cannot_during_a_capture),
   };
   return cmocka_run_group_tests_name("mixed machine", tests, NULL, NULL);
 }

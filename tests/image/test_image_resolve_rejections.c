@@ -1,6 +1,6 @@
 /*
- * test_image_resolve_rejections.c: what the driver or NVRTC refuses, or lacks, leads to the next
- * rung, and is told.
+ * test_image_resolve_rejections.c: if the driver or NVRTC rejects or lacks something, the
+ * next image source serves, and the message says why.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -9,7 +9,7 @@
 
 #include "expectation.h"
 
-static void each_refusal_leads_to_the_next_rung(void **state) {
+static void test_each_refusal_leads_to_the_next_rung(void **state) {
   static const struct expectation list[] = {
       {"bad image",
        90,
@@ -52,7 +52,7 @@ static void each_refusal_leads_to_the_next_rung(void **state) {
 }
 
 /* A fault that may pass: one that will not is a fault of the source. */
-static void a_compile_that_fails_leads_to_the_next_rung(void **state) {
+static void test_a_compile_that_fails_leads_to_the_next_rung(void **state) {
   static const struct expectation list[] = {
       {"does not compile",
        90,
@@ -70,7 +70,7 @@ static void a_compile_that_fails_leads_to_the_next_rung(void **state) {
   CHECK_ALL(list);
 }
 
-static void when_all_is_refused_all_is_told(void **state) {
+static void test_when_all_is_refused_all_is_told(void **state) {
   static const struct expectation list[] = {
       {"no assembler",
        90,
@@ -95,7 +95,7 @@ static void when_all_is_refused_all_is_told(void **state) {
   CHECK_ALL(list);
 }
 
-static void absent_entry_points_degrade(void **state) {
+static void test_absent_entry_points_degrade(void **state) {
   static const struct expectation list[] = {
       {"no libraries",
        90,
@@ -132,7 +132,7 @@ static void absent_entry_points_degrade(void **state) {
   CHECK_ALL(list);
 }
 
-static void modules_are_the_other_way_to_load(void **state) {
+static void test_modules_are_the_other_way_to_load(void **state) {
   struct image_fixture *l = *state;
   udm_context_info info;
   const struct machine modern = {.nvrtc = "13.0"};
@@ -148,7 +148,7 @@ static void modules_are_the_other_way_to_load(void **state) {
   assert_int_equal(l->calls("cuModuleUnload"), 1);
 }
 
-static void what_the_driver_needs_is_named(void **state) {
+static void test_what_the_driver_needs_is_named(void **state) {
   struct image_fixture *l = *state;
   udm_context_info info;
   const struct machine m = {.driver_lacks = "cuLaunchKernel"};
@@ -157,8 +157,8 @@ static void what_the_driver_needs_is_named(void **state) {
   assert_non_null(strstr(udm_last_error(), "has no cuLaunchKernel"));
 }
 
-/* An entry that the driver refuses is removed, and what the next rung makes takes its place. */
-static void a_refused_entry_is_replaced(void **state) {
+/* An entry that the driver rejects is removed; the image of the next source takes its place. */
+static void test_a_refused_entry_is_replaced(void **state) {
   struct image_fixture *l = *state;
   udm_context_info info;
   const struct machine good = {.nvrtc = "13.0"};
@@ -175,7 +175,7 @@ static void a_refused_entry_is_replaced(void **state) {
 }
 
 /* A newer driver than the one that assembled a cached cubin needs no new one. */
-static void a_cached_image_outlives_the_driver(void **state) {
+static void test_a_cached_image_outlives_the_driver(void **state) {
   struct image_fixture *l = *state;
   udm_context_info info;
   const struct machine before = {.driver_version = "12040"};
@@ -193,12 +193,16 @@ static void a_cached_image_outlives_the_driver(void **state) {
 }
 
 int main(void) {
-#define TEST(test) cmocka_unit_test_setup_teardown(test, ladder_open, ladder_close)
+#define TEST(test) cmocka_unit_test_setup_teardown(test, image_fixture_open, image_fixture_close)
   const struct CMUnitTest tests[] = {
-      TEST(each_refusal_leads_to_the_next_rung), TEST(a_compile_that_fails_leads_to_the_next_rung),
-      TEST(when_all_is_refused_all_is_told),     TEST(absent_entry_points_degrade),
-      TEST(modules_are_the_other_way_to_load),   TEST(what_the_driver_needs_is_named),
-      TEST(a_refused_entry_is_replaced),         TEST(a_cached_image_outlives_the_driver),
+      TEST(test_each_refusal_leads_to_the_next_rung),
+      TEST(test_a_compile_that_fails_leads_to_the_next_rung),
+      TEST(test_when_all_is_refused_all_is_told),
+      TEST(test_absent_entry_points_degrade),
+      TEST(test_modules_are_the_other_way_to_load),
+      TEST(test_what_the_driver_needs_is_named),
+      TEST(test_a_refused_entry_is_replaced),
+      TEST(test_a_cached_image_outlives_the_driver),
   };
   return cmocka_run_group_tests_name("refusals", tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /*
- * test_image_sources.c: each rung of the image_fixture serves the devices it should, from 6.1
- * to one of the future, and no forbidden one does.
+ * test_image_sources.c: each image source serves the devices it should, from compute
+ * capability 6.1 to a future one, and no forbidden source does.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -16,7 +16,7 @@
 
 #define CUDA_12_9 "50,52,60,61,70,72,75,80,86,87,89,90,100,101,103,120,121"
 
-static void nvrtc_serves_what_it_knows(void **state) {
+static void test_nvrtc_serves_what_it_knows(void **state) {
   static const struct expectation list[] = {
       {"7.0", 70, {.nvrtc = "12.9", .nvrtc_archs = CUDA_12_9}, UDM_IMAGE_NVRTC, 70, {NULL}},
       {"7.5", 75, {.nvrtc = "13.0"}, UDM_IMAGE_NVRTC, 75, {NULL}},
@@ -32,7 +32,7 @@ static void nvrtc_serves_what_it_knows(void **state) {
   CHECK_ALL(list);
 }
 
-static void nvrtc_serves_a_newer_minor_revision(void **state) {
+static void test_nvrtc_serves_a_newer_minor_revision(void **state) {
   static const struct expectation list[] = {
       {"7.5", 75, {.nvrtc = "12.9", .nvrtc_archs = "70,80"}, UDM_IMAGE_NVRTC, 70, {NULL}},
       {"8.6", 86, {.nvrtc = "13.0", .nvrtc_archs = "75,80,90"}, UDM_IMAGE_NVRTC, 80, {NULL}},
@@ -50,7 +50,7 @@ static void nvrtc_serves_a_newer_minor_revision(void **state) {
   CHECK_ALL(list);
 }
 
-static void ptx_of_nvrtc_serves_a_newer_major_revision(void **state) {
+static void test_ptx_of_nvrtc_serves_a_newer_major_revision(void **state) {
   static const struct expectation list[] = {
       {"9.0",
        90,
@@ -81,7 +81,7 @@ static void ptx_of_nvrtc_serves_a_newer_major_revision(void **state) {
   CHECK_ALL(list);
 }
 
-static void the_shipped_ptx_serves_everything_else(void **state) {
+static void test_the_shipped_ptx_serves_everything_else(void **state) {
   static const int archs[] = {70, 75, 80, 86, 89, 90, 100, 103, 120, 121, 150};
   for (size_t i = 0; i < sizeof archs / sizeof archs[0]; ++i) {
     const struct expectation e = {"no NVRTC",      archs[i],
@@ -99,7 +99,7 @@ static int count_good_entry(void *user_data, const udm_cache_entry_info *entry) 
 }
 
 /* Whoever made an entry, for those who look at the cache it is one of this library's. */
-static void what_ptx_gave_is_a_good_entry(void **state) {
+static void test_what_ptx_gave_is_a_good_entry(void **state) {
   struct image_fixture *l = *state;
   udm_context_info info;
   static const struct machine machines[] = {{.nvrtc = NULL},
@@ -115,7 +115,7 @@ static void what_ptx_gave_is_a_good_entry(void **state) {
 }
 
 /* A driver of CUDA 11.8 is the oldest that takes the shipped PTX. */
-static void old_drivers(void **state) {
+static void test_old_drivers(void **state) {
   static const struct expectation list[] = {
       {"CUDA 11.8", 90, {.driver_version = "11080"}, UDM_IMAGE_SHIPPED_PTX, 90, {NULL}},
       {"CUDA 11.7, no NVRTC",
@@ -142,7 +142,7 @@ static void old_drivers(void **state) {
   CHECK_ALL(list);
 }
 
-static void too_old_a_device_is_refused(void **state) {
+static void test_too_old_a_device_is_refused(void **state) {
   struct image_fixture *l = *state;
   udm_context_info info;
   const struct machine m = {.nvrtc = "12.9", .nvrtc_archs = CUDA_12_9};
@@ -178,7 +178,7 @@ static bool is_loaded(const char *library) {
   return handle != NULL;
 }
 
-static void no_compile_never_opens_nvrtc(void **state) {
+static void test_no_compile_never_opens_nvrtc(void **state) {
   struct image_fixture *l = *state;
   udm_context_info info;
   const struct machine m = {.nvrtc = "13.0"};
@@ -219,7 +219,7 @@ static void put_folder_in_the_lock_files_place(struct image_fixture *l) {
 }
 
 /* Many processes start at once on such a device: none waits for another to look into the cache. */
-static void a_lower_architectures_entry_is_found_without_a_lock(void **state) {
+static void test_a_lower_architectures_entry_is_found_without_a_lock(void **state) {
   struct image_fixture *l = *state;
   udm_context_info info;
   const struct machine old = {.nvrtc = "11.7", .nvrtc_archs = "80,86"};
@@ -247,7 +247,7 @@ static void a_lower_architectures_entry_is_found_without_a_lock(void **state) {
 }
 
 /* What the driver refuses of it is made anew, by one process alone. */
-static void a_lower_architectures_entry_that_is_refused(void **state) {
+static void test_a_lower_architectures_entry_that_is_refused(void **state) {
   struct image_fixture *l = *state;
   udm_context_info info;
   const struct machine old = {.nvrtc = "11.7", .nvrtc_archs = "80,86"};
@@ -265,7 +265,7 @@ static void a_lower_architectures_entry_that_is_refused(void **state) {
   assert_int_equal(counters_now().repairs - before.repairs, 1);
 }
 
-static void an_nvrtc_that_makes_no_ptx(void **state) {
+static void test_an_nvrtc_that_makes_no_ptx(void **state) {
   struct image_fixture *l = *state;
   udm_context_info info;
   const struct machine m = {.nvrtc = "13.0", .nvrtc_archs = "80"};
@@ -280,19 +280,19 @@ static void an_nvrtc_that_makes_no_ptx(void **state) {
 }
 
 int main(void) {
-#define TEST(test) cmocka_unit_test_setup_teardown(test, ladder_open, ladder_close)
+#define TEST(test) cmocka_unit_test_setup_teardown(test, image_fixture_open, image_fixture_close)
   const struct CMUnitTest tests[] = {
-      TEST(nvrtc_serves_what_it_knows),
-      TEST(nvrtc_serves_a_newer_minor_revision),
-      TEST(ptx_of_nvrtc_serves_a_newer_major_revision),
-      TEST(the_shipped_ptx_serves_everything_else),
-      TEST(what_ptx_gave_is_a_good_entry),
-      TEST(old_drivers),
-      TEST(too_old_a_device_is_refused),
-      TEST(no_compile_never_opens_nvrtc),
-      TEST(a_lower_architectures_entry_is_found_without_a_lock),
-      TEST(a_lower_architectures_entry_that_is_refused),
-      TEST(an_nvrtc_that_makes_no_ptx),
+      TEST(test_nvrtc_serves_what_it_knows),
+      TEST(test_nvrtc_serves_a_newer_minor_revision),
+      TEST(test_ptx_of_nvrtc_serves_a_newer_major_revision),
+      TEST(test_the_shipped_ptx_serves_everything_else),
+      TEST(test_what_ptx_gave_is_a_good_entry),
+      TEST(test_old_drivers),
+      TEST(test_too_old_a_device_is_refused),
+      TEST(test_no_compile_never_opens_nvrtc),
+      TEST(test_a_lower_architectures_entry_is_found_without_a_lock),
+      TEST(test_a_lower_architectures_entry_that_is_refused),
+      TEST(test_an_nvrtc_that_makes_no_ptx),
   };
-  return cmocka_run_group_tests_name("rungs", tests, NULL, NULL);
+  return cmocka_run_group_tests_name("image_sources", tests, NULL, NULL);
 }

@@ -127,8 +127,8 @@ static void refuses_all_ways(const udm_decode_args *args, const char *name) {
   assert_int_equal(udm_decode_metadata_reference(args), UDM_ERROR_INVALID_ARGUMENT);
 }
 
-/* 128 columns a unit, askew by up to 31; of pages where there is no page_table_1. */
-static void test_units_of_the_kernel(void **state) {
+/* Tiles of 128 columns, misaligned by up to 31; tiles of pages if there is no page_table_1. */
+static void test_more_tiles_than_the_kernel_counts_are_refused(void **state) {
   (void)state;
   udm_decode_args args = good_args();
   args.req_to_token_stride = args.page_table_stride = args.real_page_table_stride = INT32_MAX;
@@ -141,18 +141,18 @@ static void test_units_of_the_kernel(void **state) {
   accepts_all_ways(&args);
   args.batch_size = 1 << 30;
   refuses_all_ways(&args, "max_len");
-  args.batch_size = 127; /* 2^24 + 1 units a row */
+  args.batch_size = 127; /* 2^24 + 1 tiles per row */
   args.max_len = INT32_MAX;
   accepts_all_ways(&args);
   args.batch_size = 128;
   refuses_all_ways(&args, "max_len");
-  args.batch_size = 256; /* 2^32 and a little: 32 bits do not hold it */
+  args.batch_size = 256; /* just over 2^32: 32 bits do not hold it */
   refuses_all_ways(&args, "max_len");
 
   for (int b = 0; b < UDM_MAX_BACKENDS; ++b) args.backends[b].page_table_1 = 0;
-  refuses_all_ways(&args, "set page_table_stride to 0"); /* the cure */
+  refuses_all_ways(&args, "set page_table_stride to 0"); /* what to do */
   args.page_table_stride = 0;
-  args.batch_size = 511; /* 2^22 units of pages of 4 */
+  args.batch_size = 511; /* 2^22 tiles of pages of 4 tokens */
   accepts_all_ways(&args);
   args.batch_size = 512;
   refuses_all_ways(&args, "batch_size");
@@ -275,7 +275,7 @@ int main(void) {
       cmocka_unit_test(test_a_newer_caller_must_not_use_what_is_unknown),
       cmocka_unit_test(test_scalars),
       cmocka_unit_test(test_strides),
-      cmocka_unit_test(test_units_of_the_kernel),
+      cmocka_unit_test(test_more_tiles_than_the_kernel_counts_are_refused),
       cmocka_unit_test(test_inputs),
       cmocka_unit_test(test_outputs),
       cmocka_unit_test(test_page_size_1),

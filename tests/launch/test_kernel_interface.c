@@ -30,7 +30,7 @@ static void test_constants(void **state) {
   (void)state;
   assert_source_says("kThreads", UDM_KERNEL_THREADS_PER_BLOCK);
   assert_source_says("kMaxLengthBlocks", UDM_KERNEL_MAX_LENGTH_BLOCKS);
-  assert_source_says("kUnit", UDM_KERNEL_UNIT);
+  assert_source_says("kUnit", UDM_KERNEL_TILE);
   assert_source_says("kAnchorShift", UDM_KERNEL_ANCHOR_SHIFT);
   assert_source_says("kSeqLensInt64", UDM_KERNEL_SEQ_LENS_INT64);
   assert_source_says("kReqPoolIndicesInt64", UDM_KERNEL_REQ_POOL_INDICES_INT64);

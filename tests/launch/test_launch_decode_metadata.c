@@ -59,8 +59,7 @@ static void test_large_batches(void **state) {
   case_runner_release(&runner);
 }
 
-/* Tensors that lie alike or anywhere, odd strides, on both sides of where rows are looked up anew.
- */
+/* Aligned and misaligned tensors and odd strides, around the sizes at which rows are found anew. */
 static void test_every_page_size_and_alignment(void **state) {
   static const int32_t page_sizes[] = {1, 3, 16, 64, 128, 256};
   static const int32_t sizes[] = {1, 33, 65, 129, 257};

@@ -84,7 +84,7 @@ static void test_every_arch(void **state) {
     const udm_status status = udm_prewarm(&options, arch, 0, &result);
     if (arch < UDM_LOWEST_ARCH) {
       assert_int_equal(status, UDM_ERROR_UNSUPPORTED_ARCH);
-      assert_non_null(strstr(udm_last_error(), "sm_70 and later"));
+      assert_non_null(strstr(udm_last_error(), "sm_70 or later"));
       continue;
     }
     if (status != UDM_OK) fail_msg("sm_%d: %s", (int)arch, udm_last_error());

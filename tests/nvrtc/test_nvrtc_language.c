@@ -1,6 +1,6 @@
 /*
- * test_nvrtc_language.c: whatever language the process speaks, a library that is
- * not there is told from one that cannot be used.
+ * test_nvrtc_language.c: in any language of the process, a missing library is
+ * distinguished from one that cannot be used.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

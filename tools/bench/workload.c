@@ -21,10 +21,10 @@ static size_t table_bytes(const struct bench_workload *workload) {
   return UDM_OUTPUTS_PER_BACKEND * (size_t)workload->args.num_backends * sizeof(CUdeviceptr);
 }
 
-/* Row i of the batch; the same in every run. */
+/* The length of row i, which is the same in every run. */
 static int32_t row_length(const struct bench_shape *shape, int32_t i) {
   if (!shape->shortest) return shape->length;
-  uint64_t state = (uint64_t)i * 0x9e3779b97f4a7c15u + 1;
+  uint64_t state = (uint64_t)i * RANDOM_STEP + 1; /* row i takes number i of one stream */
   const double part = (double)(random_next(&state) >> 11) / 9007199254740992.0;
   return (int32_t)(shape->shortest * pow((double)shape->length / shape->shortest, part));
 }

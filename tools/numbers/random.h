@@ -9,14 +9,17 @@
 
 #include <stdint.h>
 
+/* What each number adds to the state. */
+#define RANDOM_STEP 0x9e3779b97f4a7c15u
+
 static inline uint64_t random_next(uint64_t *state) {
-  uint64_t z = (*state += 0x9e3779b97f4a7c15u);
+  uint64_t z = (*state += RANDOM_STEP);
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
   z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
   return z ^ (z >> 31);
 }
 
-/* One of 0 to bound - 1; bound > 0. */
+/* A number from 0 to bound - 1; bound must be above 0. */
 static inline int32_t random_below(uint64_t *state, int32_t bound) {
   return (int32_t)(random_next(state) % (uint64_t)bound);
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Import looks at nothing; what is missing is told at first use, in the library's words."""
+"""Import looks at nothing; the first use reports what is missing, in the library's words."""
 
 import os
 import subprocess

@@ -216,7 +216,7 @@ def test_address_of_too_many_bits(refused):
 
 
 def test_empty_arrays_without_strides(driver):
-    """As NumPy lays them out: where there is no element every stride may be 0."""
+    """As NumPy lays them out: in an empty array every stride may be 0."""
     for wrap in (ExchangeTensor, DataPtrTensor, ArrayInterfaceTensor, managed_exchange_tensor):
         case = DecodeCase(0)
         tensors = wrap(case.seq_lens), wrap(case.req_pool_indices), wrap(np.zeros((0, 300), "i4"))

@@ -28,7 +28,8 @@ CUfunction load_function(void);
 /* The arguments of the table kernel for an empty batch of one backend. */
 struct empty_batch {
   CUdeviceptr inputs[3];
-  int32_t batch[6]; /* batch_size, its reciprocal, head_pieces, flags, max_len, page_table_blocks */
+  int32_t
+      batch[6]; /* batch_size, its reciprocal, static_slices, flags, max_len, page_table_blocks */
   long long strides[3];
   int32_t scalars[4]; /* real_page_size, page_reciprocal, nsa_index_topk, num_backends */
   CUdeviceptr pointers;

@@ -2,8 +2,8 @@
 // parameters there are, how large each is, and a call with all of them.
 //
 // SPDX-License-Identifier: Apache-2.0
-#ifndef UDM_TESTS_HOST_KERNEL_ENTRY_HPP
-#define UDM_TESTS_HOST_KERNEL_ENTRY_HPP
+#ifndef UDM_TESTS_HOST_KERNEL_CALL_HPP
+#define UDM_TESTS_HOST_KERNEL_CALL_HPP
 
 #include <array>
 #include <cstring>
@@ -12,7 +12,7 @@
 
 #include "host_kernel.h"
 
-namespace host_kernel_entry {
+namespace host_kernel_call {
 
 // The value may lie at any address, as for cuLaunchKernel.
 template <class T>
@@ -39,14 +39,14 @@ struct Signature {
   }
 };
 
-}  // namespace host_kernel_entry
+}  // namespace host_kernel_call
 
 template <class... Parameters>
 host_kernel make_host_kernel(const char *name, void (*function)(Parameters...)) {
-  using Signature = host_kernel_entry::Signature<Parameters...>;
+  using Signature = host_kernel_call::Signature<Parameters...>;
   static_assert(sizeof...(Parameters) <= HOST_KERNEL_MAX_PARAMETERS);
   return {name, reinterpret_cast<void (*)()>(function), sizeof...(Parameters),
           Signature::sizes.data(), Signature::call};
 }
 
-#endif  // UDM_TESTS_HOST_KERNEL_ENTRY_HPP
+#endif  // UDM_TESTS_HOST_KERNEL_CALL_HPP
