@@ -24,7 +24,7 @@ T load(const void *from) {
 }
 
 template <class... Parameters>
-struct Signature {
+struct signature {
   static constexpr std::array<size_t, sizeof...(Parameters)> sizes = {sizeof(Parameters)...};
 
   static void call(void (*function)(), void *const *parameters) {
@@ -43,10 +43,10 @@ struct Signature {
 
 template <class... Parameters>
 host_kernel make_host_kernel(const char *name, void (*function)(Parameters...)) {
-  using Signature = host_kernel_call::Signature<Parameters...>;
+  using of_kernel = host_kernel_call::signature<Parameters...>;
   static_assert(sizeof...(Parameters) <= HOST_KERNEL_MAX_PARAMETERS);
   return {name, reinterpret_cast<void (*)()>(function), sizeof...(Parameters),
-          Signature::sizes.data(), Signature::call};
+          of_kernel::sizes.data(), of_kernel::call};
 }
 
 #endif

@@ -115,12 +115,13 @@ __global__ void width_of_three(int *out) { out[0] = __shfl_sync(0xffffffffu, 1, 
 
 __global__ void write_to(int *out) { out[threadIdx.x] = 1; }
 
-struct Pair {
+struct pair {
   short a;
   char b;
 };
 
-__global__ void parameters(char *out, char c, short s, long long l, Pair pair, const double d) {
+__global__ void parameters(char *out, char c, short s, long long l, struct pair pair,
+                           const double d) {
   std::memcpy(out, &c, 1);
   std::memcpy(out + 1, &s, 2);
   std::memcpy(out + 3, &l, 8);

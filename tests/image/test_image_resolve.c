@@ -43,6 +43,7 @@ static udm_status resolve(const struct settings *settings, int32_t arch, struct 
   struct driver driver;
   memset(taken, 0, sizeof *taken);
   memset(&driver, 0, sizeof driver);
+  memset(taken, 0, sizeof *taken);
   driver.cuDriverGetVersion = driver_version;
   udm_status status =
       udm_image_search_begin(settings, arch, loader ? &driver : NULL, &search, error);

@@ -14,35 +14,35 @@ extern "C" __global__ void udm_bench_empty(
     int *, int *, int *, int *, int *, int *, int *,
     int *, int *, int *, int *, int *, int *, int *) {}
 
-struct Pointers {
+struct general_pointers {
   int *pointers[8][7];
 };
 extern "C" __global__ void udm_bench_empty_general(
     const void *, const void *, const int *,
     unsigned, unsigned, unsigned, unsigned, int, int, long long, long long, long long,
     int, unsigned, int, int,
-    const long long *, long long, const Pointers) {}
+    const long long *, long long, const general_pointers) {}
 // clang-format on
 
-constexpr int kInFlight = 4;
+enum { IN_FLIGHT = 4 };
 
-struct Targets {
+struct copy_targets {
   int4 *tables[8];
 };
 
 // Each block takes tiles in turn, all loads in flight before the first store.
 extern "C" __global__ void __launch_bounds__(512)
-    udm_bench_copy(const int4 *from, const Targets to, int targets, long long count) {
-  const long long tile = kInFlight * static_cast<long long>(blockDim.x);
+    udm_bench_copy(const int4 *from, const copy_targets to, int targets, long long count) {
+  const long long tile = IN_FLIGHT * static_cast<long long>(blockDim.x);
   for (long long begin = blockIdx.x * tile; begin < count; begin += gridDim.x * tile) {
-    int4 values[kInFlight];
+    int4 values[IN_FLIGHT];
 #pragma unroll
-    for (int v = 0; v < kInFlight; ++v) {
+    for (int v = 0; v < IN_FLIGHT; ++v) {
       const long long i = begin + v * static_cast<long long>(blockDim.x) + threadIdx.x;
       if (i < count) values[v] = __ldg(from + i);
     }
 #pragma unroll
-    for (int v = 0; v < kInFlight; ++v) {
+    for (int v = 0; v < IN_FLIGHT; ++v) {
       const long long i = begin + v * static_cast<long long>(blockDim.x) + threadIdx.x;
       if (i >= count) break;
 #pragma unroll

@@ -113,11 +113,11 @@ static void examine_first_nvrtc(struct findings *found) {
 
 /* Beside the first, which serves: what else there is, and what cannot be used. */
 static void examine_nvrtcs(struct findings *found) {
-  const nvrtc_found *first = nvrtc_list_first(&found->nvrtcs);
+  const struct nvrtc_found *first = nvrtc_list_first(&found->nvrtcs);
   json_t *list = json_array();
   examine_first_nvrtc(found);
   for (int32_t i = 0; i < found->nvrtcs.count; ++i) {
-    const nvrtc_found *item = &found->nvrtcs.items[i];
+    const struct nvrtc_found *item = &found->nvrtcs.items[i];
     char version[32] = "";
     if (!nvrtc_is_usable(item)) {
       table_add(&found->table, "\t%s cannot be used: %s", item->library, item->reason);

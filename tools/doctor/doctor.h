@@ -17,7 +17,7 @@ struct findings {
   json_t *json;
   json_t *problems;       /* texts */
   int32_t driver_version; /* 0: there is no driver */
-  nvrtc_list nvrtcs;
+  struct nvrtc_list nvrtcs;
 };
 
 void doctor_problem(struct findings *found, const char *text);

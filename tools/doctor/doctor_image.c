@@ -16,7 +16,7 @@ void doctor_problem(struct findings *found, const char *text) {
 
 /* What NVRTC makes may be unknown to a driver of an older CUDA. */
 static bool is_newer_than_driver(const struct findings *found, bool minor_counts) {
-  const nvrtc_found *nvrtc = nvrtc_list_first(&found->nvrtcs);
+  const struct nvrtc_found *nvrtc = nvrtc_list_first(&found->nvrtcs);
   if (!nvrtc) return false;
   const int32_t version = 1000 * nvrtc->info.version_major + 10 * nvrtc->info.version_minor;
   return minor_counts ? version > found->driver_version

@@ -1,5 +1,5 @@
 /*
- * nvrtc_compile.c: NVRTC for the floor kernels: see nvrtc_compile.h.
+ * nvrtc_compile.c: compiles the lower bounds' kernels with NVRTC: see nvrtc_compile.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -10,34 +10,38 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct nvrtc_program *program;
+#include "cuda/nvrtc_functions.h"
 
-typedef struct nvrtc_functions {
-  int (*create)(program *, const char *source, const char *name, int, const char *const *,
-                const char *const *);
-  int (*compile)(program, int count, const char *const *options);
-  int (*cubin_size)(program, size_t *);
-  int (*cubin)(program, char *);
-  int (*destroy)(program *);
-  const char *(*error_string)(int);
-} nvrtc_functions;
+/* The functions of NVRTC that a compile calls. */
+#define NVRTC_SYMBOLS(X) \
+  X(nvrtcCreateProgram)  \
+  X(nvrtcCompileProgram) \
+  X(nvrtcGetCUBINSize)   \
+  X(nvrtcGetCUBIN)       \
+  X(nvrtcDestroyProgram) \
+  X(nvrtcGetErrorString)
 
-static bool find(void *library, const char *name, void *function) {
-  void *symbol = dlsym(library, name);
-  memcpy(function, &symbol, sizeof symbol);
-  return symbol != NULL;
+struct nvrtc {
+#define NVRTC_POINTER(name) name##_function *name;
+  NVRTC_SYMBOLS(NVRTC_POINTER)
+#undef NVRTC_POINTER
+};
+
+static bool find_all(void *library, struct nvrtc *nvrtc) {
+  void *address = NULL;
+#define FIND(name)                 \
+  address = dlsym(library, #name); \
+  if (!address) return false;      \
+  memcpy(&nvrtc->name, &address, sizeof address);
+  NVRTC_SYMBOLS(FIND)
+#undef FIND
+  return true;
 }
 
-static bool find_all(void *library, nvrtc_functions *nvrtc) {
-  return find(library, "nvrtcCreateProgram", &nvrtc->create) &&
-         find(library, "nvrtcCompileProgram", &nvrtc->compile) &&
-         find(library, "nvrtcGetCUBINSize", &nvrtc->cubin_size) &&
-         find(library, "nvrtcGetCUBIN", &nvrtc->cubin) &&
-         find(library, "nvrtcDestroyProgram", &nvrtc->destroy) &&
-         find(library, "nvrtcGetErrorString", &nvrtc->error_string);
-}
-
-/* The highest of its major that NVRTC knows; 0 when there is none. */
+/*
+ * The highest architecture of the device's generation that NVRTC knows and the device runs; 0 if
+ * there is none.
+ */
 static int32_t target_for(const udm_nvrtc_info *info, int32_t device_arch) {
   int32_t target = 0;
   for (int32_t i = 0; i < info->arch_count; ++i) {
@@ -47,28 +51,33 @@ static int32_t target_for(const udm_nvrtc_info *info, int32_t device_arch) {
   return target;
 }
 
-static int compile(const nvrtc_functions *nvrtc, const char *source, int32_t target,
-                   unsigned char **cubin) {
+static nvrtcResult compile(const struct nvrtc *nvrtc, const char *source, int32_t target,
+                           unsigned char **cubin) {
   char option[40];
   const char *const options[] = {option, "--std=c++17"};
-  program made = NULL;
+  nvrtcProgram program = NULL;
   size_t size = 0;
   snprintf(option, sizeof option, "--gpu-architecture=sm_%d", (int)target);
-  int result = nvrtc->create(&made, source, "lower_bound_kernels.cu", 0, NULL, NULL);
-  if (result == 0) result = nvrtc->compile(made, 2, options);
-  if (result == 0) result = nvrtc->cubin_size(made, &size);
-  if (result == 0) {
+  nvrtcResult result =
+      nvrtc->nvrtcCreateProgram(&program, source, "lower_bound_kernels.cu", 0, NULL, NULL);
+  if (result == NVRTC_SUCCESS) result = nvrtc->nvrtcCompileProgram(program, 2, options);
+  if (result == NVRTC_SUCCESS) result = nvrtc->nvrtcGetCUBINSize(program, &size);
+  if (result == NVRTC_SUCCESS) {
     *cubin = malloc(size + 1);
-    result = *cubin ? nvrtc->cubin(made, (char *)*cubin) : 1; /* 1: out of memory */
+    result = *cubin ? nvrtc->nvrtcGetCUBIN(program, (char *)*cubin) : NVRTC_ERROR_OUT_OF_MEMORY;
   }
-  if (made) nvrtc->destroy(&made);
+  if (program) nvrtc->nvrtcDestroyProgram(&program);
+  if (result != NVRTC_SUCCESS) {
+    free(*cubin);
+    *cubin = NULL;
+  }
   return result;
 }
 
 bool nvrtc_compile(const udm_options *options, const char *source, int32_t device_arch,
                    unsigned char **cubin, char *reason, size_t reason_size) {
   udm_nvrtc_info info = {.struct_size = sizeof info};
-  nvrtc_functions nvrtc;
+  struct nvrtc nvrtc;
   *cubin = NULL;
   if (udm_query_nvrtc(options, &info) != UDM_OK) {
     snprintf(reason, reason_size, "%s", udm_last_error());
@@ -76,23 +85,18 @@ bool nvrtc_compile(const udm_options *options, const char *source, int32_t devic
   }
   const int32_t target = target_for(&info, device_arch);
   void *library = dlopen(info.path, RTLD_NOW | RTLD_LOCAL);
-  int result = -1;
   if (!target) {
     snprintf(reason, reason_size, "NVRTC %d.%d does not know sm_%d", (int)info.version_major,
              (int)info.version_minor, (int)device_arch);
   } else if (!library || !find_all(library, &nvrtc)) {
     snprintf(reason, reason_size, "%s cannot be used: %s", info.path, dlerror());
   } else {
-    result = compile(&nvrtc, source, target, cubin);
-    if (result != 0) {
-      snprintf(reason, reason_size, "the floor kernels do not compile: %s",
-               nvrtc.error_string(result));
+    const nvrtcResult result = compile(&nvrtc, source, target, cubin);
+    if (result != NVRTC_SUCCESS) {
+      snprintf(reason, reason_size, "NVRTC cannot compile the lower bounds' kernels: %s",
+               nvrtc.nvrtcGetErrorString(result));
     }
   }
-  if (result != 0) {
-    free(*cubin);
-    *cubin = NULL;
-  }
   if (library) dlclose(library);
-  return result == 0;
+  return *cubin != NULL;
 }

@@ -10,11 +10,11 @@
 #include <string.h>
 
 static int add_candidate(void *user_data, const udm_nvrtc_candidate *candidate) {
-  nvrtc_list *list = user_data;
-  nvrtc_found *items = realloc(list->items, (size_t)(list->count + 1) * sizeof *items);
+  struct nvrtc_list *list = user_data;
+  struct nvrtc_found *items = realloc(list->items, (size_t)(list->count + 1) * sizeof *items);
   if (!items) return 1;
   list->items = items;
-  nvrtc_found *added = &items[list->count];
+  struct nvrtc_found *added = &items[list->count];
   memset(added, 0, sizeof *added);
   added->library = strdup(candidate->library);
   added->reason = strdup(candidate->reason);
@@ -28,12 +28,12 @@ static int add_candidate(void *user_data, const udm_nvrtc_candidate *candidate) 
   return 0;
 }
 
-udm_status nvrtc_list_make(const udm_options *options, nvrtc_list *list) {
+udm_status nvrtc_list_make(const udm_options *options, struct nvrtc_list *list) {
   memset(list, 0, sizeof *list);
   return udm_nvrtc_enumerate(options, add_candidate, list);
 }
 
-void nvrtc_list_free(nvrtc_list *list) {
+void nvrtc_list_free(struct nvrtc_list *list) {
   for (int32_t i = 0; i < list->count; ++i) {
     free(list->items[i].library);
     free(list->items[i].reason);
@@ -42,16 +42,16 @@ void nvrtc_list_free(nvrtc_list *list) {
   memset(list, 0, sizeof *list);
 }
 
-bool nvrtc_is_usable(const nvrtc_found *found) { return found->reason[0] == '\0'; }
+bool nvrtc_is_usable(const struct nvrtc_found *found) { return found->reason[0] == '\0'; }
 
-const nvrtc_found *nvrtc_list_first(const nvrtc_list *list) {
+const struct nvrtc_found *nvrtc_list_first(const struct nvrtc_list *list) {
   for (int32_t i = 0; i < list->count; ++i) {
     if (nvrtc_is_usable(&list->items[i])) return &list->items[i];
   }
   return NULL;
 }
 
-bool nvrtc_knows(const nvrtc_found *found, int32_t arch) {
+bool nvrtc_knows(const struct nvrtc_found *found, int32_t arch) {
   for (int32_t i = 0; i < found->info.arch_count; ++i) {
     if (found->info.archs[i] == arch) return true;
   }
@@ -59,18 +59,19 @@ bool nvrtc_knows(const nvrtc_found *found, int32_t arch) {
 }
 
 /* False for equal versions, so that the one found first is taken. */
-static bool is_newer(const nvrtc_found *a, const nvrtc_found *b) {
+static bool is_newer(const struct nvrtc_found *a, const struct nvrtc_found *b) {
   if (a->info.version_major != b->info.version_major) {
     return a->info.version_major > b->info.version_major;
   }
   return a->info.version_minor > b->info.version_minor;
 }
 
-const nvrtc_found *nvrtc_list_newest(const nvrtc_list *list, int32_t arch, int32_t newest_major) {
-  const nvrtc_found *best = NULL;
-  const nvrtc_found *best_of_all = NULL;
+const struct nvrtc_found *nvrtc_list_newest(const struct nvrtc_list *list, int32_t arch,
+                                            int32_t newest_major) {
+  const struct nvrtc_found *best = NULL;
+  const struct nvrtc_found *best_of_all = NULL;
   for (int32_t i = 0; i < list->count; ++i) {
-    const nvrtc_found *found = &list->items[i];
+    const struct nvrtc_found *found = &list->items[i];
     if (!nvrtc_is_usable(found) || !nvrtc_knows(found, arch)) continue;
     if (!best_of_all || is_newer(found, best_of_all)) best_of_all = found;
     if (newest_major != 0 && found->info.version_major > newest_major) continue;
@@ -79,6 +80,6 @@ const nvrtc_found *nvrtc_list_newest(const nvrtc_list *list, int32_t arch, int32
   return best ? best : best_of_all;
 }
 
-void nvrtc_version_text(const nvrtc_found *found, char text[32]) {
+void nvrtc_version_text(const struct nvrtc_found *found, char text[32]) {
   snprintf(text, 32, "%d.%d", found->info.version_major, found->info.version_minor);
 }

@@ -17,7 +17,7 @@
 struct prewarm_job {
   int32_t arch;
   udm_status status;
-  const nvrtc_found *nvrtc; /* NULL: none knows the architecture */
+  const struct nvrtc_found *nvrtc; /* NULL: none knows the architecture */
   udm_prewarm_result result;
   char *error;    /* NULL: none */
   bool not_begun; /* interrupted before it */
@@ -29,7 +29,7 @@ struct prewarm {
   int64_t thread_count;  /* 0: as many as there are processors */
   uint32_t flags;
   bool json;
-  nvrtc_list nvrtcs;
+  struct nvrtc_list nvrtcs;
   int32_t newest_major; /* of CUDA, of the NVRTCs that are preferred; 0: any */
   struct prewarm_job jobs[UDM_MAX_ARCHS];
   int32_t job_count;

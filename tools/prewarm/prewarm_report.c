@@ -15,7 +15,7 @@ static const char *error_of(const struct prewarm_job *job) {
   return job->error ? job->error : udm_status_text(job->status);
 }
 
-static json_t *nvrtc_json(const nvrtc_found *found) {
+static json_t *nvrtc_json(const struct nvrtc_found *found) {
   char version[32];
   json_t *archs = json_array();
   nvrtc_version_text(found, version);
@@ -37,7 +37,7 @@ static json_t *job_json(const struct prewarm_job *job) {
 }
 
 static json_t *results_json(const struct prewarm *work) {
-  const nvrtc_found *first = nvrtc_list_first(&work->nvrtcs);
+  const struct nvrtc_found *first = nvrtc_list_first(&work->nvrtcs);
   json_t *compiled = json_array();
   json_t *cached = json_array();
   json_t *failed = json_array();
@@ -58,7 +58,7 @@ static json_t *results_json(const struct prewarm *work) {
     json_array_append_new(job->result.compiled ? compiled : cached, done);
   }
   for (int32_t i = 0; i < work->nvrtcs.count; ++i) {
-    const nvrtc_found *found = &work->nvrtcs.items[i];
+    const struct nvrtc_found *found = &work->nvrtcs.items[i];
     if (nvrtc_is_usable(found)) json_array_append_new(nvrtcs, nvrtc_json(found));
   }
   char version[32];
@@ -87,7 +87,7 @@ static void print_job(struct text_table *table, const struct prewarm_job *job) {
 static void print_results(const struct prewarm *work) {
   struct text_table table = TABLE_INIT;
   for (int32_t i = 0; i < work->nvrtcs.count; ++i) {
-    const nvrtc_found *found = &work->nvrtcs.items[i];
+    const struct nvrtc_found *found = &work->nvrtcs.items[i];
     char version[32];
     nvrtc_version_text(found, version);
     if (nvrtc_is_usable(found)) printf("NVRTC %s, %s\n", version, found->info.path);

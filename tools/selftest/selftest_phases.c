@@ -74,7 +74,7 @@ static bool run_large_batches(struct selftest *test, struct case_runner *runner)
   static const struct {
     int32_t batch_size, max_len;
     udm_extent extent;
-  } CASES[LARGE_BATCH_CASES] = {
+  } large_batches[LARGE_BATCH_CASES] = {
       {257, 70, UDM_EXTENT_BATCH_MAX},  {511, 70, UDM_EXTENT_ROW},
       {512, 70, UDM_EXTENT_BATCH_MAX},  {513, 70, UDM_EXTENT_ROW},
       {513, 70, UDM_EXTENT_BATCH_MAX},  {1000, 70, UDM_EXTENT_ROW},
@@ -87,10 +87,10 @@ static bool run_large_batches(struct selftest *test, struct case_runner *runner)
     struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
     request.seed = (uint64_t)test->seed + 7000 + (uint64_t)i;
     request.table = i % 2 == 1;
-    request.batch_size = CASES[i].batch_size;
-    request.max_len = CASES[i].max_len;
-    request.extent = (int32_t)CASES[i].extent;
-    request.last_row_longest = CASES[i].extent == UDM_EXTENT_BATCH_MAX;
+    request.batch_size = large_batches[i].batch_size;
+    request.max_len = large_batches[i].max_len;
+    request.extent = (int32_t)large_batches[i].extent;
+    request.last_row_longest = large_batches[i].extent == UDM_EXTENT_BATCH_MAX;
     if (!run_case(test, runner, &request, "large batch")) return false;
   }
   return true;

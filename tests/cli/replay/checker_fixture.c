@@ -1,5 +1,5 @@
 /*
- * A small replay whose every step is checked: see checker_fixture.h.
+ * checker_fixture.c: a small replay with every step checked.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

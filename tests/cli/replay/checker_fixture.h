@@ -1,7 +1,7 @@
 /*
- * A small replay whose every step is checked, with a device that can spoil what
- * the C reference has written, or what it read: the tests plant a fault and see
- * that the checker finds it.
+ * checker_fixture.h: a small replay with every step checked, on a device that can
+ * spoil what the C reference read or wrote: a test plants a fault, and the checker
+ * must find it.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

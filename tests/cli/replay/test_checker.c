@@ -1,6 +1,6 @@
 /*
- * The checker itself: every kind of wrong output must be found, where it is, and
- * nothing else.
+ * test_checker.c: the checker itself: it must find every kind of wrong output at its
+ * place, and nothing else.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -1,5 +1,5 @@
 /*
- * Continuous batching: what must hold at every step, whatever the trace.
+ * test_scheduler.c: continuous batching: what must hold at every step of any trace.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -93,7 +93,7 @@ static void put_facts(FILE *file, const struct bench_report *report) {
 
 static double quotient(double value, double of) { return value < 0 || of <= 0 ? -1 : value / of; }
 
-static void put_work(FILE *file, const struct bench_row *row) {
+static void put_workload(FILE *file, const struct bench_row *row) {
   const struct bench_times *times = &row->times;
   fprintf(file, "<tr><td>%s<small>width ", row->shape.name);
   html_size(file, row->shape.width);
@@ -115,7 +115,7 @@ static void put_work(FILE *file, const struct bench_row *row) {
   fputs("</tr>\n", file);
 }
 
-static void put_works(FILE *file, const struct bench_report *report) {
+static void put_workloads(FILE *file, const struct bench_report *report) {
   fputs(
       "<h2>GPU time of one graph node, us</h2>\n"
       "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"GPU time of each "
@@ -124,7 +124,7 @@ static void put_works(FILE *file, const struct bench_report *report) {
       "copy<th>pointer "
       "table<th>with pointer copy<th>launch per backend</tr>\n",
       file);
-  for (size_t i = 0; i < report->row_count; ++i) put_work(file, &report->rows[i]);
+  for (size_t i = 0; i < report->row_count; ++i) put_workload(file, &report->rows[i]);
   fputs(
       "</table></div>\n<p class=\"dim\">L2 flushed: the L2 cache swept before each. The "
       "pointer table and what follows are ratios to udm's direct call, the first column.",
@@ -202,6 +202,6 @@ void bench_print_page(const struct bench_report *report, FILE *file) {
   fputs("</div>\n", file);
   put_host(file, report);
   put_create(file, report);
-  put_works(file, report);
+  put_workloads(file, report);
   fputs("</html>\n", file);
 }

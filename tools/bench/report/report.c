@@ -42,7 +42,7 @@ static void add_row(struct text_table *table, const struct bench_row *row) {
             ratio(cells[4], times->direct, times->copy));
 }
 
-static void print_works(const struct bench_report *report, FILE *file) {
+static void print_workloads(const struct bench_report *report, FILE *file) {
   struct text_table table = TABLE_INIT;
   fprintf(file, "\nGPU time of one graph node, us (flushed: the L2 cache swept before each)\n");
   table_add(&table, "workload\twidth\tudm\tflushed\tcopy\tflushed\tudm/copy");
@@ -136,7 +136,7 @@ void bench_print_text(const struct bench_report *report, FILE *file) {
           number(cell, bench->empty_node));
   if (!bench->has_lower_bounds)
     fprintf(file, "bounds   not measured: %s\n", bench->lower_bounds_missing);
-  print_works(report, file);
+  print_workloads(report, file);
   print_alternatives(report, file);
   print_host(report, file);
   print_create(report, file);
@@ -149,7 +149,7 @@ static json_t *row_to_json(const struct bench_row *row) {
   const struct bench_shape *shape = &row->shape;
   const struct bench_times *times = &row->times;
   json_t *object =
-      json_pack("{s:s, s:i, s:i, s:i, s:i, s:b, s:I}", "work", shape->name, "batch_size",
+      json_pack("{s:s, s:i, s:i, s:i, s:i, s:b, s:I}", "workload", shape->name, "batch_size",
                 shape->batch_size, "width", shape->width, "length", shape->length, "shortest",
                 shape->shortest ? shape->shortest : shape->length, "page_table_1",
                 !shape->no_page_table_1, "tokens", (json_int_t)bench_shape_tokens(shape));
@@ -197,10 +197,10 @@ static void add_machine(json_t *object, const struct bench_report *report) {
 json_t *bench_to_json(const struct bench_report *report) {
   const struct bench_run *bench = report->bench;
   const struct bench_host_times *host = &report->host;
-  json_t *works = json_array();
+  json_t *workload_list = json_array();
   json_t *series = json_array();
   for (size_t i = 0; i < report->row_count; ++i) {
-    json_array_append_new(works, row_to_json(&report->rows[i]));
+    json_array_append_new(workload_list, row_to_json(&report->rows[i]));
   }
   for (size_t i = 0; i < report->series_count; ++i) {
     json_array_append_new(series, series_to_json(&report->series[i]));
@@ -217,10 +217,10 @@ json_t *bench_to_json(const struct bench_report *report) {
       bench->session.name, "arch", bench->session.info.device_arch, "multiprocessors",
       bench->session.info.multiprocessor_count, "udm", udm_version_string(), "replays",
       (json_int_t)bench->replays, "nodes", BENCH_NODES, "backends", (int)bench->backends,
-      "page_size", BENCH_PAGE_SIZE, "topk", BENCH_TOPK, "floors_missing",
+      "page_size", BENCH_PAGE_SIZE, "topk", BENCH_TOPK, "lower_bounds_missing",
       output_text(bench->has_lower_bounds ? "" : bench->lower_bounds_missing), "empty_node_us",
-      json_time(bench->empty_node), "works", works, "host", host_object, "create", create, "series",
-      series, "interrupted", interrupted());
+      json_time(bench->empty_node), "workloads", workload_list, "host", host_object, "create",
+      create, "series", series, "interrupted", interrupted());
   add_machine(object, report);
   return object;
 }

@@ -1,5 +1,6 @@
 /*
- * The paged KV allocator and what a row of req_to_token remembers.
+ * test_page_allocator.c: the paged KV allocator, and what a row of req_to_token
+ * remembers (row_history.c).
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -1,6 +1,6 @@
 /*
- * Writes outside the stated columns, in tables too large to be swept in every
- * step: each must be found, once, whatever later steps write over it.
+ * test_check_strays.c: writes outside the stated columns, in tables too large to be
+ * swept at every step: the checker must find each once, whatever later steps write.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
