@@ -41,7 +41,6 @@ static udm_status resolve(const struct settings *settings, int32_t arch, struct 
   struct error *error = udm_thread_error();
   struct image_search *search = NULL;
   struct driver driver;
-  memset(taken, 0, sizeof *taken);
   memset(&driver, 0, sizeof driver);
   memset(taken, 0, sizeof *taken);
   driver.cuDriverGetVersion = driver_version;
