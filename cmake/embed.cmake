@@ -1,5 +1,5 @@
-# embed.cmake: writes OUTPUT, a C file that holds the bytes of INPUT as the
-# array NAME (with a terminating 0) and its length as NAME_size.
+# embed.cmake: writes the C file OUTPUT, which holds the bytes of INPUT as the array NAME (with a
+# terminating 0) and their number as NAME_size.
 # Use: cmake -DINPUT=file -DOUTPUT=file.c -DNAME=symbol -P embed.cmake
 file(READ "${INPUT}" bytes HEX)
 string(LENGTH "${bytes}" digits)

@@ -1,12 +1,12 @@
-# What is installed, in three components: runtime (the shared library), development (headers, the
+# Installs three components: runtime (the shared library), development (headers, the
 # static library, CMake and pkg-config files), tools (the udm command, its pages and completions).
 # SPDX-License-Identifier: Apache-2.0
 include(CMakePackageConfigHelpers)
 
 foreach(folder LIBDIR INCLUDEDIR BINDIR MANDIR DATADIR)
   if(IS_ABSOLUTE "${CMAKE_INSTALL_${folder}}")
-    message(FATAL_ERROR "CMAKE_INSTALL_${folder} is ${CMAKE_INSTALL_${folder}}: it must be relative "
-                        "to the prefix, which may be moved")
+    message(FATAL_ERROR "CMAKE_INSTALL_${folder} is ${CMAKE_INSTALL_${folder}}: give it relative to "
+                        "the prefix, because users may move the tree")
   endif()
 endforeach()
 
@@ -26,7 +26,7 @@ install(
 install(FILES include/udm.h include/udm.hpp DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
         COMPONENT development)
 
-# The SONAME holds for a whole major version, and so does this: docs/ABI.md.
+# Any version with the same major number fits, as with the SONAME: docs/ABI.md.
 write_basic_package_version_file(${CMAKE_CURRENT_BINARY_DIR}/udmConfigVersion.cmake
                                  COMPATIBILITY SameMajorVersion)
 configure_package_config_file(

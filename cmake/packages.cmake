@@ -1,4 +1,4 @@
-# cpack -G DEB: libudm0, libudm-dev and udm-tools. Configure with -DCMAKE_INSTALL_PREFIX=/usr, so
+# cpack -G DEB makes libudm0, libudm-dev and udm-tools. Configure with -DCMAKE_INSTALL_PREFIX=/usr, so
 # that the library goes to Debian's folder for the architecture.
 # SPDX-License-Identifier: Apache-2.0
 set(CPACK_GENERATOR DEB TGZ)
@@ -26,8 +26,8 @@ set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(CPACK_DEBIAN_COMPRESSION_TYPE xz)
 
-# udm_debian_package(COMPONENT PACKAGE SECTION SUMMARY TEXT): a component as a package, with the
-# licence and the changelog that Debian wants in each.
+# udm_debian_package(COMPONENT PACKAGE SECTION SUMMARY TEXT): makes a component a package, with the
+# licence and the changelog that Debian requires.
 string(TIMESTAMP udm_package_date "%a, %d %b %Y %H:%M:%S +0000" UTC)
 function(udm_debian_package component package section summary text)
   string(TOUPPER ${component} upper)
@@ -53,7 +53,7 @@ udm (${PROJECT_VERSION}-${CPACK_DEBIAN_PACKAGE_RELEASE}) unstable; urgency=mediu
 ")
   file(ARCHIVE_CREATE OUTPUT ${folder}/changelog.Debian.gz PATHS ${folder}/changelog FORMAT raw
        COMPRESSION GZip COMPRESSION_LEVEL 9)
-  # only packages carry these
+  # only packages contain these
   install(FILES ${folder}/copyright ${folder}/changelog.Debian.gz
           DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/${package} COMPONENT ${component}
           EXCLUDE_FROM_ALL)
@@ -62,9 +62,8 @@ endfunction()
 udm_debian_package(
   runtime libudm${PROJECT_VERSION_MAJOR} libs "unified decode metadata: the library"
   "Fills the attention metadata of every draft backend of a speculative decoding
-step in one CUDA kernel launch, through the CUDA Driver API. Neither the CUDA
-runtime nor a toolkit is needed to link it; libcuda and NVRTC are opened at
-run time.")
+step in one CUDA kernel launch, through the CUDA Driver API. Linking it needs
+neither the CUDA runtime nor a toolkit: it opens libcuda and NVRTC at run time.")
 set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
 set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS_POLICY ">=")
 file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/debian/triggers "activate-noawait ldconfig\n")
@@ -80,8 +79,8 @@ set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS
 
 udm_debian_package(
   tools udm-tools utils "unified decode metadata: the udm command"
-  "Says what udm can use on a machine, compiles its kernel into the cache with or
-without a GPU, looks at that cache, replays request traces step by step with
-every output checked, and accepts a node's GPU.")
+  "Reports what udm can use on a machine, compiles its kernel into the cache with or
+without a GPU, manages that cache, replays request traces with every output
+checked, and tests and measures a GPU.")
 
 include(CPack)

@@ -1,5 +1,5 @@
 /*
- * cuda_driver.c: the CUDA driver as the tools and the tests see it: see cuda_driver.h.
+ * cuda_driver.c: opens the CUDA driver for the tools and the tests: see cuda_driver.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -1,7 +1,7 @@
 /*
- * cuda_driver.h: the CUDA driver as the tools and the tests see it: a structure of function
- * pointers, resolved through udm_driver_symbol(), so that they speak to the
- * very library that udm itself uses and link no libcuda.
+ * cuda_driver.h: the CUDA driver for the tools and the tests: a structure of function pointers.
+ * udm_driver_symbol() resolves them, so tools and tests use the same library as udm and do not link
+ * libcuda. The types are those of cuda/cuda_driver.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -67,13 +67,13 @@ struct cuda_driver {
 };
 
 /*
- * Resolves every function and calls cuInit. On failure *driver is zeroed and
- * udm_last_error() has the reason, except for UDM_ERROR_DRIVER: then cuInit
- * itself failed.
+ * Resolves every function and calls cuInit(). On failure *driver is all zeros and udm_last_error()
+ * has the reason; if cuInit() itself failed, the status is UDM_ERROR_DRIVER and there is no text.
  */
 udm_status cuda_driver_open(const udm_options *options, struct cuda_driver *driver);
 
-/* "CUDA_ERROR_OUT_OF_MEMORY (2: out of memory)"; the calling thread's own storage. */
+/* "CUDA_ERROR_OUT_OF_MEMORY (2: out of memory)". The text belongs to the calling thread, until its
+ * next call. */
 const char *cuda_driver_error(const struct cuda_driver *driver, CUresult result);
 
 #ifdef __cplusplus

@@ -60,7 +60,7 @@ static void put_header_sums_right(uint8_t *bytes, size_t size) {
 static void count_member(void *user_data, const struct import_member *member) {
   FUZZ_CHECK(member->name && member->path);
   FUZZ_CHECK((member->reason != NULL) ==
-             (member->outcome == MEMBER_REFUSED || member->outcome == MEMBER_SKIPPED));
+             (member->outcome == MEMBER_REJECTED || member->outcome == MEMBER_SKIPPED));
   ++*(int64_t *)user_data;
 }
 

@@ -1,6 +1,6 @@
 /*
- * bench.c: udm bench: what the operation costs on this machine, beside what a machine
- * like it cannot go below, and beside the other ways to do it.
+ * bench.c: udm bench: measures the operation on this machine beside its lower bounds and its
+ * alternatives.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -18,11 +18,11 @@
 static const char help_text[] =
     "usage: udm bench [OPTION...]\n"
     "\n"
-    "Measures udm on this machine's GPU, for a table of batches: the GPU time of one launch as\n"
-    "a node of a CUDA graph, with the L2 cache as it is and flushed; two lower bounds in the\n"
-    "same run, an empty kernel with the same arguments and a plain copy of the same bytes;\n"
-    "the alternatives, as ratios; the host time of a call; the time of udm_create. The lower\n"
-    "bounds need NVRTC; without NVRTC they are left out.\n"
+    "Measures udm on this machine's GPU for a table of batches. The report has the GPU time of\n"
+    "one launch as a node of a CUDA graph, with the L2 cache as it is and flushed; two lower\n"
+    "bounds of the same run, which are an empty kernel with the same arguments and a plain copy\n"
+    "of the same bytes; the alternatives as ratios; the host time of a call; and the time of\n"
+    "udm_create. The lower bounds need NVRTC: without NVRTC the report leaves them out.\n"
     "\n"
     "  --quick           5 replays unless --replays is given; no charts\n"
     "  --backends N      backends per launch, 1 to 8 (default 3)\n"
@@ -63,7 +63,7 @@ static struct bench_row workloads[] = {
     {.shape = {"bs 256, 4k", 256, K(128), K(4), 0, false}},
     {.shape = {"bs 64, 128k", 64, K(128), K(128), 0, false}},
     {.shape = {"bs 8, 1M", 8, M(1), M(1), 0, false}},
-    {.shape = {"bs 64, 128k, pages alone", 64, K(128), K(128), 0, true}},
+    {.shape = {"bs 64, 128k, pages only", 64, K(128), K(128), 0, true}},
     {.shape = {"bs 4096, 512", 4096, K(8), 512, 0, false}},
 };
 enum { WORKLOAD_COUNT = sizeof workloads / sizeof workloads[0] };
@@ -79,7 +79,7 @@ struct bench_command {
   bool quick;
 };
 
-/* A batch that does not fit into the GPU's memory is skipped, and said so. */
+/* Skips a batch that does not fit into the GPU's memory, and keeps the reason. */
 static bool measure_row(struct bench_command *command, struct bench_row *row, bool full) {
   struct bench_run *bench = &command->bench;
   struct bench_workload workload;
@@ -163,8 +163,8 @@ static bool measure_all(struct bench_command *command) {
 }
 
 /*
- * Found out before minutes of measuring, not after. The file is not held open: a
- * run that is killed would leave a part of one behind.
+ * Checked before minutes of measuring, not after. The file does not stay open, because a killed run
+ * would leave a temporary file behind.
  */
 static bool page_can_be_written(struct bench_command *command) {
   struct atomic_file *file = &command->page;
@@ -174,7 +174,7 @@ static bool page_can_be_written(struct bench_command *command) {
   return opened;
 }
 
-/* False, and command->page.error, when it could not be written: an older page is as it was. */
+/* On failure returns false, sets command->page.error and leaves an older page as it was. */
 static bool write_page(struct bench_command *command) {
   struct atomic_file *file = &command->page;
   char *text = NULL;
@@ -196,19 +196,19 @@ static bool write_page(struct bench_command *command) {
   return written;
 }
 
-/* Reports the result even if the page cannot be written. */
+/* Prints the result even if the page cannot be written. */
 static int report_result(struct bench_command *command) {
   const bool failed = command->html && !write_page(command);
   const int code = failed ? EXIT_COULD_NOT : EXIT_DONE;
-  int told = code;
+  int exit_code = code;
   if (command->arguments.json) {
-    told = output_json(bench_to_json(&command->report), code);
+    exit_code = output_json(bench_to_json(&command->report), code);
   } else {
     bench_print_text(&command->report, stdout);
   }
   fflush(stdout); /* the error comes last */
   if (failed) output_error("%s", command->page.error);
-  return told;
+  return exit_code;
 }
 
 static int run(struct bench_command *command) {

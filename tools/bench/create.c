@@ -1,5 +1,5 @@
 /*
- * create.c: measuring udm_create(): see create.h.
+ * create.c: measures udm_create(): see create.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -23,7 +23,8 @@ static int remove_one(const char *path, const struct stat *status, int type, str
   return remove(path);
 }
 
-/* Negative, with the note, when it fails or the image is from elsewhere. */
+/* Returns milliseconds. If it fails or the image is from another source, sets the note; negative.
+ */
 static double create_once(const udm_options *options, udm_image_source wanted,
                           struct bench_create_times *times) {
   udm_context *context = NULL;
@@ -37,21 +38,21 @@ static double create_once(const udm_options *options, udm_image_source wanted,
   udm_get_context_info(context, &info);
   udm_destroy(context);
   if (info.image_source != wanted) {
-    snprintf(times->note, sizeof times->note, "the image was from %s, not from %s",
+    snprintf(times->note, sizeof times->note, "the image came from %s, not from %s",
              udm_image_source_name(info.image_source), udm_image_source_name(wanted));
     return -1;
   }
   return (end - start) / 1e3;
 }
 
-/* Negative if one was not measured. Sorts the times. */
+/* Sorts the times. Returns a negative number if one is missing. */
 static double median(double *times, int count) {
   struct time_samples samples = {times, (size_t)count, (size_t)count};
   const double p50 = samples_percentiles(&samples).p50;
   return times[0] < 0 ? -1 : p50;
 }
 
-/* Once from `source` in an empty cache; again, into *warm unless it is NULL, from the cache. */
+/* Creates from `source` with an empty cache, then, unless warm is NULL, again from the cache. */
 static double create_in_empty_cache(udm_options *options, udm_image_source source, double *warm,
                                     struct bench_create_times *times) {
   const char *parent = getenv("TMPDIR");
@@ -87,7 +88,7 @@ void bench_measure_create(const udm_options *options, int repetitions,
   for (int i = 0; i < repetitions; ++i) {
     cold[i] = create_in_empty_cache(&own, UDM_IMAGE_NVRTC, &warm[i], times);
   }
-  own.flags |= UDM_OPTION_NO_COMPILE; /* leaves the shipped PTX alone */
+  own.flags |= UDM_OPTION_NO_COMPILE; /* only the shipped PTX remains */
   for (int i = 0; i < repetitions; ++i) {
     ptx[i] = create_in_empty_cache(&own, UDM_IMAGE_SHIPPED_PTX, NULL, times);
   }

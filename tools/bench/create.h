@@ -1,6 +1,6 @@
 /*
- * create.h: what udm_create() costs: NVRTC compiles, the cache has it, the driver assembles
- * the shipped PTX.
+ * create.h: the time of udm_create() if NVRTC compiles, if the cache has the image, and if the
+ * driver assembles the shipped PTX.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -15,13 +15,13 @@ struct bench_create_times {
   double cold;
   double warm;
   double ptx;
-  char note[512]; /* why something was not measured; "" when all was */
+  char note[512]; /* why a time is missing; "" if none is */
 };
 
 enum { BENCH_MAX_CREATES = 5 };
 
 /*
- * In cache folders of its own, which are removed again. A context must be current;
+ * Measures in temporary cache folders. A CUDA context must be current;
  * 1 <= repetitions <= BENCH_MAX_CREATES.
  */
 void bench_measure_create(const udm_options *options, int repetitions,

@@ -1,9 +1,9 @@
-// What udm bench measures beside udm's kernel: a kernel of the same arguments that
-// does nothing, a copy of one read and some writes, and a sweep of the L2 cache.
+// lower_bound_kernels.cu: the kernels that udm bench runs beside udm's kernel: an empty kernel with
+// the same arguments, a copy with one read and several writes, and a sweep of the L2 cache.
 //
 // SPDX-License-Identifier: Apache-2.0
 //
-// Compiled with NVRTC when the command runs, as udm's own kernel is.
+// udm bench compiles them with NVRTC when it runs.
 
 // clang-format off
 extern "C" __global__ void udm_bench_empty(
@@ -30,7 +30,7 @@ struct copy_targets {
   int4 *tables[8];
 };
 
-// Each block takes tiles in turn, all loads in flight before the first store.
+// A block copies one tile at a time and issues all loads of a tile before the first store.
 extern "C" __global__ void __launch_bounds__(512)
     udm_bench_copy(const int4 *from, const copy_targets to, int targets, long long count) {
   const long long tile = IN_FLIGHT * static_cast<long long>(blockDim.x);
@@ -53,7 +53,7 @@ extern "C" __global__ void __launch_bounds__(512)
   }
 }
 
-// Reads: what it leaves in the cache is clean, and costs the next kernel no write-back.
+// Sweeps by reading: the cache lines stay clean, so the next kernel pays for no write-back.
 extern "C" __global__ void __launch_bounds__(512)
     udm_bench_sweep(const int4 *from, long long count, int *sink) {
   int sum = 0;
@@ -63,5 +63,5 @@ extern "C" __global__ void __launch_bounds__(512)
     const int4 value = __ldg(from + i);
     sum ^= value.x ^ value.y ^ value.z ^ value.w;
   }
-  if (sum == 0x5eed5eed) *sink = sum;  // so that the reads are not left out
+  if (sum == 0x5eed5eed) *sink = sum;  // keeps the compiler from removing the reads
 }

@@ -1,5 +1,5 @@
 /*
- * lower_bounds.c: the floor kernels on a GPU: see lower_bounds.h.
+ * lower_bounds.c: loads and launches the kernels of the lower bounds: see lower_bounds.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -18,7 +18,7 @@ enum {
   VECTORS_IN_FLIGHT = 4,
   TILE = THREADS * VECTORS_IN_FLIGHT,
   BLOCKS_PER_MULTIPROCESSOR = 4,
-  FEW_BACKENDS = 3, /* whose pointers are parameters of their own */
+  FEW_BACKENDS = 3, /* up to here each pointer is a parameter of its own */
   PARAMETERS = 37
 };
 
@@ -69,7 +69,7 @@ bool lower_bounds_open(struct lower_bounds *bounds, const struct gpu_session *se
   free(cubin);
   if (result == CUDA_SUCCESS) result = prepare_sweep(bounds, session);
   if (result == CUDA_SUCCESS) return true;
-  snprintf(reason, reason_size, "the floor kernels cannot be loaded: %s",
+  snprintf(reason, reason_size, "the driver cannot load the lower bounds' kernels: %s",
            cuda_driver_error(&session->driver, result));
   lower_bounds_close(bounds, session);
   return false;
@@ -85,7 +85,7 @@ void lower_bounds_close(struct lower_bounds *bounds, const struct gpu_session *s
 
 CUresult bench_launch_empty(const struct lower_bounds *bounds, const struct gpu_session *session,
                             int64_t backends) {
-  static const udm_backend_outputs zeros[UDM_MAX_BACKENDS]; /* of any parameter */
+  static const udm_backend_outputs zeros[UDM_MAX_BACKENDS]; /* the value of every parameter */
   void *parameters[PARAMETERS];
   for (int p = 0; p < PARAMETERS; ++p) parameters[p] = (void *)(uintptr_t)zeros;
   const CUfunction empty = backends <= FEW_BACKENDS ? bounds->empty : bounds->empty_general;

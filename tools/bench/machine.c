@@ -1,5 +1,5 @@
 /*
- * machine.c: the machine and the date of a run: see machine.h.
+ * machine.c: finds out on which machine, and when, the bench runs: see machine.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-/* Takes the first processor's model; most ARM machines have no such line. */
+/* The model of the first processor. Most ARM machines do not state one. */
 static void find_host_cpu(char *text, size_t size) {
   static const char key[] = "model name";
   char line[512];

@@ -1,5 +1,5 @@
 /*
- * machine.h: the machine and the time of a benchmark run, besides the device.
+ * machine.h: the machine and the date of a benchmark run, apart from the GPU.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -8,12 +8,12 @@
 
 #include "udm.h"
 
-/* "" is what is not known, or not there. */
+/* "": unknown or missing. */
 struct bench_machine {
-  char driver[16];    /* the CUDA of the driver: "13.0" */
-  char nvrtc[16];     /* the NVRTC that would compile */
+  char driver[16];    /* the driver's CUDA version: "13.0" */
+  char nvrtc[16];     /* the version of the NVRTC that compiles */
   char host_cpu[128]; /* its model */
-  char date[24];      /* of now, UTC: "2026-11-25T09:30:00Z" */
+  char date[24];      /* UTC: "2026-11-25T09:30:00Z" */
 };
 
 void bench_machine_look(struct bench_machine *machine, const udm_options *options);

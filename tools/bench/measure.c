@@ -1,12 +1,12 @@
 /*
- * measure.c: graph nodes and host calls, timed: see measure.h.
+ * measure.c: times graph nodes and host calls: see measure.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  *
- * A time is the median over the replays of a graph of ten equal nodes, between
- * two events, divided by ten. A flushed time is what ten pairs of a sweep of the
- * L2 cache and the call take, less what ten pairs of a sweep and an empty kernel
- * take, plus the empty kernel.
+ * A graph has ten equal nodes. A time is the median over its replays, measured between two events
+ * and divided by ten. For a flushed time the graph has ten pairs of a sweep of the L2 cache and the
+ * call. The time of a sweep with an empty kernel is subtracted, and the time of the empty kernel is
+ * added.
  */
 #include "measure.h"
 
@@ -157,7 +157,8 @@ bool bench_measure_workload(struct bench_run *bench, const struct bench_workload
          time_node(bench, enqueue_each_backend, workload, false, &times->each_backend);
 }
 
-/* Mean over calls that the stream's queue holds, so that no call waits for the GPU. */
+/* The mean over few enough calls that the stream's queue holds them all: no call waits for the GPU.
+ */
 static bool time_calls(struct bench_run *bench, enqueue call, const struct bench_workload *workload,
                        double *us) {
   CUresult result = CUDA_SUCCESS;
@@ -169,7 +170,8 @@ static bool time_calls(struct bench_run *bench, enqueue call, const struct bench
               bench->session.driver.cuStreamSynchronize(bench->session.stream));
 }
 
-/* The calls take turns, so that all see the same machine; the median of the rounds. */
+/* The calls take turns, so that all run under the same conditions. Takes the median of the rounds.
+ */
 bool bench_measure_host(struct bench_run *bench, const struct bench_workload *workload,
                         struct bench_host_times *times) {
   static const enqueue calls[] = {enqueue_empty, enqueue_direct, enqueue_table,

@@ -1,5 +1,5 @@
 /*
- * measure.h: how the bench measures: one node of a CUDA graph, and one call on the host.
+ * measure.h: times one node of a CUDA graph, and one call on the host.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -17,12 +17,12 @@ enum { BENCH_NODES = 10 };
 /* Microseconds; negative: not measured. */
 struct bench_times {
   double direct;
-  double direct_flushed; /* with the L2 cache swept before each node */
+  double direct_flushed; /* a sweep of the L2 cache ran before each node */
   double table;
   double table_with_copy; /* a host-to-device copy of the pointers before each launch */
-  double each_backend;    /* a launch for each backend */
-  double copy;            /* the floor: one read, and a write for each backend, of as many bytes as
-                             page_table_1, or else real_page_table, gets of them */
+  double each_backend;    /* one launch per backend */
+  double copy;            /* the lower bound: reads once, and writes once per backend, the bytes of
+                             page_table_1, or of real_page_table if page_table_1 is null */
   double copy_flushed;
 };
 
@@ -38,18 +38,17 @@ struct bench_run {
   struct gpu_session session;
   struct lower_bounds lower_bounds;
   bool has_lower_bounds;
-  char lower_bounds_missing[512]; /* why not */
+  char lower_bounds_missing[512]; /* why it has none */
   int64_t replays;
-  int64_t backends;  /* that each launch fills */
+  int64_t backends;  /* per launch */
   double empty_node; /* one graph node of the empty kernel */
   char error[1024];
 };
 
-/* Measures the empty node. False on failure, with bench->error set, as for all of these. */
+/* Times a node of the empty kernel. Like the next two, on failure sets bench->error; false. */
 bool bench_measure_empty(struct bench_run *bench);
 
-/* `full` adds the pointer-table call, the alternatives and the flushed figures to direct and copy.
- */
+/* Times direct and copy. If full, also the flushed times and the alternatives. */
 bool bench_measure_workload(struct bench_run *bench, const struct bench_workload *workload,
                             bool full, struct bench_times *times);
 

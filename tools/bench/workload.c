@@ -1,5 +1,5 @@
 /*
- * workload.c: a batch in device memory, and the calls that fill its metadata: see workload.h.
+ * workload.c: puts a batch into device memory and fills its metadata: see workload.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -16,7 +16,7 @@ enum { CALL_FAILED = 719 };
 
 enum { ALIGNMENT = 512 };
 
-/* Size of the pointer table. */
+/* The size of the pointer table. */
 static size_t table_bytes(const struct bench_workload *workload) {
   return UDM_OUTPUTS_PER_BACKEND * (size_t)workload->args.num_backends * sizeof(CUdeviceptr);
 }
@@ -43,14 +43,14 @@ int64_t bench_shape_pages(const struct bench_shape *shape) {
   return pages;
 }
 
-/* Takes the next place in the arena for that many elements of 4 bytes. */
+/* Takes the next place in the arena for a number of elements of 4 bytes. */
 static CUdeviceptr take(size_t *used, int64_t elements, CUdeviceptr base) {
   const CUdeviceptr place = base + *used;
   *used += ((size_t)elements * 4 + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
   return place;
 }
 
-/* Lays the tensors out from base on; returns the bytes that they need. */
+/* Lays out the tensors from base on. Returns the bytes that they need. */
 static size_t lay_out(struct bench_workload *workload, const struct bench_shape *shape,
                       int32_t backends, CUdeviceptr base) {
   const udm_decode_args init = UDM_DECODE_ARGS_INIT;

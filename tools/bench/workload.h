@@ -1,6 +1,6 @@
 /*
- * workload.h: what the bench measures: a batch of some shape, in device memory, and the
- * backends that are filled from it.
+ * workload.h: what the bench measures: a batch of some shape in device memory, and the outputs of
+ * the backends.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -18,26 +18,27 @@ struct bench_shape {
   const char *name;
   int32_t batch_size;
   int32_t width;    /* of the tables, in tokens */
-  int32_t length;   /* of every row; the longest where `shortest` is not 0 */
+  int32_t length;   /* of every row, or of the longest if `shortest` is not 0 */
   int32_t shortest; /* not 0: lengths are log-uniform from here to `length` */
   bool no_page_table_1;
 };
 
-/* The tokens of all rows together, and the pages. */
+/* The sums of tokens and of pages over all rows. */
 int64_t bench_shape_tokens(const struct bench_shape *shape);
 int64_t bench_shape_pages(const struct bench_shape *shape);
 
 struct bench_workload {
   const struct gpu_session *session;
-  udm_decode_args args;      /* of all backends */
+  udm_decode_args args;      /* of a call for all backends */
   CUdeviceptr pointer_table; /* int64[7, backends] in device memory */
   CUdeviceptr *host_table;   /* the same in pinned host memory */
-  CUdeviceptr memory;        /* all tensors lie in it */
+  CUdeviceptr memory;        /* holds all tensors */
   int64_t tokens;
   int64_t pages;
 };
 
-/* CUDA_SUCCESS, or what a driver call said. Fills the live slots with random numbers. */
+/* Fills the slots in use with random numbers. Returns the result of the first failed driver call.
+ */
 CUresult bench_workload_open(struct bench_workload *workload, const struct gpu_session *session,
                              const struct bench_shape *shape, int32_t backends);
 void bench_workload_close(struct bench_workload *workload);

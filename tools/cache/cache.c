@@ -1,5 +1,5 @@
 /*
- * cache.c: udm cache: its help, its command line and its subcommands.
+ * cache.c: udm cache: the help, the command line and the table of subcommands.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -14,11 +14,12 @@
 static const char help_text[] =
     "usage: udm cache ACTION [OPTION...]\n"
     "\n"
-    "look\n"
+    "look at the cache\n"
     "  path              print the folder of the writable cache\n"
     "  list              list every entry of every layer: architecture, size, state, compiler,\n"
     "                    time of last use, path\n"
-    "  verify            read and check every entry and name each damage; exit 1 if any is found\n"
+    "  verify            read and check every entry and name each damage; exit code 1 if there\n"
+    "                    is any\n"
     "keep the writable cache small\n"
     "  prune             remove damaged entries, leftovers of killed processes, entries that the\n"
     "                    options select, and the least recently used entries over the limit\n"
@@ -26,14 +27,15 @@ static const char help_text[] =
     "    --keep-arch LIST  remove entries for all other architectures: sm_80,sm_90\n"
     "    --max-bytes N     size limit: 64M, 1G (default UDM_CACHE_MAX_BYTES, else 256M)\n"
     "  clear             remove every entry\n"
-    "    --dry-run         with prune or clear: print the same report, but remove nothing\n"
-    "move\n"
+    "    --dry-run         with prune or clear: print the report, but remove nothing\n"
+    "move entries to another machine\n"
     "  export FILE       write the ok entries of all layers to a tar archive;\n"
     "                    FILE - is standard output\n"
     "    --stale           also write stale entries\n"
     "  import FILE       check every member of a tar archive (gzip and zstd are unpacked) and\n"
-    "                    put it into the writable cache; FILE - is standard input; exit 1 if\n"
-    "                    one is rejected, or evicted because of the size limit. A checksum is\n"
+    "                    put it into the writable cache; FILE - is standard input. Exit code\n"
+    "                    1 if udm rejects one, or evicts one to keep the size limit. A checksum "
+    "is\n"
     "                    not a signature: import only from sources that may run code here\n"
     "\n"
     "An entry is ok, stale (intact, but built from another kernel source or with other options,\n"
@@ -67,7 +69,7 @@ static const struct option long_options[] = {
 struct cache_subcommand {
   const char *name;
   int (*run)(const struct cache_command *command);
-  int own_options[4]; /* besides --cache-dir and --json; the rest is 0 */
+  int own_options[4]; /* besides --cache-dir and --json; 0: no option */
   bool takes_file;
 };
 
@@ -96,7 +98,9 @@ static bool is_own_option(const struct cache_subcommand *subcommand, int option)
   return false;
 }
 
-/* The options of `given` (one bit per option, from OPTION_FIRST) that the subcommand does not have.
+/*
+ * Returns whether the subcommand has every option in `given`, which has one bit per option from
+ * OPTION_FIRST. If not, prints a message.
  */
 static bool options_fit(const struct cache_subcommand *subcommand, unsigned given) {
   for (const struct option *option = long_options; option->name; ++option) {
@@ -137,7 +141,7 @@ static bool set_option(struct cache_command *command, int option) {
   }
 }
 
-/* The subcommand, ready to run; NULL after a message. */
+/* Finds the subcommand and checks its arguments. If they are wrong, prints why and returns NULL. */
 static const struct cache_subcommand *check(int argc, char **argv, unsigned given,
                                             struct cache_command *command) {
   if (optind == argc) {
@@ -157,13 +161,14 @@ static const struct cache_subcommand *check(int argc, char **argv, unsigned give
     return NULL;
   }
   if (subcommand->run == cache_export && command->json && strcmp(command->file, "-") == 0) {
-    output_error("cache: export - has no room for --json: the archive is on standard output");
+    output_error(
+        "cache: 'export -' writes the archive to standard output, so --json has no place to go");
     return NULL;
   }
   return subcommand;
 }
 
-/* A subcommand calls the library several times, import once per member: one warning is enough. */
+/* A subcommand calls the library many times: one warning is enough. */
 static void log_once(void *user_data, udm_log_level level, const char *message) {
   static char last[1024];
   char text[sizeof last];

@@ -1,5 +1,5 @@
 /*
- * cache_dirs.c: the cache folders that a subcommand works on, and what they hold.
+ * cache_dirs.c: the cache folders and entries in reports: see cache_dirs.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -34,10 +34,10 @@ const char *cache_arch_text(char text[ARCH_TEXT_SIZE], int32_t arch) {
 }
 
 const char evicted_text[] =
-    "its entry was removed again, as the cache may not be larger: raise UDM_CACHE_MAX_BYTES";
+    "udm evicted its entry, because the cache is at its size limit: raise UDM_CACHE_MAX_BYTES";
 
 bool entry_is_evicted(const char *path) {
   const size_t length = strlen(path);
-  const bool is_whole = length > 0 && length < UDM_PATH_SIZE - 1; /* not cut: it can be looked at */
+  const bool is_whole = length > 0 && length < UDM_PATH_SIZE - 1; /* a cut path says nothing */
   return is_whole && access(path, F_OK) != 0;
 }

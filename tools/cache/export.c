@@ -1,5 +1,5 @@
 /*
- * export.c: udm cache export: the good entries of all layers in one tar archive. The same
+ * export.c: udm cache export: writes the good entries of all layers to one tar archive. The same
  * entries always make the same archive, byte for byte.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -18,19 +18,19 @@
 #include "command/progress.h"
 #include "subcommand.h"
 
-/* 1980-01-01: when an entry was made is nobody's business, and 0 makes tar programs complain. */
+/* 1980-01-01 for every member: equal caches give equal archives, and tar complains about 0. */
 enum { MEMBER_TIME = 315532800 };
 
 struct exporting {
   const struct cache_command *command;
   struct atomic_file file;
   struct archive *archive;
-  bool given_up;   /* nothing more is written */
-  json_t *members; /* by name: of two layers that have the same entry, the first counts */
+  bool given_up;   /* write nothing more */
+  json_t *members; /* by name: if two layers have the same entry, the first one counts */
   json_int_t bytes;
-  json_int_t left_out; /* bad ones, and stale ones unless they are wanted */
-  const char *error;   /* of the archive; NULL: none */
-  char problem[512];   /* holds it */
+  json_int_t left_out; /* bad entries, and stale ones without --stale */
+  const char *error;   /* what went wrong with the archive; NULL: nothing */
+  char problem[512];   /* memory for its text */
   struct progress_bar bar;
 };
 
@@ -39,7 +39,7 @@ static const char *file_name(const char *path) {
   return slash ? slash + 1 : path;
 }
 
-/* What libarchive says, with the reason of the system. */
+/* libarchive's message with the system's reason. */
 static const char *archive_problem(struct exporting *export) {
   const char *text = archive_error_string(export->archive);
   const int error = archive_errno(export->archive);
@@ -48,7 +48,7 @@ static const char *archive_problem(struct exporting *export) {
   return export->problem;
 }
 
-/* Whether the member was written; otherwise export->error says why not. */
+/* Writes a member. On failure returns false and sets export->error. */
 static bool write_member(struct exporting *export, const char *name, const void *bytes,
                          size_t size) {
   struct archive_entry *header = archive_entry_new();
@@ -94,8 +94,8 @@ static int add_entry(void *user_data, const udm_cache_entry_info *entry) {
 }
 
 /*
- * Instead of libarchive's own writing to a descriptor: when the export is given
- * up, freeing the archive would still write what is left, and a proper end.
+ * In place of libarchive's own writer: after a failed export, archive_write_free() would still
+ * write the rest and a proper end of the archive.
  */
 static la_ssize_t write_block(struct archive *archive, void *user_data, const void *block,
                               size_t size) {
@@ -109,7 +109,7 @@ static la_ssize_t write_block(struct archive *archive, void *user_data, const vo
   return count;
 }
 
-/* NULL, or why there is no archive. */
+/* Returns NULL, or why it wrote no archive. */
 static const char *write_archive(struct exporting *export) {
   if (archive_write_set_format_ustar(export->archive) != ARCHIVE_OK ||
       archive_write_add_filter_none(export->archive) != ARCHIVE_OK ||
@@ -123,8 +123,8 @@ static const char *write_archive(struct exporting *export) {
   if (export->error) return export->error;
   if (status != UDM_OK) return udm_last_error();
   if (json_object_size(export->members) == 0) {
-    return "there is no good entry to export: 'udm cache list' shows what there is, 'udm prewarm' "
-           "makes some";
+    return "there is no good entry to export: 'udm cache list' shows the entries, 'udm prewarm' "
+           "compiles some";
   }
   if (archive_write_close(export->archive) != ARCHIVE_OK) {
     return archive_problem(export);

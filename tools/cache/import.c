@@ -1,5 +1,5 @@
 /*
- * import.c: udm cache import: entries from a tar archive.
+ * import.c: udm cache import: puts the entries of a tar archive into the cache.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -20,11 +20,11 @@
 #include "import_archive.h"
 #include "subcommand.h"
 
-/* By import_outcome. */
+/* Indexed by import_outcome. */
 static const char *const outcome_names[IMPORT_OUTCOMES] = {"imported", "there", "skipped",
-                                                           "refused", "evicted"};
+                                                           "rejected", "evicted"};
 
-/* An entry that was taken in. */
+/* A member that is now an entry of the cache. */
 struct taken_entry {
   char *member;
   char *path;
@@ -77,14 +77,14 @@ static void add_member(void *user_data, const struct import_member *member) {
   json_t *json = member_json(member);
   progress_update(&report->bar, archive_filter_bytes(report->archive, -1));
   json_array_append_new(report->members, json);
-  if (member->outcome == MEMBER_REFUSED) {
-    output_error("member '%s' is refused: %s", member->name, member->reason);
+  if (member->outcome == MEMBER_REJECTED) {
+    output_error("member '%s' is rejected: %s", member->name, member->reason);
   } else if (member->outcome != MEMBER_SKIPPED) {
     if (!remember_taken(report, member, json)) report->out_of_memory = true;
   }
 }
 
-static void tell_evicted(struct import_report *report, struct import_result *result) {
+static void report_evicted(struct import_report *report, struct import_result *result) {
   for (size_t i = 0; i < report->taken_count; ++i) {
     struct taken_entry *entry = &report->taken[i];
     if (!entry_is_evicted(entry->path)) continue;
@@ -115,7 +115,7 @@ static void print_table(const struct import_report *report) {
 static int print(const struct import_report *report, const struct import_result *result,
                  const char *dir, const char *error, bool json) {
   const int64_t *counts = result->counts;
-  const bool all = counts[MEMBER_REFUSED] + counts[MEMBER_EVICTED] == 0 && !error;
+  const bool all = counts[MEMBER_REJECTED] + counts[MEMBER_EVICTED] == 0 && !error;
   const int code = all ? EXIT_DONE : EXIT_COULD_NOT;
   if (error) output_error("%s", error);
   if (json) {
@@ -127,9 +127,9 @@ static int print(const struct import_report *report, const struct import_result 
     return output_json(object, code);
   }
   print_table(report);
-  printf("%" PRId64 " imported, %" PRId64 " already there, %" PRId64 " refused, %" PRId64
+  printf("%" PRId64 " imported, %" PRId64 " already there, %" PRId64 " rejected, %" PRId64
          " skipped, ",
-         counts[MEMBER_IMPORTED], counts[MEMBER_THERE], counts[MEMBER_REFUSED],
+         counts[MEMBER_IMPORTED], counts[MEMBER_THERE], counts[MEMBER_REJECTED],
          counts[MEMBER_SKIPPED]);
   if (counts[MEMBER_EVICTED] > 0) printf("%" PRId64 " evicted, ", counts[MEMBER_EVICTED]);
   printf("in %s\n", dir);
@@ -152,16 +152,16 @@ static int import_opened(const struct cache_command *command, struct import_repo
   progress_finish(&report->bar);
   if (report->out_of_memory) return output_fail(command->json, "out of memory");
   const int64_t entries = result.counts[MEMBER_IMPORTED] + result.counts[MEMBER_THERE];
-  tell_evicted(report, &result);
+  report_evicted(report, &result);
   if (!whole) {
     snprintf(error, sizeof error, "%s: %s", archive_name(command), result.error);
-  } else if (entries + result.counts[MEMBER_REFUSED] == 0) {
+  } else if (entries + result.counts[MEMBER_REJECTED] == 0) {
     snprintf(error, sizeof error, "%s: there is no entry in it", archive_name(command));
   }
   return print(report, &result, dirs.dir, error[0] ? error : NULL, command->json);
 }
 
-/* The archive's descriptor, and its size where that is known; -1 with a message in error. */
+/* Opens the archive. *size is 0 if it is unknown. On failure returns -1 and sets error. */
 static int open_archive(const char *name, int64_t *size, char error[UDM_PATH_SIZE + 256]) {
   struct stat status;
   const bool is_stdin = strcmp(name, "-") == 0;

@@ -1,5 +1,5 @@
 /*
- * import_archive.c: takes the members of an opened archive into the cache: see import_archive.h.
+ * import_archive.c: imports the members of an opened archive: see import_archive.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -11,9 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The library takes no larger entry in. */
+/* The library imports no larger entry. */
 #define LARGEST_MEMBER ((size_t)64 << 20)
-/* What is no entry costs work to get past: no archive of a cache has so much of it. */
+/* Skipping what is not an entry costs time, and no real archive of a cache has so much of it. */
 #define MOST_BYTES_PASSED ((int64_t)1 << 30)
 enum { MOST_MEMBERS = 65536, MOST_MEMBERS_PASSED = 1000, NAME_SIZE = 256 };
 
@@ -23,7 +23,7 @@ struct importing {
   import_callback callback;
   void *user_data;
   struct import_result *result;
-  unsigned char *buffer; /* grows with what is read, whatever the archive promises */
+  unsigned char *buffer; /* grows with the bytes read, not with the sizes that the archive claims */
   size_t capacity;
   int64_t bytes_passed;
 };
@@ -37,7 +37,7 @@ struct archive *import_archive_reader(void) {
   return archive;
 }
 
-static void name_for_people(struct archive_entry *header, char name[NAME_SIZE]) {
+static void printable_name(struct archive_entry *header, char name[NAME_SIZE]) {
   const char *given = archive_entry_pathname(header);
   if (!given) given = archive_entry_pathname_utf8(header);
   snprintf(name, NAME_SIZE, "%s", given ? given : "(a name that cannot be read)");
@@ -52,25 +52,25 @@ static bool stop(struct importing *import, const char *name, const char *reason)
   return false;
 }
 
-static void tell(struct importing *import, const struct import_member *member) {
+static void report(struct importing *import, const struct import_member *member) {
   ++import->result->counts[member->outcome];
   if (import->callback) import->callback(import->user_data, member);
 }
 
-/* Tells of a member that is not taken in; false when there were too many of them. */
+/* Reports a member that is not imported. Returns false after too many of them. */
 static bool pass(struct importing *import, struct import_member *member,
                  enum import_outcome outcome, const char *reason) {
   const int64_t *counts = import->result->counts;
   member->outcome = outcome;
   member->reason = reason;
-  tell(import, member);
+  report(import, member);
   import->bytes_passed += member->bytes < (uint64_t)MOST_BYTES_PASSED ? (int64_t)member->bytes
       : MOST_BYTES_PASSED;
   if (import->bytes_passed >= MOST_BYTES_PASSED ||
-      counts[MEMBER_SKIPPED] + counts[MEMBER_REFUSED] > MOST_MEMBERS_PASSED) {
+      counts[MEMBER_SKIPPED] + counts[MEMBER_REJECTED] > MOST_MEMBERS_PASSED) {
     return stop(import, member->name,
-                "too much before and in it is no entry: this is no archive of a cache, and is not "
-                "read any further");
+                "too many members up to here are not entries: this is not an archive of a cache, "
+                "so udm stops reading it");
   }
   return true;
 }
@@ -84,7 +84,10 @@ static bool reserve(struct importing *import, size_t size) {
   return true;
 }
 
-/* Reads the member's data: its size, at most LARGEST_MEMBER + 1, or -1 (result->error is set). */
+/*
+ * Reads the member's data. Returns its size, at most LARGEST_MEMBER + 1. On failure returns -1 and
+ * sets result->error.
+ */
 static int64_t read_data(struct importing *import, const char *name) {
   enum { FIRST = 64 << 10 };
   size_t size = 0;
@@ -109,23 +112,23 @@ static int64_t read_data(struct importing *import, const char *name) {
   }
 }
 
-/* Hands the bytes to the library, which checks them. */
-static bool take_in(struct importing *import, struct import_member *member, size_t size) {
+/* Gives the bytes to the library, which checks them. */
+static bool import_entry(struct importing *import, struct import_member *member, size_t size) {
   udm_cache_import_result entry = {.struct_size = sizeof entry};
   const udm_status status = udm_cache_import(import->options, import->buffer, size, &entry);
   if (status == UDM_ERROR_INVALID_ARGUMENT) {
-    return pass(import, member, MEMBER_REFUSED, udm_last_error());
+    return pass(import, member, MEMBER_REJECTED, udm_last_error());
   }
   if (status != UDM_OK) return stop(import, member->name, udm_last_error());
   struct import_member taken = *member;
   taken.outcome = entry.imported ? MEMBER_IMPORTED : MEMBER_THERE;
   taken.arch = entry.arch;
   taken.path = entry.path;
-  tell(import, &taken);
+  report(import, &taken);
   return true;
 }
 
-/* The lock file, and what killed processes left: they come along when a folder is packed. */
+/* The lock file and leftovers of killed processes, which tar packs along with a cache folder. */
 static bool is_hidden(const char *name) {
   const char *slash = strrchr(name, '/');
   return (slash ? slash[1] : name[0]) == '.';
@@ -133,7 +136,7 @@ static bool is_hidden(const char *name) {
 
 static bool import_one(struct importing *import, struct archive_entry *header) {
   char name[NAME_SIZE];
-  name_for_people(header, name);
+  printable_name(header, name);
   const int64_t size = archive_entry_size(header);
   struct import_member member = {.name = name, .bytes = size > 0 ? (uint64_t)size : 0, .path = ""};
   const bool is_link = archive_entry_hardlink(header) || archive_entry_symlink(header);
@@ -141,19 +144,19 @@ static bool import_one(struct importing *import, struct archive_entry *header) {
     return pass(import, &member, MEMBER_SKIPPED, "a folder");
   }
   if (is_link || archive_entry_filetype(header) != AE_IFREG) {
-    return pass(import, &member, MEMBER_REFUSED,
+    return pass(import, &member, MEMBER_REJECTED,
                 is_link ? "a link" : "a device, a FIFO or a socket");
   }
   if (size < 0 || (uint64_t)size > LARGEST_MEMBER) {
-    return pass(import, &member, MEMBER_REFUSED, "larger than any entry (64 MiB)");
+    return pass(import, &member, MEMBER_REJECTED, "larger than any entry (64 MiB)");
   }
-  if (is_hidden(name)) return pass(import, &member, MEMBER_SKIPPED, "no entry has such a name");
+  if (is_hidden(name)) return pass(import, &member, MEMBER_SKIPPED, "the name begins with a dot");
   const int64_t got = read_data(import, name);
   if (got < 0) return false;
   if ((size_t)got > LARGEST_MEMBER) {
-    return pass(import, &member, MEMBER_REFUSED, "larger than any entry (64 MiB)");
+    return pass(import, &member, MEMBER_REJECTED, "larger than any entry (64 MiB)");
   }
-  return take_in(import, &member, (size_t)got);
+  return import_entry(import, &member, (size_t)got);
 }
 
 bool import_archive(struct archive *archive, const udm_options *options, import_callback callback,

@@ -1,6 +1,5 @@
 /*
- * list.c: udm cache path and udm cache list: the folder, and the entries of every
- * layer.
+ * list.c: udm cache path and udm cache list: prints the folder, or the entries of every layer.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -42,7 +41,7 @@ struct listing {
 
 enum { TIME_TEXT_SIZE = 32 };
 
-/* "2026-11-25 08:22Z"; "?" when it is not known. */
+/* Writes "2026-11-25 08:22Z" to text, or "?" if the time is unknown. */
 static const char *time_text(char text[TIME_TEXT_SIZE], int64_t seconds) {
   const time_t time = (time_t)seconds;
   struct tm parts;
@@ -79,7 +78,7 @@ static int add_entry(void *user_data, const udm_cache_entry_info *entry) {
   return 0;
 }
 
-/* error: of a layer that cannot be used; NULL: none. The others' entries are shown all the same. */
+/* error: why udm cannot use a layer, or NULL. The entries of the other layers are shown anyway. */
 static int report(struct listing *list, const struct cache_dirs *dirs, const char *error,
                   bool json) {
   const int code = error ? EXIT_COULD_NOT : EXIT_DONE;

@@ -1,6 +1,6 @@
 /*
- * prune.c: udm cache prune and clear: what goes from the writable cache, and why. A dry
- * run says the very same as the real one, so the words fit both.
+ * prune.c: udm cache prune and clear: what they remove from the writable cache, and why. A dry run
+ * prints the same report, so the words must fit both.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -34,7 +34,7 @@ static int add_removal(void *user_data, const udm_cache_removal *removal) {
   return 0;
 }
 
-/* error: why something could not be removed; NULL: all could. */
+/* error: why a file could not be removed, or NULL. */
 static int report(const struct removals *found, const udm_cache_prune_result *sums, const char *dir,
                   const char *error, bool json) {
   const int code = error ? EXIT_COULD_NOT : EXIT_DONE;
@@ -71,7 +71,7 @@ static int prune(const struct cache_command *command, const udm_cache_prune_opti
     if (udm_cache_prune(&command->options, rules, add_removal, &found, &sums) != UDM_OK) {
       error = udm_last_error();
     }
-    if (error && found.table.row_count == 1) { /* nothing was done: no sums to tell */
+    if (error && found.table.row_count == 1) { /* nothing was done, so there are no sums */
       code = output_fail(command->json, "%s", error);
     } else {
       code = report(&found, &sums, dirs.dir, error, command->json);

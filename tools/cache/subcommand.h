@@ -1,6 +1,5 @@
 /*
- * subcommand.h: the subcommands of udm cache: their options, and one function per
- * subcommand.
+ * subcommand.h: the subcommands of udm cache: their options, and one function per subcommand.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -16,8 +15,8 @@ struct cache_command {
   udm_options options;
   udm_cache_prune_options rules; /* of prune and clear */
   int32_t keep_archs[UDM_MAX_ARCHS];
-  const char *file; /* of export and import; "-": standard output, standard input */
-  bool stale;       /* export the stale entries, too */
+  const char *file; /* of export and import; "-": standard output or input */
+  bool stale;       /* also export stale entries */
   bool json;
 };
 

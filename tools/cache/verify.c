@@ -1,5 +1,5 @@
 /*
- * verify.c: udm cache verify: every entry of every layer, read and checked.
+ * verify.c: udm cache verify: reads and checks every entry of every layer.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -54,8 +54,8 @@ static int report(const struct verification *found, const struct cache_dirs *dir
   const int code = found->bad == 0 && !error ? EXIT_DONE : EXIT_COULD_NOT;
   if (found->bad > 0) {
     output_error(
-        "none of these is ever loaded; 'udm cache prune' removes them, 'udm prewarm' makes them "
-        "anew");
+        "udm never loads these entries; 'udm cache prune' removes them, 'udm prewarm' compiles "
+        "new ones");
   }
   if (json) {
     json_t *object = json_pack("{s:I, s:I, s:I, s:O}", "ok", found->ok, "bad", found->bad, "stale",

@@ -1,5 +1,5 @@
 /*
- * arguments.c: reading a command's arguments: see arguments.h.
+ * arguments.c: reads a command's arguments: see arguments.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -32,7 +32,7 @@ int arguments_next(int argc, char **argv, const struct option *options) {
     output_error("%s: option '%s' is unknown, ambiguous or takes no value: see 'udm %s --help'",
                  argv[0], text, argv[0]);
   }
-  /* most likely a shell variable that is not set: never "not given" */
+  /* most likely an unset shell variable; to ignore the option would hide that */
   if (found != -1 && found != '?' && optarg && optarg[0] == '\0') {
     output_error("%s: option '--%s' needs a value, and it is empty", argv[0],
                  option_name(options, found));
@@ -60,7 +60,7 @@ struct number_unit {
   int64_t factor;
 };
 
-/* Reads a number from 0 up and the unit behind it, whose names end with NULL. */
+/* Reads a number of at least 0 and the unit behind it. The name NULL ends the list of units. */
 static bool read_with_unit(const char *text, const struct number_unit *units, int64_t *value) {
   char *end = NULL;
   errno = 0;

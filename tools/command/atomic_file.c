@@ -1,5 +1,5 @@
 /*
- * atomic_file.c: a file that appears when it is whole: see atomic_file.h.
+ * atomic_file.c: writes a file that appears under its name once it is whole: see atomic_file.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -21,7 +21,7 @@ static bool fail(struct atomic_file *file, const char *name, const char *reason)
   return false;
 }
 
-/* The file's own path: a rename would replace a symbolic link, not what it points at. */
+/* Resolves symbolic links: a rename would replace the link, not the file that it points at. */
 static bool resolve(struct atomic_file *file, const char *name, bool may_be_stdout) {
   char real[PATH_MAX];
   struct stat status;
@@ -61,7 +61,7 @@ bool atomic_file_open(struct atomic_file *file, const char *name, bool may_be_st
     return fail(file, name, strerror(errno));
   }
   snprintf(file->temporary, sizeof file->temporary, "%s.%016llx.tmp", file->path, random);
-  /* the mode of any file that a user makes: what umask leaves */
+  /* the usual mode: umask decides */
   file->descriptor = open(file->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   return file->descriptor >= 0 || fail(file, name, strerror(errno));
 }
@@ -78,7 +78,7 @@ bool atomic_file_write(struct atomic_file *file, const char *bytes, size_t size)
   return true;
 }
 
-/* So that the name is not lost when the machine stops; that it may fail is no matter. */
+/* Makes the new name survive a crash of the machine. A failure does not matter. */
 static void sync_folder(const char *path) {
   char copy[UDM_PATH_SIZE];
   snprintf(copy, sizeof copy, "%s", path);

@@ -1,6 +1,6 @@
 /*
- * command.h: a command of the udm program: its name, its one-line summary and its
- * function. main.c holds the table; every command lives in a file of its own.
+ * command.h: a command of the udm program: its name, its one-line summary and its function. main.c
+ * has the table of commands.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

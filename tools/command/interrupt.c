@@ -1,5 +1,5 @@
 /*
- * interrupt.c: SIGINT and SIGTERM: see interrupt.h.
+ * interrupt.c: notes SIGINT and SIGTERM: see interrupt.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -40,5 +40,5 @@ int interrupt_end(int code) {
   output_error("interrupted by %s", signal_number == SIGINT ? "SIGINT" : "SIGTERM");
   signal(signal_number, SIG_DFL);
   raise(signal_number);
-  return 128 + signal_number; /* the first process of a container does not die of it */
+  return 128 + signal_number; /* the first process of a container survives the signal */
 }

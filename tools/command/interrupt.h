@@ -1,7 +1,7 @@
 /*
- * interrupt.h: SIGINT (Ctrl-C) and SIGTERM, for commands with work that can be cut short: the
- * first one is noted, so that the command ends the step that it is in and
- * reports what was done. A second one ends the process at once.
+ * interrupt.h: SIGINT (Ctrl-C) and SIGTERM, for commands that run for long. udm notes the first
+ * signal; the command finishes its current step and reports what it has done. A second signal ends
+ * the process at once.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -10,15 +10,15 @@
 
 #include <stdbool.h>
 
-/* From now on they are noted. One that the process was started to ignore stays ignored. */
+/* Notes both signals from now on. A signal that the process inherited as ignored stays ignored. */
 void interrupt_watch(void);
 
-/* Whether one was noted. Any thread. */
+/* Whether a signal was noted. Any thread may call it. */
 bool interrupted(void);
 
 /*
- * The end of the process: if a signal was noted, dies of it, so that the parent process
- * knows (a shell's $? is 128 plus its number). Otherwise returns code.
+ * Ends the process with the noted signal, so that the parent process knows (a shell's $? is 128
+ * plus the signal number). Without a signal returns code.
  */
 int interrupt_end(int code);
 

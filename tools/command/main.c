@@ -1,5 +1,5 @@
 /*
- * main.c: the udm program: finds the command that was asked for and runs it.
+ * main.c: the udm program: finds the command by its name and runs it.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -17,8 +17,8 @@
 static const struct command_entry commands[] = {
     {"doctor", "report what udm can use on this machine, and what is missing", doctor_main},
     {"prewarm", "compile the kernel into the cache, with or without a GPU", prewarm_main},
-    {"cache", "inspect, prune and move the cubin cache", cache_main},
-    {"replay", "run a request trace through the kernel, step by step", replay_main},
+    {"cache", "list, check, prune and move the cubin cache", cache_main},
+    {"replay", "replay a request trace through the kernel, step by step", replay_main},
     {"selftest", "test this machine's GPU: kernel against reference", selftest_main},
     {"bench", "measure this machine's GPU beside its lower bounds", bench_main},
 };
@@ -43,7 +43,7 @@ static void print_help(FILE *file) {
       "  udm doctor                      what udm can use, what is missing\n"
       "  udm prewarm                     compile once, before serving\n"
       "  udm selftest                    does this GPU give right answers?\n"
-      "  udm replay TRACE --check        the main job, with every step checked\n"
+      "  udm replay TRACE --check        replay requests, with every step checked\n"
       "\n"
       "'udm COMMAND --help' explains a command. Every command takes --json and then prints\n"
       "one JSON object. Exit codes: 0 success, 1 failure, 2 wrong usage. On Ctrl-C or SIGTERM,\n"
@@ -73,7 +73,7 @@ static size_t edit_distance(const char *a, const char *b) {
 
 static int unknown_command(const char *name) {
   const struct command_entry *closest = NULL;
-  size_t least = 3; /* further off than two edits is another word */
+  size_t least = 3; /* a name more than two edits away is another word */
   for (size_t i = 0; i < COMMAND_COUNT; ++i) {
     const size_t distance = edit_distance(name, commands[i].name);
     if (distance < least) {
@@ -89,7 +89,7 @@ static int unknown_command(const char *name) {
   return EXIT_USAGE;
 }
 
-/* Looks by itself: if the options are wrong, the command never reads --json. */
+/* Needed because a command with wrong options never reads its --json. */
 static bool wants_json(int argc, char **argv) {
   for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; ++i) {
     if (strcmp(argv[i], "--json") == 0) return true;
@@ -97,7 +97,7 @@ static bool wants_json(int argc, char **argv) {
   return false;
 }
 
-/* With --json wrong usage, too, is one JSON object. */
+/* With --json, wrong usage is one JSON object too. */
 static int run_command(const struct command_entry *command, int argc, char **argv) {
   const bool json = wants_json(argc, argv);
   const int code = command->run(argc, argv);
@@ -128,8 +128,8 @@ static int run(int argc, char **argv) {
 }
 
 /*
- * A file that is opened later must not take the place of a standard stream that
- * was closed: messages would be written into it. Writing to these still fails.
+ * If a standard stream is closed, the next file that udm opens would take its place, and messages
+ * would go into that file. Opened the wrong way round, /dev/null still makes every write fail.
  */
 static void fill_standard_streams(void) {
   for (int stream = STDIN_FILENO; stream <= STDERR_FILENO; ++stream) {

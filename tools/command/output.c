@@ -1,5 +1,5 @@
 /*
- * output.c: what the program says: see output.h.
+ * output.c: the program's messages and results: see output.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -19,7 +19,7 @@ enum { MESSAGE_SIZE = 9216 }; /* holds a whole udm_last_error() */
 
 static char last_error[MESSAGE_SIZE]; /* changed under flockfile(stderr) */
 
-/* What a trace or a path brings along must not steer the terminal. */
+/* Control characters of a trace or a path must not reach the terminal. */
 static void hide_control_characters(char *text) {
   for (; *text; ++text) {
     if (iscntrl((unsigned char)*text) && *text != '\n' && *text != '\t') *text = '?';

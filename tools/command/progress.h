@@ -1,5 +1,5 @@
 /*
- * progress.h: a progress bar on stderr, shown only when stderr is a terminal.
+ * progress.h: a progress bar on stderr, if stderr is a terminal.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -22,11 +22,10 @@ void progress_start(struct progress_bar *progress, const char *label, int64_t to
 /* Redraws at most ten times a second. Not thread-safe. */
 void progress_update(struct progress_bar *progress, int64_t done);
 
-/* Wipes the bar off the terminal, if one is drawn, so that a message can take its line. Any thread.
- */
+/* Wipes the bar so that a message can take its line. Any thread may call it. */
 void progress_wipe(void);
 
-/* Wipes the bar, which is not drawn again. */
+/* Wipes the bar for good. */
 void progress_finish(struct progress_bar *progress);
 
 #endif

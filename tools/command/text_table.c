@@ -56,7 +56,7 @@ void table_print(const struct text_table *table, FILE *file, int indent, const c
       const char *cell = table->rows[row][column];
       const int right = (size_t)column < strlen(alignment) && alignment[column] == 'r';
       const int last = is_last(table->rows[row], column);
-      /* nothing is padded at the end of a line */
+      /* no padding at the end of a line */
       fprintf(file, "%*s%s", right || !last ? (right ? widths[column] : -widths[column]) : 0, cell,
               last ? "\n" : "  ");
     }

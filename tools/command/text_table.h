@@ -20,15 +20,15 @@ struct text_table {
   { NULL, 0, 0 }
 
 /*
- * Adds a row. The formatted text is cut into cells at tab characters. Rows that
- * do not fit into memory are left out.
+ * Adds a row. Tab characters in the formatted text separate the cells. If memory runs out, the row
+ * is left out.
  */
 void table_add(struct text_table *table, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 /*
- * Prints the rows, each after indent spaces, columns two spaces apart.
- * alignment has one letter per column, 'l' or 'r'; columns past its end are 'l'.
+ * Prints the rows, indented by indent spaces, with two spaces between columns. alignment has one
+ * letter per column, 'l' or 'r'; further columns are 'l'.
  */
 void table_print(const struct text_table *table, FILE *file, int indent, const char *alignment);
 

@@ -1,5 +1,5 @@
 /*
- * doctor.c: udm doctor: what of this machine udm can use, and what is missing.
+ * doctor.c: udm doctor: what udm can use on this machine, and what is missing.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -17,7 +17,7 @@ static const char help_text[] =
     "Shows the driver, the GPUs, every NVRTC and the cache layers. For every GPU it shows\n"
     "which image udm will load (from the cache, compiled by NVRTC, or assembled by the driver\n"
     "from NVRTC's PTX or from the PTX that udm ships), why no better one is available, and\n"
-    "what to do about it. Exit 1 if a GPU cannot be served or no GPU is found.\n"
+    "what to do about it. Exit code 1 if udm cannot serve a GPU, or finds none.\n"
     "\n"
     "  --cache-dir DIR   the cache, instead of UDM_CACHE_DIR or ~/.cache/udm\n"
     "  --json            print one JSON object\n"
@@ -37,11 +37,11 @@ static const struct option long_options[] = {
     {NULL, 0, NULL, 0},
 };
 
-static void add_cuda_version(char *text, size_t size, int32_t version) {
+static void write_cuda_version(char *text, size_t size, int32_t version) {
   snprintf(text, size, "%d.%d", version / 1000, version % 1000 / 10);
 }
 
-/* Returns how many devices there are. */
+/* Returns the number of devices. */
 static int32_t examine_driver(struct findings *found) {
   udm_driver_info info = {.struct_size = sizeof info};
   char version[32];
@@ -51,7 +51,7 @@ static int32_t examine_driver(struct findings *found) {
     doctor_problem(found, udm_last_error());
     return 0;
   }
-  add_cuda_version(version, sizeof version, info.version);
+  write_cuda_version(version, sizeof version, info.version);
   found->driver_version = info.version;
   table_add(&found->table, "driver\tCUDA %s, %s", version, info.path);
   json_object_set_new(found->json, "driver",
@@ -72,7 +72,7 @@ static void examine_device(struct findings *found, int32_t ordinal, json_t *list
   char memory[32];
   char arch[16];
   if (udm_query_device(found->options, ordinal, &info) != UDM_OK) {
-    table_add(&found->table, "GPU %d\tcannot be asked", ordinal);
+    table_add(&found->table, "GPU %d\tcannot be queried", ordinal);
     doctor_problem(found, udm_last_error());
     return;
   }
@@ -111,7 +111,7 @@ static void examine_first_nvrtc(struct findings *found) {
                                 output_text(info.path), "archs", list));
 }
 
-/* Beside the first, which serves: what else there is, and what cannot be used. */
+/* Lists the first NVRTC, with which udm compiles, the others, and those that udm cannot use. */
 static void examine_nvrtcs(struct findings *found) {
   const struct nvrtc_found *first = nvrtc_list_first(&found->nvrtcs);
   json_t *list = json_array();
@@ -162,7 +162,7 @@ struct cache_use {
 
 static int add_use(void *user_data, const udm_cache_entry_info *entry) {
   struct cache_use *use = user_data;
-  if (entry->layer > 0) return 1; /* the writable one, which has a limit, comes first */
+  if (entry->layer > 0) return 1; /* the writable layer comes first, and only it has a limit */
   ++use->entries;
   use->bad += entry->state == UDM_CACHE_ENTRY_BAD;
   use->bytes += (json_int_t)entry->bytes;
@@ -176,7 +176,7 @@ static void add_counter(json_t *object, char *text, size_t size, const char *nam
   snprintf(text + used, size - used, "%s%s %" PRIu64, used ? ", " : "", name, count);
 }
 
-/* How full the writable cache is, and what the cache did in this process. */
+/* Reports how full the writable cache is, and this process's cache counters. */
 static void examine_cache_use(struct findings *found) {
   udm_cache_layer_info info = {.struct_size = sizeof info};
   udm_cache_counters counters = {.struct_size = sizeof counters};

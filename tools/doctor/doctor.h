@@ -1,5 +1,5 @@
 /*
- * doctor.h: what udm doctor has found so far, as text and as JSON.
+ * doctor.h: the findings of udm doctor, as text and as JSON.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -16,15 +16,16 @@ struct findings {
   struct text_table table;
   json_t *json;
   json_t *problems;       /* texts */
-  int32_t driver_version; /* 0: there is no driver */
+  int32_t driver_version; /* 0: no driver */
   struct nvrtc_list nvrtcs;
 };
 
 void doctor_problem(struct findings *found, const char *text);
 
 /*
- * The image that will serve a GPU, why no better one will, and what to do about
- * it; as JSON too: null, and a problem, when none will.
+ * Finds the image that udm will load on a GPU, why it will load no better one, and what to do about
+ * it. Adds them to the table and returns them as JSON. If udm can load none, adds a problem and
+ * returns JSON null.
  */
 json_t *doctor_image(struct findings *found, int32_t ordinal, int32_t arch);
 

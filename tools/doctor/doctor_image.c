@@ -1,5 +1,5 @@
 /*
- * doctor_image.c: udm doctor on one GPU: which image, why no better one, what to do.
+ * doctor_image.c: udm doctor for one GPU: which image udm loads, why no better one, what to do.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -14,7 +14,7 @@ void doctor_problem(struct findings *found, const char *text) {
   json_array_append_new(found->problems, output_text(text));
 }
 
-/* What NVRTC makes may be unknown to a driver of an older CUDA. */
+/* A driver of an older CUDA may not know what this NVRTC makes. */
 static bool is_newer_than_driver(const struct findings *found, bool minor_counts) {
   const struct nvrtc_found *nvrtc = nvrtc_list_first(&found->nvrtcs);
   if (!nvrtc) return false;
@@ -26,35 +26,36 @@ static bool is_newer_than_driver(const struct findings *found, bool minor_counts
 static void advise_on_nvrtc(const struct findings *found, int32_t arch, const udm_image_plan *plan,
                             char text[ADVICE_SIZE]) {
   const bool ptx = plan->source == UDM_IMAGE_NVRTC_PTX;
-  const char *refusal =
-      "; this NVRTC is of a newer CUDA than the driver, which may refuse what it makes (then the "
-      "PTX that udm carries serves): install an NVRTC of the driver's CUDA, or name one in "
+  const char *too_new =
+      "; this NVRTC is newer than the driver's CUDA, so the driver may reject the image (udm then "
+      "loads the PTX that it ships): install an NVRTC of the driver's CUDA, or name one in "
       "UDM_NVRTC_LIBRARY";
   char better[96] = "";
   if (plan->image_arch != arch || ptx) {
-    snprintf(better, sizeof better, "; for an image of its own, install an NVRTC that knows sm_%d",
-             arch);
+    snprintf(better, sizeof better,
+             "; for a cubin of its own architecture, install an NVRTC that knows sm_%d", arch);
   }
   snprintf(text, ADVICE_SIZE, "%s%s%s",
            ptx ? "the first start compiles to PTX, and the driver assembles it"
                : "the first start compiles it, in a few seconds; to do that now: udm prewarm",
-           better, is_newer_than_driver(found, ptx) ? refusal : "");
+           better, is_newer_than_driver(found, ptx) ? too_new : "");
 }
 
 static void advise_on_shipped_ptx(const struct findings *found, int32_t arch,
                                   char text[ADVICE_SIZE]) {
   enum { CUDA_OF_SHIPPED_PTX = 11080 }; /* ptx/README.md */
-  snprintf(text, ADVICE_SIZE,
-           "the first start has the driver assemble it%s; for an image of its own, fill the cache "
-           "with 'udm prewarm --arch sm_%d' and an NVRTC that knows it (pip install "
-           "nvidia-cuda-nvrtc)",
-           found->driver_version < CUDA_OF_SHIPPED_PTX
-               ? ", which this driver, of before CUDA 11.8, will refuse: update it"
-               : "",
-           arch);
+  snprintf(
+      text, ADVICE_SIZE,
+      "the driver assembles it at the first start%s; for a cubin of its own architecture, fill "
+      "the cache with 'udm prewarm --arch sm_%d' and an NVRTC that knows it (pip install "
+      "nvidia-cuda-nvrtc)",
+      found->driver_version < CUDA_OF_SHIPPED_PTX
+          ? ", but this driver is older than CUDA 11.8 and will reject it: update the driver"
+          : "",
+      arch);
 }
 
-/* What to do; "" if no better image is possible. */
+/* Says what to do; "" if there is no better image. */
 static void advise(const struct findings *found, int32_t arch, const udm_image_plan *plan,
                    char text[ADVICE_SIZE]) {
   text[0] = '\0';
@@ -64,12 +65,13 @@ static void advise(const struct findings *found, int32_t arch, const udm_image_p
     advise_on_shipped_ptx(found, arch, text);
   } else if (plan->image_arch != arch) {
     snprintf(text, ADVICE_SIZE,
-             "for an image of its own: udm prewarm --arch sm_%d, with an NVRTC that knows it",
+             "for a cubin of its own architecture: udm prewarm --arch sm_%d, with an NVRTC that "
+             "knows it",
              arch);
   }
 }
 
-/* The reason on one line, cut to a readable length. */
+/* Puts the reason on one line and cuts it to a readable length. */
 static void shorten(const char *reason, size_t length, char *text, size_t size) {
   static const char more[] = " ...";
   size_t used = 0;
@@ -83,7 +85,7 @@ static void shorten(const char *reason, size_t length, char *text, size_t size) 
   if (used + sizeof more >= size) memcpy(text + used, more, sizeof more);
 }
 
-/* "- name: reason" each, from plan->skipped; programs get all of it. */
+/* Splits plan->skipped, a list of "- name: reason". The JSON has every reason in full. */
 static void add_skipped(struct findings *found, const char *skipped, json_t *list) {
   const char *rest = skipped;
   while (*rest) {

@@ -21,10 +21,10 @@ struct gpu_arguments {
   bool help;
 };
 
-/* A command's own options are numbered from here. */
+/* A command numbers its own options from GPU_OPTION_FIRST. */
 enum { GPU_OPTION_GPU = OPTION_FIRST, GPU_OPTION_CACHE_DIR, GPU_OPTION_JSON, GPU_OPTION_FIRST };
 
-/* The end of a command's table of options. */
+/* The last lines of a command's table of options. */
 /* clang-format off */
 #define GPU_ARGUMENTS_OPTIONS                                 \
   {"gpu", required_argument, NULL, GPU_OPTION_GPU},            \
@@ -34,10 +34,10 @@ enum { GPU_OPTION_GPU = OPTION_FIRST, GPU_OPTION_CACHE_DIR, GPU_OPTION_JSON, GPU
   {NULL, 0, NULL, 0}
 /* clang-format on */
 
-/* Takes one of the command's own options; false, with the message printed, when it is wrong. */
+/* Takes one of the command's own options. If the value is wrong, prints why and returns false. */
 typedef bool (*gpu_arguments_callback)(void *command, int option, const char *value);
 
-/* False after a message. After --help the rest is not read. */
+/* Reads the command line up to --help. Prints what is wrong and returns false. */
 bool gpu_arguments_read(struct gpu_arguments *arguments, int argc, char **argv,
                         const struct option *options, gpu_arguments_callback take, void *command);
 

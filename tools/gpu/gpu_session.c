@@ -1,5 +1,5 @@
 /*
- * gpu_session.c: a GPU made ready for a command: see gpu_session.h.
+ * gpu_session.c: makes a GPU ready for a command: see gpu_session.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -31,8 +31,8 @@ static bool find_device(struct gpu_session *session, const udm_options *options,
   udm_status status = udm_query_device(options, ordinal, &device);
   if (status == UDM_OK) status = cuda_driver_open(options, &session->driver);
   if (status != UDM_OK) {
-    const bool told = status != UDM_ERROR_DRIVER || *udm_last_error();
-    snprintf(error, size, "%s", told ? udm_last_error() : "cuInit failed: try nvidia-smi");
+    const bool has_text = status != UDM_ERROR_DRIVER || *udm_last_error();
+    snprintf(error, size, "%s", has_text ? udm_last_error() : "cuInit failed: try nvidia-smi");
     return false;
   }
   memcpy(session->name, device.name, sizeof session->name);

@@ -1,6 +1,6 @@
 /*
- * gpu_session.h: a GPU made ready for a command: the driver's functions, the device's primary
- * context current on this thread, a stream, and a udm context in it.
+ * gpu_session.h: makes a GPU ready for a command: resolves the driver's functions, makes the
+ * device's primary context current on this thread, and creates a stream and a udm context in it.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -25,13 +25,13 @@ struct gpu_session {
 };
 
 /*
- * False when the device cannot be used; error says why and what to do. The
- * session is closed then.
+ * Returns false if the device cannot be used: error says why and what to do, and the session is
+ * closed.
  */
 bool gpu_session_open(struct gpu_session *session, const udm_options *options, int32_t ordinal,
                       char *error, size_t error_size);
 
-/* A session of zeros, or one half open, is allowed. */
+/* Also closes a session of zeros or one that is half open. */
 void gpu_session_close(struct gpu_session *session);
 
 #endif

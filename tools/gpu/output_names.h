@@ -1,5 +1,5 @@
 /*
- * output_names.h: what the outputs of udm_output are called in messages.
+ * output_names.h: the names of the outputs (udm_output) in messages.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -1,7 +1,7 @@
 """Writes the completions of bash and zsh from the help texts.
 
-What an argument is completed with follows from how the help names it: a|b|c are words, DIR is a
-folder, FILE and TRACE are files, anything else is left to the user.
+The name of an argument in the help decides its completions: a|b|c are words, DIR is a folder, FILE
+and TRACE are files. Any other name has none.
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -143,5 +143,5 @@ def zsh(commands):
 
 
 def zsh_quote_value(value):
-    """':a|b:(a b)': the label must not end the specification."""
+    """':a|b:(a b)': the label may not contain '|'."""
     return value.replace("|", " or ", value.count("|")) if value else value

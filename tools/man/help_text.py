@@ -9,7 +9,7 @@
                                goes on           its text, which may go on deeper; an option of
         --other                its text          the item above may be two spaces deeper
 
-What 'udm COMMAND ACTION' can be are the items that are words: 'export FILE'.
+The items that are words, such as 'export FILE', are the actions of 'udm COMMAND ACTION'.
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -59,7 +59,7 @@ class Help:
         return list(found.values())
 
     def positionals(self):
-        """What the usage has before the options, except an action: ['TRACE']."""
+        """The arguments before the options in the usage, except an action: ['TRACE']."""
         words = self.usage[0].split()[2:]
         found = []
         for word in words:

@@ -17,7 +17,7 @@ def write(folder, name, text):
     os.makedirs(os.path.join(folder, os.path.dirname(name)), exist_ok=True)
     path = os.path.join(folder, name)
     if name.endswith(".gz"):
-        # no name and no time in it: the same bytes every time
+        # neither a name nor a time: every build gives the same bytes
         with open(path, "wb") as file, gzip.GzipFile("", "wb", 9, file, mtime=0) as packed:
             packed.write(text.encode())
     else:

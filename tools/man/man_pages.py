@@ -49,7 +49,7 @@ def body(page):
 
 
 def exit_status(main):
-    """'Exit codes: 0 done, 1 could not, 2 wrong usage.' of the command's own help."""
+    """The exit codes, from the line 'Exit codes: 0 success, 1 failure, 2 wrong usage.' of the help."""
     for section in main.sections:
         found = re.search(r"Exit codes: (.*?)\.", section.text)
         if found:
@@ -84,7 +84,7 @@ def command_page(page, main, commands, version):
 
 
 def comment_lines(text):
-    """A comment of udm.h: paragraphs, '@par HEADING', lists of '- ', what is indented verbatim."""
+    """A comment of udm.h: paragraphs, '@par HEADING', lists of '- ', verbatim indented blocks."""
     lines = []
     # blocks of one program belong together
     text = re.sub(r"(?m)(^    .*)\n\n(?=    )", r"\1\n    \n", text)

@@ -8,7 +8,7 @@
 
 #include <time.h>
 
-/* Microseconds since some fixed moment. */
+/* Microseconds since a fixed moment: only differences mean something. */
 static inline double clock_microseconds(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);

@@ -25,7 +25,7 @@ static int compare_doubles(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
-/* The value that percent of all are not above: rank ceil(percent / 100 * count). */
+/* The smallest value that at least `percent` of all values do not exceed. */
 static double nearest_rank(const struct time_samples *samples, size_t percent) {
   return samples->values[(samples->count * percent + 99) / 100 - 1];
 }

@@ -16,14 +16,14 @@ struct time_samples {
 };
 
 struct time_percentiles {
-  double p50; /* negative: nothing was measured */
+  double p50; /* negative: no samples */
   double p99;
 };
 
-/* False without memory. */
+/* Returns false if memory runs out. */
 bool samples_add(struct time_samples *samples, double value);
 
-/* By nearest rank. Sorts the samples. */
+/* Percentiles by nearest rank. Sorts the samples. */
 struct time_percentiles samples_percentiles(struct time_samples *samples);
 
 #endif

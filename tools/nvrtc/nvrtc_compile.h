@@ -1,7 +1,6 @@
 /*
- * nvrtc_compile.h: compiles a source with the NVRTC library that udm itself would use. The
- * library's interface compiles its own kernel alone, so the bench opens NVRTC
- * for its floor kernels.
+ * nvrtc_compile.h: compiles a source with the NVRTC that udm itself would use. udm.h compiles only
+ * udm's kernel, so the bench opens NVRTC for the kernels of its lower bounds.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -15,8 +14,8 @@
 #include "udm.h"
 
 /*
- * Makes a cubin for a device of that architecture (90), in *cubin (free() it).
- * False when it cannot; reason says why.
+ * Compiles source for a device of an architecture such as 90 into *cubin, which the caller frees.
+ * On failure returns false, sets *cubin to NULL and says why in reason.
  */
 bool nvrtc_compile(const udm_options *options, const char *source, int32_t device_arch,
                    unsigned char **cubin, char *reason, size_t reason_size);

@@ -1,5 +1,5 @@
 /*
- * nvrtc_list.c: the list of NVRTCs.
+ * nvrtc_list.c: lists the NVRTCs of this machine: see nvrtc_list.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -58,7 +58,7 @@ bool nvrtc_knows(const struct nvrtc_found *found, int32_t arch) {
   return false;
 }
 
-/* False for equal versions, so that the one found first is taken. */
+/* Equal versions are not newer, so that the first one found wins. */
 static bool is_newer(const struct nvrtc_found *a, const struct nvrtc_found *b) {
   if (a->info.version_major != b->info.version_major) {
     return a->info.version_major > b->info.version_major;

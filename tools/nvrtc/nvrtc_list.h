@@ -1,6 +1,6 @@
 /*
- * nvrtc_list.h: every NVRTC that the library finds on this machine, and everything that it
- * takes for one and cannot use.
+ * nvrtc_list.h: every NVRTC that the library finds on this machine, and every candidate that it
+ * cannot use, with the reason.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -13,9 +13,9 @@
 #include "udm.h"
 
 struct nvrtc_found {
-  char *library;       /* as it was looked for */
-  char *reason;        /* why it cannot be used; "" when it can */
-  udm_nvrtc_info info; /* when it can */
+  char *library;       /* the name that udm searched for */
+  char *reason;        /* why udm cannot use it; "" if it can */
+  udm_nvrtc_info info; /* only if udm can use it */
 };
 
 struct nvrtc_list {
@@ -23,20 +23,20 @@ struct nvrtc_list {
   struct nvrtc_found *items; /* in the order of the search */
 };
 
-/* UDM_OK also when there is none. */
+/* UDM_OK even if there is no NVRTC. */
 udm_status nvrtc_list_make(const udm_options *options, struct nvrtc_list *list);
 void nvrtc_list_free(struct nvrtc_list *list);
 
 bool nvrtc_is_usable(const struct nvrtc_found *found);
 
-/* The first of the search: the one that serves. NULL: there is none. */
+/* The first usable one, with which udm compiles; NULL if there is none. */
 const struct nvrtc_found *nvrtc_list_first(const struct nvrtc_list *list);
 
 bool nvrtc_knows(const struct nvrtc_found *found, int32_t arch);
 
 /*
- * The newest NVRTC that knows the architecture, among CUDA major versions up to
- * newest_major (0: any) if one of them does, else among all. NULL: none knows it.
+ * The newest NVRTC that knows the architecture. One whose CUDA major version is at most
+ * newest_major (0: any) wins over a newer one. NULL if no NVRTC knows the architecture.
  */
 const struct nvrtc_found *nvrtc_list_newest(const struct nvrtc_list *list, int32_t arch,
                                             int32_t newest_major);

@@ -20,8 +20,9 @@ static const char help_text[] =
     "usage: udm prewarm [OPTION...]\n"
     "\n"
     "Compiles the kernel into the cache, so that no server has to. Needs NVRTC, but neither\n"
-    "a GPU nor a driver. Skips an architecture that has a good entry in the cache already.\n"
-    "If several NVRTCs are found, the newest one that knows an architecture compiles it.\n"
+    "a GPU nor a driver. Skips every architecture that has a good entry in the cache.\n"
+    "If this machine has several NVRTCs, udm compiles with the newest one that knows the\n"
+    "architecture.\n"
     "\n"
     "  --arch LIST       architectures, such as sm_80,sm_90; all: every architecture from sm_70\n"
     "                    up that an NVRTC here knows; native: this machine's GPUs, with an\n"
@@ -61,7 +62,7 @@ static bool add_arch(struct prewarm *work, int32_t arch) {
   return true;
 }
 
-/* Reads "sm_80,90"; false with a message when it is no such list. */
+/* Reads "sm_80,90". If list is none, prints a message and returns false. */
 static bool parse_arch_list(struct prewarm *work, const char *list) {
   const char *text = list;
   for (;;) {
@@ -77,15 +78,16 @@ static bool parse_arch_list(struct prewarm *work, const char *list) {
   }
 }
 
-/* What can be compiled that runs on arch: itself, or the highest below it of its generation. */
+/* The highest architecture that runs on arch and that an NVRTC knows: same generation, not above
+ * arch. */
 static int32_t best_arch(const struct prewarm *work, int32_t arch) {
   for (int32_t known = arch; known >= arch / 10 * 10; --known) {
     if (nvrtc_list_newest(&work->nvrtcs, known, 0)) return known;
   }
-  return arch; /* nothing fits: udm_prewarm() says so */
+  return arch; /* udm_prewarm() will report that no NVRTC knows it */
 }
 
-/* The architectures of this machine's GPUs; returns how many GPUs there are. */
+/* Adds the architectures of this machine's GPUs. Returns the number of GPUs. */
 static int32_t add_native(struct prewarm *work) {
   udm_driver_info driver = {.struct_size = sizeof driver};
   if (udm_query_driver(&work->options, &driver) != UDM_OK) return 0;
@@ -102,7 +104,7 @@ static int by_arch(const void *a, const void *b) {
   return ((const struct prewarm_job *)a)->arch - ((const struct prewarm_job *)b)->arch;
 }
 
-/* The union of what the NVRTCs know; older ones know GPUs for which the kernel is not. */
+/* Adds every architecture that an NVRTC knows, except those too old for the kernel. */
 static void add_all(struct prewarm *work) {
   for (int32_t n = 0; n < work->nvrtcs.count; ++n) {
     const udm_nvrtc_info *info = &work->nvrtcs.items[n].info;
@@ -113,7 +115,7 @@ static void add_all(struct prewarm *work) {
   qsort(work->jobs, (size_t)work->job_count, sizeof work->jobs[0], by_arch);
 }
 
-/* Makes the list of jobs; EXIT_DONE when there is something to do. */
+/* Makes the list of jobs. Returns EXIT_DONE, or another exit code after a message. */
 static int choose_archs(struct prewarm *work) {
   const char *list = work->arch_list;
   const bool all = list && strcmp(list, "all") == 0;
@@ -122,8 +124,8 @@ static int choose_archs(struct prewarm *work) {
   if (!all && add_native(work) > 0) return EXIT_DONE;
   if (native) {
     return output_fail(work->json,
-                       "--arch native: no GPU is found on this machine; name the architectures, "
-                       "for example --arch sm_90, or give --arch all");
+                       "--arch native: udm finds no GPU on this machine; name the architectures, "
+                       "for example --arch sm_90, or use --arch all");
   }
   add_all(work);
   return EXIT_DONE;
@@ -155,7 +157,7 @@ static void run_jobs(struct prewarm *work) {
   int64_t started = 0;
   progress_start(&work->bar, "prewarm", work->job_count);
   progress_update(&work->bar, 0);
-  /* this thread is one of them, so that all is done even if no other can be started */
+  /* this thread works too, so all jobs run even if no other thread starts */
   while (started < count - 1 && pthread_create(&threads[started], NULL, work_on_jobs, work) == 0) {
     ++started;
   }
@@ -188,7 +190,8 @@ static int run(struct prewarm *work) {
   }
   if (!nvrtc_list_first(&work->nvrtcs)) {
     udm_nvrtc_info info = {.struct_size = sizeof info};
-    const udm_status status = udm_query_nvrtc(&work->options, &info); /* says where it looked */
+    const udm_status status =
+        udm_query_nvrtc(&work->options, &info); /* its message says where udm looked */
     return output_fail(work->json, "%s",
                        status == UDM_OK ? "NVRTC cannot be listed" : udm_last_error());
   }
@@ -204,7 +207,7 @@ static int run(struct prewarm *work) {
   return code;
 }
 
-/* EXIT_DONE: go on; *help: the help was asked for. */
+/* Reads the command line. Returns EXIT_DONE, or EXIT_USAGE after a message. */
 static int parse(int argc, char **argv, struct prewarm *work, bool *help) {
   int option;
   while ((option = arguments_next(argc, argv, long_options)) != -1) {

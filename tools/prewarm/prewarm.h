@@ -1,5 +1,5 @@
 /*
- * prewarm.h: udm prewarm: its jobs, and how their results are reported.
+ * prewarm.h: udm prewarm: its jobs and their results.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -20,26 +20,26 @@ struct prewarm_job {
   const struct nvrtc_found *nvrtc; /* NULL: none knows the architecture */
   udm_prewarm_result result;
   char *error;    /* NULL: none */
-  bool not_begun; /* interrupted before it */
+  bool not_begun; /* a signal came first */
 };
 
 struct prewarm {
   udm_options options;
-  const char *arch_list; /* NULL: native, without a GPU all */
-  int64_t thread_count;  /* 0: as many as there are processors */
+  const char *arch_list; /* NULL: native, or all without a GPU */
+  int64_t thread_count;  /* 0: one per processor */
   uint32_t flags;
   bool json;
   struct nvrtc_list nvrtcs;
-  int32_t newest_major; /* of CUDA, of the NVRTCs that are preferred; 0: any */
+  int32_t newest_major; /* prefer NVRTCs up to this CUDA major version; 0: any */
   struct prewarm_job jobs[UDM_MAX_ARCHS];
   int32_t job_count;
-  pthread_mutex_t lock; /* of the next three */
+  pthread_mutex_t lock; /* guards the next three */
   int32_t next;
   int32_t done;
   struct progress_bar bar;
 };
 
-/* Prints what became of the jobs; returns the exit code. */
+/* Prints the results of the jobs. Returns the exit code. */
 int prewarm_report(const struct prewarm *work);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * prewarm_report.c: what udm prewarm did: which NVRTC covered which architecture.
+ * prewarm_report.c: the report of udm prewarm: which NVRTC compiled which architecture.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -26,7 +26,7 @@ static json_t *nvrtc_json(const struct nvrtc_found *found) {
                    "archs", archs);
 }
 
-/* {"arch", "nvrtc", "path"} of a job that went well; "nvrtc" is a version. */
+/* {"arch", "nvrtc", "path"} of a job that succeeded; "nvrtc" is a version. */
 static json_t *job_json(const struct prewarm_job *job) {
   char arch[16];
   char version[32];

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes sample_trace.jsonl: 200 made-up requests, chats for the most part and some long documents.
+"""Makes sample_trace.jsonl: 200 invented requests, mostly chats and some long documents.
 
     tools/replay/make_sample_trace.py > tools/replay/sample_trace.jsonl
 

@@ -34,7 +34,7 @@ static void add_setting(struct text_table *table, const struct replay_report *re
             scheduler->max_context);
 }
 
-static void add_course(struct text_table *table, const struct replay_report *report) {
+static void add_steps(struct text_table *table, const struct replay_report *report) {
   const struct replay_result *result = report->result;
   const struct scheduler_counts *counts = &result->counts;
   table_add(table, "requests\t%" PRId64 " finished, %" PRId64 " rejected, %" PRId64 " preemptions",
@@ -49,7 +49,7 @@ static void add_course(struct text_table *table, const struct replay_report *rep
             result->max_seq_len_seen);
 }
 
-/* One kind of time: the first call, and the percentiles of the others if there were any. */
+/* Adds one kind of time: the first call, and the percentiles of the others if there are any. */
 static void add_time(struct text_table *table, const char *label, double first,
                      const struct time_percentiles *others, const char *what) {
   if (others->p50 < 0) {
@@ -77,12 +77,12 @@ void replay_report_print(const struct replay_report *report) {
   const bool good = result->mismatches.count == 0;
   struct text_table table = TABLE_INIT;
   add_setting(&table, report);
-  add_course(&table, report);
+  add_steps(&table, report);
   add_times(&table, report);
   table_print(&table, stdout, 0, "");
   table_free(&table);
   if (!report->options->check) {
-    printf("check      none: --check compares every step with the allocator's books\n");
+    printf("check      none: --check compares every step with the allocator's page lists\n");
     return;
   }
   printf("check      %s%" PRId64 " steps checked, %" PRId64 " mismatches%s\n",
@@ -97,7 +97,7 @@ static json_t *time_json(double first, const struct time_percentiles *others) {
                    "p99", number_json(others->p99));
 }
 
-/* Each kind of time; null if it was not measured. */
+/* Adds each kind of time; null if it was not measured. */
 static int set_times(json_t *object, const struct replay_report *report) {
   const struct replay_result *result = report->result;
   const struct launch_time *first = &result->first_call;
@@ -119,10 +119,10 @@ static json_t *mismatches_json(const struct mismatch_log *log) {
   return list;
 }
 
-/* The options of the call, with defaults resolved. */
+/* The options of the call, defaults filled in. */
 static json_t *call_json(const struct replay_report *report) {
   const struct replay_options *options = report->options;
-  return json_pack("{s:s, s:i, s:s, s:i, s:i, s:i, s:s, s:s, s:b}", "entry",
+  return json_pack("{s:s, s:i, s:s, s:i, s:i, s:i, s:s, s:s, s:b}", "kind",
                    options->table ? "table" : "direct", "backends", options->num_backends, "extent",
                    options->extent == UDM_EXTENT_ROW ? "row" : "batch-max", "page_size",
                    options->page_size, "topk", options->nsa_index_topk, "max_len",

@@ -15,13 +15,13 @@ struct replay_report {
   const struct request_trace *trace;
   const struct replay_options *options;
   const struct replay_device *device;
-  const char *note; /* why the device is what it is; "" when that was asked for */
+  const char *note; /* why this device runs; "" if the user named it */
   const struct replay_result *result;
 };
 
 void replay_report_print(const struct replay_report *report);
 
-/* NULL without memory. */
+/* Returns NULL if memory runs out. */
 json_t *replay_report_json(const struct replay_report *report);
 
 /* Prints the kept mismatches to stderr. */

@@ -20,7 +20,7 @@ static int32_t total_tokens(const struct trace_request *request) {
   return request->input_length + request->output_length;
 }
 
-/* Pages of max_batch average requests, and of the longest alone. */
+/* Enough pages for max_batch average requests, and for the longest request. */
 static int64_t plausible_pages(const struct request_trace *trace,
                                const struct scheduler_options *options) {
   int64_t sum = 0;
@@ -49,8 +49,8 @@ static bool any_request_runs(const struct request_trace *trace,
 }
 
 /*
- * Resolves what the options leave open. False, with error, if no request of the
- * trace can run or slots do not fit into an int32.
+ * Fills in what the options leave open. Returns false and sets error if no request of the trace can
+ * run, or if a slot does not fit into an int32.
  */
 static bool resolve_pool_size(const struct request_trace *trace,
                               const struct replay_options *options,
@@ -71,7 +71,7 @@ static bool resolve_pool_size(const struct request_trace *trace,
   }
   const int64_t pages =
       options->pool_tokens ? options->pool_tokens / page_size : plausible_pages(trace, resolved);
-  /* the slots of page `pages` are the largest: page 0 is nobody's */
+  /* the slots of page `pages` are the largest, because no request gets page 0 */
   if ((pages + 1) * page_size > INT32_MAX) {
     snprintf(error, error_size,
              "a KV pool of %lld pages of %lld tokens has slots past INT32_MAX: lower --max-batch, "
@@ -108,7 +108,7 @@ struct replay_state {
 
 int32_t replay_graph_batch_size(int32_t size, int32_t max_batch) {
   int32_t padded = size <= 2 ? size : size <= 4 ? 4 : (int32_t)(((int64_t)size + 7) / 8 * 8);
-  /* 12 is a size of its own between 8 and 16 */
+  /* 12 lies between 8 and 16, outside the steps of 8 */
   if (size > 8 && size <= 12) padded = 12;
   return padded < max_batch ? padded : max_batch;
 }
@@ -216,13 +216,13 @@ static void count_step(struct replay_state *run, int32_t batch_size) {
   }
 }
 
-/* If the tables are small, every step is swept: a stray write is found in its own step. */
+/* If the tables are small, a sweep per step finds a stray write in its own step. */
 static bool sweeps_every_step(const struct output_tensors *outputs) {
   const int64_t rows = outputs->shape.max_batch;
   return rows * outputs->page_table_stride * outputs->shape.num_backends <= SMALL_TABLES;
 }
 
-/* The first call is cold, and no sample of the others. */
+/* The first call is cold, so it is not a sample. */
 static bool keep_times(struct replay_state *run, struct launch_time time) {
   if (run->result->steps == 1) {
     run->result->first_call = time;
@@ -232,7 +232,7 @@ static bool keep_times(struct replay_state *run, struct launch_time time) {
          (time.gpu_us < 0 || samples_add(&run->gpu_us, time.gpu_us));
 }
 
-/* One decode step of the batch that the scheduler has made. */
+/* Runs one decode step of the scheduler's batch. */
 static bool step(struct replay_state *run) {
   struct replay_device *device = run->device;
   const int32_t batch_size =

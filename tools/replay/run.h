@@ -1,6 +1,6 @@
 /*
- * run.h: the replay itself: a trace through the scheduler, and every step's metadata
- * of all backends in one udm call.
+ * run.h: the replay: sends a trace through the scheduler, and fills the metadata of all backends in
+ * one udm call per step.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -37,29 +37,30 @@ struct replay_options {
 };
 
 struct replay_result {
-  struct scheduler_options scheduler; /* as they were resolved */
-  int32_t max_len;                    /* likewise */
+  struct scheduler_options scheduler; /* as the replay used them */
+  int32_t max_len;                    /* as the replay used it */
   struct scheduler_counts counts;
   int64_t steps;
   int64_t checked_steps;
-  int64_t batch_sum; /* of running requests, over the steps */
-  int64_t token_sum; /* of their tokens in the KV cache */
+  int64_t batch_sum; /* running requests, summed over the steps */
+  int64_t token_sum; /* their tokens in the KV cache, summed over the steps */
   int32_t max_batch_seen;
   int32_t max_padded_batch_seen;
   int32_t max_seq_len_seen;
-  struct launch_time first_call;   /* negative: there was none */
-  struct time_percentiles host_us; /* of the calls after it */
+  struct launch_time first_call;   /* negative: no call */
+  struct time_percentiles host_us; /* of the later calls */
   struct time_percentiles gpu_us;
   struct mismatch_log mismatches;
-  bool interrupted; /* by a signal, after the last of the steps */
+  bool interrupted; /* by a signal */
 };
 
-/* False when it could not run to its end; error says why. A mismatch is no failure here. */
+/* Returns false if it could not run to the end: error says why. A mismatch is not a failure. */
 bool replay_run(const struct request_trace *trace, const struct replay_options *options,
                 struct replay_device *device, struct replay_result *result, char *error,
                 size_t error_size);
 
-/* The smallest of 1, 2, 4, 8, 12, 16, 24, 32, 40 and so on that holds size; max_batch at most. */
+/* Returns the smallest of 1, 2, 4, 8, 12, 16, 24, 32, 40 and so on that holds size, or max_batch.
+ */
 int32_t replay_graph_batch_size(int32_t size, int32_t max_batch);
 
 #endif

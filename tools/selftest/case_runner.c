@@ -56,7 +56,7 @@ static bool copy_inputs(struct case_runner *runner, const struct decode_case *c)
       runner->driver->cuMemcpyHtoD_v2(runner->inputs.memory, runner->staging, c->input_bytes));
 }
 
-/* The copies ran on the default stream, for which ours does not wait. */
+/* The copies ran on the default stream, and our stream does not wait for it. */
 static bool finish_copies(struct case_runner *runner) {
   return good(runner, "cuCtxSynchronize", runner->driver->cuCtxSynchronize());
 }
@@ -76,7 +76,7 @@ bool case_runner_upload(struct case_runner *runner, const struct decode_case *c)
 bool case_runner_launch(struct case_runner *runner, const struct decode_case *c) {
   udm_decode_args args = UDM_DECODE_ARGS_INIT;
   decode_case_bind(c, runner->outputs.memory, runner->inputs.memory, &args);
-  /* neither call may read backends beyond its own: poison them */
+  /* neither call may read the backends beyond num_backends: poison them */
   const int given = c->table ? 0 : args.num_backends;
   memset(args.backends + given, 0xa5, sizeof args.backends[0] * (size_t)(UDM_MAX_BACKENDS - given));
   const udm_status status =

@@ -1,6 +1,6 @@
 /*
- * case_runner.h: runs decode cases on a GPU: device memory for both arenas, grown as needed,
- * the launch with either call, the comparison of the whole output arena.
+ * case_runner.h: runs decode cases on a GPU. It holds device memory for both arenas, which grows as
+ * needed, launches with either call, and compares the whole output arena.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -20,8 +20,8 @@ struct device_arena {
 };
 
 /*
- * The CUDA context of udm and stream must be current in every call. After a
- * failure error is set; a case whose outputs are wrong is no failure.
+ * The CUDA context of udm and stream must be current in every call. A failed call sets error. A
+ * case with wrong outputs is not a failure.
  */
 struct case_runner {
   const struct cuda_driver *driver;
@@ -37,15 +37,16 @@ struct case_runner {
 #define CASE_RUNNER_INIT(driver, udm, stream) \
   { driver, udm, stream, {0, 0}, {0, 0}, NULL, 0, "" }
 
-/* Brings the case's inputs, and what its outputs hold before the call, to the device. */
+/* Copies the case's inputs, and what its outputs hold before the call, to the device. */
 bool case_runner_upload(struct case_runner *runner, const struct decode_case *c);
-/* The inputs alone: the next step of the same tensors. */
+/* Copies only the inputs, for the next step of the same tensors. */
 bool case_runner_upload_inputs(struct case_runner *runner, const struct decode_case *c);
 
-/* Enqueues the udm call. Allocates and waits for nothing: legal while the stream is captured. */
+/* Enqueues the udm call. It neither allocates nor waits, so a stream capture may record it. */
 bool case_runner_launch(struct case_runner *runner, const struct decode_case *c);
 
-/* Waits; *matches: every byte of the outputs is as expected; else text says which is not. */
+/* Waits, and sets *matches if every output byte is right. If not, text names the first difference.
+ */
 bool case_runner_compare(struct case_runner *runner, const struct decode_case *c, bool *matches,
                          char *text, size_t text_size);
 

@@ -1,6 +1,6 @@
 /*
- * decode_case_compare.c: running a decode case: its arguments for given arenas, and the comparison
- * of an arena of outputs with what it must hold, in words a person can act on.
+ * decode_case_compare.c: binds a decode case to its arenas, and compares an arena of outputs with
+ * what it must hold.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -47,7 +47,7 @@ void decode_case_place_inputs(const struct decode_case *c, CUdeviceptr output_ba
   }
 }
 
-/* One output tensor: where it lies and how many columns may ever be written. */
+/* One output tensor: where it lies, and how many columns a call may write. */
 struct tensor {
   size_t offset;
   int64_t rows;
@@ -55,7 +55,7 @@ struct tensor {
   int64_t stride;
 };
 
-/* False when the tensor is null. */
+/* Returns false if the tensor is null. */
 static bool get_tensor(const struct decode_case *c, int32_t backend, int output, struct tensor *t) {
   const udm_decode_args *args = &c->args;
   *t = (struct tensor){.offset = c->output_offsets[backend][output], .rows = args->batch_size};
@@ -73,7 +73,7 @@ static bool get_tensor(const struct decode_case *c, int32_t backend, int output,
   return t->offset != DECODE_CASE_NULL;
 }
 
-/* Whether the element at byte offset `at` is one of the tensor's. */
+/* Returns whether the element at byte offset `at` belongs to the tensor. */
 static bool locate(const struct tensor *t, size_t at, int64_t *row, int64_t *column) {
   if (at < t->offset || t->stride == 0) return false;
   const int64_t element = (int64_t)((at - t->offset) / sizeof(int32_t));
@@ -82,7 +82,7 @@ static bool locate(const struct tensor *t, size_t at, int64_t *row, int64_t *col
   return *row < t->rows && *column < t->columns;
 }
 
-/* The name of the place at byte offset `at` of the arena of outputs. */
+/* Says in words what lies at byte offset `at` of the arena of outputs. */
 static void describe_place(const struct decode_case *c, size_t at, char *text, size_t text_size) {
   struct tensor t;
   int64_t row = 0;

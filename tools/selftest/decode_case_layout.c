@@ -6,23 +6,23 @@
  */
 #include "decode_case_draw.h"
 
-/* How the tables of several backends lie to each other. */
+/* How the tables of several backends lie relative to each other. */
 enum table_layout {
   TABLES_APART,      /* a guard band between any two */
   TABLES_ADJOINING,  /* slices of one buffer: a row ends where the next table begins */
   TABLES_INTERLEAVED /* column ranges of one wider buffer */
 };
 
-/* The placing of one case's tensors. */
+/* State of placing the tensors of one case. */
 struct placing {
   struct decode_case *c;
-  int aligned_percent; /* tensors on 16-byte boundaries */
+  int aligned_percent; /* how many tensors lie on 16-byte boundaries */
   enum table_layout layout;
   int64_t page_columns;
   int64_t real_page_columns;
 };
 
-/* The place of a tensor that starts at the cursor or a little after it. */
+/* Places a tensor at the cursor or a little after it, and moves the cursor behind it. */
 static size_t place(struct placing *d, size_t *cursor, size_t element_size, int64_t elements) {
   size_t at = (*cursor + 15) / 16 * 16;
   if (!draw_chance(d->c, d->aligned_percent)) {
@@ -57,7 +57,7 @@ static void place_inputs(struct placing *d) {
   c->input_bytes = (size_t)round_up((int64_t)cursor, DECODE_CASE_ALIGNMENT);
 }
 
-/* The tables of one kind, page_table_1 or real_page_table. Sets their stride. */
+/* Places page_table_1 or real_page_table of every backend, and sets the stride. */
 static void place_tables(struct placing *d, size_t *cursor, int output, int64_t columns,
                          int64_t *stride) {
   struct decode_case *c = d->c;
@@ -102,7 +102,7 @@ static void place_outputs(struct placing *d) {
   c->output_bytes = (size_t)round_up((int64_t)cursor + 1, DECODE_CASE_ALIGNMENT);
 }
 
-/* Aliases as frameworks make them, then the tables that are null. */
+/* Draws aliases, as servers make them, and null tables. */
 static void draw_aliases_and_nulls(struct decode_case *c) {
   const bool alias_lengths = draw_chance(c, 30);
   const bool share = draw_chance(c, 30);
@@ -124,7 +124,8 @@ static void draw_aliases_and_nulls(struct decode_case *c) {
   }
 }
 
-/* A stride that nobody needs may be anything; the pointer-table call checks all but 0. */
+/* Unneeded strides may have any value, but the pointer-table call rejects wrong ones other than 0.
+ */
 static void draw_unneeded_strides(struct decode_case *c) {
   bool page_table = false;
   bool real_page_table = false;

@@ -1,6 +1,6 @@
 /*
- * decode_case_make.c: draws decode cases: the arguments and what the inputs hold. What the outputs
- * must hold is left to udm_decode_metadata_reference().
+ * decode_case_make.c: draws the arguments and inputs of a decode case.
+ * udm_decode_metadata_reference() computes what the outputs must hold.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -20,7 +20,7 @@ static void draw_words(struct decode_case *c, unsigned char *bytes, size_t size,
 
 /* ---- the scalars ---- */
 
-/* Sizes crowd around the edges of warps, blocks and tiles. */
+/* Draws sizes near the edges of warps, blocks and tiles more often than others. */
 static int64_t draw_size(struct decode_case *c, int64_t bound) {
   static const int64_t edges[] = {0,   1,   2,   31,  32,  33,  63,   64,   65,   128,
                                   129, 255, 256, 257, 511, 512, 2047, 2048, 2049, 4096};
@@ -91,14 +91,14 @@ static void store_integer(unsigned char *tensor, udm_int_type type, int64_t i, i
   }
 }
 
-/* The first token of a page, the one before it, or the one after it. */
+/* The length at a page's first token, one less, or one more. */
 static int64_t draw_page_edge(struct decode_case *c) {
   const int64_t page = draw_between(c, 0, c->args.max_len / c->args.real_page_size);
   const int64_t distance = draw_between(c, -1, 1);
   return max_int64(0, page * c->args.real_page_size + distance);
 }
 
-/* Any length that may come, the odd ones as often as the even ones. */
+/* Any length that a call may get, unusual ones as often as usual ones. */
 static int64_t draw_odd_length(struct decode_case *c) {
   const udm_decode_args *args = &c->args;
   const bool wide = args->seq_lens_type == UDM_INT64;
@@ -165,8 +165,8 @@ static void draw_lengths_and_rows(struct decode_case *c) {
 /* ---- what the outputs must hold ---- */
 
 /*
- * The reference refuses a null real_page_table at page sizes above 1, which
- * the pointer-table call takes: this writes those into memory of their own.
+ * The pointer-table call takes a null real_page_table at page sizes above 1, but the reference
+ * rejects it. So the reference writes such a table into memory that is discarded.
  */
 static udm_status expect_outputs(struct decode_case *c) {
   const udm_decode_args *shape = &c->args;
@@ -202,7 +202,7 @@ static udm_status allocate(struct decode_case *c) {
   c->output_expected = aligned_alloc(DECODE_CASE_ALIGNMENT, c->output_bytes);
   if (!c->input || !c->output_before || !c->output_expected) return UDM_ERROR_OUT_OF_MEMORY;
   draw_words(c, c->output_before, c->output_bytes, 0xffffffffu);
-  /* slots are not negative, except in a few cases that pin the rounding of the division */
+  /* real slots are not negative; a few cases have negative ones, to pin how the division rounds */
   draw_words(c, c->input, c->input_bytes, draw_chance(c, 90) ? 0x7fffffffu : 0xffffffffu);
   memset(c->input + c->backend_pointers_offset, 0,
          sizeof(int64_t) * UDM_OUTPUTS_PER_BACKEND * (size_t)c->backend_pointers_stride);

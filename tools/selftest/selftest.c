@@ -1,5 +1,5 @@
 /*
- * selftest.c: udm selftest: its command line and its report.
+ * selftest.c: udm selftest: the command line and the report.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -17,11 +17,11 @@
 static const char help_text[] =
     "usage: udm selftest [OPTION...]\n"
     "\n"
-    "Tests whether this machine's GPU gives right answers: runs the kernel and compares every\n"
-    "byte of the outputs, and of the guard bands around them, with the C reference. Covers\n"
-    "every batch size from 0 to 300, random shapes, a launch recorded in a CUDA graph and\n"
-    "replayed with changing lengths, and a second CUDA context, each with the direct and the\n"
-    "pointer-table call. Exit 1 if any byte differs.\n"
+    "Tests whether this machine's GPU gives right answers. It runs the kernel and compares every\n"
+    "byte of the outputs, and of the guard bands around them, with the C reference. It covers\n"
+    "every batch size from 0 to 300, random shapes, a launch that a CUDA graph records and\n"
+    "replays with changing lengths, and a second CUDA context, each with the direct call and the\n"
+    "pointer-table call. Exit code 1 if any byte differs.\n"
     "\n"
     "  --cases N         number of random cases (default 1000)\n"
     "  --replays N       replays of each of the two graphs (default 1000)\n"
@@ -48,7 +48,7 @@ struct selftest_command {
   struct selftest test;
 };
 
-static void add_course(struct text_table *table, const struct selftest *test) {
+static void add_progress(struct text_table *table, const struct selftest *test) {
   if (test->interrupted) {
     table_add(table, "cases\t%" PRId64 ", then interrupted", test->cases_done);
   } else {
@@ -61,14 +61,14 @@ static void add_course(struct text_table *table, const struct selftest *test) {
 }
 
 static const char *verdict(const struct selftest *test) {
-  if (test->mismatches > 0) return "NOT accepted";
-  return test->interrupted ? "none, interrupted" : "accepted";
+  if (test->mismatches > 0) return "FAILED";
+  return test->interrupted ? "none, interrupted" : "passed";
 }
 
 static int report(const struct selftest_command *command, const struct gpu_session *session) {
   const struct selftest *test = &command->test;
   const int code = test->mismatches == 0 ? EXIT_DONE : EXIT_COULD_NOT;
-  const bool accepted = code == EXIT_DONE && !test->interrupted;
+  const bool passed = code == EXIT_DONE && !test->interrupted;
   const udm_context_info *info = &session->info;
   if (command->arguments.json) {
     char arch[16];
@@ -85,11 +85,11 @@ static int report(const struct selftest_command *command, const struct gpu_sessi
             info->device_arch);
   table_add(&table, "image\tsm_%d from %s, %zu bytes", info->image_arch,
             udm_image_source_name(info->image_source), info->image_bytes);
-  add_course(&table, test);
+  add_progress(&table, test);
   table_print(&table, stdout, 0, "");
   table_free(&table);
   printf("verdict  %s%s: %" PRId64 " mismatches%s\n",
-         output_escape(stdout, accepted ? STYLE_GOOD : STYLE_BAD), verdict(test), test->mismatches,
+         output_escape(stdout, passed ? STYLE_GOOD : STYLE_BAD), verdict(test), test->mismatches,
          output_escape(stdout, STYLE_PLAIN));
   return code;
 }
@@ -114,7 +114,7 @@ static int run(struct selftest_command *command) {
   interrupt_watch();
   if (!gpu_session_open(&session, &command->arguments.options, command->arguments.gpu, test->error,
                         sizeof test->error)) {
-    return output_fail(command->arguments.json, "no GPU can be accepted: %s", test->error);
+    return output_fail(command->arguments.json, "cannot test a GPU: %s", test->error);
   }
   test->options = &command->arguments.options;
   test->session = &session;

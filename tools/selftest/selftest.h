@@ -1,8 +1,5 @@
 /*
- * selftest.h: the self-test of a GPU. Compares the kernel, as the machine's driver
- * runs it, with the C reference: every batch size from 0 to 300, random cases, a
- * recorded launch replayed with changing lengths, a second CUDA context; each with
- * the direct and the pointer-table call.
+ * selftest.h: the self-test of a GPU: runs the kernel and compares it with the C reference.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -28,12 +25,12 @@ struct selftest {
   int64_t cases_done;
   int64_t replays_done;
   int64_t mismatches; /* cases and replays with a wrong byte; the first few are printed */
-  bool interrupted;   /* by a signal, after these */
+  bool interrupted;   /* by a signal */
   char error[9216];
   struct progress_bar bar;
 };
 
-/* False if it could not run to its end; error says why. A mismatch is not a failure here. */
+/* Returns false if it could not run to the end: error says why. A mismatch is not a failure. */
 bool selftest_run(struct selftest *test);
 
 #endif

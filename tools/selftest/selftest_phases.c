@@ -39,7 +39,7 @@ static bool fail(struct selftest *test, const char *reason) {
   return false;
 }
 
-/* False when the case could not be run. */
+/* Returns false if the case could not run. */
 static bool run_case(struct selftest *test, struct case_runner *runner,
                      const struct decode_case_request *request, const char *what) {
   struct decode_case *c = NULL;
@@ -69,12 +69,12 @@ static bool run_batch_sizes(struct selftest *test, struct case_runner *runner) {
   return true;
 }
 
-/* More rows than a block has threads, more than 65535 rows, and many rows of many tiles. */
+/* Batches of more rows than a block has threads, of more than 65535 rows, and of long rows. */
 static bool run_large_batches(struct selftest *test, struct case_runner *runner) {
   static const struct {
     int32_t batch_size, max_len;
     udm_extent extent;
-  } large_batches[LARGE_BATCH_CASES] = {
+  } batches[LARGE_BATCH_CASES] = {
       {257, 70, UDM_EXTENT_BATCH_MAX},  {511, 70, UDM_EXTENT_ROW},
       {512, 70, UDM_EXTENT_BATCH_MAX},  {513, 70, UDM_EXTENT_ROW},
       {513, 70, UDM_EXTENT_BATCH_MAX},  {1000, 70, UDM_EXTENT_ROW},
@@ -87,10 +87,10 @@ static bool run_large_batches(struct selftest *test, struct case_runner *runner)
     struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
     request.seed = (uint64_t)test->seed + 7000 + (uint64_t)i;
     request.table = i % 2 == 1;
-    request.batch_size = large_batches[i].batch_size;
-    request.max_len = large_batches[i].max_len;
-    request.extent = (int32_t)large_batches[i].extent;
-    request.last_row_longest = large_batches[i].extent == UDM_EXTENT_BATCH_MAX;
+    request.batch_size = batches[i].batch_size;
+    request.max_len = batches[i].max_len;
+    request.extent = (int32_t)batches[i].extent;
+    request.last_row_longest = batches[i].extent == UDM_EXTENT_BATCH_MAX;
     if (!run_case(test, runner, &request, "large batch")) return false;
   }
   return true;
@@ -145,7 +145,7 @@ static bool replay(struct selftest *test, struct case_runner *runner, struct dec
   return true;
 }
 
-/* One launch recorded, then replayed with new lengths and rows in the same tensors. */
+/* Records one launch, then replays it with new lengths and rows in the same tensors. */
 static bool run_graph(struct selftest *test, struct case_runner *runner, bool table) {
   struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
   request.seed = (uint64_t)test->seed;
@@ -181,11 +181,11 @@ static bool run_in_second_context(struct selftest *test, CUcontext context) {
   }
   if (stream) driver->cuStreamDestroy_v2(stream);
   udm_destroy(udm);
-  driver->cuCtxDestroy_v2(context); /* current: the thread has none afterwards */
+  driver->cuCtxDestroy_v2(context); /* it is current: the thread has none afterwards */
   return ran;
 }
 
-/* A second context, then the first one again: neither may know of the other. */
+/* Runs in a second context, then in the first one again: neither may affect the other. */
 static bool run_two_contexts(struct selftest *test, struct case_runner *runner) {
   const struct cuda_driver *driver = &test->session->driver;
   CUcontext second = NULL;

@@ -5,13 +5,13 @@
 # shellcheck source=steps.sh
 : "${root:?}"
 
-# forget_moved_build DIR: a build folder that came along when the tree was copied cannot be used.
+# forget_moved_build DIR: a build folder names its source folder, so it is useless in a copied tree.
 forget_moved_build() {
   local home
   [[ -f $1/CMakeCache.txt ]] || return 0
   home=$(sed -n 's/^CMAKE_HOME_DIRECTORY:INTERNAL=//p' "$1/CMakeCache.txt")
   if [[ $home != "$root" ]]; then
-    say "$1 was made for $home: configuring anew"
+    say "$1 belongs to $home: configuring again"
     rm -rf "$1/CMakeCache.txt" "$1/CMakeFiles"
   fi
 }

@@ -1,5 +1,5 @@
-# The Debian packages of dependencies/debian.txt: which ones this machine lacks, and how they are
-# installed, or asks for them if this script may not. Sourced by tools/quickstart and tools/check.
+# Installs the Debian packages of dependencies/debian.txt that this machine lacks. If the script may not
+# install them, it says what to type. Sourced by tools/quickstart and tools/check.
 #
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
@@ -8,7 +8,7 @@
 
 debian_packages=$root/dependencies/debian.txt
 
-# Whether there is a person to ask (looked at here: inside $(...) stdout is a pipe).
+# Whether there is a person to ask. Decided here, because stdout is a pipe inside $(...).
 interactive=
 [[ -t 0 && -t 1 ]] && interactive=1
 
@@ -16,7 +16,7 @@ version_at_least() { # FOUND WANTED
   [[ $(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1) == "$2" ]]
 }
 
-# is_present KIND NAME [OLDEST]: the third column of the list.
+# is_present KIND NAME [OLDEST]: the arguments are the third column of the list.
 is_present() {
   local found
   case $1 in
@@ -34,7 +34,7 @@ is_present() {
   esac
 }
 
-# missing_packages STAGE...: one package per line.
+# missing_packages STAGE...: prints one package per line.
 missing_packages() {
   local wanted=" $* " stage package present
   while read -r stage package present; do
@@ -44,7 +44,7 @@ missing_packages() {
   done <"$debian_packages"
 }
 
-# How this user runs apt-get: prints the words to put before it; fails if it cannot.
+# Prints the words that let this user run apt-get as root; fails if there is no way.
 root_prefix() {
   if [[ $EUID -eq 0 ]]; then
     return 0
@@ -70,7 +70,7 @@ may_install() { # PACKAGE...
 ask_for_packages() { # PACKAGE...
   local command
   command -v apt-get >/dev/null ||
-    fail "missing: $*" "these are Debian's names; install them with this system's package manager"
+    fail "missing: $*" "these are Debian's names: install them with this system's package manager"
   command="apt-get install -y --no-install-recommends $*"
   if [[ $EUID -eq 0 ]]; then
     command="apt-get update && $command"
@@ -80,15 +80,15 @@ ask_for_packages() { # PACKAGE...
     command="su -c 'apt-get update && $command'"
   fi
   fail "missing: $*" 'type this:' "  $command" \
-    "then run $(basename "$0") again (where it may install by itself, --yes lets it)"
+    "then run $(basename "$0") again (with --yes it installs them itself, if it may)"
 }
 
-# install_packages STAGE...: returns when everything of these stages is there.
+# install_packages STAGE...: returns once every package of these stages is installed.
 install_packages() {
   local missing prefix
   mapfile -t missing < <(missing_packages "$@")
   if [[ ${#missing[@]} -eq 0 ]]; then
-    say 'everything is there'
+    say 'nothing is missing'
     return
   fi
   command -v apt-get >/dev/null || ask_for_packages "${missing[@]}"
@@ -97,11 +97,11 @@ install_packages() {
 
   say "installing ${missing[*]}"
   new_log packages
-  # shellcheck disable=SC2086 # the prefix is none, one or two words
+  # shellcheck disable=SC2086 # the prefix has up to two words
   {
-    [[ $prefix != sudo ]] || sudo true || fail 'sudo said no'
-    # An index that cannot be refreshed may still do: let the installation tell.
-    logged packages $prefix apt-get update || say 'apt-get update failed: going on with the old index'
+    [[ $prefix != sudo ]] || sudo true || fail 'sudo did not allow it'
+    # An old index may still do: the installation will show it.
+    logged packages $prefix apt-get update || say 'apt-get update failed: using the old index'
     must 'apt-get install' packages $prefix env DEBIAN_FRONTEND=noninteractive apt-get \
       -o DPkg::Lock::Timeout=120 install -y --no-install-recommends "${missing[@]}"
   }

@@ -1,4 +1,4 @@
-# The pinned Python packages that the tests of python/ need, in a virtual environment of their own.
+# Installs the pinned Python packages that the tests of python/ need into a virtual environment.
 # Sourced by tools/check.
 #
 # SPDX-License-Identifier: Apache-2.0
@@ -8,7 +8,7 @@
 
 python_packages=$root/dependencies/python.txt
 
-# install_python_packages VENV: fails, with the reason in the log python, if pip cannot get them.
+# install_python_packages VENV: fails, with the reason in the log python, if pip cannot fetch them.
 install_python_packages() {
   local venv=$1
   cmp -s "$python_packages" "$venv/python.txt" && "$venv/bin/python" -c '' 2>/dev/null && return
@@ -18,5 +18,5 @@ install_python_packages() {
   logged python python3 -m venv "$venv" || return
   logged python "$venv/bin/python" -m pip install --disable-pip-version-check \
     --only-binary :all: -r "$python_packages" || return
-  cp "$python_packages" "$venv/python.txt" # last: says that the rest is whole
+  cp "$python_packages" "$venv/python.txt" # last, as the mark of a complete install
 }

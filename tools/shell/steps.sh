@@ -1,5 +1,5 @@
-# Steps of a script: numbered headings, the time each takes, sub-steps that are quiet unless they
-# fail, and a log file that is named when they do. Sourced by tools/quickstart and tools/check.
+# Divides a script into steps: numbered headings, the time per step, and commands that print nothing
+# unless they fail. A failure names its log file. Sourced by tools/quickstart and tools/check.
 #
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
@@ -9,7 +9,7 @@ step_number=0
 step_started=0
 log_dir=
 
-# Colours on a terminal only, and not with NO_COLOR.
+# Colours only on a terminal, and not with NO_COLOR.
 if [[ -t 1 && -z ${NO_COLOR:-} ]]; then
   bold=$'\e[1m' dim=$'\e[2m' red=$'\e[31m' plain=$'\e[0m'
 else
@@ -43,7 +43,7 @@ step_end() { printf '      %s(%s)%s\n' "$dim" "$(seconds_since "$step_started")"
 
 say() { printf '      %s\n' "$*"; }
 
-# fail MESSAGE [WHAT_TO_DO]...: ends the script.
+# fail MESSAGE [WHAT_TO_DO]...: prints the message and ends the script.
 fail() {
   {
     printf '\n%s%s: %s%s\n' "$red" "$(basename "$0")" "$1" "$plain"
@@ -53,7 +53,7 @@ fail() {
   exit 1
 }
 
-# logged NAME COMMAND...: runs it, its output in the log NAME; returns its exit status.
+# logged NAME COMMAND...: runs the command with its output in the log NAME; returns its exit status.
 logged() {
   local log=$log_dir/$1.log
   shift
@@ -67,7 +67,7 @@ logged() {
 
 new_log() { : >"$log_dir/$1.log"; }
 
-# must WHAT NAME COMMAND...: as logged, but a failure shows the log's end and ends the script.
+# must WHAT NAME COMMAND...: like logged, but a failure shows the end of the log and ends the script.
 must() {
   local what=$1 name=$2
   shift 2

@@ -1,6 +1,6 @@
 /*
- * chart.c: a chart: see chart.h. Drawn for a phone: 360 units are about as many pixels
- * there, so text of 13 units can be read, and nothing needs a pointer that hovers.
+ * chart.c: draws a chart: see chart.h. The size suits a phone: 360 units are about 360 pixels
+ * there, so text of 13 units is readable, and nothing depends on hovering.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -39,13 +39,13 @@ static double place_y(const struct axes *a, double y) {
 
 static bool is_inside(double y) { return y >= TOP && y <= HEIGHT - BOTTOM; }
 
-/* 0 when it was not measured. */
+/* 0: not measured. */
 static double value_of(const struct bench_row *row, bool copy) {
   const double value = copy ? row->times.copy : row->times.direct;
   return row->skipped || value < 0 ? 0 : value;
 }
 
-/* False when there is no value at all. */
+/* Returns false if there is no value at all. */
 static bool find_axes(const struct bench_series *series, double empty_node, struct axes *a) {
   double least = INFINITY;
   double most = 0;
@@ -60,7 +60,7 @@ static bool find_axes(const struct bench_series *series, double empty_node, stru
   if (empty_node > 0) least = fmin(least, empty_node);
   *a = (struct axes){log2(series->x[0]), log2(series->x[series->count - 1]), log10(least),
                      log10(most)};
-  /* at least a factor of two: noise is not to look like a slope, and some lines must fit in */
+  /* at least a factor of two: noise must not look like a slope, and some grid lines must fit */
   const double missing = log10(2) - (a->high - a->low);
   if (missing > 0) {
     a->low -= missing / 2;
@@ -69,7 +69,7 @@ static bool find_axes(const struct bench_series *series, double empty_node, stru
   return true;
 }
 
-/* Draws the lines of a decade's steps, or with file NULL counts them. */
+/* Draws grid lines at the steps of every decade; if file is NULL, only counts them. */
 static int put_grid(FILE *file, const struct axes *a, const double *steps, int count) {
   int lines = 0;
   for (int decade = (int)floor(a->low) - 1; decade <= (int)ceil(a->high); ++decade) {
@@ -127,7 +127,7 @@ static void put_line(FILE *file, const struct bench_series *series, const struct
   fputs("\"/>\n", file);
 }
 
-/* Places the label on the side of the point away from the copy line. */
+/* Puts the label on the side of the point that faces away from the copy's line. */
 static void put_value(FILE *file, const struct bench_series *series, const struct axes *a,
                       size_t i) {
   const double value = value_of(&series->points[i], false);
@@ -136,7 +136,7 @@ static void put_value(FILE *file, const struct bench_series *series, const struc
           place_x(a, series->x[i]), place_y(a, value) + (below ? 17 : -8), value);
 }
 
-/* udm's points, and the values of the first and the last. */
+/* Draws udm's points, and the values of the first and the last point. */
 static void put_points(FILE *file, const struct bench_series *series, const struct axes *a) {
   size_t first = series->count;
   size_t last = 0;

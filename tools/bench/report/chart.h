@@ -10,7 +10,7 @@
 
 #include "report.h"
 
-/* empty_node: microseconds of the line below which no kernel gets; negative: none. */
+/* empty_node: microseconds of an empty kernel, drawn as a line; negative: not measured. */
 void chart_print(FILE *file, const struct bench_series *series, double empty_node);
 
 #endif

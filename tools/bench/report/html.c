@@ -1,5 +1,5 @@
 /*
- * html.c: text, numbers and sizes in HTML: see html.h.
+ * html.c: writes text, numbers and sizes in HTML: see html.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

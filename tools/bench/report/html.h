@@ -1,5 +1,5 @@
 /*
- * html.h: what the page of the bench and its charts are written with.
+ * html.h: writes text, numbers and sizes in HTML, for the page and its charts.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -9,13 +9,13 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* As text between tags: names of devices and reasons come from outside. */
+/* Writes text between tags, escaped: names of devices and reasons come from outside. */
 void html_text(FILE *file, const char *text);
 
-/* A cell of a table; a dash for what was not measured. */
+/* Writes a cell of a table; a dash for a negative value, which was not measured. */
 void html_cell(FILE *file, double value, const char *unit);
 
-/* "512", "128k", "1M". */
+/* Writes "512", "128k" or "1M". */
 void html_size(FILE *file, int32_t size);
 
 #endif

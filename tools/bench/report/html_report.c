@@ -1,6 +1,6 @@
 /*
- * html_report.c: the bench's findings as one page of HTML: nothing fetched from anywhere, no
- * script, readable on a phone and in the dark. The charts are chart.h's.
+ * html_report.c: the result of the bench as one HTML page. It fetches nothing, has no script, and
+ * is readable on a phone and in the dark. chart.h draws the charts.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -44,7 +44,7 @@ static const char page_head[] =
     "td,th{padding:.3rem .5rem;border-bottom:1px solid var(--line);text-align:right;"
     "vertical-align:top}td{white-space:nowrap}th{vertical-align:bottom}\n"
     "td:first-child,th:first-child{text-align:left;padding-left:0}small{display:block}\n"
-    /* the first column stays in sight, and is narrow enough to leave room for others */
+    /* the first column stays in sight, and leaves room for the others */
     ".scroll td:first-child,.scroll th:first-child{position:sticky;left:0;"
     "background:var(--back);white-space:normal;min-width:6.5rem;max-width:7.5rem}\n"
     "td.why{text-align:left;color:var(--dim)}"
@@ -126,15 +126,15 @@ static void put_workloads(FILE *file, const struct bench_report *report) {
       file);
   for (size_t i = 0; i < report->row_count; ++i) put_workload(file, &report->rows[i]);
   fputs(
-      "</table></div>\n<p class=\"dim\">L2 flushed: the L2 cache swept before each. The "
-      "pointer table and what follows are ratios to udm's direct call, the first column.",
+      "</table></div>\n<p class=\"dim\">L2 flushed: a sweep of the L2 cache ran before "
+      "each call. The last three columns are ratios to udm's direct call, the first column.",
       file);
   if (report->bench->has_lower_bounds) {
     fputs(
-        " The copy is one read, and one write per backend, of the bytes of page_table_1; of "
+        " The copy reads the bytes of page_table_1 once and writes them once per backend. For "
         "pages "
-        "alone, of the bytes of real_page_table, read in one piece: less traffic than the kernel's "
-        "reads, which are one slot of each page.",
+        "only, it copies the bytes of real_page_table: less traffic than the kernel's, which must "
+        "read one slot per page.",
         file);
   }
   fputs("</p>\n", file);
@@ -172,11 +172,10 @@ static void put_create(FILE *file, const struct bench_report *report) {
   html_cell(file, create->warm, "");
   fputs("</tr>\n<tr><td>cold: the shipped PTX</td>", file);
   html_cell(file, create->ptx, "");
-  fprintf(
-      file,
-      "</tr>\n</table>\n<p class=\"dim\">Median of %d in this process, in which NVRTC is loaded "
-      "already.</p>\n",
-      create->repetitions);
+  fprintf(file,
+          "</tr>\n</table>\n<p class=\"dim\">Median of %d in this process, which has NVRTC loaded "
+          "already.</p>\n",
+          create->repetitions);
   if (!create->note[0]) return;
   fputs("<p>Not measured: ", file);
   html_text(file, create->note);
@@ -191,7 +190,7 @@ void bench_print_page(const struct bench_report *report, FILE *file) {
   if (interrupted()) {
     fputs(
         "<p class=\"notice\"><b>Interrupted.</b> This page has what was measured until then; the "
-        "rest is marked as skipped or not measured.</p>\n",
+        "rest is skipped or not measured.</p>\n",
         file);
   }
   put_facts(file, report);

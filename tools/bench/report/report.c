@@ -1,5 +1,5 @@
 /*
- * report.c: the bench's findings as text and as JSON: see report.h.
+ * report.c: the result of the bench as text and as JSON: see report.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -13,12 +13,14 @@
 
 enum { CELL = 24 };
 
-/* Pages alone: the slots of a page are 256 bytes, and memory is read in sectors of 32. */
+/* Pages only: the slots that the kernel reads are 256 bytes apart, and memory comes in 32-byte
+ * sectors. */
 static const char copy_note[] =
-    "  copy: one read, and one write per backend, of the bytes of page_table_1; of pages "
-    "alone,\n"
-    "  of the bytes of real_page_table, read in one piece: less traffic than the kernel's reads,\n"
-    "  which are one slot of each page\n";
+    "  copy: reads the bytes of page_table_1 once and writes them once per backend; for pages "
+    "only,\n"
+    "  copies the bytes of real_page_table: less traffic than the kernel's, which must read one "
+    "slot\n"
+    "  per page\n";
 
 static const char *number(char *text, double value) {
   if (value < 0) return "-";
@@ -44,7 +46,8 @@ static void add_row(struct text_table *table, const struct bench_row *row) {
 
 static void print_workloads(const struct bench_report *report, FILE *file) {
   struct text_table table = TABLE_INIT;
-  fprintf(file, "\nGPU time of one graph node, us (flushed: the L2 cache swept before each)\n");
+  fprintf(file,
+          "\nGPU time of one graph node, us (flushed: a sweep of the L2 cache ran before each)\n");
   table_add(&table, "workload\twidth\tudm\tflushed\tcopy\tflushed\tudm/copy");
   for (size_t i = 0; i < report->row_count; ++i) add_row(&table, &report->rows[i]);
   table_print(&table, file, 2, "lrrrrrr");
@@ -98,8 +101,7 @@ static void print_host(const struct bench_report *report, FILE *file) {
 static void print_create(const struct bench_report *report, FILE *file) {
   const struct bench_create_times *create = &report->create;
   char cells[3][CELL];
-  fprintf(file,
-          "\nudm_create, ms (median of %d in this process, in which NVRTC is loaded already)\n",
+  fprintf(file, "\nudm_create, ms (median of %d in this process, which has NVRTC loaded already)\n",
           create->repetitions);
   fprintf(file, "  cold: NVRTC compiles      %s\n", number(cells[0], create->cold));
   fprintf(file, "  warm: from the cache      %s\n", number(cells[1], create->warm));
@@ -142,7 +144,7 @@ void bench_print_text(const struct bench_report *report, FILE *file) {
   print_create(report, file);
 }
 
-/* JSON null for what was not measured. */
+/* JSON null: not measured. */
 static json_t *json_time(double value) { return value < 0 ? json_null() : json_real(value); }
 
 static json_t *row_to_json(const struct bench_row *row) {
@@ -178,7 +180,7 @@ static json_t *series_to_json(const struct bench_series *series) {
                    points);
 }
 
-/* JSON null for what is not known. */
+/* JSON null: unknown. */
 static json_t *json_fact(const char *text) { return text[0] ? output_text(text) : json_null(); }
 
 static void add_machine(json_t *object, const struct bench_report *report) {

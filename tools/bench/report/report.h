@@ -1,6 +1,6 @@
 /*
- * report.h: what a run of the bench found, and its three forms: a
- * table of text, one JSON object, one page of HTML.
+ * report.h: the result of a run of the bench, and its three forms: text, one JSON object, one HTML
+ * page.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

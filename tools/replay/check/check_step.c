@@ -1,9 +1,9 @@
 /*
  * check_step.c: compares what a step wrote with what the allocator knows.
  *
- * The tensors of lengths and prefix sums are small: each is compared whole, guards
- * included. The page tables are compared per row: what had to be written, and the
- * gap behind it.
+ * The tensors of lengths and prefix sums are small, so each is compared whole, guards included. Of
+ * a page table, each row is compared: the columns that the step had to write, and the gap behind
+ * them.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -25,12 +25,12 @@ static bool is_nsa(int output) {
   return output == UDM_OUTPUT_NSA_CACHE_SEQLENS || output == UDM_OUTPUT_NSA_CU_SEQLENS_K;
 }
 
-/* Fills want with the whole allocation; returns how many elements had to be written. */
+/* Computes the whole allocation. Returns how many elements the step had to write. */
 static int64_t want_tensor(struct step_checker *checker, const struct batch_scheduler *scheduler,
                            int32_t batch_size, int output, int64_t total) {
   int32_t *want = checker->want_lengths;
   const int32_t most = is_nsa(output) ? checker->nsa_index_topk : INT32_MAX;
-  uint32_t sum = 0; /* the contract's sums wrap */
+  uint32_t sum = 0; /* the sums wrap, as udm.h says */
   int64_t next = GUARD_ELEMENTS;
   for (int64_t i = 0; i < total; ++i) want[i] = SENTINEL;
   if (is_prefix_sum(output)) want[next++] = 0;
@@ -55,7 +55,7 @@ static void check_lengths_of_backend(struct step_checker *checker,
         .backend = b, .output = output, .row = -1, .column = -GUARD_ELEMENTS};
     checker_compare(checker, views[k], checker->want_lengths, total, GUARD_ELEMENTS,
                     GUARD_ELEMENTS + live, &origin);
-    /* the whole allocation: a stray write is reported once */
+    /* the whole allocation, so that a stray write is reported only once */
     checker->device->operations->fill(checker->device, tensor->allocation, SENTINEL, (size_t)total);
   }
 }
@@ -81,7 +81,7 @@ static void append_gap(int32_t *elements) {
   for (int i = 0; i < ROW_GAP; ++i) elements[i] = SENTINEL;
 }
 
-/* What row i of both tables must hold: own tokens, then what the row held before. */
+/* Computes row i of both tables: its own tokens, then what the row held before. */
 static void want_row(struct step_checker *checker, const struct batch_scheduler *scheduler,
                      int32_t i) {
   static const struct page_list no_pages = PAGE_LIST_INIT;
@@ -89,7 +89,7 @@ static void want_row(struct step_checker *checker, const struct batch_scheduler 
   const int32_t slots = checker->rows[i].live[SLOTS];
   const int32_t pages = checker->rows[i].live[PAGES];
   const bool is_padding = i >= scheduler->running_count;
-  /* padding names row 0 of req_to_token, whoever has it */
+  /* a padding row names row 0 of req_to_token, whichever request has it */
   const struct decode_request *owner = is_padding ? scheduler->row_owner[0] : scheduler->running[i];
   const struct row_history *history = &scheduler->history[owner ? owner->row : 0];
   const struct page_list *own_list = owner ? &owner->pages : &no_pages;
@@ -107,7 +107,7 @@ static void want_row(struct step_checker *checker, const struct batch_scheduler 
   append_gap(checker->want_rows[PAGES] + pages);
 }
 
-/* Compares one table's row and makes it ready for the next step. */
+/* Compares a row of one table and sets it to the sentinel for the next step. */
 static void check_table_row(struct step_checker *checker, int backend, int table, int32_t i) {
   const int32_t live = checker->rows[i].live[table];
   const struct wrong_element origin = {
@@ -115,7 +115,7 @@ static void check_table_row(struct step_checker *checker, int backend, int table
   const int64_t before = checker->log.count;
   checker_compare(checker, checker->rows[i].views[backend][table], checker->want_rows[table],
                   live + ROW_GAP, 0, live, &origin);
-  /* also the gap if something wrote to it: a stray write is reported once */
+  /* the gap too if something wrote to it, so that a stray write is reported only once */
   const int32_t count = checker->log.count == before ? live : live + ROW_GAP;
   checker->device->operations->fill(
       checker->device, checker_row_address(checker, backend, table, i), SENTINEL, (size_t)count);

@@ -1,6 +1,6 @@
 /*
- * check_strays.c: the search for stray writes outside what check_step() looks at: everything is
- * swept now and then, and columns are looked at before a step covers them.
+ * check_strays.c: searches for stray writes where check_step() does not look: sweeps everything now
+ * and then, and looks at columns before a step covers them.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -8,7 +8,7 @@
 
 #include "check.h"
 
-/* Records every element of the chunk, which starts at element first, that is not the sentinel. */
+/* Records every one of count elements, from element first on, that is not the sentinel. */
 static void report_strays(struct step_checker *checker, const int32_t *got, int64_t count,
                           int backend, int output, int64_t first) {
   const int64_t stride = output_stride(checker->outputs, output);
@@ -33,7 +33,7 @@ static void report_strays(struct step_checker *checker, const int32_t *got, int6
 }
 
 static bool is_untouched(const int32_t *elements, int64_t count) {
-  /* equal to itself one element on: all are the first */
+  /* equal to itself shifted by one element: all are equal to the first */
   return elements[0] == SENTINEL &&
          memcmp(elements, elements + 1, (size_t)(count - 1) * sizeof *elements) == 0;
 }
@@ -69,7 +69,7 @@ static void check_covered_row(struct step_checker *checker, int32_t i) {
       const int32_t *got = row->views[b][t];
       const int64_t count = row->range[t].last - row->range[t].first;
       if (!got || is_untouched(got, count)) continue;
-      /* not set to the sentinel again: the step writes here, and is checked */
+      /* no need to set the sentinel again: the step writes here, and check_step() looks */
       const int output = table_outputs[t];
       report_strays(checker, got, count, b, output,
                     i * output_stride(checker->outputs, output) + row->range[t].first);

@@ -1,6 +1,5 @@
 /*
- * checker.c: the comparison itself, the staging memory and the rows of the
- * tables: see checker.h.
+ * checker.c: the comparison, the staging memory and the rows of the tables: see checker.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -11,7 +10,7 @@
 
 static int64_t largest(int64_t a, int64_t b) { return a > b ? a : b; }
 
-/* Room for the lengths of all backends, and for one row of their tables, at the least. */
+/* At least the lengths of all backends, and one row of all their tables. */
 static int64_t staging_needed(const struct output_tensors *outputs) {
   const int64_t backends = outputs->shape.num_backends;
   const int64_t lengths = 5 * ((int64_t)outputs->shape.max_batch + 1 + BOTH_GUARDS);

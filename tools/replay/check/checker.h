@@ -1,6 +1,6 @@
 /*
- * checker.h: what the checks of a replay share: the state, the comparison, the
- * staging memory and the rows of the tables. check.h says how they work.
+ * checker.h: what the checks of a replay share: state, comparison, staging memory and the rows of
+ * the tables. check.h says how they work.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -17,15 +17,15 @@
 
 struct column_range {
   int32_t first;
-  int32_t last; /* the one behind */
+  int32_t last; /* not included */
 };
 
 /* A row of the batch in the tables of all backends. */
 struct checked_row {
-  int32_t live[TABLE_COUNT];  /* columns that the step has to write */
-  int32_t clean[TABLE_COUNT]; /* columns that were the sentinel after the latest step was checked */
-  struct column_range range[TABLE_COUNT];              /* what is looked at */
-  const int32_t *views[UDM_MAX_BACKENDS][TABLE_COUNT]; /* and where; NULL: nothing */
+  int32_t live[TABLE_COUNT];              /* columns that the step must write */
+  int32_t clean[TABLE_COUNT];             /* columns that were the sentinel after the last check */
+  struct column_range range[TABLE_COUNT]; /* the columns to view */
+  const int32_t *views[UDM_MAX_BACKENDS][TABLE_COUNT]; /* where the host reads them; NULL: none */
 };
 
 struct step_checker {
@@ -36,7 +36,7 @@ struct step_checker {
   int32_t max_len;
   struct mismatch_log log;
   int64_t step;       /* the latest */
-  int64_t swept_step; /* the latest that a sweep followed */
+  int64_t swept_step; /* the latest after which a sweep ran */
 
   int32_t *staging; /* NULL: the host reads the device's memory */
   int64_t staging_count;
@@ -46,17 +46,17 @@ struct step_checker {
   struct checked_row *rows;        /* max_batch of them */
 };
 
-/* False without memory; device->error may say more. */
+/* Returns false if memory runs out; device->error may say more. */
 bool checker_create(struct step_checker *checker, struct replay_device *device,
                     const struct output_tensors *outputs, const udm_decode_args *args);
 void checker_destroy(struct step_checker *checker);
 
-/* Sets rows[.].live. */
+/* Sets `live` of the rows of the batch. */
 void checker_live_columns(struct step_checker *checker, const struct batch_scheduler *scheduler,
                           int32_t batch_size);
 /*
- * Views rows[.].range of the rows from first on, as many as there is staging
- * memory for, and waits. Returns the row behind the last of them.
+ * Views `range` of the rows from first on, as many as fit into the staging memory, and waits.
+ * Returns the first row that did not fit.
  */
 int32_t checker_view_rows(struct step_checker *checker, int32_t first, int32_t batch_size);
 CUdeviceptr checker_row_address(const struct step_checker *checker, int backend, int table,
@@ -65,8 +65,8 @@ const int32_t *checker_view(struct step_checker *checker, CUdeviceptr from, int6
 void checker_wait(struct step_checker *checker);
 
 /*
- * Compares count elements, of which [first_live, last_live) had to be written;
- * origin says where got[0] lies.
+ * Compares count elements. The step had to write [first_live, last_live); origin says where got[0]
+ * lies.
  */
 void checker_compare(struct step_checker *checker, const int32_t *got, const int32_t *want,
                      int64_t count, int64_t first_live, int64_t last_live,

@@ -1,5 +1,5 @@
 /*
- * mismatch.c: a log of wrong elements: see mismatch.h.
+ * mismatch.c: the log of wrong elements: see mismatch.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

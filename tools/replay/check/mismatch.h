@@ -12,17 +12,17 @@
 
 enum mismatch_place {
   IN_VALUES,     /* an element that the call had to write */
-  OUTSIDE_EXTENT /* one that it must not touch */
+  OUTSIDE_EXTENT /* an element that it must not touch */
 };
 
 struct wrong_element {
   int64_t step;
-  bool or_before; /* a stray write that was found late: of this step, or of an earlier one */
+  bool or_before; /* a stray write that a sweep found: this step or an earlier one made it */
   enum mismatch_place place;
   int32_t backend;
   int32_t output;
   int64_t row;    /* -1: the tensor has no rows */
-  int64_t column; /* or the element; negative in the guard before a tensor */
+  int64_t column; /* or the element, if there are no rows; negative in the guard before a tensor */
   int32_t got;
   int32_t want;
 };
@@ -36,7 +36,7 @@ struct mismatch_log {
 
 void mismatch_log_add(struct mismatch_log *log, const struct wrong_element *mismatch);
 
-/* How many of log->first there are. */
+/* The number of entries in log->first. */
 int mismatch_log_kept(const struct mismatch_log *log);
 
 /* Describes the mismatch as text. */

@@ -1,6 +1,6 @@
 /*
- * device_cpu.c: the CPU as a device of the replay: host memory, and the C reference in place
- * of the kernel.
+ * device_cpu.c: the CPU as a device of the replay: CPU memory, and the C reference in place of the
+ * kernel.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -17,7 +17,7 @@ struct device_cpu {
   struct launch_time latest;
 };
 
-/* Memory that can be touched without the system running out; UINT64_MAX if it does not say. */
+/* The memory that the system has left; UINT64_MAX if it does not say. */
 static uint64_t available_memory(void) {
   uint64_t available = UINT64_MAX;
   char line[128];
@@ -33,7 +33,7 @@ static uint64_t available_memory(void) {
 
 static CUdeviceptr cpu_allocate(struct replay_device *device, size_t bytes) {
   if (device->error[0]) return 0;
-  /* pages are promised long before they are there: ask first, or be killed later */
+  /* malloc may promise memory that the system lacks, and the system kills us later: ask first */
   void *memory = NULL;
   if (bytes > available_memory() || posix_memalign(&memory, 256, bytes) != 0) {
     snprintf(device->error, sizeof device->error, "%zu bytes of host memory are not available",
@@ -78,7 +78,7 @@ static const int32_t *cpu_view(struct replay_device *device, CUdeviceptr from, s
 
 static void cpu_launch(struct replay_device *device, const udm_decode_args *args,
                        CUdeviceptr backend_pointers) {
-  (void)backend_pointers; /* the reference takes eight backends in args */
+  (void)backend_pointers; /* the reference takes up to eight backends in args */
   if (device->error[0]) return;
   const double start = clock_microseconds();
   const udm_status status = udm_decode_metadata_reference(args);

@@ -1,5 +1,5 @@
 /*
- * device_gpu.c: a GPU as a device of the replay: driver calls on one stream.
+ * device_gpu.c: a GPU as a device of the replay: makes driver calls on one stream.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -11,9 +11,9 @@
 #include "numbers/clock.h"
 
 /*
- * Filled before every launch that is timed: while the GPU is busy with it, the
- * host gets the launch and the second event into the queue, and the time between
- * the events is the GPU's alone. It also leaves the L2 cache as a model would.
+ * The GPU fills this memory before every timed launch. Meanwhile the host enqueues the launch and
+ * the second event, so the time between the events has no host time in it. The fill also leaves the
+ * L2 cache full of other data, as a model would.
  */
 static const size_t queue_ahead_bytes = (size_t)32 << 20;
 
@@ -34,7 +34,7 @@ static CUstream stream_of(struct replay_device *device) {
   return ((struct device_gpu *)device)->session.stream;
 }
 
-/* Whether result is good; keeps the first bad one. */
+/* Returns whether the call succeeded. Keeps the first error. */
 static bool good(struct replay_device *device, const char *call, CUresult result) {
   if (result == CUDA_SUCCESS) return true;
   if (!device->error[0]) {

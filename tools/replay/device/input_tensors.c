@@ -107,7 +107,7 @@ static void write_request(struct req_to_token_tensor *tensor, struct replay_devi
 
 void req_to_token_update(struct req_to_token_tensor *tensor, struct replay_device *device,
                          const struct batch_scheduler *scheduler) {
-  tensor->staging_used = 0; /* the step before has been waited for */
+  tensor->staging_used = 0; /* the last step is complete */
   for (int32_t i = 0; i < scheduler->running_count; ++i) {
     write_request(tensor, device, scheduler->running[i], scheduler->options.page_size);
   }

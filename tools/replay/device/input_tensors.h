@@ -1,11 +1,11 @@
 /*
  * input_tensors.h: the input tensors on the device.
  *
- * seq_lens and req_pool_indices describe a batch, each of int32 or int64 as servers
- * have them. Rows behind the running requests are padding.
+ * seq_lens and req_pool_indices describe a batch, each as int32 or int64. Rows behind the running
+ * requests are padding.
  *
- * req_to_token is kept up to date as a server does it: each step writes only the
- * slots of new tokens, and a row is never cleared when its request leaves.
+ * The replay updates req_to_token as a server does: each step writes only the slots of new tokens,
+ * and nothing clears a row when its request leaves.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -30,16 +30,15 @@ struct batch_inputs {
   uint64_t random;
 };
 
-/* After a failure device->error is set and the inputs may be released. */
+/* A failure sets device->error; the caller may release the inputs then too. */
 void batch_inputs_create(struct batch_inputs *inputs, struct replay_device *device,
                          int32_t max_batch, udm_int_type seq_lens_type,
                          udm_int_type req_pool_indices_type, uint64_t seed);
 void batch_inputs_release(struct batch_inputs *inputs, struct replay_device *device);
 
 /*
- * Writes the running requests, padded to batch_size rows. Padding has length 0;
- * under UDM_EXTENT_ROW, which never reads the index of such a row, some
- * of its indices are anything.
+ * Writes the running requests, padded to batch_size rows. Padding rows have length 0.
+ * UDM_EXTENT_ROW never reads the index of such a row, so some of them get a random index then.
  */
 void batch_inputs_write(struct batch_inputs *inputs, struct replay_device *device,
                         const struct batch_scheduler *scheduler, int32_t batch_size,
@@ -52,12 +51,13 @@ struct req_to_token_tensor {
   int32_t staging_used;
 };
 
-/* All zeros. After a failure device->error is set and the tensor may be released. */
+/* Fills the tensor with zeros. A failure sets device->error; the caller may release the tensor then
+ * too. */
 void req_to_token_create(struct req_to_token_tensor *tensor, struct replay_device *device,
                          int32_t rows, int32_t max_context);
 void req_to_token_release(struct req_to_token_tensor *tensor, struct replay_device *device);
 
-/* Writes what the running requests have and their rows lack, and sets request->written. */
+/* Writes the slots that the rows of the running requests lack, and sets request->written. */
 void req_to_token_update(struct req_to_token_tensor *tensor, struct replay_device *device,
                          const struct batch_scheduler *scheduler);
 

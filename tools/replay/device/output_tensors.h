@@ -1,7 +1,7 @@
 /*
- * output_tensors.h: the output tensors of every backend, each in an allocation of its own that is
- * filled with a sentinel, with guard elements before and after the tensor and a
- * gap behind every row of a page table.
+ * output_tensors.h: the output tensors of every backend. Each has an allocation of its own, full of
+ * a sentinel, with guard elements before and after the tensor, and a gap behind every row of a page
+ * table.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -17,13 +17,13 @@ enum {
   SENTINEL = -1515870811, /* 0xa5a5a5a5: no length, slot or page is negative */
 };
 
-/* The page tables, which alone have rows, by what they hold; and which outputs they are. */
+/* The page tables by what they hold. No other output has rows. */
 enum { SLOTS, PAGES, TABLE_COUNT };
 extern const int table_outputs[TABLE_COUNT];
 
 struct output_tensor {
   CUdeviceptr allocation; /* 0: this tensor is null */
-  int64_t count;          /* elements, guards not counted */
+  int64_t count;          /* elements without guards */
 };
 
 struct output_shape {
@@ -31,7 +31,7 @@ struct output_shape {
   int32_t max_batch;
   int32_t max_context;
   int32_t page_size;
-  bool page_table_1; /* else it is null */
+  bool page_table_1; /* false: it is null */
 };
 
 struct output_tensors {
@@ -41,25 +41,25 @@ struct output_tensors {
   struct output_tensor tensors[UDM_MAX_BACKENDS][UDM_OUTPUTS_PER_BACKEND];
 };
 
-/* Allocates and fills. After a failure device->error is set and outputs may be released. */
+/* A failure sets device->error; the caller may release the outputs then too. */
 void outputs_create(struct output_tensors *outputs, struct replay_device *device,
                     const struct output_shape *shape);
 void outputs_release(struct output_tensors *outputs, struct replay_device *device);
 
-/* Elements of the whole allocation. */
+/* The elements of the whole allocation. */
 static inline int64_t output_total(const struct output_tensor *tensor) {
   return tensor->count + BOTH_GUARDS;
 }
 
-/* The address of an element; negative ones lie in the guard. */
+/* The address of an element; a negative one lies in the guard. */
 static inline CUdeviceptr output_address(const struct output_tensor *tensor, int64_t element) {
   return tensor->allocation + (CUdeviceptr)((GUARD_ELEMENTS + element) * (int64_t)sizeof(int32_t));
 }
 
-/* Elements from row to row of an output; 0: it has no rows. */
+/* The elements from one row to the next; 0: the output has no rows. */
 int64_t output_stride(const struct output_tensors *outputs, int output);
 
-/* The pointers as a udm call takes them. */
+/* Fills in the pointers as a udm call takes them. */
 void outputs_pointers(const struct output_tensors *outputs,
                       udm_backend_outputs backends[UDM_MAX_BACKENDS]);
 

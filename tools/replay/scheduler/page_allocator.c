@@ -1,5 +1,5 @@
 /*
- * page_allocator.c: the paged KV allocator: free lists, and the pages of a request.
+ * page_allocator.c: the paged KV allocator: free lists, and the page lists of requests.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -1,13 +1,12 @@
 /*
  * page_allocator.h: the paged KV allocator.
  *
- * A free list holds numbered things: the pages of the KV pool, the rows of
- * req_to_token. What is given back goes to the end and what is taken comes from
- * the front, so that use scrambles the order, as it does in a server.
+ * A free list holds ids: the pages of the KV pool, or the rows of req_to_token. Ids come from the
+ * front and return to the end, so that use scrambles their order, as in a server.
  *
  * A page list holds the KV pages of a request: token j lies in slot
- * pages[j / page_size] * page_size + j % page_size of the pool. The allocator knows
- * this, and every expected value of the replay comes from here.
+ * pages[j / page_size] * page_size + j % page_size of the pool. The checks of the replay compute
+ * every expected value from page lists.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -18,7 +17,7 @@
 #include <stdint.h>
 
 struct free_list {
-  int32_t *ring;  /* the free ids, count of them from head on */
+  int32_t *ring;  /* the free ids: count of them, from head on */
   bool *is_taken; /* by id - first */
   int32_t first;  /* the ids are first to first + capacity - 1 */
   int32_t capacity;
@@ -29,14 +28,14 @@ struct free_list {
 #define FREE_LIST_INIT \
   { NULL, NULL, 0, 0, 0, 0 }
 
-/* All of first to first + capacity - 1 free, in order. False without memory. */
+/* Makes the ids first to first + capacity - 1 free, in order. Returns false if memory runs out. */
 bool free_list_create(struct free_list *list, int32_t first, int32_t capacity);
 void free_list_destroy(struct free_list *list);
 
-/* Takes count ids, or none and false when fewer are free. */
+/* Takes count ids. If fewer are free, takes none and returns false. */
 bool free_list_take(struct free_list *list, int32_t *ids, int32_t count);
 
-/* Gives ids back. False, with nothing done to it, at the first that was not taken. */
+/* Gives ids back. Stops and returns false at the first id that was not taken. */
 bool free_list_give(struct free_list *list, const int32_t *ids, int32_t count);
 
 struct page_list {
@@ -54,7 +53,7 @@ static inline int32_t pages_for(int64_t tokens, int32_t page_size) {
 
 enum page_list_status { PAGES_OK, PAGES_NONE_FREE, PAGES_NO_MEMORY };
 
-/* Takes as many pages of pool as tokens need. On failure nothing has changed. */
+/* Takes pages from pool until the list holds tokens. On failure changes neither. */
 enum page_list_status page_list_grow(struct page_list *list, struct free_list *pool, int64_t tokens,
                                      int32_t page_size);
 

@@ -1,6 +1,5 @@
 /*
- * row_history.c: what a row of req_to_token still holds of requests that have left it: see
- * row_history.h.
+ * row_history.c: the slots of earlier requests in a row of req_to_token: see row_history.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -10,7 +9,7 @@
 #include <string.h>
 
 bool row_history_push(struct row_history *history, struct page_list *pages, int32_t tokens) {
-  /* the newcomer hides those that are no longer than it */
+  /* the newest request hides those that are not longer */
   while (history->count > 0 && history->past[history->count - 1].tokens <= tokens) {
     page_list_free(&history->past[--history->count].pages);
   }

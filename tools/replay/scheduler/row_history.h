@@ -1,9 +1,8 @@
 /*
- * row_history.h: what a row of req_to_token still holds of requests that have left it. A
- * server never clears a row: behind the tokens of the request that has it now
- * lie the slots of earlier, longer ones, and UDM_EXTENT_BATCH_MAX copies them
- * too. The history keeps the page lists of those requests, newest first; each
- * shows from where the newer ones end.
+ * row_history.h: the slots of earlier requests in a row of req_to_token. A server never clears a
+ * row. Behind the tokens of its present request lie slots of earlier, longer requests, and
+ * UDM_EXTENT_BATCH_MAX copies them too. The history keeps the page lists of those requests. Each
+ * one shows where the newer ones end.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -21,7 +20,7 @@ struct past_request {
 };
 
 struct row_history {
-  struct past_request *past; /* the newest is last; the newer, the fewer tokens */
+  struct past_request *past; /* oldest first; a newer one has fewer tokens */
   int32_t count;
   int32_t capacity;
 };
@@ -30,16 +29,16 @@ struct row_history {
   { NULL, 0, 0 }
 
 /*
- * A request that wrote tokens slots to the row leaves it. *pages is taken over
- * and emptied. False without memory; the pages are freed then.
+ * Records that a request that wrote `tokens` slots to the row has left it. Takes over the pages and
+ * empties *pages. If memory runs out, frees the pages and returns false.
  */
 bool row_history_push(struct row_history *history, struct page_list *pages, int32_t tokens);
 
-/* What the row holds in columns [first, last), given that nobody has it. Never written: 0. */
+/* Writes columns [first, last) of a row that no request has; 0 if nothing wrote a column. */
 void row_history_slots(const struct row_history *history, int32_t page_size, int32_t first,
                        int32_t last, int32_t *slots);
 
-/* The page of column page * page_size, for page in [first, last). Never written: 0. */
+/* Writes the page of column page * page_size for each page in [first, last); 0 as above. */
 void row_history_pages(const struct row_history *history, int32_t page_size, int32_t first,
                        int32_t last, int32_t *pages);
 

@@ -60,7 +60,7 @@ bool scheduler_accepts(const struct scheduler_options *options,
          pages_for(total, options->page_size) <= options->pool_pages;
 }
 
-/* The request leaves its row and gives its pages back; the row remembers them. */
+/* Takes the request off its row and frees its pages; the row's history keeps them. */
 static enum scheduler_status vacate(struct batch_scheduler *scheduler,
                                     struct decode_request *request) {
   const int32_t row = request->row;
@@ -96,7 +96,7 @@ static enum scheduler_status retire_finished(struct batch_scheduler *scheduler) 
   return status;
 }
 
-/* The next request of the trace that can run and has an answer to give; NULL: no more. */
+/* The next request of the trace that can run and generates tokens; NULL: no more. */
 static const struct trace_request *next_of_trace(struct batch_scheduler *scheduler) {
   bool started_again = false;
   for (;;) {
@@ -110,7 +110,7 @@ static const struct trace_request *next_of_trace(struct batch_scheduler *schedul
     if (!scheduler_accepts(&scheduler->options, found)) {
       ++scheduler->counts.rejected;
     } else if (found->output_length == 0) {
-      ++scheduler->counts.finished; /* the prompt alone: it never decodes */
+      ++scheduler->counts.finished; /* a prompt without an answer never decodes */
     } else {
       return found;
     }
@@ -118,12 +118,12 @@ static const struct trace_request *next_of_trace(struct batch_scheduler *schedul
   }
 }
 
-/* Whether the request, and all that run already, have pages for the next step at least. */
+/* Whether the pages suffice for the next step of this request and of all running ones. */
 static bool has_room(const struct batch_scheduler *scheduler, int64_t tokens) {
   const int32_t page_size = scheduler->options.page_size;
   const int64_t gain = 1 + (int64_t)scheduler->options.draft_tokens;
   if (scheduler->rows.count == 0) return false;
-  if (scheduler->running_count == 0) return true; /* scheduler_accepts() saw to it */
+  if (scheduler->running_count == 0) return true; /* scheduler_accepts() checked it */
   int64_t needed = pages_for(tokens + gain, page_size);
   for (int32_t i = 0; i < scheduler->running_count; ++i) {
     const struct decode_request *running = scheduler->running[i];
@@ -138,7 +138,7 @@ static enum scheduler_status start(struct batch_scheduler *scheduler,
   const enum page_list_status status = page_list_grow(
       &request->pages, &scheduler->pages, request->tokens, scheduler->options.page_size);
   if (status == PAGES_NO_MEMORY) return STEP_NO_MEMORY;
-  if (status == PAGES_NONE_FREE) return STEP_BROKEN; /* has_room() saw to it */
+  if (status == PAGES_NONE_FREE) return STEP_BROKEN; /* has_room() checked it */
   if (!free_list_take(&scheduler->rows, &request->row, 1)) return STEP_BROKEN;
   scheduler->row_owner[request->row] = request;
   scheduler->running[scheduler->running_count++] = request;
@@ -160,7 +160,7 @@ static enum scheduler_status admit_preempted(struct batch_scheduler *scheduler) 
 }
 
 static enum scheduler_status admit_arrivals(struct batch_scheduler *scheduler) {
-  /* nobody overtakes those that were here before */
+  /* a new request does not overtake a preempted one */
   while (scheduler->preempted_count == 0) {
     const struct trace_request *waiting = next_of_trace(scheduler);
     if (!waiting || !has_room(scheduler, waiting->input_length)) break;
@@ -179,7 +179,7 @@ static enum scheduler_status admit_arrivals(struct batch_scheduler *scheduler) {
   return STEP_READY;
 }
 
-/* Sends the youngest running request back to the queue; *index is where it was. */
+/* Sends the youngest running request back to the queue. *index is its former position. */
 static enum scheduler_status preempt_youngest(struct batch_scheduler *scheduler, int32_t *index) {
   int32_t youngest = 0;
   for (int32_t i = 1; i < scheduler->running_count; ++i) {
@@ -201,7 +201,7 @@ static enum scheduler_status preempt_youngest(struct batch_scheduler *scheduler,
   return STEP_READY;
 }
 
-/* Accepts drafts for running[*index]; moves *index to the request to go on with. */
+/* Accepts drafts for running[*index], and moves *index to the next request. */
 static enum scheduler_status grow(struct batch_scheduler *scheduler, int32_t *index) {
   struct decode_request *request = scheduler->running[*index];
   const int32_t remaining = request->output_length - request->generated;

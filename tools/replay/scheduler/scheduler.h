@@ -1,8 +1,8 @@
 /*
- * scheduler.h: continuous batching: requests wait in order of arrival, join the batch when a
- * row of req_to_token and KV pages are free, gain tokens each step as
- * speculative drafts are accepted, and leave when their answer is complete.
- * When pages run out, the youngest request goes back to the queue.
+ * scheduler.h: continuous batching. Requests wait in order of arrival, and join the batch when a
+ * row of req_to_token and KV pages are free. Each step a request accepts speculative drafts and
+ * gains tokens; it leaves when its answer is complete. If pages run out, the youngest request
+ * returns to the queue.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -27,18 +27,18 @@ struct scheduler_options {
 };
 
 struct decode_request {
-  int64_t arrival; /* its number */
+  int64_t arrival; /* its position in the order of arrival */
   int32_t input_length;
   int32_t output_length;
   int32_t generated;
   int32_t row;     /* of req_to_token */
   int32_t tokens;  /* in the KV cache */
-  int32_t written; /* of them, whose slots stand in the row: the caller's to set */
+  int32_t written; /* how many of them have their slot in the row; the caller sets it */
   struct page_list pages;
 };
 
 struct scheduler_counts {
-  int64_t admitted; /* again after a preemption, too */
+  int64_t admitted; /* again after each preemption */
   int64_t finished;
   int64_t rejected;
   int64_t preempted;
@@ -58,24 +58,24 @@ struct batch_scheduler {
   int32_t running_count;
   struct decode_request **preempted; /* oldest first */
   int32_t preempted_count;
-  struct decode_request **row_owner; /* by row; NULL: nobody */
+  struct decode_request **row_owner; /* by row; NULL: no request */
   struct row_history *history;       /* by row */
   struct scheduler_counts counts;
 };
 
 /*
- * The trace must outlive the scheduler. False without memory. Page 0 and its
- * slots are never given to a request: padding may point there.
+ * The trace must outlive the scheduler. No request gets page 0 and its slots, because padding may
+ * point there. Returns false if memory runs out.
  */
 bool scheduler_create(struct batch_scheduler *scheduler, const struct scheduler_options *options,
                       const struct request_trace *trace);
 void scheduler_destroy(struct batch_scheduler *scheduler);
 
 enum scheduler_status {
-  STEP_READY, /* running[0 .. running_count) is the batch, every request a token longer */
+  STEP_READY, /* running[0 .. running_count) is the batch; every request grew by a token or more */
   TRACE_DONE, /* nothing runs and nothing waits */
   STEP_NO_MEMORY,
-  STEP_BROKEN /* the allocator was given back what it had not given: a fault of this program */
+  STEP_BROKEN /* a bug of this program: a page came back that was not taken */
 };
 
 enum scheduler_status scheduler_step(struct batch_scheduler *scheduler);
