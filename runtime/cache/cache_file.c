@@ -116,6 +116,7 @@ int64_t udm_cache_sane_mtime(int64_t seconds) {
 int64_t udm_cache_file_last_used(const struct stat *status) {
   const int64_t used = udm_cache_sane_mtime(status->st_atim.tv_sec);
   const int64_t made = udm_cache_sane_mtime(status->st_mtim.tv_sec);
+  if (used != status->st_atim.tv_sec) return 0;
   return used > made ? used : made;
 }
 

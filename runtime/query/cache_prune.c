@@ -103,9 +103,9 @@ static const char *reason_to_remove(const struct pruning *pruning, size_t index)
   if (rules->flags & UDM_CACHE_PRUNE_ALL) return "all entries";
   if (file.state == UDM_CACHE_ENTRY_BAD) return "damaged or foreign";
   if (!is_kept_arch(rules, file.arch)) return "architecture not kept";
-  const int64_t unused = (int64_t)time(NULL) - udm_cache_file_last_used(&item->status);
-  const bool is_old = rules->older_than_seconds >= 0 && unused >= rules->older_than_seconds;
-  return is_old ? "not used lately" : NULL;
+  const int64_t used = udm_cache_file_last_used(&item->status);
+  if (rules->older_than_seconds < 0 || used == 0) return NULL; /* 0: not known, so not old */
+  return (int64_t)time(NULL) - used >= rules->older_than_seconds ? "not used lately" : NULL;
 }
 
 static void remove_by_rules(struct pruning *pruning, struct error *error) {

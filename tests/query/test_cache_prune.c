@@ -108,6 +108,24 @@ static void test_rules(void **state) {
   assert_true(exists(kept));
 }
 
+/* By a wrong clock: when it was last used is not known. */
+static void test_an_entry_from_the_future_does_not_count_as_old(void **state) {
+  char path[UDM_PATH_SIZE];
+  struct removals removals;
+  const udm_options options = options_for(*state);
+  udm_cache_prune_options rules = UDM_CACHE_PRUNE_OPTIONS_INIT;
+  const time_t now = time(NULL);
+  const struct timespec read_in_future[2] = {{now + 3 * DAY, 0}, {now - 31 * DAY, 0}};
+  rules.older_than_seconds = 30 * DAY;
+  store_aged(*state, 90, -3 * DAY, path);
+  assert_int_equal(prune(&options, &rules, &removals).removed, 0);
+  assert_int_equal(utimensat(AT_FDCWD, path, read_in_future, 0), 0);
+  assert_int_equal(prune(&options, &rules, &removals).removed, 0);
+  assert_true(exists(path));
+  rules.max_bytes = 0; /* the size limit still reaches it */
+  assert_int_equal(prune(&options, &rules, &removals).removed, 1);
+}
+
 static void test_the_least_recently_used_give_way_to_the_limit(void **state) {
   char oldest[UDM_PATH_SIZE];
   char middle[UDM_PATH_SIZE];
@@ -237,6 +255,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       IN_FOLDER(test_a_good_cache_keeps_everything),
       IN_FOLDER(test_rules),
+      IN_FOLDER(test_an_entry_from_the_future_does_not_count_as_old),
       IN_FOLDER(test_the_least_recently_used_give_way_to_the_limit),
       IN_FOLDER(test_a_dry_run_removes_nothing_and_says_the_same),
       IN_FOLDER(test_damaged_entries_and_leftovers_go_always),
