@@ -119,6 +119,7 @@ void udm_image_search_end(struct image_search *search) {
   udm_cache_unlock(&search->lock);
   udm_nvrtc_close(&search->nvrtc);
   forget_built(search);
+  udm_release_log(&search->held_log);
   udm_free(search);
 }
 

@@ -8,6 +8,7 @@
 #define UDM_RUNTIME_IMAGE_IMAGE_SOURCES_H
 
 #include "cache/cache.h"
+#include "core/held_log.h"
 #include "driver/driver.h"
 #include "image/kernel_key.h"
 
@@ -42,8 +43,9 @@ struct image_search {
   unsigned char *built;        /* an image that was built, or NULL */
   bool cacheable;              /* the built image is what its key says */
 
-  struct cache_lock lock; /* held by the one that builds an image for this architecture */
-  bool nvrtc_opened;      /* NVRTC is opened once, by the first source that needs it */
+  struct cache_lock lock;   /* held by the one that builds an image for this architecture */
+  struct held_log held_log; /* the log lines while it is held */
+  bool nvrtc_opened;        /* NVRTC is opened once, by the first source that needs it */
   udm_status nvrtc_status;
   struct nvrtc nvrtc;
   unsigned lookup_flags;
