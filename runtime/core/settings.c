@@ -122,12 +122,19 @@ udm_status udm_settings_resolve(const udm_options *options, struct settings *set
 
 void udm_log(const struct settings *settings, udm_log_level level, const char *format, ...) {
   if (!settings->log) return;
-  char message[UDM_MESSAGE_SIZE];
+  char brief[UDM_REASON_SIZE]; /* most lines fit; the host's stack may be small */
   va_list arguments;
   va_start(arguments, format);
-  vsnprintf(message, sizeof message, format, arguments);
+  const int length = vsnprintf(brief, sizeof brief, format, arguments);
   va_end(arguments);
-  settings->log(settings->log_user_data, level, message);
+  char *whole = length >= (int)sizeof brief ? udm_malloc((size_t)length + 1) : NULL;
+  if (whole) {
+    va_start(arguments, format);
+    vsnprintf(whole, (size_t)length + 1, format, arguments);
+    va_end(arguments);
+  }
+  settings->log(settings->log_user_data, level, whole ? whole : brief);
+  udm_free(whole);
 }
 
 bool udm_host_has(const struct symbol_provider *host, udm_library which, const char *name) {

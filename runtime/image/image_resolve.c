@@ -80,11 +80,10 @@ udm_status udm_image_search_next(struct image_search *search, struct error *erro
 }
 
 static void store_built(struct image_search *search) {
-  char path[UDM_PATH_SIZE];
   char text[UDM_PATH_SIZE / 4] = "";
   struct error error = {text, sizeof text};
   if (udm_cache_store(search->settings, &search->key.key, search->image.bytes, search->image.size,
-                      path, &error) == UDM_OK) {
+                      search->stored_path, &error) == UDM_OK) {
     return;
   }
   udm_log(search->settings, UDM_LOG_WARNING, "the image for %s was built but not cached: %s",

@@ -50,6 +50,7 @@ struct image_search {
   struct nvrtc nvrtc;
   unsigned lookup_flags;
 
+  char stored_path[UDM_PATH_SIZE];    /* of the entry that the built image became */
   char source_text[UDM_MESSAGE_SIZE]; /* why the current source has no more images */
   char target_reasons[UDM_MESSAGE_SIZE / 4];
   char reasons[UDM_MESSAGE_SIZE]; /* per source that does not serve, a line "\n- cache: ..." */
