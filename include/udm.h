@@ -65,6 +65,9 @@
  * - If a structure begins with struct_size, set it to the sizeof of the
  *   structure before every call; the _INIT macros do. The library then knows
  *   which fields the caller has, and structures can grow at their end.
+ * - A callback returns. It must not throw an exception, call longjmp() or end
+ *   its thread: the memory and the descriptors of the call would be lost. No
+ *   lock between processes is held while a log or removal callback runs.
  * - Names that end in _stride count elements, never bytes.
  * - An architecture is 10 * major + minor of the compute capability: 90, 103.
  * - Do not call a function while a stream of the CUDA context is being
@@ -226,7 +229,8 @@ typedef enum udm_log_level {
  *
  * The library calls it only inside a function that was given the options, on
  * the thread that called the function, and never from a launch. It must not
- * call udm functions.
+ * call udm functions. Lines about work under a lock of the cache, such as a
+ * compile, come once the lock is dropped.
  *
  * @param user_data  log_user_data of the options.
  * @param level      Importance of the line.

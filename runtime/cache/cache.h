@@ -146,7 +146,7 @@ void udm_cache_file_touch(const struct cache_dir *dir, const char *name, const s
  */
 int64_t udm_cache_sane_mtime(int64_t seconds);
 
-/* When an entry was last used or made. 0: not known. */
+/* When an entry was last used or made. 0: not known, since it was "used" in the future. */
 int64_t udm_cache_file_last_used(const struct stat *status);
 
 /*

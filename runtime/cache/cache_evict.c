@@ -164,16 +164,19 @@ static void evict(const struct settings *settings, const struct cache_dir *dir,
 void udm_cache_evict(const struct settings *settings, const struct cache_dir *dir,
                      const char *keep) {
   struct cache_lock lock = UDM_CACHE_LOCK_INIT;
+  struct held_log log = UDM_HELD_LOG_INIT;
   struct cache_listing listing;
   char text[UDM_REASON_SIZE] = "";
   struct error reason = {text, sizeof text};
   if (!udm_cache_lock_removals(dir, &lock)) return; /* another process is removing files now */
+  udm_hold_log(settings, &log);
   if (udm_cache_list(dir, &listing, &reason) == UDM_OK) {
-    sweep(settings, dir, &listing);
-    if (settings->cache_max_bytes) evict(settings, dir, &listing, keep);
+    sweep(&log.settings, dir, &listing);
+    if (settings->cache_max_bytes) evict(&log.settings, dir, &listing, keep);
     udm_cache_listing_free(&listing);
   } else {
-    udm_log(settings, UDM_LOG_WARNING, "%s", text);
+    udm_log(&log.settings, UDM_LOG_WARNING, "%s", text);
   }
   udm_cache_unlock(&lock);
+  udm_release_log(&log);
 }

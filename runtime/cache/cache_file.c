@@ -5,13 +5,17 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
+#include <sys/auxv.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 #include "cache/cache.h"
 #include "core/allocator.h"
@@ -116,6 +120,7 @@ int64_t udm_cache_sane_mtime(int64_t seconds) {
 int64_t udm_cache_file_last_used(const struct stat *status) {
   const int64_t used = udm_cache_sane_mtime(status->st_atim.tv_sec);
   const int64_t made = udm_cache_sane_mtime(status->st_mtim.tv_sec);
+  if (used != status->st_atim.tv_sec) return 0;
   return used > made ? used : made;
 }
 
@@ -201,18 +206,32 @@ static int write_all(int file, const unsigned char *bytes, size_t size) {
 }
 
 /*
- * Creates a file that no other writer has, on whatever machine or in whatever container. Returns
- * its descriptor, or -1 and errno.
+ * A name that no other writer has, on whatever machine or in whatever container. The bytes that the
+ * system gives each program at its start are random, but a forked process has its parent's.
  */
+static void make_temporary_name(char name[TEMPORARY_NAME_SIZE]) {
+  static atomic_uint made;
+  struct {
+    unsigned char random[16];
+    struct timespec now;
+    pid_t process;
+    unsigned number;
+  } unique;
+  const void *random = (const void *)(uintptr_t)getauxval(AT_RANDOM);
+  memset(&unique, 0, sizeof unique);
+  if (random) memcpy(unique.random, random, sizeof unique.random);
+  clock_gettime(CLOCK_REALTIME, &unique.now);
+  unique.process = getpid();
+  unique.number = atomic_fetch_add(&made, 1);
+  const XXH128_hash_t hash = XXH3_128bits(&unique, sizeof unique);
+  snprintf(name, TEMPORARY_NAME_SIZE, ".udm-%016llx%08x.tmp", (unsigned long long)hash.high64,
+           (unsigned)hash.low64);
+}
+
+/* Creates a temporary file. Returns its descriptor, or -1 and errno. */
 static int create_temporary(int folder, char name[TEMPORARY_NAME_SIZE]) {
   for (int attempt = 0; attempt < 8; ++attempt) {
-    unsigned char random[12];
-    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random) return -1;
-    int length = snprintf(name, TEMPORARY_NAME_SIZE, ".udm-");
-    for (size_t i = 0; i < sizeof random; ++i) {
-      length += snprintf(name + length, TEMPORARY_NAME_SIZE - (size_t)length, "%02x", random[i]);
-    }
-    snprintf(name + length, TEMPORARY_NAME_SIZE - (size_t)length, ".tmp");
+    make_temporary_name(name);
     const int file =
         openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (file >= 0 || errno != EEXIST) return file;

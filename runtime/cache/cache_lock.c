@@ -18,6 +18,10 @@
 #include "core/clock.h"
 #include "core/counters.h"
 
+#ifndef F_OFD_SETLK /* the headers of glibc before 2.20; Linux has it since 3.15 */
+#define F_OFD_SETLK 37
+#endif
+
 /* Byte 0 of the lock file is the lock of removals; the other bytes are the locks of keys. */
 enum { REMOVALS = 0, FIRST_KEY = 1 };
 

@@ -49,52 +49,64 @@ static int newest_first(const void *a, const void *b) {
   return 0;
 }
 
-/* If there are too many, the oldest is dropped. */
-static void add_candidate(struct cache_lookup *lookup, const char *name) {
+/* Returns 0 or an errno. If there are too many, the oldest is dropped. */
+static int add_candidate(struct cache_lookup *lookup, const char *name) {
   struct stat status;
   struct candidate candidate;
-  if (strlen(name) >= sizeof candidate.name) return;
-  if (fstatat(lookup->dir.fd, name, &status, AT_SYMLINK_NOFOLLOW) != 0) return;
+  if (strlen(name) >= sizeof candidate.name) return 0;
+  if (fstatat(lookup->dir.fd, name, &status, AT_SYMLINK_NOFOLLOW) != 0) {
+    return errno == ENOENT ? 0 : errno;
+  }
   candidate.modified = status.st_mtim;
   candidate.modified.tv_sec = udm_cache_sane_mtime(status.st_mtim.tv_sec);
   snprintf(candidate.name, sizeof candidate.name, "%s", name);
   if (lookup->candidate_count < MAX_CANDIDATES) {
     lookup->candidates[lookup->candidate_count++] = candidate;
-    return;
+    return 0;
   }
   struct candidate *oldest = &lookup->candidates[0];
   for (int i = 1; i < MAX_CANDIDATES; ++i) {
     if (newest_first(&lookup->candidates[i], oldest) > 0) oldest = &lookup->candidates[i];
   }
   if (newest_first(&candidate, oldest) < 0) *oldest = candidate;
+  return 0;
 }
 
-/* Finds, by their names, the files of the open folder that may hold the key's entry. */
-static void find_candidates(struct cache_lookup *lookup) {
+/*
+ * Finds, by their names, the files of the open folder that may hold the key's entry. Returns 0, or
+ * the errno because of which it may have missed some.
+ */
+static int find_candidates(struct cache_lookup *lookup) {
   char wanted[UDM_CACHE_NAME_SIZE];
+  int missed = 0;
   lookup->candidate_count = 0;
   lookup->next_candidate = 0;
   if (lookup->key->producer) {
     udm_cache_entry_name(lookup->key, wanted);
-    add_candidate(lookup, wanted);
-    return;
+    return add_candidate(lookup, wanted);
   }
   udm_cache_entry_prefix(lookup->key, wanted);
   const int copy = fcntl(lookup->dir.fd, F_DUPFD_CLOEXEC, 0); /* closedir() closes it */
   DIR *listing = copy >= 0 ? fdopendir(copy) : NULL;
   if (!listing) {
+    missed = errno;
     if (copy >= 0) close(copy);
-    return;
+    return missed;
   }
-  for (struct dirent *entry = readdir(listing); entry; entry = readdir(listing)) {
-    if (strncmp(entry->d_name, wanted, strlen(wanted)) == 0 &&
-        udm_cache_is_entry_name(entry->d_name)) {
-      add_candidate(lookup, entry->d_name);
-    }
+  for (;;) {
+    errno = 0;
+    const struct dirent *entry = readdir(listing);
+    if (!entry) break;
+    if (strncmp(entry->d_name, wanted, strlen(wanted)) != 0) continue;
+    if (!udm_cache_is_entry_name(entry->d_name)) continue;
+    const int number = add_candidate(lookup, entry->d_name);
+    if (number) missed = number;
   }
+  if (errno) missed = errno;
   closedir(listing);
   qsort(lookup->candidates, (size_t)lookup->candidate_count, sizeof lookup->candidates[0],
         newest_first);
+  return missed;
 }
 
 static void keep_reason(struct cache_lookup *lookup, const char *path, const char *reason) {
@@ -153,6 +165,21 @@ static void repair(const struct cache_lookup *lookup) {
           outcome);
 }
 
+static void search_layer(struct cache_lookup *lookup) {
+  char text[UDM_ERRNO_TEXT_SIZE];
+  const int number = find_candidates(lookup);
+  if (number == 0) {
+    if (lookup->candidate_count == 0) keep_reason(lookup, lookup->dir.path, "no entry");
+    return;
+  }
+  const char *reason = udm_errno_text(number, text);
+  keep_reason(lookup, lookup->dir.path, reason);
+  if (lookup->flags & CACHE_LOOKUP_FIRST) {
+    udm_log(lookup->settings, UDM_LOG_WARNING, "cache folder %s cannot be searched: %s",
+            lookup->dir.path, reason);
+  }
+}
+
 /* Opens the next layer and finds its candidates. Returns false past the last layer. */
 static bool open_next_layer(struct cache_lookup *lookup) {
   char text[UDM_REASON_SIZE] = "";
@@ -164,8 +191,7 @@ static bool open_next_layer(struct cache_lookup *lookup) {
   lookup->next_candidate = 0;
   const udm_status status = udm_cache_dir_open(&lookup->dir, false, &reason);
   if (status == UDM_OK) {
-    find_candidates(lookup);
-    if (lookup->candidate_count == 0) keep_reason(lookup, lookup->dir.path, "no entry");
+    search_layer(lookup);
     return true;
   }
   keep_reason(lookup, udm_cache_dir_name(&lookup->dir), text);

@@ -142,6 +142,39 @@ void udm_log(const struct settings *settings, udm_log_level level, const char *f
   udm_free(longer);
 }
 
+/* Without memory, the line is lost: it is only a line. */
+static void keep_line(void *user_data, udm_log_level level, const char *message) {
+  struct held_log *held = user_data;
+  const size_t length = strlen(message) + 1;
+  char *lines = udm_realloc(held->lines, held->size + 1 + length);
+  if (!lines) return;
+  lines[held->size] = (char)level;
+  memcpy(lines + held->size + 1, message, length);
+  held->lines = lines;
+  held->size += 1 + length;
+}
+
+void udm_hold_log(const struct settings *settings, struct held_log *held) {
+  held->settings = *settings;
+  held->caller = settings;
+  held->lines = NULL;
+  held->size = 0;
+  if (!settings->log) return;
+  held->settings.log = keep_line;
+  held->settings.log_user_data = held;
+}
+
+void udm_release_log(struct held_log *held) {
+  const struct settings *caller = held->caller;
+  if (!caller) return;
+  for (size_t i = 0; i < held->size; i += 2 + strlen(held->lines + i + 1)) {
+    caller->log(caller->log_user_data, (udm_log_level)held->lines[i], held->lines + i + 1);
+  }
+  udm_free(held->lines);
+  held->caller = NULL;
+  held->lines = NULL;
+}
+
 bool udm_host_has(const struct symbol_provider *host, udm_library which, const char *name) {
   return host->find && host->find(host->user_data, which, name) != NULL;
 }

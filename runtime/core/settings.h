@@ -44,6 +44,25 @@ const char *udm_environment(const char *name);
 void udm_log(const struct settings *settings, udm_log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/*
+ * Log lines that wait while a lock of the cache is held: the host's callback may throw or jump, and
+ * then no other process may have to wait for that lock.
+ */
+struct held_log {
+  struct settings settings; /* for the work under the lock: as the caller's, but lines are kept */
+  const struct settings *caller; /* NULL: nothing is held */
+  char *lines;                   /* each a byte for the level, the text and its 0 */
+  size_t size;
+};
+#define UDM_HELD_LOG_INIT \
+  { .caller = NULL }
+
+/* The caller's settings must outlive the held log, which must not move. */
+void udm_hold_log(const struct settings *settings, struct held_log *held);
+
+/* Passes the lines on, after the lock was dropped. Does nothing if nothing is held. */
+void udm_release_log(struct held_log *held);
+
 /* True if the host provides the library: if its callback finds the named function. */
 bool udm_host_has(const struct symbol_provider *host, udm_library which, const char *name);
 

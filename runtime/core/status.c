@@ -77,7 +77,14 @@ udm_status udm_fail(struct error *error, udm_status status, const char *format, 
 }
 
 const char *udm_errno_text(int number, char buffer[UDM_ERRNO_TEXT_SIZE]) {
+#ifdef __GLIBC__
   return strerror_r(number, buffer, UDM_ERRNO_TEXT_SIZE); /* GNU's: may not use the buffer */
+#else
+  if (strerror_r(number, buffer, UDM_ERRNO_TEXT_SIZE) != 0) {
+    snprintf(buffer, UDM_ERRNO_TEXT_SIZE, "errno %d", number);
+  }
+  return buffer;
+#endif
 }
 
 udm_status udm_fail_errno(struct error *error, udm_status status, int number, const char *format,

@@ -81,9 +81,8 @@ udm_status udm_image_search_next(struct image_search *search, struct error *erro
 }
 
 static void store_built(struct image_search *search) {
-  char path[UDM_PATH_SIZE];
   if (udm_cache_store(search->settings, &search->key.key, search->image.bytes, search->image.size,
-                      path, &search->reason) == UDM_OK) {
+                      search->stored_path, &search->reason) == UDM_OK) {
     return;
   }
   udm_log(search->settings, UDM_LOG_WARNING, "the image for %s was built but not cached: %s",
@@ -118,6 +117,7 @@ void udm_image_search_end(struct image_search *search) {
   udm_cache_unlock(&search->lock);
   udm_nvrtc_close(&search->nvrtc);
   forget_built(search);
+  udm_release_log(&search->held_log);
   udm_free(search);
 }
 

@@ -158,6 +158,10 @@ static udm_status next_of_cache_locked(struct image_search *search, struct error
     struct kernel_key key;
     udm_kernel_key(search->device_arch, NULL, &key);
     udm_cache_lock_key(search->settings, &key.key, &search->lock);
+    if (search->lock.file >= 0) {
+      udm_hold_log(search->settings, &search->held_log);
+      search->settings = &search->held_log.settings;
+    }
   }
   return next_of_cache(search, error);
 }

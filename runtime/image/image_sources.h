@@ -46,13 +46,15 @@ struct image_search {
 
   /* what the sources share */
   unsigned lookup_flags;
-  struct cache_lock lock; /* held by the process that builds an image for this architecture */
-  bool nvrtc_tried;       /* NVRTC is opened once, by the first source that needs it */
+  struct cache_lock lock;   /* held by the process that builds an image for this architecture */
+  struct held_log held_log; /* the log lines while it is held */
+  bool nvrtc_tried;         /* NVRTC is opened once, by the first source that needs it */
   udm_status nvrtc_status;
   char nvrtc_text[UDM_MESSAGE_SIZE / 2]; /* why it could not be opened */
   struct nvrtc nvrtc;
 
-  char reasons[UDM_MESSAGE_SIZE]; /* one line "\n- cache: ..." per source without a usable image */
+  char stored_path[UDM_PATH_SIZE]; /* of the entry that the built image became */
+  char reasons[UDM_MESSAGE_SIZE];  /* one line "\n- cache: ..." per source without a usable image */
 };
 
 struct image_source {

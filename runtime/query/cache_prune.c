@@ -24,6 +24,7 @@ struct pruning {
   udm_cache_removal_callback callback;
   void *user_data;
   struct cache_dir dir;
+  struct cache_lock lock; /* of removals; not held in a dry run, nor during the callback */
   struct cache_listing listing;
   int32_t *archs;           /* per item of the listing */
   char path[UDM_PATH_SIZE]; /* of the item that is reported */
@@ -35,6 +36,11 @@ struct pruning {
 
 static bool is_dry_run(const struct pruning *pruning) {
   return (pruning->rules->flags & UDM_CACHE_PRUNE_DRY_RUN) != 0;
+}
+
+/* Two at once would count the same files; removing a file twice does no harm. */
+static void take_lock(struct pruning *pruning) {
+  if (!is_dry_run(pruning)) udm_cache_lock_removals(&pruning->dir, &pruning->lock);
 }
 
 static void report(struct pruning *pruning, size_t index, const char *reason, bool in_use) {
@@ -50,8 +56,10 @@ static void report(struct pruning *pruning, size_t index, const char *reason, bo
       .reason = reason,
   };
   const struct host_allocator ours = udm_allocator_in_use();
+  udm_cache_unlock(&pruning->lock); /* the callback may throw or jump */
   pruning->stop = pruning->callback(pruning->user_data, &removal) != 0;
   udm_allocator_use(&ours); /* the callback may have called udm with other options */
+  take_lock(pruning);
 }
 
 /* Returns true if the item is gone, or in a dry run would be. */
@@ -103,9 +111,9 @@ static const char *reason_to_remove(const struct pruning *pruning, size_t index)
   if (rules->flags & UDM_CACHE_PRUNE_ALL) return "all entries";
   if (file.state == UDM_CACHE_ENTRY_BAD) return "damaged or foreign";
   if (!is_kept_arch(rules, file.arch)) return "architecture not kept";
-  const int64_t unused = (int64_t)time(NULL) - udm_cache_file_last_used(&item->status);
-  const bool is_old = rules->older_than_seconds >= 0 && unused >= rules->older_than_seconds;
-  return is_old ? "not used lately" : NULL;
+  const int64_t used = udm_cache_file_last_used(&item->status);
+  if (rules->older_than_seconds < 0 || used == 0) return NULL; /* 0: not known, so not old */
+  return (int64_t)time(NULL) - used >= rules->older_than_seconds ? "not used lately" : NULL;
 }
 
 static void remove_by_rules(struct pruning *pruning, struct error *error) {
@@ -176,7 +184,6 @@ static udm_status read_rules(const udm_cache_prune_options *given, udm_cache_pru
 
 static udm_status prune_folder(const struct settings *settings, struct pruning *pruning,
                                udm_cache_prune_result *sums, struct error *error) {
-  struct cache_lock lock = UDM_CACHE_LOCK_INIT;
   struct cache_dir *dir = &pruning->dir;
   char text[UDM_REASON_SIZE] = "";
   struct error reason = {text, sizeof text};
@@ -191,10 +198,9 @@ static udm_status prune_folder(const struct settings *settings, struct pruning *
     status =
         udm_fail_errno(error, UDM_ERROR_CACHE, errno, "nothing can be removed from %s", dir->path);
   } else {
-    /* two at once would count the same files; removing a file twice does no harm */
-    if (!is_dry_run(pruning)) udm_cache_lock_removals(dir, &lock);
+    take_lock(pruning);
     status = prune(pruning, sums, error);
-    udm_cache_unlock(&lock);
+    udm_cache_unlock(&pruning->lock);
   }
   udm_cache_dir_close(dir);
   return status;
@@ -216,6 +222,7 @@ udm_status udm_cache_prune(const udm_options *options, const udm_cache_prune_opt
   if (status != UDM_OK) return status;
   struct pruning *pruning = udm_calloc(1, sizeof *pruning);
   if (!pruning) return udm_fail_memory(error, "a walk over the cache", sizeof *pruning);
+  pruning->lock.file = -1;
   pruning->rules = &asked;
   pruning->callback = callback;
   pruning->user_data = user_data;

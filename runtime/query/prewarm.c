@@ -64,6 +64,7 @@ static udm_status fill_cache(const struct settings *settings, const struct nvrtc
   char producer[UDM_PRODUCER_SIZE];
   struct kernel_key key;
   struct cache_lock lock = UDM_CACHE_LOCK_INIT;
+  struct held_log log = UDM_HELD_LOG_INIT;
   struct settings writable_only = *settings;
   writable_only.cache_path = NULL;
   udm_producer_nvrtc(nvrtc, producer);
@@ -72,11 +73,13 @@ static udm_status fill_cache(const struct settings *settings, const struct nvrtc
   if (!force && find_entry(&writable_only, &key, arch, first, result)) return UDM_OK;
   /* if several want the image at once, one compiles, and the others find its entry */
   udm_cache_lock_key(&writable_only, &key.key, &lock);
+  udm_hold_log(&writable_only, &log);
   udm_status status = UDM_OK;
-  if (force || !find_entry(&writable_only, &key, arch, CACHE_LOOKUP_REPAIR, result)) {
-    status = compile_and_store(&writable_only, nvrtc, &key, arch, result, error);
+  if (force || !find_entry(&log.settings, &key, arch, CACHE_LOOKUP_REPAIR, result)) {
+    status = compile_and_store(&log.settings, nvrtc, &key, arch, result, error);
   }
   udm_cache_unlock(&lock);
+  udm_release_log(&log);
   return status;
 }
 

@@ -138,10 +138,10 @@ udm_status udm_query_device(const udm_options *options, int32_t ordinal, udm_dev
 
 static bool is_of_library(void *address, void *library) {
   struct link_map *map = NULL;
-  struct link_map *owner = NULL;
-  Dl_info info;
-  return dlinfo(library, RTLD_DI_LINKMAP, &map) == 0 &&
-         dladdr1(address, &info, (void **)&owner, RTLD_DL_LINKMAP) != 0 && owner == map;
+  Dl_info ours;
+  Dl_info theirs;
+  return dlinfo(library, RTLD_DI_LINKMAP, &map) == 0 && dladdr(map->l_ld, &theirs) != 0 &&
+         dladdr(address, &ours) != 0 && ours.dli_fbase == theirs.dli_fbase;
 }
 
 udm_status udm_driver_symbol(const udm_options *options, const char *name, void **symbol) {

@@ -77,7 +77,6 @@ WRAP(int, utimensat, -1, (int folder, const char *name, const struct timespec ti
      (folder, name, times, flags))
 WRAP(DIR *, fdopendir, NULL, (int file), (file))
 WRAP(struct dirent *, readdir, NULL, (DIR * listing), (listing))
-WRAP(ssize_t, getrandom, -1, (void *bytes, size_t size, unsigned flags), (bytes, size, flags))
 
 /* Memory runs out only if the plan names malloc. */
 static bool allocation_fails(void) {

@@ -9,7 +9,7 @@
 
 #include "cmocka_headers.h"
 
-const char test_image[23] = "\177ELF not really a cubin";
+const char test_image[24] = "\177ELF not really a cubin";
 const struct cache_key test_key = {"sm_90", "source abc\ntarget sm_90\n", "NVRTC 13.0\n"};
 
 struct settings settings_for(const char *folder) {

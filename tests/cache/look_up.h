@@ -9,7 +9,7 @@
 
 #include "cache/cache.h"
 
-extern const char test_image[23]; /* not a cubin: the cache does not look into it */
+extern const char test_image[24]; /* not a cubin: the cache does not look into it */
 extern const struct cache_key test_key;
 
 /* Settings with this writable folder and nothing else. */

@@ -8,6 +8,7 @@
 #include "cache/cache.h"
 
 #include <errno.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -255,6 +256,50 @@ static void test_a_forked_child_keeps_no_lock(void **state) {
   assert_int_equal(outcome, CACHE_LOCKED);
 }
 
+static struct {
+  jmp_buf out;
+  int line;
+  int at; /* jump at this line */
+} jump;
+
+static void jump_out(void *user_data, udm_log_level level, const char *message) {
+  (void)user_data;
+  (void)level;
+  (void)message;
+  if (++jump.line == jump.at) longjmp(jump.out, 1);
+}
+
+/* Returns true if the log had so many lines. */
+static bool create_and_jump_out(int at) {
+  udm_options options = UDM_OPTIONS_INIT;
+  udm_context *ctx = NULL;
+  options.log = jump_out;
+  jump.line = 0;
+  jump.at = at;
+  if (setjmp(jump.out) != 0) return true;
+  CHILD_CHECK(udm_create(&options, &ctx) == UDM_OK);
+  udm_destroy(ctx);
+  return false;
+}
+
+/* In a child, whose leaks do not count. The next create finds no lock taken, at whatever line. */
+static void jump_out_of_every_line(const char *folder) {
+  (void)folder;
+  int at = 1;
+  setenv("UDM_CACHE_LOCK_SECONDS", "1", 1);
+  for (; create_and_jump_out(at); ++at) {
+    create_once(&result);
+    CHILD_CHECK(result.status == UDM_OK);
+    CHILD_CHECK(result.counted.lock_waits == 0);
+    clear_cache();
+  }
+  CHILD_CHECK(at > 3); /* there were lines at all, of the compile too */
+}
+
+static void test_no_lock_is_held_if_the_log_callback_jumps_out(void **state) {
+  run_in_child(jump_out_of_every_line, *state);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       CACHE_TEST(test_locks_that_fail),
@@ -266,6 +311,7 @@ int main(void) {
       CACHE_TEST(test_something_else_in_the_lock_files_place),
       CACHE_TEST(test_a_hard_link_as_lock_file),
       CACHE_TEST(test_a_forked_child_keeps_no_lock),
+      CACHE_TEST(test_no_lock_is_held_if_the_log_callback_jumps_out),
   };
   use_fake_device();
   return cmocka_run_group_tests(tests, NULL, NULL);

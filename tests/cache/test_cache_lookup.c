@@ -5,10 +5,12 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -29,6 +31,29 @@ static void test_any_producer_and_one_producer(void **state) {
   other = test_key;
   other.text = "source abd\ntarget sm_90\n";
   assert_miss(&settings, &other);
+}
+
+/* The folder can be opened, but not listed, with the last descriptor. */
+static void test_without_descriptors_a_present_entry_is_not_called_absent(void **state) {
+  char path[UDM_PATH_SIZE];
+  struct rlimit usual;
+  struct hits hits = {0};
+  const struct settings settings = settings_for(*state);
+  struct cache_key any = test_key;
+  any.producer = NULL;
+  store(&settings, path);
+  const int next = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  assert_true(next >= 0);
+  close(next);
+  assert_int_equal(getrlimit(RLIMIT_NOFILE, &usual), 0);
+  const struct rlimit one_left = {(rlim_t)next + 1, usual.rlim_max};
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &one_left), 0);
+  const udm_status status = look_up(&settings, &any, &hits);
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &usual), 0);
+  assert_int_equal(status, UDM_ERROR_NOT_FOUND);
+  assert_non_null(strstr(udm_last_error(), strerror(EMFILE)));
+  assert_null(strstr(udm_last_error(), "no entry"));
+  assert_hit(&settings, &any, true);
 }
 
 /* Stores an entry of this producer with a date so many seconds after 2001-09-09. */
@@ -147,6 +172,7 @@ int main(void) {
   cmocka_unit_test_setup_teardown(test, make_temporary_folder, remove_temporary_folder)
   const struct CMUnitTest tests[] = {
       IN_FOLDER(test_any_producer_and_one_producer),
+      IN_FOLDER(test_without_descriptors_a_present_entry_is_not_called_absent),
       IN_FOLDER(test_the_newest_producer_comes_first_and_the_next_after_a_rejection),
       IN_FOLDER(test_of_too_many_producers_the_oldest_are_left_out),
       IN_FOLDER(test_read_only_layers_in_order),

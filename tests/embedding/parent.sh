@@ -20,7 +20,7 @@ fi
 folder=$(fresh_folder "parent-$language-$compiler") || exit 1
 CC=$compiler CXX=${cxx[$compiler]} quietly cmake -S "$SOURCE/tests/embedding/parent" -B "$folder" \
   -G Ninja -DLANGUAGE="$language" -DLIBRARY="$library" -DUDM_SOURCE="$SOURCE" -DWAY="$way" \
-  -DCMAKE_INTERPROCEDURAL_OPTIMIZATION="$lto" "${flags[@]}"
+  -DCMAKE_INTERPROCEDURAL_OPTIMIZATION="$lto" -DCMAKE_UNITY_BUILD=ON "${flags[@]}"
 quietly cmake --build "$folder"
 "$folder/host" || fail 'the parent'"'"'s program'
 

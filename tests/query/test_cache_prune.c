@@ -108,6 +108,24 @@ static void test_rules(void **state) {
   assert_true(exists(kept));
 }
 
+/* By a wrong clock: when it was last used is not known. */
+static void test_an_entry_from_the_future_does_not_count_as_old(void **state) {
+  char path[UDM_PATH_SIZE];
+  struct removals removals;
+  const udm_options options = options_for(*state);
+  udm_cache_prune_options rules = UDM_CACHE_PRUNE_OPTIONS_INIT;
+  const time_t now = time(NULL);
+  const struct timespec read_in_future[2] = {{now + 3 * DAY, 0}, {now - 31 * DAY, 0}};
+  rules.older_than_seconds = 30 * DAY;
+  store_aged(*state, 90, -3 * DAY, path);
+  assert_int_equal(prune(&options, &rules, &removals).removed, 0);
+  assert_int_equal(utimensat(AT_FDCWD, path, read_in_future, 0), 0);
+  assert_int_equal(prune(&options, &rules, &removals).removed, 0);
+  assert_true(exists(path));
+  rules.max_bytes = 0; /* the size limit still reaches it */
+  assert_int_equal(prune(&options, &rules, &removals).removed, 1);
+}
+
 static void test_the_limit_removes_the_least_recently_used(void **state) {
   char oldest[UDM_PATH_SIZE];
   char middle[UDM_PATH_SIZE];
@@ -205,6 +223,31 @@ static void test_what_is_in_use_stays(void **state) {
   assert_int_equal(prune(&options, &rules, &removals).removed, 2);
 }
 
+/* A second prune or an eviction in the callback's place would find the lock of removals free. */
+static int take_the_lock(void *user_data, const udm_cache_removal *removal) {
+  const struct settings settings = {.cache_dir = user_data};
+  struct cache_dir dir;
+  struct cache_lock lock = UDM_CACHE_LOCK_INIT;
+  (void)removal;
+  assert_true(udm_cache_dir_at(&settings, 0, &dir));
+  assert_int_equal(udm_cache_dir_open(&dir, false, udm_thread_error()), UDM_OK);
+  assert_true(udm_cache_lock_removals(&dir, &lock));
+  udm_cache_unlock(&lock);
+  udm_cache_dir_close(&dir);
+  return 0;
+}
+
+static void test_the_callback_runs_without_a_lock(void **state) {
+  char path[UDM_PATH_SIZE];
+  const udm_options options = options_for(*state);
+  udm_cache_prune_options rules = UDM_CACHE_PRUNE_OPTIONS_INIT;
+  udm_cache_prune_result result = {.struct_size = sizeof result};
+  store_aged(*state, 90, DAY, path);
+  rules.flags = UDM_CACHE_PRUNE_ALL;
+  assert_int_equal(udm_cache_prune(&options, &rules, take_the_lock, *state, &result), UDM_OK);
+  assert_int_equal(result.removed, 1);
+}
+
 static void test_bad_rules(void **state) {
   const udm_options options = options_for(*state);
   udm_cache_prune_options rules = UDM_CACHE_PRUNE_OPTIONS_INIT;
@@ -237,10 +280,12 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       IN_FOLDER(test_a_good_cache_keeps_everything),
       IN_FOLDER(test_rules),
+      IN_FOLDER(test_an_entry_from_the_future_does_not_count_as_old),
       IN_FOLDER(test_the_limit_removes_the_least_recently_used),
       IN_FOLDER(test_a_dry_run_removes_nothing_and_says_the_same),
       IN_FOLDER(test_damaged_entries_and_leftovers_always_go),
       IN_FOLDER(test_what_is_in_use_stays),
+      IN_FOLDER(test_the_callback_runs_without_a_lock),
       IN_FOLDER(test_bad_rules),
       IN_FOLDER(test_no_folder_is_an_empty_cache),
   };

@@ -26,6 +26,7 @@ is_present() {
       found=$("$2" --version 2>/dev/null | grep -oE '[0-9]+(\.[0-9]+)+' | head -n 1)
       version_at_least "${found:-0}" "$3"
       ;;
+    file) [[ -e $2 ]] ;;
     header) echo "#include <$2>" | cc -E -x c - >/dev/null 2>&1 ;;
     clang-header) echo "#include <$2>" | clang -E -x c - >/dev/null 2>&1 ;;
     pkg-config) pkg-config --exists "$2" 2>/dev/null ;;
