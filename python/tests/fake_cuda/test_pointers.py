@@ -37,13 +37,13 @@ def test_pointers(driver):
     wrong = r"^backend_pointers\[1, 0\], cu_seqlens_k, is null"
     pointers_fail(udm.InvalidArgumentError, wrong, np.zeros((7, 1), np.int64))
     wrong = r"^backend_pointers\[6, 2\], nsa_seqlens_expanded, is not aligned to 4 bytes: 0x"
-    askew = good.copy()
-    askew[6, 2] += 2
-    pointers_fail(udm.InvalidArgumentError, wrong, askew)
+    misaligned = good.copy()
+    misaligned[6, 2] += 2
+    pointers_fail(udm.InvalidArgumentError, wrong, misaligned)
     nowhere = DataPtrTensor(good, device="cpu")
     nowhere.data_ptr = lambda: 0
     pointers_fail(ValueError, "^backend_pointers is at address 0", nowhere)
-    pointers_fail(ValueError, "real_page_table_cols is 4: 300 tokens a request", good, pages=4)
+    pointers_fail(ValueError, "real_page_table_cols is 4: 300 tokens per request", good, pages=4)
     pointers_fail(ValueError, "real_page_table_dst_stride is 4", good, stride=4)
     pointers_fail(ValueError, "max_len_allocated is -1", good, max_len=-1)
     pointers_fail(TypeError, "max_len_allocated must be an integer", good, max_len=2.5)

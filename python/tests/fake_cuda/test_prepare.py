@@ -75,7 +75,7 @@ def test_a_device_that_is_named(session_driver, arguments):
     "device", ["cpu", "cuda:", "cuda:x", "cuda:-1", "cuda:1 ", "cuda0", "", "cuda:99999999999"]
 )
 def test_text_that_names_no_device(driver, device):
-    with pytest.raises(ValueError, match="^device is .*: it must be a CUDA device, as 1, "):
+    with pytest.raises(ValueError, match="^device is .*: it must be a CUDA device: 1, "):
         udm.prepare(device)
 
 

@@ -168,7 +168,7 @@ def test_negative_shape_of_what_a_plan_is_made_of(driver):
         ({"shape": (1 << 70,)}, ""),
         ({"shape": ("5",)}, ""),
         ({"shape": None}, ""),
-        ({"strides": (3,)}, "a stride is no multiple of the element's size"),
+        ({"strides": (3,)}, "a stride is not a multiple of the element's size"),
         ({"strides": ()}, "its shape and strides are of different lengths"),
         ({"stream": "mine"}, ""),
         ({"stream": -5}, ""),
