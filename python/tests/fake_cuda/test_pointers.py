@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""backend_pointers: what is wrong with them, and where they may lie."""
+"""backend_pointers: which ones udm rejects, and where they may lie."""
 
 import re
 
@@ -55,7 +55,7 @@ def test_pointers(driver):
 
 
 def test_pointers_at_an_odd_address(driver):
-    """Host memory needs no alignment: it is copied."""
+    """Host memory needs no alignment: udm copies the pointers."""
     case = DecodeCase(BS)
     good = case.pointers()
     memory = np.zeros(good.nbytes + 1, np.uint8)
