@@ -12,7 +12,7 @@ typedef int launch_function(void *function, unsigned int grid_x, unsigned int gr
                             unsigned int block_z, unsigned int shared_bytes, void *stream,
                             void **parameters, void **extra);
 
-/* Nanoseconds a call; negative: the driver's error. */
+/* Nanoseconds per call; negative: the driver's error. */
 double time_raw_launches(launch_function *launch, void *function, unsigned int grid,
                          unsigned int block, void *stream, void **parameters, int calls);
 

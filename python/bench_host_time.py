@@ -42,7 +42,7 @@ def metadata(device):
 
 
 def backend_pointers(backends):
-    """As servers make it, outside of the timed call."""
+    """Made outside of the timed call, as in servers."""
     return torch.tensor(
         [[t.data_ptr() for t in output] for output in zip(*(vars(b).values() for b in backends))]
     )
@@ -85,7 +85,7 @@ class RawLaunch:
 
 
 def timer(call):
-    """Nanoseconds a call, the loop of Python included."""
+    """Nanoseconds per call, including Python's loop."""
 
     def run():
         repeat = range(CALLS)
@@ -158,7 +158,7 @@ def main():
     raw = next(iter(medians.values()))
     where = f"{torch.cuda.get_device_name()}, Python {platform.python_version()}, "
     where += f"PyTorch {torch.__version__}, udm {udm.__version__}"
-    print(f"{where}\nmicroseconds a call, median of {ROUNDS} batches of {CALLS}\n")
+    print(f"{where}\nmicroseconds per call, median of {ROUNDS} batches of {CALLS}\n")
     print(f"{'call':50} {'us':>7} {'- raw':>7}")
     for name, median in medians.items():
         print(f"{name:50} {median:7.2f} {median - raw:7.2f}")

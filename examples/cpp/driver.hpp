@@ -18,7 +18,7 @@
 
 namespace host {
 
-/* Driver functions, from the library that udm opens. A program with cuda.h does not need this. */
+/* Driver functions, from the library that udm opens. A program with cuda.h needs none of this. */
 struct driver {
   cuInit_function *init = udm::driver_symbol<cuInit_function *>("cuInit");
   cuCtxCreate_v2_function *ctx_create =

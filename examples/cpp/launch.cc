@@ -1,6 +1,6 @@
 /*
- * The launch of ../launch in C++17, with udm.hpp: the handle is owned, and what
- * fails throws. The host's own CUDA objects are owned the same way.
+ * launch.cc: the launch of ../launch in C++17, with udm.hpp. Objects own the
+ * handle and the host's CUDA resources, and failures throw.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -22,7 +22,7 @@ constexpr int32_t TOKENS_PER_PAGE = 64;
 constexpr int32_t PAGES = MAX_CONTEXT / TOKENS_PER_PAGE;
 
 int run() {
-  const host::driver driver; /* the host's own business: a context and a stream */
+  const host::driver driver; /* the host brings its own context and stream */
   const host::current_context context(driver, 0);
   const host::stream stream(driver);
 
@@ -61,14 +61,14 @@ int run() {
   for (int32_t sum : sums.values()) std::cout << ' ' << sum;
   std::cout << '\n';
 
-  args.max_len = -1; /* a mistake: nothing is launched, and the error names the argument */
+  args.max_len = -1; /* a mistake: udm launches nothing, and the error names the argument */
   try {
     udm.decode_metadata_direct(args, stream.get());
     return 1;
   } catch (const udm::error &error) {
     std::cout << error.what() << '\n';
   }
-  const udm::context moved = std::move(udm); /* owned by one at a time */
+  const udm::context moved = std::move(udm); /* one object owns it at a time */
   return sums.values().back() == 1101 && moved.get() ? 0 : 1;
 }
 

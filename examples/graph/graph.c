@@ -1,8 +1,8 @@
 /*
- * graph.c: a decode loop with a CUDA graph: the launch is recorded once, by capture or as
- * an explicit node, and replayed for every step. The graph holds addresses and
- * the batch size; the lengths are read from device memory at each replay, so
- * nothing is recorded again when they grow.
+ * graph.c: a decode loop with a CUDA graph. The program records the launch once,
+ * by capture or as an explicit node, and replays it at every step. The graph
+ * holds addresses and the batch size. Each replay reads the lengths from device
+ * memory, so they may grow without a new recording.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -46,7 +46,7 @@ static udm_decode_args arguments(CUdeviceptr batch, CUdeviceptr outputs) {
   return args;
 }
 
-/* udm_create() came before: a capture should not have to load a kernel. */
+/* Call udm_create() first, so that the capture does not have to load a kernel. */
 static CUgraphExec capture(udm_context *udm, const udm_decode_args *args, CUstream stream) {
   CUgraph graph = NULL;
   CUgraphExec exec = NULL;

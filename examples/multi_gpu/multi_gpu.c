@@ -1,9 +1,9 @@
 /*
- * multi_gpu.c: several GPUs: one thread per device, each with its own CUDA
- * context and udm context. Under mpirun (or srun) one process per device
+ * multi_gpu.c: several GPUs, with one thread per device, each with its own CUDA
+ * context and udm context. Under mpirun (or srun) there is one process per device
  * instead: the launcher puts the local rank, which selects the device, into the
- * environment. In both cases all start at once with one cache, and the kernel is
- * compiled once per architecture.
+ * environment. In both cases all start at once with one cache, and udm compiles
+ * the kernel once per architecture.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

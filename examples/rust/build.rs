@@ -1,5 +1,5 @@
-//! Asks pkg-config where udm is and tells rustc, by the lines that cargo reads. The Makefile here
-//! reads the same lines, so that it works without cargo and without crates, too.
+//! build.rs: finds udm with pkg-config, and prints the lines that cargo reads. The Makefile here
+//! reads the same lines, so the example also builds without cargo. No crates.
 //!
 //! SPDX-License-Identifier: Apache-2.0
 use std::process::Command;

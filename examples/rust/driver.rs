@@ -1,5 +1,5 @@
-//! What a host has of its own: a CUDA context, a stream, and device memory that is freed when it is
-//! dropped. The driver's calls come from udm, so that nothing here is linked with libcuda.
+//! driver.rs: the host's own CUDA context, stream and device memory, each freed when dropped. udm
+//! gives the addresses of the driver's functions, so the program does not link libcuda.
 //!
 //! SPDX-License-Identifier: Apache-2.0
 use crate::udm::{self, DevicePtr, Stream};
@@ -45,7 +45,7 @@ fn check(call: &str, result: c_int) -> Result<()> {
     }
 }
 
-/// A context of device 0, current in the thread that made it, and a stream of it.
+/// A context of device 0, current on the thread that made it, and one of its streams.
 pub struct Session {
     driver: Driver,
     context: *mut c_void,

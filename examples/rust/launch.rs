@@ -1,5 +1,5 @@
-//! The launch of ../launch in Rust: udm.rs wraps the few calls of udm.h, driver.rs stands for the
-//! host's own CUDA objects.
+//! launch.rs: the launch of ../launch in Rust. udm.rs wraps the few calls of udm.h; driver.rs stands
+//! for the host's own CUDA objects.
 //!
 //! SPDX-License-Identifier: Apache-2.0
 mod driver;
@@ -13,7 +13,7 @@ const PAGE_SIZE: usize = 64;
 const PAGES: usize = MAX_CONTEXT / PAGE_SIZE;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let session = driver::Session::new()?; // the host's own business
+    let session = driver::Session::new()?; // the host's own objects
     let udm = udm::Context::new()?; // once: may compile; a warm cache makes it quick
 
     let slots: Vec<i32> = (0..(BATCH * MAX_CONTEXT) as i32).collect();
@@ -52,7 +52,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     assert_eq!(sums.values()?, [0, 100, 101, 101, 1101]);
     assert_eq!(pages.values()?[..2], [48, 49]);
 
-    args.max_len = -1; // a mistake: nothing is launched, and the error names the argument
+    args.max_len = -1; // a mistake: udm launches nothing, and the error names the argument
     let error = unsafe { udm.decode_metadata_direct(&args, session.stream()) }.unwrap_err();
     println!("{error}");
     assert_eq!(error.status, 1);

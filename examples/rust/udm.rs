@@ -1,4 +1,4 @@
-//! The calls of udm.h that the example needs: raw declarations, and a safe wrapper of them.
+//! udm.rs: the calls of udm.h that the example needs, as raw declarations and in a safe wrapper.
 //!
 //! SPDX-License-Identifier: Apache-2.0
 use std::ffi::CStr;
@@ -8,7 +8,7 @@ use std::{fmt, mem, ptr};
 pub type DevicePtr = u64;
 pub type Stream = *mut c_void;
 
-/// The seven outputs of one backend; 0 for a page table that is not wanted.
+/// The seven outputs of one backend; 0 for a page table that the caller does not want.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 pub struct BackendOutputs {
@@ -76,11 +76,11 @@ extern "C" {
 }
 
 fn text(pointer: *const c_char) -> String {
-    // The library's strings are never null; this one is copied at once.
+    // The library's strings are never null; this copies the string at once.
     unsafe { CStr::from_ptr(pointer) }.to_string_lossy().into_owned()
 }
 
-/// What failed: the name of the status, and what udm_last_error() said of it.
+/// A failure: the name of the status, and the message of udm_last_error().
 #[derive(Debug)]
 pub struct Error {
     pub status: c_int,

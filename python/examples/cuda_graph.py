@@ -8,8 +8,8 @@ import udm
 
 
 class RecordedStep:
-    """Holds everything whose address the graph has: the tensors of the batch, and the plan, which
-    keeps the others alive."""
+    """Keeps all tensors whose addresses the graph holds: those of the batch itself, the others
+    through the plan."""
 
     def __init__(self, backends, req_to_token):
         self.plan = udm.Plan(backends, req_to_token, TOPK, PAGE_SIZE)  # loads the kernel
@@ -19,7 +19,7 @@ class RecordedStep:
             self.plan(self.seq_lens, self.req_pool_indices)
 
     def __call__(self, seq_lens, req_pool_indices):
-        """In place: the graph reads the tensors that it was recorded with."""
+        """Copies in place: the graph reads the recorded tensors."""
         self.seq_lens.copy_(seq_lens)
         self.req_pool_indices.copy_(req_pool_indices)
         self.graph.replay()

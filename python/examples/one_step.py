@@ -32,13 +32,13 @@ def make_req_to_token():
 
 
 def make_batch():
-    """Lengths and rows of req_to_token, both int64, as SGLang has them."""
+    """Lengths and rows of req_to_token, both int64 as in SGLang."""
     seq_lens = torch.randint(1, MAX_LEN, (BATCH_SIZE,), device="cuda")
     return seq_lens, torch.randperm(BATCH_SIZE, device="cuda")
 
 
 def check(metadata, seq_lens, req_pool_indices, req_to_token):
-    """Compares with what eager PyTorch has."""
+    """Compares with the results of eager PyTorch."""
     assert torch.equal(metadata.cache_seqlens_int32, seq_lens.int())
     assert torch.equal(metadata.cu_seqlens_k[1:], seq_lens.cumsum(0).int())
     for i, length in enumerate(seq_lens.tolist()):

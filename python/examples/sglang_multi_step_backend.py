@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where SGLang's multi-step NSA (DSA) backend fills the metadata before a CUDA graph is replayed:
-the original call, and the two ways to replace it. Each class stands for SGLang's, with what the
-call needs of it: attn_backends, and in each of these the metadata of every captured batch size."""
+the original call, and the two ways to replace it. Each class stands for SGLang's, and has what the
+call needs: attn_backends, each with the metadata of every captured batch size."""
 
 # Before: pointers gathered in a CPU tensor, copied to the GPU, at most 256 requests.
 #
@@ -20,7 +20,7 @@ from udm.sgl_kernel import unified_decode_metadata_cuda_direct
 
 
 class DropIn:
-    """The same call, another import. Good where the metadata objects come and go."""
+    """The same call, another import. Good if the metadata objects come and go."""
 
     def __init__(self, attn_backends):
         self.attn_backends = attn_backends
@@ -39,7 +39,7 @@ class DropIn:
 
 
 class BoundOnce:
-    """A plan for each captured batch size: a step reads two tensors and launches."""
+    """One plan per captured batch size: a step reads two tensors and launches."""
 
     def __init__(self, attn_backends):
         self.attn_backends = attn_backends

@@ -1,5 +1,5 @@
 /*
- * arguments.c: parses calls, with Python's own wording of what is wrong.
+ * arguments.c: reads the arguments of a call, and words errors as Python does.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -67,7 +67,7 @@ int arguments_parse_tuple(const struct signature *s, PyObject *arguments, PyObje
   return check_required(s, values);
 }
 
-/* Tells the exception of a failed conversion again, with the argument's name. */
+/* Raises the exception of a failed conversion again, with the argument's name. */
 static int raise_no_integer(const char *name, PyObject *value, int bits) {
   if (PyErr_ExceptionMatches(PyExc_TypeError)) {
     PyErr_Clear();

@@ -1,6 +1,6 @@
 /*
- * arguments.h: the arguments of a call by position and by keyword, without a
- * tuple or a dict being made for them.
+ * arguments.h: the arguments of a call by position and by keyword. The fast
+ * way makes no tuple and no dict for them.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -15,13 +15,14 @@ enum { MAX_ARGUMENTS = 12 };
 
 struct signature {
   const char *function;
-  int required;   /* the first ones */
-  int positional; /* the rest by keyword only */
+  int required;   /* so many arguments, the first ones, must be given */
+  int positional; /* so many may be given by position, the others by keyword only */
   int count;
   const char *names[MAX_ARGUMENTS];
 };
 
-/* Borrowed references in the order of the names, NULL where none was given. */
+/* Sets values to borrowed references in the order of the names; NULL if an argument is not given.
+ */
 int arguments_parse(const struct signature *s, PyObject *const *arguments, Py_ssize_t given,
                     PyObject *keyword_names, PyObject **values);
 
@@ -29,7 +30,7 @@ int arguments_parse(const struct signature *s, PyObject *const *arguments, Py_ss
 int arguments_parse_tuple(const struct signature *s, PyObject *arguments, PyObject *keywords,
                           PyObject **values);
 
-/* An integer of minimum to INT32_MAX, or to INT64_MAX. */
+/* Read an integer from minimum to INT32_MAX, or to INT64_MAX. */
 int argument_int32(const char *name, PyObject *value, int32_t minimum, int32_t *out);
 int argument_int64(const char *name, PyObject *value, int64_t minimum, int64_t *out);
 

@@ -12,23 +12,24 @@
 #include "arguments.h"
 #include "names.h"
 
-/* Indexed by enum udm_output. */
 struct output {
   PyObject **attribute;
-  PyObject **later; /* how newer servers spell it */
-  int extra;        /* elements beyond one a request */
+  PyObject **later; /* the spelling of newer servers, or NULL */
+  int extra;        /* elements beyond one per request */
 };
 
 static const struct output outputs[UDM_OUTPUTS_PER_BACKEND] = {
-    {&name.cache_seqlens_int32, NULL, 0},
-    {&name.cu_seqlens_k, NULL, 1},
-    {&name.page_table_1, NULL, 0},
-    {&name.nsa_cache_seqlens_int32, &name.dsa_cache_seqlens_int32, 0},
-    {&name.nsa_cu_seqlens_k, &name.dsa_cu_seqlens_k, 1},
-    {&name.real_page_table, NULL, 0},
-    {&name.nsa_seqlens_expanded, &name.dsa_seqlens_expanded, 0}};
+    [UDM_OUTPUT_CACHE_SEQLENS] = {&name.cache_seqlens_int32, NULL, 0},
+    [UDM_OUTPUT_CU_SEQLENS_K] = {&name.cu_seqlens_k, NULL, 1},
+    [UDM_OUTPUT_PAGE_TABLE_1] = {&name.page_table_1, NULL, 0},
+    [UDM_OUTPUT_NSA_CACHE_SEQLENS] = {&name.nsa_cache_seqlens_int32, &name.dsa_cache_seqlens_int32,
+                                      0},
+    [UDM_OUTPUT_NSA_CU_SEQLENS_K] = {&name.nsa_cu_seqlens_k, &name.dsa_cu_seqlens_k, 1},
+    [UDM_OUTPUT_REAL_PAGE_TABLE] = {&name.real_page_table, NULL, 0},
+    [UDM_OUTPUT_SEQLENS_EXPANDED] = {&name.nsa_seqlens_expanded, &name.dsa_seqlens_expanded, 0}};
 
-/* Which spelling was there last: a server uses one, and a failed lookup is slow. */
+/* The spelling found last, tried first: a server uses one, and a failed attribute lookup is slow.
+ */
 static bool uses_later[UDM_OUTPUTS_PER_BACKEND];
 
 struct page_table {
@@ -46,7 +47,7 @@ static struct tensor_name name_of(const struct binding *b, int backend, int o) {
   return (struct tensor_name){b->backends_argument, backend, output_attributes[o]};
 }
 
-/* A new reference. */
+/* Returns a new reference. */
 static PyObject *get_output(PyObject *metadata, const struct tensor_name *about, int o) {
   const struct output *out = &outputs[o];
   PyObject *value = PyObject_GetAttr(metadata, uses_later[o] ? *out->later : *out->attribute);
@@ -70,7 +71,7 @@ static int bind_table(const struct tensor *t, const struct tensor_name *about, i
   return 0;
 }
 
-/* Nothing to write: page_table_1 may be None; real_page_table is not looked at for pages of 1. */
+/* Nothing to write: page_table_1 is None, or a page is one token and real_page_table is unused. */
 static bool is_left_out(const struct binding *b, PyObject *value, int o) {
   return (o == UDM_OUTPUT_PAGE_TABLE_1 && Py_IsNone(value)) ||
          (o == UDM_OUTPUT_REAL_PAGE_TABLE && b->args.real_page_size == 1);
@@ -122,7 +123,7 @@ static int bind_backend(struct binding *b, PyObject *metadata, int backend, int6
   return result;
 }
 
-/* One row stride for all tables of a kind: the kernel takes no other. */
+/* The kernel takes one row stride for all tables of a kind. */
 static int bind_stride(const struct binding *b, const struct page_tables *tables, int kind,
                        int64_t columns, int64_t *stride) {
   int first = -1;
@@ -133,7 +134,7 @@ static int bind_stride(const struct binding *b, const struct page_tables *tables
         name_of(b, i, kind == 0 ? UDM_OUTPUT_PAGE_TABLE_1 : UDM_OUTPUT_REAL_PAGE_TABLE);
     if (table->columns < columns) {
       return raise_about(PyExc_ValueError, &about,
-                         "has %lld columns: it needs at least %lld for %d tokens a request",
+                         "has %lld columns: it needs at least %lld for %d tokens per request",
                          (long long)table->columns, (long long)columns, (int)b->args.max_len);
     }
     if (!table->has_rows) continue;
@@ -154,7 +155,7 @@ static int bind_stride(const struct binding *b, const struct page_tables *tables
   return 0;
 }
 
-/* All that req_to_token and the first page_table_1 have room for, when nobody has said less. */
+/* Without a max_len of the caller: what req_to_token and the first page_table_1 have room for. */
 static int bind_max_len(struct binding *b, const struct page_tables *tables, int64_t max_len) {
   if (max_len > b->token_columns) {
     const struct tensor_name about = {"req_to_token", -1, NULL};
@@ -202,7 +203,7 @@ int bind_backends(struct binding *b, PyObject *metadata_list, int64_t *rows, int
   struct page_tables tables;
   for (int i = 0; i < (int)count; ++i) {
     tables.of[i][0].written = tables.of[i][1].written = false;
-    /* borrowed, but an attribute may be code that changes the list */
+    /* a borrowed reference would not do: an attribute may be code that changes the list */
     PyObject *metadata =
         is_list ? PyList_GetItem(metadata_list, i) : PyTuple_GetItem(metadata_list, i);
     if (!metadata) return -1;
@@ -241,7 +242,7 @@ static int read_input(struct binding *b, PyObject *object, const struct tensor_n
   if (tensor_read(object, about, b->consumer.stream, t) < 0) return -1;
   if (tensor_check_device(t, about, b->device) < 0) return -1;
   b->device = t->view.device.id;
-  if (b->device < 0) { /* also what stands for "none yet" */
+  if (b->device < 0) { /* -1 stands for "none yet" */
     return raise_about(PyExc_ValueError, about,
                        "is on CUDA device %d: its number must be 0 or more", (int)b->device);
   }

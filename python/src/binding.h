@@ -1,6 +1,6 @@
 /*
- * binding.h: from tensors to udm_decode_args, each tensor checked and named
- * when it is wrong.
+ * binding.h: from tensors to udm_decode_args. Checks each tensor, and names
+ * the one that is wrong.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -16,17 +16,17 @@ struct binding {
   int64_t token_columns; /* of req_to_token */
   const char *backends_argument; /* by which the metadata objects came; NULL: addresses came */
   struct stream_choice consumer; /* see tensor_read */
-  udm_decode_args args; /* last: the backends that are not there are neither set nor copied */
+  udm_decode_args args; /* last: backends that a call does not use are neither set nor copied */
 };
 
-/* All but the backends' addresses, which whoever sets num_backends sets. */
+/* Sets all but the backends' addresses: the code that sets num_backends sets these. */
 void binding_init(struct binding *b);
 
 void binding_copy(const struct binding *from, struct binding *to);
 
 /* Columns of real_page_table for max_len tokens. */
 static inline int64_t pages_of(const udm_decode_args *args) {
-  /* neither is negative; 32 bits are enough, and divided sooner */
+  /* neither is negative; 32 bits are enough, and divide faster */
   return ((uint32_t)args->max_len + (uint32_t)args->real_page_size - 1) /
          (uint32_t)args->real_page_size;
 }

@@ -38,7 +38,7 @@ static bool nvrtc_wheel_path(char *path, size_t size) {
   return copied;
 }
 
-/* The functions of the driver that every call needs. */
+/* Driver functions that every call needs. */
 #define DRIVER_FUNCTIONS(X)   \
   X(cuInit)                   \
   X(cuDeviceGet)              \
@@ -68,14 +68,14 @@ static int raise_driver(const char *function, CUresult result) {
                     error_name ? error_name : "unknown error", result);
 }
 
-/* Why there is no such device, in the library's words; the driver's when it sees nothing wrong. */
+/* The library says why there is no such device; if it finds nothing wrong, the driver does. */
 static int raise_no_device(const char *function, CUresult result, int32_t device) {
   udm_device_info info = {.struct_size = sizeof info};
   const udm_status status = udm_query_device(NULL, device, &info);
   return status == UDM_OK ? raise_driver(function, result) : raise_status(status);
 }
 
-/* One thread runs in a child. What comes first in every call sees it, at no cost. */
+/* Runs in the child, on its only thread. Every call looks at driver.ready first anyway. */
 static void forget_driver(void) {
   driver.forked = driver.forked || driver.ready;
   driver.ready = false;
@@ -92,10 +92,11 @@ static int watch_forks(void) {
 }
 
 static int raise_forked(void) {
-  return raise_text(UDM_ERROR_DRIVER,
-                    "CUDA cannot be used in this process: fork() made it of one that had used udm "
-                    "on a GPU. Fork before udm is used for the first time, or start the process "
-                    "anew (multiprocessing's spawn or forkserver, subprocess)");
+  return raise_text(
+      UDM_ERROR_DRIVER,
+      "CUDA cannot be used in this process: fork() made it from one that had used udm "
+      "on a GPU. Fork before udm is used for the first time, or start the process "
+      "anew (multiprocessing's spawn or forkserver, subprocess)");
 }
 
 static int open_driver(void) {
@@ -124,7 +125,7 @@ static const struct loaded_kernel *find(CUcontext cuda) {
   return kernel;
 }
 
-/* Without the GIL. NVRTC of a wheel is asked for only where the library finds none itself. */
+/* Runs without the GIL. Looks for NVRTC of a wheel only if the library finds none itself. */
 static udm_status create(udm_context **out) {
   const udm_status status = udm_create(NULL, out);
   if (status != UDM_ERROR_NO_IMAGE && status != UDM_ERROR_NO_NVRTC) return status;
@@ -135,7 +136,7 @@ static udm_status create(udm_context **out) {
   return udm_create(&options, out);
 }
 
-/* Into the current context, which is cuda. */
+/* Loads the kernel into cuda, which is the current context. */
 static const struct loaded_kernel *load(CUcontext cuda, int32_t device) {
   struct loaded_kernel *kernel = malloc(sizeof *kernel);
   if (!kernel) {
@@ -149,7 +150,7 @@ static const struct loaded_kernel *load(CUcontext cuda, int32_t device) {
   pthread_mutex_lock(&loading);
   const struct loaded_kernel *other = find(cuda); /* only the holder of the mutex adds one */
   if (!other) status = create(&kernel->udm);
-  PyEval_RestoreThread(state); /* who waits for the mutex has not the GIL */
+  PyEval_RestoreThread(state); /* a thread that waits for the mutex does not hold the GIL */
   if (!other && status == UDM_OK) {
     kernel->next = loaded;
     loaded = kernel;
@@ -162,7 +163,7 @@ static const struct loaded_kernel *load(CUcontext cuda, int32_t device) {
   return other;
 }
 
-/* Pushes the device's primary context. It stays retained: udm's kernel is in it from now on. */
+/* Pushes the device's primary context, and keeps it retained: udm's kernel stays in it. */
 static int push_primary(int32_t device, CUcontext *out) {
   enum { REMEMBERED = 64 };
   static CUcontext primary[REMEMBERED];
@@ -225,7 +226,7 @@ int cuda_device_of_pointer(CUdeviceptr address, int32_t *device) {
   if (driver.cuPointerGetAttribute &&
       driver.cuPointerGetAttribute(&ordinal, CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL, address) ==
           CUDA_SUCCESS &&
-      ordinal >= 0) { /* negative: memory of no device */
+      ordinal >= 0) { /* negative: the memory belongs to no device */
     *device = ordinal;
     return 0;
   }
@@ -235,7 +236,7 @@ int cuda_device_of_pointer(CUdeviceptr address, int32_t *device) {
 static int raise_other_kind(PyObject *value) {
   PyErr_Format(
       PyExc_ValueError,
-      "device is %R: it must be a CUDA device, as 1, \"cuda:1\" or \"cuda\", the current one",
+      "device is %R: it must be a CUDA device: 1, \"cuda:1\", or \"cuda\" for the current one",
       value);
   return -1;
 }
@@ -260,7 +261,7 @@ static int read_object(PyObject *value, int32_t *device) {
   PyObject *index = type ? optional_attribute(value, name.index) : NULL;
   int result = -1;
   if (PyErr_Occurred()) {
-    /* of an attribute that is code */
+    /* an attribute that is code has raised it */
   } else if (!index) {
     PyErr_Format(PyExc_TypeError,
                  "device is a %R: it must be None, an integer, a string or a torch.device",

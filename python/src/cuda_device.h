@@ -1,6 +1,6 @@
 /*
- * cuda_device.h: which CUDA context work for a device goes to, and the udm
- * context that belongs to it, made at first use and kept.
+ * cuda_device.h: the CUDA context in which udm works on a device, and the udm
+ * context that belongs to it, which the first use creates.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -22,24 +22,24 @@ struct loaded_kernel {
 };
 
 /*
- * Makes a CUDA context of the device current: the one that is, if it is the
- * device's, else the device's primary context, as frameworks use it. The
- * kernel is loaded into it when it is not yet. NULL with an exception set,
- * and nothing to leave then. Every other enter is followed by a leave with
- * the same *pushed, on the same thread.
+ * Makes a CUDA context of the device current: keeps the current context if it
+ * belongs to the device, else pushes the device's primary context, which
+ * frameworks use. Loads the kernel into it at first use. On failure returns
+ * NULL with an exception set. After success the same thread must call
+ * cuda_device_leave() with the same *pushed.
  */
 const struct loaded_kernel *cuda_device_enter(int32_t device, bool *pushed);
 void cuda_device_leave(bool pushed);
 
-/* Device of the current context; 0 where none is current. */
+/* Device of the current context; 0 if no context is current. */
 int cuda_device_current(int32_t *device);
 
-/* Device of the memory at address; the current one where the driver cannot tell. */
+/* Device of the memory at address; the current device if the driver does not know. */
 int cuda_device_of_pointer(CUdeviceptr address, int32_t *device);
 
 /*
- * From an integer, "cuda:1", or a torch.device; the current device from None and NULL, and from
- * "cuda" and a torch.device without a number. -1 with an exception set.
+ * Reads a device number from an integer, "cuda:1" or a torch.device. None, NULL, "cuda" and a
+ * torch.device without a number mean the current device. Returns -1 with an exception set.
  */
 int device_argument(PyObject *value, int32_t *device);
 

@@ -15,35 +15,32 @@ const char unified_decode_metadata_cuda_direct_doc[] =
     "stream=None)\n--\n\n"
     "Fills the decode metadata of 1 to 8 backends in one kernel launch.\n\n"
     "seq_lens                int32 or int64 [bs]: tokens in the KV cache per request\n"
-    "req_pool_indices        int32 or int64 [>= bs]: row of req_to_token per request; what is\n"
-    "                        beyond the bs first is not looked at\n"
+    "req_pool_indices        int32 or int64 [>= bs]: row of req_to_token per request; elements\n"
+    "                        after the first bs are not read\n"
     "req_to_token            int32 [requests, columns]: KV slot of every token\n"
-    "backend_metadata_list   list of objects with these attributes, all int32, written to:\n"
+    "backend_metadata_list   list of objects with these attributes, int32 outputs:\n"
     "    cache_seqlens_int32       [>= bs]\n"
     "    cu_seqlens_k              [>= bs + 1]\n"
     "    page_table_1              [>= bs, >= max_len], or None: not written\n"
     "    nsa_cache_seqlens_int32   [>= bs], or dsa_cache_seqlens_int32\n"
     "    nsa_cu_seqlens_k          [>= bs + 1], or dsa_cu_seqlens_k\n"
-    "    real_page_table           [>= bs, >= ceil(max_len / real_page_size)]; not looked at when\n"
+    "    real_page_table           [>= bs, >= ceil(max_len / real_page_size)]; not used if\n"
     "                              real_page_size is 1\n"
     "    nsa_seqlens_expanded      [>= bs], or dsa_seqlens_expanded\n"
     "nsa_index_topk          lengths are cut to it for nsa_cache_seqlens_int32\n"
     "real_page_size          tokens per page\n"
-    "extent                  'row': of a page table only the columns of the request's own length\n"
-    "                        are written; 'batch_max': those of the longest in the batch\n"
-    "max_len                 no more columns than for so many tokens; None: as many as\n"
-    "                        page_table_1 and req_to_token both have\n"
+    "extent                  'row': writes the page table columns of each request's own length;\n"
+    "                        'batch_max': in every row as many as the longest request needs\n"
+    "max_len                 most tokens per request in the page tables; None: as many as\n"
+    "                        page_table_1 and req_to_token both have columns for\n"
     "stream                  None: the current stream of the tensors' framework; else an integer\n"
     "                        or a stream object\n\n"
     "Tensors of PyTorch, CuPy, JAX and others, all on one CUDA device. Any thread. The first call\n"
-    "loads the kernel, which prepare() does earlier. A wrong argument is a TypeError, ValueError "
-    "or\n"
-    "AttributeError that names it; what the library cannot do is a udm.Error.\n\n"
-    "Legal during stream capture, also inside torch.cuda.graph. The graph records the addresses "
-    "of\n"
-    "all these tensors: they must live, where they are, for as long as it is replayed. Lengths "
-    "and\n"
-    "indices are updated in place, and every replay is right for what they hold then.\n\n"
+    "loads the kernel, unless prepare() has done so. A wrong argument raises a TypeError,\n"
+    "ValueError or AttributeError that names it; a failure of the library raises a udm.Error.\n\n"
+    "Legal during stream capture, also inside torch.cuda.graph. The graph records the addresses\n"
+    "of all these tensors: keep them, at the same addresses, for as long as you replay it.\n"
+    "Update lengths and indices in place: every replay reads their current values.\n\n"
     "Example:\n\n"
     "    metadata = [b.decode_cuda_graph_metadata[bs] for b in attn_backends]\n"
     "    udm.unified_decode_metadata_cuda_direct(\n"
@@ -53,19 +50,18 @@ const char unified_decode_metadata_cuda_doc[] =
     "unified_decode_metadata_cuda(seq_lens, req_pool_indices, req_to_token, backend_pointers, "
     "max_len_allocated, nsa_index_topk, real_page_size, real_page_table_cols, "
     "real_page_table_dst_stride, *, extent='row', stream=None)\n--\n\n"
-    "The same for backends given by the addresses of their int32 outputs. What is not told here\n"
+    "The same for backends given by the addresses of their int32 outputs. Everything else\n"
     "is as for unified_decode_metadata_cuda_direct().\n\n"
     "backend_pointers            int64 [7, N]: row = output, in the order of the attributes of\n"
     "                            unified_decode_metadata_cuda_direct(); column = backend. 0 for a\n"
-    "                            page_table_1 that is not written, and for real_page_table when\n"
-    "                            real_page_size is 1. N is 1 to 8. On the CPU it is read during "
-    "the\n"
-    "                            call, and nothing is copied; on the GPU the kernel reads\n"
-    "                            it, so it must live as long as a graph that recorded the call\n"
+    "                            page_table_1 that is not written, and for real_page_table if\n"
+    "                            real_page_size is 1. N is 1 to 8. The call reads a CPU tensor\n"
+    "                            and copies nothing to the GPU. The kernel reads a GPU tensor,\n"
+    "                            so keep it as long as a graph that recorded the call\n"
     "max_len_allocated           columns, and row stride, of page_table_1\n"
     "real_page_table_cols        columns of real_page_table\n"
     "real_page_table_dst_stride  its row stride in elements\n\n"
-    "The tensors behind the addresses are the caller's: nothing about them can be checked.\n\n"
+    "udm cannot check the tensors behind the addresses.\n\n"
     "Example:\n\n"
     "    pointers = torch.tensor([[t.data_ptr()] for t in outputs], dtype=torch.int64)\n"
     "    udm.unified_decode_metadata_cuda(seq_lens, req_pool_indices, req_to_token, pointers,\n"
@@ -169,7 +165,7 @@ static const struct signature pointer_signature = {
      "nsa_index_topk", "real_page_size", "real_page_table_cols", "real_page_table_dst_stride",
      "extent", "stream"}};
 
-/* How wide the tables are that the addresses point at. */
+/* The widths of the tables that the addresses point at. */
 static int bind_widths(struct binding *b, PyObject *const *values) {
   udm_decode_args *args = &b->args;
   int32_t allocated = 0;
@@ -186,7 +182,7 @@ static int bind_widths(struct binding *b, PyObject *const *values) {
   }
   const int64_t pages = pages_of(args);
   if (page_columns < pages || page_stride < pages) {
-    PyErr_Format(PyExc_ValueError, "%s is %lld: %d tokens a request need at least %lld",
+    PyErr_Format(PyExc_ValueError, "%s is %lld: %d tokens per request need at least %lld",
                  page_columns < pages ? "real_page_table_cols" : "real_page_table_dst_stride",
                  (long long)(page_columns < pages ? page_columns : page_stride), (int)args->max_len,
                  (long long)pages);
@@ -198,13 +194,13 @@ static int bind_widths(struct binding *b, PyObject *const *values) {
 
 static const struct tensor_name pointers_name = {"backend_pointers", -1, NULL};
 
-/* In host memory, aligned or not: into the launch itself. */
+/* The pointers lie in host memory, aligned or not, and travel as kernel parameters. */
 static int bind_host_pointers(struct binding *b, const struct tensor *t) {
   const char *first = (const char *)(uintptr_t)tensor_data(t);
   udm_decode_args *args = &b->args;
   if (!first) return raise_about(PyExc_ValueError, &pointers_name, "is at address 0");
   for (int i = 0; i < args->num_backends; ++i) {
-    CUdeviceptr *outputs = &args->backends[i].cache_seqlens; /* the first of seven */
+    CUdeviceptr *outputs = &args->backends[i].cache_seqlens; /* the first of the seven outputs */
     for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND; ++o) {
       const int64_t element = o * t->view.strides[0] + i * t->view.strides[1];
       memcpy(&outputs[o], first + element * (int64_t)sizeof *outputs, sizeof *outputs);

@@ -19,10 +19,10 @@ PyObject *unified_decode_metadata_cuda(PyObject *module, PyObject *const *argume
 extern const char unified_decode_metadata_cuda_direct_doc[];
 extern const char unified_decode_metadata_cuda_doc[];
 
-/* Launches on stream what is bound. */
+/* Launches the bound call on stream. */
 int launch_direct(const struct binding *b, CUstream stream);
 
-/* -1 for None and NULL. */
+/* Sets -1 for None and NULL. */
 int optional_max_len(PyObject *value, int64_t *out);
 
 #endif

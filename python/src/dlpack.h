@@ -1,6 +1,6 @@
 /*
- * dlpack.h: what this extension needs of DLPack 1.x, declared here so that no
- * header of it is a build dependency; tests/compare_dlpack.c compares it with
+ * dlpack.h: the part of DLPack 1.x that this extension needs. Declared here so
+ * that the build needs no DLPack header; tests/compare_dlpack.c compares it with
  * the real one. The names are DLPack's own in this project's spelling.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -10,7 +10,7 @@
 
 #include <stdint.h>
 
-enum { DLPACK_MAJOR = 1 }; /* the only layout that is known here */
+enum { DLPACK_MAJOR = 1 }; /* the only layout that this extension knows */
 
 enum dlpack_device_type {
   DLPACK_CPU = 1,
@@ -35,7 +35,7 @@ struct dlpack_version {
 };
 
 struct dlpack_device {
-  int32_t type; /* dlpack_device_type, or one that is not known here */
+  int32_t type; /* dlpack_device_type, or a type that this extension does not know */
   int32_t id;
 };
 
@@ -79,8 +79,9 @@ struct dlpack_exchange_header {
   struct dlpack_exchange_header *previous; /* an older layout, or NULL */
 };
 
-/* What the capsule "dlpack_exchange_api", the attribute __dlpack_c_exchange_api__ of a tensor
-   type, holds. Lives as long as the process. Functions return 0, or -1 with an exception set. */
+/* The content of the capsule "dlpack_exchange_api", which is the attribute
+   __dlpack_c_exchange_api__ of a tensor type. It lives as long as the process. Its functions
+   return 0, or -1 with an exception set. */
 struct dlpack_exchange_api {
   struct dlpack_exchange_header header;
   void (*managed_tensor_allocator)(void); /* not called here */

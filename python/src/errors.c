@@ -1,7 +1,7 @@
 /*
- * errors.c: raises exceptions, and puts the library's messages, which speak of
- * its C interface, into the words of its Python callers. Only failing calls
- * come here.
+ * errors.c: raises exceptions. The library's messages speak of its C
+ * interface: this file puts them into the words of Python callers. Only failing
+ * calls come here.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -14,14 +14,24 @@
 
 #include "udm.h"
 
-/* In the order of udm_backend_outputs, whose fields are spelled as fields is. */
 const char *const output_attributes[UDM_OUTPUTS_PER_BACKEND] = {
-    "cache_seqlens_int32", "cu_seqlens_k",    "page_table_1",        "nsa_cache_seqlens_int32",
-    "nsa_cu_seqlens_k",    "real_page_table", "nsa_seqlens_expanded"};
+    [UDM_OUTPUT_CACHE_SEQLENS] = "cache_seqlens_int32",
+    [UDM_OUTPUT_CU_SEQLENS_K] = "cu_seqlens_k",
+    [UDM_OUTPUT_PAGE_TABLE_1] = "page_table_1",
+    [UDM_OUTPUT_NSA_CACHE_SEQLENS] = "nsa_cache_seqlens_int32",
+    [UDM_OUTPUT_NSA_CU_SEQLENS_K] = "nsa_cu_seqlens_k",
+    [UDM_OUTPUT_REAL_PAGE_TABLE] = "real_page_table",
+    [UDM_OUTPUT_SEQLENS_EXPANDED] = "nsa_seqlens_expanded"};
 
+/* The fields of udm_backend_outputs. */
 static const char *const fields[UDM_OUTPUTS_PER_BACKEND] = {
-    "cache_seqlens",    "cu_seqlens_k",    "page_table_1",    "nsa_cache_seqlens",
-    "nsa_cu_seqlens_k", "real_page_table", "seqlens_expanded"};
+    [UDM_OUTPUT_CACHE_SEQLENS] = "cache_seqlens",
+    [UDM_OUTPUT_CU_SEQLENS_K] = "cu_seqlens_k",
+    [UDM_OUTPUT_PAGE_TABLE_1] = "page_table_1",
+    [UDM_OUTPUT_NSA_CACHE_SEQLENS] = "nsa_cache_seqlens",
+    [UDM_OUTPUT_NSA_CU_SEQLENS_K] = "nsa_cu_seqlens_k",
+    [UDM_OUTPUT_REAL_PAGE_TABLE] = "real_page_table",
+    [UDM_OUTPUT_SEQLENS_EXPANDED] = "seqlens_expanded"};
 
 static const struct {
   const char *library;
@@ -40,7 +50,7 @@ static const struct {
     {"call udm_create", "call udm.prepare()"},
 };
 
-/* The output that text starts with, and its length; -1: none. */
+/* The output whose field name text starts with, and the length of that name; -1: none. */
 static int field_at(const char *text, size_t *length) {
   *length = strcspn(text, " .,:;");
   for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND; ++o) {
@@ -49,7 +59,7 @@ static int field_at(const char *text, size_t *length) {
   return -1;
 }
 
-/* Messages about an output start with it. */
+/* A message about an output starts with the output's name. */
 static PyObject *name_output(const char *text, const char *list) {
   static const char backends[] = "args->backends[";
   size_t length = 0;
@@ -76,7 +86,7 @@ static PyObject *replace(PyObject *text, const char *from, const char *to) {
 }
 
 /*
- * The text with the caller's own names: list[1].cu_seqlens_k for args->backends[1].cu_seqlens_k,
+ * Puts in the caller's own names: list[1].cu_seqlens_k for args->backends[1].cu_seqlens_k,
  * or the element of backend_pointers if list is NULL. Returns a new reference.
  */
 static PyObject *in_python_words(const char *text, const char *list) {
@@ -134,7 +144,7 @@ static PyObject *new_type(const char *qualified_name, const char *doc, PyObject 
   return type;
 }
 
-/* A wrong argument is a ValueError for those who do not know udm's types. */
+/* Code that does not know udm's types can catch a wrong argument as a ValueError. */
 static PyObject *make_exception(const struct status_exception *e, const char *qualified_name) {
   PyObject *bases = e->status == UDM_ERROR_INVALID_ARGUMENT
                         ? PyTuple_Pack(2, error, PyExc_ValueError)
@@ -156,7 +166,7 @@ static int add_exception(PyObject *module, struct status_exception *e) {
 
 int errors_create(PyObject *module) {
   error = new_type("udm.Error",
-                   "What the library could not do, in the library's own words; "
+                   "The library has failed. The message is the library's own; "
                    "the attribute status is the name of its status.",
                    PyExc_RuntimeError, UDM_STATUS_FORCE_INT); /* the name of no status */
   if (!error || PyModule_AddObjectRef(module, "Error", error) < 0) return -1;
@@ -207,7 +217,7 @@ int raise_about(PyObject *exception, const struct tensor_name *about, const char
   return -1;
 }
 
-/* Borrowed; NULL for types that may not be made of a text, or that say more than a text. */
+/* A borrowed reference. NULL if a text alone cannot make an exception of that type. */
 static PyObject *retold_as(PyObject *type) {
   PyObject *const types[] = {PyExc_TypeError, PyExc_ValueError, PyExc_AttributeError,
                              PyExc_BufferError, PyExc_RuntimeError};
@@ -218,7 +228,7 @@ static PyObject *retold_as(PyObject *type) {
   return NULL;
 }
 
-/* Of the exception that is set. Takes the reference. */
+/* Sets the cause of the current exception. Takes the reference. */
 static void set_cause(PyObject *cause) {
   PyObject *type = NULL;
   PyObject *value = NULL;
@@ -241,7 +251,7 @@ int raise_named(const struct tensor_name *about) {
     return -1;
   }
   raise_about(as, about, "cannot be read: %S", value);
-  if (traceback) { /* from the tensor's own Python code: it shows where */
+  if (traceback) { /* shows where the tensor's own Python code failed */
     PyException_SetTraceback(value, traceback);
     set_cause(Py_NewRef(value));
   }

@@ -1,8 +1,8 @@
 /*
- * errors.h: exceptions. What the library refuses becomes udm.Error or the
- * subclass of its status, with the library's own message; what is wrong with
- * an argument is found here and becomes a TypeError, a ValueError or an
- * AttributeError that names it.
+ * errors.h: exceptions. A failure of the library becomes udm.Error or the
+ * subclass of its status, with the library's own message. This extension checks
+ * arguments itself, and raises a TypeError, a ValueError or an AttributeError
+ * that names the wrong one.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -12,31 +12,31 @@
 #include "python_api.h"
 #include "udm.h"
 
-/* Which tensor a message speaks of: "seq_lens", or "backend_metadata_list[1].page_table_1". */
+/* The tensor that a message names: "seq_lens", or "backend_metadata_list[1].page_table_1". */
 struct tensor_name {
   const char *argument;
   int backend;           /* -1: the argument itself */
   const char *attribute; /* of that backend's metadata */
 };
 
-/* Makes udm.Error and a subclass for each status; -1 with an exception set. */
+/* Creates udm.Error and a subclass per status; -1 with an exception set. */
 int errors_create(PyObject *module);
 
-/* Raises what a failed library call of this thread left behind. Returns -1. */
+/* Raises the error of the library call that failed last on this thread. Returns -1. */
 int raise_status(udm_status status);
 
-/* The same of a launch, whose backends the caller gave in that argument; NULL: as addresses. */
+/* The same for a launch. The argument that holds the backends; NULL if they came as addresses. */
 int raise_launch(udm_status status, const char *backends_argument);
 
-/* Raises the exception of a status with a text of this extension. Returns -1. */
+/* Raises the exception of a status with a message of this extension. Returns -1. */
 int raise_text(udm_status status, const char *format, ...);
 
 /* Raises exception: the name, a space, the text. Returns -1. */
 int raise_about(PyObject *exception, const struct tensor_name *about, const char *format, ...);
 
 /*
- * Tells the exception that is set again, with the tensor's name before its text; one of a type that
- * is not Python's own is left as it is. Returns -1.
+ * Raises the current exception again, with the tensor's name before its text. Leaves it as it is if
+ * its type is not Python's own. Returns -1.
  */
 int raise_named(const struct tensor_name *about);
 

@@ -1,6 +1,6 @@
 /*
- * module.c: the extension module udm._udm. Importing it looks at no driver and
- * no GPU: that is done at first use.
+ * module.c: the extension module udm._udm. Importing it touches no driver and
+ * no GPU: the first use does.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -13,13 +13,14 @@
 
 static const char prepare_doc[] =
     "prepare(device=None)\n--\n\n"
-    "Loads the kernel for a CUDA device, which the first call would do otherwise: from the cache,\n"
-    "or compiled by NVRTC. For servers that capture a graph before any call, and to see what is\n"
-    "missing early.\n\n"
-    "device    None: that of the calling thread's current CUDA context; 0 where none is (from\n"
-    "          CUDA 12 on torch.cuda.set_device() makes one current). Else a number, 'cuda:1' or\n"
-    "          a torch.device; without a number these two mean the current device too\n\n"
-    "What is missing is a udm.Error: no driver, no such device, no NVRTC and nothing cached.\n\n"
+    "Loads the kernel for a CUDA device, from the cache or compiled by NVRTC. Otherwise the first\n"
+    "call does so. For servers that capture a graph before any call, and to learn early if\n"
+    "something is missing.\n\n"
+    "device    None: the device of the calling thread's current CUDA context; 0 if it has none\n"
+    "          (from CUDA 12 on torch.cuda.set_device() makes one current). Else a number,\n"
+    "          'cuda:1' or a torch.device; 'cuda' and a torch.device without a number mean the\n"
+    "          current device too\n\n"
+    "Raises a udm.Error if there is no driver, no such device, or no NVRTC and nothing cached.\n\n"
     "Example:\n\n"
     "    udm.prepare(torch.device(\"cuda\", rank))\n";
 
@@ -51,7 +52,7 @@ static PyObject *library_finds_nvrtc(PyObject *module, PyObject *unused) {
 typedef PyObject *fast_function(PyObject *module, PyObject *const *arguments, Py_ssize_t given,
                                 PyObject *keyword_names);
 
-/* METH_FASTCALL functions are stored as PyCFunctions and called as what they are. */
+/* Python stores METH_FASTCALL functions as PyCFunction, and calls them with their own type. */
 static PyCFunction as_method(fast_function *function) {
   return (PyCFunction)(void (*)(void))function;
 }

@@ -1,6 +1,6 @@
 /*
- * names.c: interns the attribute names when the module is imported. They are
- * never freed: the module cannot be unloaded.
+ * names.c: interns the attribute names when the module is imported. It
+ * never frees them: the module cannot be unloaded.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

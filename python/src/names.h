@@ -1,6 +1,5 @@
 /*
- * names.h: the attribute names that are looked up, interned once: identifier,
- * spelling.
+ * names.h: the attribute names that this extension looks up, interned once.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -9,6 +8,7 @@
 
 #include "python_api.h"
 
+/* X(identifier, spelling) */
 #define NAME_TABLE(X)                                   \
   X(cache_seqlens_int32, "cache_seqlens_int32")         \
   X(cu_seqlens_k, "cu_seqlens_k")                       \

@@ -1,6 +1,6 @@
 /*
- * plan.c: udm.Plan. It holds udm_decode_args with everything but the batch in
- * it, and references to the tensors that they point at.
+ * plan.c: udm.Plan. It holds udm_decode_args with everything but the batch, and
+ * references to the tensors that these point at.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -14,8 +14,8 @@
 #include "binding.h"
 #include "decode.h"
 
-/* CPython's vectorcall protocol, which its limited API declares from 3.12 on, as it has been in
-   every version since 3.8: the flag of the type, and the bit that is no part of the count. */
+/* CPython's vectorcall protocol: the flag of the type, and the bit that is not part of the count.
+   Every version since 3.8 has it; the limited API declares it from 3.12 on. */
 #define HAVE_VECTORCALL (1UL << 11)
 #define VECTORCALL_ARGUMENTS_OFFSET ((size_t)1 << (8 * sizeof(size_t) - 1))
 typedef PyObject *vectorcall_function(PyObject *self, PyObject *const *arguments, size_t given,
@@ -23,7 +23,7 @@ typedef PyObject *vectorcall_function(PyObject *self, PyObject *const *arguments
 
 struct plan {
   PyObject_HEAD vectorcall_function *call; /* found by __vectorcalloffset__ */
-  struct binding bound; /* never changed once made: calls on several threads read it */
+  struct binding bound;                    /* never changes: calls on several threads read it */
   long long max_batch_size;
   PyObject *tensors; /* kept alive */
   PyObject *weak_references;
@@ -35,20 +35,21 @@ static const char plan_doc[] =
     "Binds the outputs of 1 to 8 backends once, so that plan(seq_lens, req_pool_indices) only\n"
     "reads two tensors and launches. For servers that call it every step, with the same metadata\n"
     "objects each time.\n\n"
-    "metadata_list     as backend_metadata_list of unified_decode_metadata_cuda_direct(); its\n"
-    "                  tensors, not the objects, are kept alive by the plan. A tensor that is put\n"
-    "                  in place of one of them later is not seen\n"
-    "req_to_token      int32 [requests, columns], kept alive too\n"
+    "metadata_list     as backend_metadata_list of unified_decode_metadata_cuda_direct(). The\n"
+    "                  plan keeps its tensors alive, not the objects. It does not see a tensor\n"
+    "                  that later replaces one of them\n"
+    "req_to_token      int32 [requests, columns]; the plan keeps it alive too\n"
     "max_batch_size    None: the length of the first backend's cache_seqlens_int32\n"
-    "the others        as for unified_decode_metadata_cuda_direct()\n\n"
+    "other arguments   as for unified_decode_metadata_cuda_direct()\n\n"
     "plan(seq_lens, req_pool_indices, *, stream=None) takes, on the same device,\n\n"
     "seq_lens          int32 or int64 [bs], bs at most max_batch_size: tokens per request\n"
     "req_pool_indices  int32 or int64 [>= bs]: row of req_to_token per request\n"
     "stream            as for unified_decode_metadata_cuda_direct()\n\n"
-    "Making a plan loads the kernel, if that has not been done yet. It may be called on several\n"
-    "threads at once, and during stream capture. A graph records the addresses of seq_lens and\n"
-    "req_pool_indices and of the plan's tensors: keep the two and the plan for as long as the\n"
-    "graph is replayed, and update the two in place.\n\n"
+    "Making a plan loads the kernel, unless it is loaded. Several threads may call a plan at "
+    "once,\n"
+    "also during stream capture. A graph records the addresses of seq_lens, req_pool_indices and\n"
+    "the plan's tensors: keep the two and the plan for as long as you replay the graph, and\n"
+    "update the two in place.\n\n"
     "Example:\n\n"
     "    plan = udm.Plan(metadata, req_to_token, 2048, 64)   # once per captured batch size\n"
     "    plan(seq_lens, req_pool_indices)                    # every step, or recorded:\n\n"
@@ -99,7 +100,7 @@ static int bind(struct plan *self, PyObject *const *values) {
 
 static vectorcall_function plan_vectorcall;
 
-/* All at once: a plan that exists is whole. */
+/* Does the work of __init__ too, so that no incomplete plan exists. */
 static PyObject *plan_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords) {
   PyObject *values[PLAN_ARGUMENTS];
   if (arguments_parse_tuple(&plan_signature, arguments, keywords, values) < 0) return NULL;
@@ -148,7 +149,7 @@ static PyObject *launch_plan(const struct plan *self, PyObject *const *values) {
   return launch_direct(&b, stream) == 0 ? Py_NewRef(Py_None) : NULL;
 }
 
-/* plan(...): without a tuple being made for it. */
+/* plan(...), without a tuple for its arguments. */
 static PyObject *plan_vectorcall(PyObject *object, PyObject *const *arguments, size_t given,
                                  PyObject *keyword_names) {
   PyObject *values[CALL_ARGUMENTS];
@@ -164,7 +165,7 @@ static PyObject *plan_call(PyObject *object, PyObject *arguments, PyObject *keyw
   return launch_plan((const struct plan *)(const void *)object, values);
 }
 
-/* The names by which CPython finds these two offsets. */
+/* CPython finds the offsets of these two members by name. */
 #define VECTORCALL_OFFSET "__vectorcalloffset__"
 #define WEAK_REFERENCES_OFFSET "__weaklistoffset__"
 
@@ -172,7 +173,7 @@ static PyObject *plan_repr(PyObject *object) {
   const struct plan *self = (const struct plan *)(const void *)object;
   const udm_decode_args *args = &self->bound.args;
   return PyUnicode_FromFormat(
-      "<udm.Plan: %d backends, batch size up to %lld, %d tokens a request, pages of %d, "
+      "<udm.Plan: %d backends, batch size up to %lld, %d tokens per request, pages of %d, "
       "CUDA device %d>",
       (int)args->num_backends, self->max_batch_size, (int)args->max_len, (int)args->real_page_size,
       (int)self->bound.device);
@@ -183,9 +184,9 @@ static PyObject *plan_repr(PyObject *object) {
 static PyMemberDef plan_members[] = {
     {"device", T_INT, BOUND(device), READONLY, "number of the CUDA device"},
     {"num_backends", T_INT, BOUND(args.num_backends), READONLY, "1 to 8"},
-    {"max_len", T_INT, BOUND(args.max_len), READONLY, "tokens a request at most in page tables"},
+    {"max_len", T_INT, BOUND(args.max_len), READONLY, "most tokens per request in page tables"},
     {"max_batch_size", T_LONGLONG, (Py_ssize_t)offsetof(struct plan, max_batch_size), READONLY,
-     "requests a call at most"},
+     "most requests per call"},
     {VECTORCALL_OFFSET, T_PYSSIZET, (Py_ssize_t)offsetof(struct plan, call), READONLY, NULL},
     {WEAK_REFERENCES_OFFSET, T_PYSSIZET, (Py_ssize_t)offsetof(struct plan, weak_references),
      READONLY, NULL},
@@ -194,7 +195,7 @@ static PyMemberDef plan_members[] = {
 /* ISO C has no conversion from a function to an object pointer; POSIX and CPython rely on one. */
 #define SLOT(function) ((void *)(uintptr_t)(function))
 
-/* What help() need not show. Some versions of CPython have taken one of them out already. */
+/* Hides an attribute from help(). Some versions of CPython have removed one of them already. */
 static void hide(PyObject *type, const char *attribute) {
   if (PyObject_DelAttrString(type, attribute) < 0) PyErr_Clear();
 }

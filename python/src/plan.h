@@ -1,5 +1,5 @@
 /*
- * plan.h: udm.Plan, outputs bound once and filled by every call.
+ * plan.h: udm.Plan binds the outputs once; every call fills them.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

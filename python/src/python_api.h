@@ -1,5 +1,5 @@
 /*
- * python_api.h: Python.h, for the limited API, the same way in every file.
+ * python_api.h: includes Python.h for the limited API, the same way in every file.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -10,7 +10,7 @@
 #include <Python.h> /* IWYU pragma: export */
 
 #if !defined(Py_LIMITED_API) || Py_LIMITED_API + 0 != 0x030A0000
-#error "built by CMakeLists.txt, which asks for the limited API of CPython 3.10"
+#error "build with CMakeLists.txt, which asks for the limited API of CPython 3.10"
 #endif
 
 #endif

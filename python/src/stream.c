@@ -1,5 +1,5 @@
 /*
- * stream.c: finds the stream.
+ * stream.c: finds the stream that a call launches on.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -1,6 +1,6 @@
 /*
  * tensor.c: finds the DLPack C exchange API of a type, reads tensors that lend
- * no view, and words what is wrong with a tensor that a check rejected.
+ * no view, and says why a check rejected a tensor.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -12,8 +12,8 @@
 #include "names.h"
 
 /*
- * Tensor, Parameter and what a server derives from them: a few. More only replace each other.
- * Types are owned, so that no other type can get the address of one.
+ * Enough for Tensor, Parameter and the types that a server derives from them. Further types replace
+ * each other. A reference to each type is kept, so that no other type can get its address.
  */
 enum { KNOWN_TYPES = 16 };
 static struct known_type known_types[KNOWN_TYPES];
@@ -21,7 +21,7 @@ static int next_slot;
 
 struct known_type exchange_api_last; /* always one of them */
 
-/* The table of the layout that is known here, from the chain that starts at header. */
+/* The table in the layout that udm knows, from the chain that starts at header. */
 static const struct dlpack_exchange_api *usable(const struct dlpack_exchange_header *header) {
   for (; header; header = header->previous) {
     if (header->version.major != DLPACK_MAJOR) continue;
@@ -71,7 +71,7 @@ void tensor_copy_view(const struct dlpack_tensor *from, struct tensor *out) {
   out->view.strides = out->own_strides;
 }
 
-/* For a type that lends no view: a tensor of its own, given back at once. */
+/* For a type that lends no view: takes a managed tensor, reads it, and gives it back at once. */
 static int read_managed(const struct dlpack_exchange_api *api, PyObject *object,
                         const struct tensor_name *about, struct tensor *out) {
   struct dlpack_managed_versioned *managed = NULL;
@@ -102,7 +102,7 @@ int tensor_explain_device(const struct tensor *t, const struct tensor_name *abou
                      (int)t->view.device.id, (int)device);
 }
 
-/* NULL: a kind that no framework has a word for. */
+/* NULL if no framework has a name for it. */
 static const char *type_code_name(uint8_t code) {
   switch (code) {
     case DLPACK_INT:
@@ -126,7 +126,7 @@ int tensor_explain_dtype(const struct tensor *t, const struct tensor_name *about
                          const char *wanted) {
   const struct dlpack_data_type *dtype = &t->view.dtype;
   const char *kind = type_code_name(dtype->code);
-  char bits[16] = ""; /* "bool" has none, as frameworks spell it */
+  char bits[16] = ""; /* frameworks write "bool" without a number */
   if (dtype->code != DLPACK_BOOL) PyOS_snprintf(bits, sizeof bits, "%d", (int)dtype->bits);
   if (!kind || dtype->lanes != 1) {
     return raise_about(PyExc_TypeError, about, "has a dtype of another kind: it must be %s",
@@ -165,7 +165,7 @@ int tensor_explain_matrix(const struct tensor *t, const struct tensor_name *abou
     return raise_about(PyExc_ValueError, about, "has %lld rows: it needs at least %lld",
                        (long long)t->view.shape[0], (long long)rows);
   }
-  /* an empty tensor has no stride: NumPy says 0 */
+  /* a stride of an empty tensor means nothing: NumPy sets it to 0 */
   if (t->view.shape[0] > 0 && t->view.shape[1] > 1 && t->view.strides[1] != 1) {
     return raise_about(PyExc_ValueError, about,
                        "has stride %lld from column to column: its last dimension must be "

@@ -1,7 +1,7 @@
 /*
- * tensor.h: a framework's tensor as this extension sees it, and the checks that
- * name the tensor if one fails. A call reads up to 60 tensors, and nearly all
- * are right: the code that finds nothing wrong is inline.
+ * tensor.h: a framework's tensor as this extension sees it, and the checks, each
+ * of which names the tensor that fails it. A call reads up to 60 tensors, and
+ * nearly all pass: the code for those is inline.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -18,16 +18,16 @@
 
 struct known_type {
   PyTypeObject *type;
-  const struct dlpack_exchange_api *api; /* NULL: it has none */
+  const struct dlpack_exchange_api *api; /* NULL if it has none */
 };
 
-/* The type asked for last, which is also that of the next tensor, nearly always. */
+/* The type looked up last: nearly always the type of the next tensor, too. */
 extern struct known_type exchange_api_last;
 
-/* Any other type. */
+/* Looks up any other type. */
 const struct dlpack_exchange_api *exchange_api_find(PyTypeObject *type);
 
-/* NULL, with no exception set, when the type has none that is known here. */
+/* NULL, with no exception set, if the type has none that udm knows. */
 static inline const struct dlpack_exchange_api *exchange_api_of(PyTypeObject *type) {
   return exchange_api_last.type == type ? exchange_api_last.api : exchange_api_find(type);
 }
@@ -35,12 +35,12 @@ static inline const struct dlpack_exchange_api *exchange_api_of(PyTypeObject *ty
 enum { TENSOR_DIMENSIONS = 2 }; /* no argument has more */
 
 struct tensor {
-  struct dlpack_tensor view; /* as it was lent; with strides. The object must live, and no Python
-                         code run, while shape and strides are read */
+  struct dlpack_tensor view; /* as lent, with strides. While shape and strides are in use, the
+                                object must live, and no Python code may run */
   bool read_only;
   bool has_stream; /* the object itself named its stream */
   CUstream stream;
-  int64_t own_shape[TENSOR_DIMENSIONS]; /* what view points at where nothing was lent */
+  int64_t own_shape[TENSOR_DIMENSIONS]; /* view points at these two if nothing was lent */
   int64_t own_strides[TENSOR_DIMENSIONS];
 };
 
@@ -48,17 +48,17 @@ static inline CUdeviceptr tensor_data(const struct tensor *t) {
   return (CUdeviceptr)(uintptr_t)t->view.data + t->view.byte_offset;
 }
 
-/* Copies shape and strides that will not live as long, and adds strides if there are none. */
+/* For shape and strides that do not live long enough, or strides that are missing. */
 void tensor_copy_view(const struct dlpack_tensor *from, struct tensor *out);
 
-/* For a type without a C exchange API (NULL), or whose API lends no view. */
+/* For a type without a C exchange API (NULL), or with one that lends no view. */
 int tensor_read_otherwise(const struct dlpack_exchange_api *api, PyObject *object,
                           const struct tensor_name *about, CUstream consumer, struct tensor *out);
 
 /*
  * Reads object without copying or synchronising: by the C exchange API of its
  * type, else as foreign_tensor.h says. consumer is the stream that will use
- * it, for protocols that order their own work before it.
+ * it: some protocols order their own work before it.
  */
 static inline int tensor_read(PyObject *object, const struct tensor_name *about, CUstream consumer,
                               struct tensor *out) {
@@ -73,7 +73,7 @@ static inline int tensor_read(PyObject *object, const struct tensor_name *about,
   return 0;
 }
 
-/* These raise what is wrong, or find that nothing is. */
+/* These raise an exception that says what is wrong, or return 0 if nothing is. */
 int tensor_explain_device(const struct tensor *t, const struct tensor_name *about, int32_t device);
 int tensor_explain_dtype(const struct tensor *t, const struct tensor_name *about,
                          const char *wanted);
@@ -81,7 +81,7 @@ int tensor_explain_read_only(const struct tensor_name *about);
 int tensor_explain_vector(const struct tensor *t, const struct tensor_name *about, int64_t length);
 int tensor_explain_matrix(const struct tensor *t, const struct tensor_name *about, int64_t rows);
 
-/* On the GPU with that number; -1: on any. */
+/* The tensor must be on that CUDA device; -1: on any. */
 static inline int tensor_check_device(const struct tensor *t, const struct tensor_name *about,
                                       int32_t device) {
   if (t->view.device.type == DLPACK_CUDA && t->view.device.id == device) return 0;

@@ -1,6 +1,6 @@
 /*
- * compare_dlpack.c: the declarations of src/dlpack.h against the real
- * dlpack/dlpack.h. Compiling it is the test.
+ * compare_dlpack.c: compares the declarations of src/dlpack.h with the real
+ * dlpack/dlpack.h. The test is that it compiles.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -80,8 +80,7 @@ SAME_FIELD(struct dlpack_exchange_api, tensor_from_object, DLPackExchangeAPI,
            dltensor_from_py_object_no_sync);
 SAME_FIELD(struct dlpack_exchange_api, current_work_stream, DLPackExchangeAPI, current_work_stream);
 
-/* The functions that we call. Their enum parameter is an int32_t here: as wide, and passed alike.
- */
+/* The functions that udm calls. It declares their enum parameter as int32_t, which has its size. */
 _Static_assert(sizeof(DLDeviceType) == sizeof(int32_t), "DLDeviceType");
 _Static_assert(_Generic((DLPackDLTensorFromPyObjectNoSync)0, int (*)(void *, DLTensor *) : 1),
                "from_object");

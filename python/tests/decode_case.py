@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One decode step over NumPy arrays: random inputs, outputs full of noise, and what must stand in
-them afterwards, by SGLang's own formulas."""
+"""One decode step over NumPy arrays: random inputs, outputs full of noise, and the values that
+SGLang's own formulas expect in them afterwards."""
 
 from types import SimpleNamespace
 
@@ -16,7 +16,7 @@ def later_spelling(attribute):
 
 
 class DecodeCase:
-    """seq_lens, req_pool_indices and req_to_token, and for each backend a namespace of arrays."""
+    """seq_lens, req_pool_indices and req_to_token, and a namespace of arrays per backend."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class DecodeCase:
         self.seq_lens = np.zeros(batch_size, lengths)
         self.req_pool_indices = np.zeros(batch_size, indices)
         self.draw_lengths()
-        self.buffers = []  # each output's whole memory, beyond what belongs to the output too
+        self.buffers = []  # the whole memory of each output, and the elements around it
         self.backends = [self.make_backend(padding) for _ in range(backends)]
 
     def noise(self, *shape, low=-(1 << 31), high=1 << 31):
@@ -72,7 +72,7 @@ class DecodeCase:
         return SimpleNamespace(**arrays)
 
     def expected(self):
-        """What every buffer must hold after the call. To be called before it."""
+        """The values that every buffer must hold after the call. Call this before it."""
         copies = [buffer.copy() for buffer in self.buffers]
         for b in range(len(self.backends)):
             self.fill(copies[b * len(OUTPUTS) : (b + 1) * len(OUTPUTS)])
@@ -99,7 +99,7 @@ class DecodeCase:
                 by_name["real_page_table"][i, : len(pages)] = pages
 
     def check(self, expected):
-        """Every element of every buffer, also of those that belong to no output."""
+        """Compares every element of every buffer, also elements that belong to no output."""
         for index, (found, wanted) in enumerate(zip(self.buffers, expected)):
             where = f"backend {index // len(OUTPUTS)}, {OUTPUTS[index % len(OUTPUTS)]}"
             np.testing.assert_array_equal(found, wanted, err_msg=where)

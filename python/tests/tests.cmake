@@ -1,5 +1,5 @@
-# The tests of the Python package: pytest over the fake driver, and over a GPU if there is
-# one. UDM_TEST_PYTHON has what dependencies/python.txt lists; tools/check makes one.
+# The tests of the Python package: pytest over the fake driver, and on a GPU if the machine
+# has one. UDM_TEST_PYTHON has what dependencies/python.txt lists; tools/check makes one.
 # SPDX-License-Identifier: Apache-2.0
 set(UDM_TEST_PYTHON "" CACHE FILEPATH "A Python with the packages of dependencies/python.txt")
 
@@ -19,7 +19,7 @@ set(tests ${CMAKE_CURRENT_SOURCE_DIR}/tests)
 set(environment "PYTHONPATH=${package}" "PYTHONDONTWRITEBYTECODE=1"
                 "UDM_CACHE_DIR=${CMAKE_BINARY_DIR}/python/cache")
 if(UDM_SANITIZE MATCHES address)
-  # Python itself is not built with it.
+  # Python itself is built without it.
   execute_process(COMMAND ${CMAKE_C_COMPILER} -print-file-name=libasan.so
                   OUTPUT_VARIABLE asan OUTPUT_STRIP_TRAILING_WHITESPACE)
   list(APPEND environment "LD_PRELOAD=${asan}" "ASAN_OPTIONS=detect_leaks=0")
@@ -41,7 +41,7 @@ add_python_test(python.fake_cuda fake_cuda fake_cuda
 add_python_test(gpu.real.python gpu real)
 set_tests_properties(gpu.real.python PROPERTIES RESOURCE_LOCK gpu)
 
-# Our declarations of DLPack are only as good as their agreement with the real header.
+# src/dlpack.h declares DLPack by hand: it must agree with the real header.
 add_test(NAME python.dlpack_header
          COMMAND ${tests}/dlpack_header.sh "${UDM_TEST_PYTHON}" ${CMAKE_C_COMPILER})
 set_tests_properties(python.dlpack_header PROPERTIES SKIP_RETURN_CODE 77 LABELS python)

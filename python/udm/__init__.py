@@ -12,7 +12,7 @@ or, with the outputs bound once:
     plan(seq_lens, req_pool_indices)
 
 Importing udm touches neither the driver nor the GPU; the first call, Plan or prepare() loads the
-kernel. Tensors of PyTorch, CuPy, JAX and others are taken as they are; none of these is imported.
+kernel. udm takes tensors of PyTorch, CuPy, JAX and others as they are, and imports none of these.
 """
 
 try:
@@ -21,7 +21,7 @@ except ImportError as error:
     from udm import _source_folder
 
     raise _source_folder.explain(error) from None
-from udm._udm import *  # noqa: F403 (the exceptions, one for each status)
+from udm._udm import *  # noqa: F403 (the exceptions, one per status)
 from udm._udm import (
     Error,
     Plan,

@@ -8,7 +8,7 @@ from udm import _nvrtc, _udm
 
 
 def main() -> None:
-    """Becomes the command, with the NVRTC of a wheel if there is no other."""
+    """Becomes the command, and names NVRTC of a wheel to it if the library finds no other."""
     command = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bin", "udm")
     if not _udm.library_finds_nvrtc():
         path = _nvrtc.find()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""NVRTC from a Python wheel, for machines where the library finds none by itself."""
+"""NVRTC from a Python wheel, if the library finds none by itself."""
 
 import importlib
 import os
@@ -7,11 +7,11 @@ from typing import Optional
 
 
 def find() -> Optional[str]:
-    """The path of NVRTC as cuda-pathfinder finds it; None without it, or where one was named."""
+    """The path of NVRTC from cuda-pathfinder; None without it, or if UDM_NVRTC_LIBRARY is set."""
     if os.environ.get("UDM_NVRTC_LIBRARY"):
         return None
     try:
-        pathfinder = importlib.import_module("cuda.pathfinder")  # no types, and often not there
+        pathfinder = importlib.import_module("cuda.pathfinder")  # untyped, and often missing
     except ImportError:
         return None
     try:

@@ -5,8 +5,8 @@ import os
 
 
 def explain(error: ImportError) -> ImportError:
-    """What to raise instead of error: the same, unless this is the source of the package, which
-    Python finds first when it runs in the folder python/ of the repository."""
+    """Returns the error to raise: the same one, unless this is the source of the package. Python
+    finds that first if it runs in the folder python/ of the repository."""
     package = os.path.dirname(os.path.abspath(__file__))
     source = os.path.dirname(package)
     if not os.path.exists(os.path.join(source, "src", "module.c")):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the examples use of PyTorch, over NumPy arrays that the fake driver takes for memory of
-a GPU, with its streams and graphs."""
+"""The part of PyTorch that the examples use, over NumPy arrays, which the fake driver accepts as
+GPU memory, and over its streams and graphs."""
 
 import ctypes
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ import numpy as np
 
 
 class Tensor(np.ndarray):
-    """As PyTorch's before 2.10."""
+    """Like PyTorch's tensor before 2.10."""
 
     device = SimpleNamespace(type="cuda", index=0)
 
@@ -28,7 +28,7 @@ class Tensor(np.ndarray):
 
 
 def make_torch(driver):
-    """The module, whose work is done when it is looked at with equal()."""
+    """Makes the module. Its equal() waits for the driver's work."""
     torch = ModuleType("torch")
     rng = np.random.default_rng(0)
     current = SimpleNamespace(cuda_stream=0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tensor types that call a NumPy array CUDA memory, as the fake driver does: one for each way
+"""Tensor types that call a NumPy array CUDA memory, as the fake driver does: one per way
 in which udm takes a tensor."""
 
 import ctypes
@@ -9,7 +9,7 @@ import tvm_ffi
 
 
 class DataPtrTensor:
-    """As PyTorch's before 2.10: data_ptr() and its companions."""
+    """Like PyTorch's before 2.10: data_ptr() and its companions."""
 
     def __init__(self, array, device="cuda", index=0):
         self.array = array
@@ -25,7 +25,7 @@ class DataPtrTensor:
 
 
 class ArrayInterfaceTensor:
-    """As CuPy's and Numba's: __cuda_array_interface__."""
+    """Like CuPy's and Numba's: __cuda_array_interface__."""
 
     def __init__(self, array, stream=None, read_only=False, version=3, compact=False):
         self.array = array
@@ -45,12 +45,12 @@ class ArrayInterfaceTensor:
 
 
 class DLPackTensor:
-    """As JAX's: __dlpack__ alone. NumPy makes the capsule."""
+    """Like JAX's: __dlpack__ alone. NumPy makes the capsule."""
 
     def __init__(self, array, device=(2, 0)):
         self.array = array
         self.device = device
-        self.streams = []  # that consumers named
+        self.streams = []  # the streams that consumers named
 
     def __dlpack_device__(self):
         return self.device
@@ -64,7 +64,7 @@ class DLPackTensor:
 
 
 class OldDLPackTensor(DLPackTensor):
-    """A producer from before max_version."""
+    """A producer that does not know max_version."""
 
     def __dlpack__(self, *, stream=None):
         self.streams.append(stream)
@@ -77,7 +77,7 @@ def relabelled(array, device, max_version):
     name = b"dltensor_versioned" if max_version else b"dltensor"
     get = ctypes.pythonapi.PyCapsule_GetPointer
     get.argtypes, get.restype = [ctypes.py_object, ctypes.c_char_p], ctypes.c_void_p
-    # struct: version, manager, deleter and flags come before the tensor of a versioned one
+    # in a versioned capsule, version, manager, deleter and flags come before the tensor
     tensor = get(capsule, name) + (32 if max_version else 0)
     device_fields = (ctypes.c_int32 * 2).from_address(tensor + 8)
     device_fields[0], device_fields[1] = device
@@ -85,7 +85,7 @@ def relabelled(array, device, max_version):
 
 
 class ExchangeTensor:
-    """As PyTorch's from 2.10 on: DLPack's C exchange API on the type. It names current_stream."""
+    """Like PyTorch's from 2.10 on: DLPack's C exchange API on the type. It names current_stream."""
 
     current_stream = 0
 
@@ -126,7 +126,7 @@ class ExchangeAPI(ctypes.Structure):
 
 @ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.py_object, ctypes.POINTER(DLTensor))
 def tensor_from_object(tensor, out):
-    offset = 8  # so that byte_offset is seen
+    offset = 8  # not 0, so that a test fails if udm ignores byte_offset
     view = out.contents
     view.data = tensor.array.ctypes.data - offset
     view.byte_offset = offset
@@ -170,7 +170,7 @@ ExchangeTensor.__dlpack_c_exchange_api__ = exchange_capsule(exchange_api)
 
 
 class NewerExchangeTensor(ExchangeTensor):
-    """Of a DLPack that is not known yet, which offers the known one too."""
+    """A type with an unknown, newer DLPack, which provides the known one too."""
 
     __dlpack_c_exchange_api__ = exchange_capsule(newer_exchange_api)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A recorded call is right on every replay, whatever the tensors hold then."""
+"""Every replay of a recorded call is right for the current values of the tensors."""
 
 import ctypes
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every entry, bit for bit against the formulas, over memory that nothing else may change in."""
+"""Every function, bit for bit against the formulas; no other memory may change."""
 
 import sys
 import weakref
@@ -97,7 +97,7 @@ def test_tuple_of_backends_and_keywords(driver):
 
 
 def test_req_pool_indices_longer_than_the_batch(driver):
-    """What is beyond the batch is not looked at."""
+    """udm does not read the elements after the batch."""
     case = DecodeCase(8)
     longer = np.concatenate((case.req_pool_indices, np.full(5, 1 << 30, np.int32)))
     seq_lens, _, req_to_token = inputs(case, ExchangeTensor)
@@ -170,7 +170,7 @@ def test_aliases_of_a_framework(driver):
 
 
 def test_one_tensor_for_two_outputs(driver):
-    """It is read once."""
+    """udm reads it once."""
     case = DecodeCase(9, backends=2)
     metadata = wrap_backends(case, ExchangeTensor)
     expected = case.expected()
@@ -292,6 +292,6 @@ def test_plan_keeps_its_tensors_alive(driver):
     before = sys.getrefcount(tensor)
     plan = udm.Plan(metadata, DataPtrTensor(case.req_to_token), case.topk, 64)
     del metadata[0].cu_seqlens_k
-    assert sys.getrefcount(tensor) == before  # the namespace's reference went, the plan's is there
+    assert sys.getrefcount(tensor) == before  # the plan's reference in place of the namespace's
     del plan
     assert sys.getrefcount(tensor) == before - 1

@@ -49,7 +49,7 @@ def test_no_context_is_current(driver):
 
 
 def test_context_that_is_not_the_primary_one(driver):
-    """A stream of that context is taken only by a kernel of that context."""
+    """The driver accepts a stream of that context only for a kernel of that context."""
     context = driver.out("cuCtxCreate_v2", 0, 0)
     stream = driver.new_stream().value
     case = DecodeCase(7)
@@ -107,7 +107,7 @@ def test_threads(driver):
 
 
 def test_first_use_on_many_threads_loads_once_per_device(driver):
-    """In a process of its own, since the kernel is loaded here."""
+    """Runs in a new process, since this one has loaded the kernel."""
     program = textwrap.dedent("""
         import ctypes, os, threading
         import udm

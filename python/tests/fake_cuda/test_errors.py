@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is wrong with an argument is an exception that names it, and nothing is launched."""
+"""A wrong argument raises an exception that names it, and udm launches nothing."""
 
 from types import SimpleNamespace
 
@@ -46,7 +46,7 @@ class Call:
 
 @pytest.fixture(params=["direct", "plan"])
 def call(driver, request):
-    """Every test twice: the arguments of the function, and those of Plan and of calling it."""
+    """Runs every test twice: with the function, and with Plan and its call."""
     made = Call()
     launches = driver.calls("cuLaunchKernel")
     made.run = getattr(made, request.param)
@@ -56,7 +56,7 @@ def call(driver, request):
 
 
 def fails(call, exception, *parts):
-    """LIST in a part stands for the argument that the call takes the metadata objects in."""
+    """LIST in a part stands for the argument that holds the metadata objects."""
     with pytest.raises(exception) as caught:
         call.run()
     text = str(caught.value)
@@ -69,7 +69,7 @@ def test_the_call_works(driver):
     calls = Call(), Call()
     calls[0].direct()
     calls[1].plan()
-    driver.synchronise()  # until here the arrays are in use
+    driver.synchronise()  # the kernel may use the arrays until here
 
 
 @pytest.mark.parametrize("argument", ["seq_lens", "req_pool_indices"])

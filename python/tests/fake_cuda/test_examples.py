@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The examples are run: what they show works, and each class is whole."""
+"""Runs the examples: each works and is complete."""
 
 import importlib
 import pathlib
@@ -34,7 +34,7 @@ def test_whole_programs(load, capsys, name):
 
 
 class Sliced(ExchangeTensor):
-    """seq_lens[:bs], as a server takes it of the tensors of its largest batch."""
+    """seq_lens[:bs], as a server slices the tensors of its largest batch."""
 
     def __getitem__(self, index):
         return Sliced(self.array[index])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Import looks at nothing; the first use reports what is missing, in the library's words."""
+"""Import needs nothing; the first use reports what is missing, in the library's words."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 
 
 def run(program, **environment):
-    """Its output. The environment is this process's, changed; None takes a variable out."""
+    """Returns its output. Changes this process's environment for it; None removes a variable."""
     variables = {**os.environ, **{k: v for k, v in environment.items() if v is not None}}
     for name in (k for k, v in environment.items() if v is None):
         variables.pop(name, None)
@@ -70,7 +70,7 @@ def test_a_failing_driver(session_driver):
 
 
 def test_no_nvrtc_and_an_empty_cache(session_driver, tmp_path):
-    """The library's message names every source that was tried."""
+    """The library's message names every image source that it tried."""
     output = run(
         PREPARE.format(device=0),
         UDM_NVRTC_LIBRARY=str(tmp_path / "libnvrtc.so"),
@@ -82,7 +82,7 @@ def test_no_nvrtc_and_an_empty_cache(session_driver, tmp_path):
 
 
 def test_nvrtc_of_a_wheel_is_asked_for_only_in_need(session_driver):
-    """A warm cache needs no NVRTC, so nobody looks for it."""
+    """With a warm cache, udm does not look for NVRTC."""
     program = """
         import sys, udm
         udm.prepare()
@@ -93,8 +93,8 @@ def test_nvrtc_of_a_wheel_is_asked_for_only_in_need(session_driver):
 
 @pytest.mark.parametrize("found", [True, False])
 def test_nvrtc_of_a_wheel(session_driver, tmp_path, found):
-    """Where the library finds none, what cuda-pathfinder finds is tried: here a file that is none,
-    so that the message names it."""
+    """If the library finds no NVRTC, udm tries the one that cuda-pathfinder finds: here a file that
+    is not NVRTC, so that the message names it."""
     stub = tmp_path / "cuda" / "pathfinder"
     stub.mkdir(parents=True)
     wheel = tmp_path / "wheel_libnvrtc.so"

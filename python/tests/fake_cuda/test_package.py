@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The package as such: names, stubs, documentation, the command."""
+"""The package itself: names, stubs, documentation, the command."""
 
 import inspect
 import json

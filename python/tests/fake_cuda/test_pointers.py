@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""backend_pointers: what is wrong with them, and where they may lie."""
+"""backend_pointers: which ones udm rejects, and where they may lie."""
 
 import re
 
@@ -43,7 +43,7 @@ def test_pointers(driver):
     nowhere = DataPtrTensor(good, device="cpu")
     nowhere.data_ptr = lambda: 0
     pointers_fail(ValueError, "^backend_pointers is at address 0", nowhere)
-    pointers_fail(ValueError, "real_page_table_cols is 4: 300 tokens a request", good, pages=4)
+    pointers_fail(ValueError, "real_page_table_cols is 4: 300 tokens per request", good, pages=4)
     pointers_fail(ValueError, "real_page_table_dst_stride is 4", good, stride=4)
     pointers_fail(ValueError, "max_len_allocated is -1", good, max_len=-1)
     pointers_fail(TypeError, "max_len_allocated must be an integer", good, max_len=2.5)
@@ -55,7 +55,7 @@ def test_pointers(driver):
 
 
 def test_pointers_at_an_odd_address(driver):
-    """Host memory needs no alignment: it is copied."""
+    """Host memory needs no alignment: udm copies the pointers."""
     case = DecodeCase(BS)
     good = case.pointers()
     memory = np.zeros(good.nbytes + 1, np.uint8)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""udm.prepare(): which device it means. And a child made by fork(), for which nothing can be."""
+"""udm.prepare(): which device it means, and that it fails in a child made by fork()."""
 
 import os
 import subprocess
@@ -37,7 +37,7 @@ PREPARED = """
     before = current()
     udm.prepare({arguments})
     assert current() == before
-    for device in range(2):  # where nothing is left to load, it is loaded
+    for device in range(2):  # a device with nothing left to load has its kernel
         count = loads()
         udm.prepare(device)
         if loads() == count:
@@ -46,7 +46,7 @@ PREPARED = """
 
 
 def prepared(arguments, current=()):
-    """On which devices prepare(arguments) loads the kernel, in a process of its own."""
+    """Returns the devices for which prepare(arguments) loads the kernel, in a new process."""
     program = textwrap.dedent(PREPARED).format(arguments=arguments, current=current)
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=120
@@ -75,7 +75,7 @@ def test_a_device_that_is_named(session_driver, arguments):
     "device", ["cpu", "cuda:", "cuda:x", "cuda:-1", "cuda:1 ", "cuda0", "", "cuda:99999999999"]
 )
 def test_text_that_names_no_device(driver, device):
-    with pytest.raises(ValueError, match="^device is .*: it must be a CUDA device, as 1, "):
+    with pytest.raises(ValueError, match="^device is .*: it must be a CUDA device: 1, "):
         udm.prepare(device)
 
 
@@ -138,7 +138,7 @@ FORK = """
 
 @pytest.mark.parametrize("used_before", [True, False])
 def test_child_made_by_fork(session_driver, used_before):
-    """Refused at once, prepare() too, where the parent has used the GPU; else it may."""
+    """If the parent has used the GPU, every call fails at once, prepare() too; else all work."""
     folder = os.path.dirname(__file__)
     program = FORK.format(folder=folder, tests=os.path.dirname(folder), used_before=used_before)
     done = subprocess.run(

@@ -60,7 +60,7 @@ def test_nothing_is_kept_and_nothing_leaks(driver, kind):
 
 
 def test_kinds_of_tensors_in_turn(driver):
-    """Nothing that is remembered of one type is taken for another's."""
+    """udm never uses what it remembers about one type for another."""
     kinds = [kind for kind in TENSOR_TYPES if kind != "managed_exchange_api"]
     case = DecodeCase(11, padding=9)
     for round_number in range(3):
@@ -96,7 +96,7 @@ def test_more_types_than_are_remembered(driver):
 
 
 def test_metadata_that_changes_between_calls(driver):
-    """Attributes, and the tensors in place, are read anew by every call."""
+    """Every call reads the attributes and the tensors again."""
     case = DecodeCase(7, backends=2)
     other = DecodeCase(7, backends=2, seed=1)
     metadata = wrap_backends(case, ExchangeTensor)
@@ -116,12 +116,12 @@ def test_metadata_that_changes_between_calls(driver):
     check(other)
     for backend, changed in zip(case.backends, metadata):
         for attribute, array in vars(backend).items():
-            getattr(changed, attribute).__init__(array)  # the same object, of other memory
+            getattr(changed, attribute).__init__(array)  # the same object, over other memory
     check(case)
 
 
 def test_metadata_whose_attributes_are_code(driver):
-    """A new object at each look, which is freed at once."""
+    """Each access makes a new object, which is freed at once."""
 
     class Metadata:
         def __init__(self, arrays):
@@ -160,7 +160,7 @@ def test_compact_tensors_without_strides(driver):
 
 
 def test_array_interface_of_an_array_that_does_not_say_its_device(driver):
-    """The driver is asked, or the current device taken: here it is 0 either way."""
+    """udm asks the driver, or takes the current device: here both say 0."""
     case = DecodeCase(3)
     udm.unified_decode_metadata_cuda_direct(
         *inputs(case, ArrayInterfaceTensor),
@@ -171,8 +171,7 @@ def test_array_interface_of_an_array_that_does_not_say_its_device(driver):
     driver.synchronise()
 
 
-# Work that is captured on a stream does not run until its graph does: that tells which stream a
-# call went to.
+# Work captured on a stream runs only with its graph: that shows which stream a call went to.
 
 
 @pytest.fixture

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The types that the package declares: as a type checker sees them, and as they are."""
+"""The types that the package declares, for a type checker and at run time."""
 
 import os
 import pathlib

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Producers that say something wrong, or fail: an exception that names the tensor, no launch."""
+"""If a producer fails or gives wrong data, udm raises an exception that names the tensor."""
 
 import numpy as np
 import pytest
@@ -71,7 +71,7 @@ def test_negative_device_of_a_plan(driver):
 
 @pytest.mark.parametrize("number", [1 << 32, (1 << 40) + 1, -(1 << 32)])
 def test_device_that_is_no_32_bit_number(refused, number):
-    """Its low half alone would be a device that is there."""
+    """The low half of the number alone would be an existing device."""
     match = f"^seq_lens cannot be read: its device number is {number}"
     refused(ValueError, match, DataPtrTensor(lengths(), index=number))
     tensor = array_interface()
@@ -130,7 +130,7 @@ def test_dtype_bool(refused):
 
 
 def of_shape(array, *shape):
-    """An array that says another shape."""
+    """An array that reports another shape."""
     tensor = DataPtrTensor(array)
     tensor.shape = shape
     return tensor
@@ -168,7 +168,7 @@ def test_negative_shape_of_what_a_plan_is_made_of(driver):
         ({"shape": (1 << 70,)}, ""),
         ({"shape": ("5",)}, ""),
         ({"shape": None}, ""),
-        ({"strides": (3,)}, "a stride is no multiple of the element's size"),
+        ({"strides": (3,)}, "a stride is not a multiple of the element's size"),
         ({"strides": ()}, "its shape and strides are of different lengths"),
         ({"stream": "mine"}, ""),
         ({"stream": -5}, ""),
@@ -181,7 +181,7 @@ def test_array_interface_that_is_wrong(refused, changes, text):
 
 
 def test_what_a_producer_raises(refused):
-    """It keeps its type, gets the tensor's name, and where it was raised can be seen."""
+    """It keeps its type and traceback, and gets the tensor's name."""
 
     def failing(base, method, error):
         def fail(self, *arguments, **keywords):
@@ -216,7 +216,7 @@ def test_address_of_too_many_bits(refused):
 
 
 def test_empty_arrays_without_strides(driver):
-    """As NumPy lays them out: in an empty array every stride may be 0."""
+    """NumPy may set every stride of an empty array to 0."""
     for wrap in (ExchangeTensor, DataPtrTensor, ArrayInterfaceTensor, managed_exchange_tensor):
         case = DecodeCase(0)
         tensors = wrap(case.seq_lens), wrap(case.req_pool_indices), wrap(np.zeros((0, 300), "i4"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What these tests need: PyTorch and a GPU. Without them each is skipped, with the reason."""
+"""These tests need PyTorch and a GPU. Without them pytest skips each test, with the reason."""
 
 import pytest
 
@@ -15,13 +15,13 @@ def reason_to_skip():
 def pytest_collection_modifyitems(config, items):
     reason = reason_to_skip()
     if reason:
-        config.option.reportchars = ""  # one line at the end says it for all
+        config.option.reportchars = ""  # one line at the end gives the reason
         for item in items:
             item.add_marker(pytest.mark.skip(reason=reason))
 
 
 def pytest_sessionfinish(session, exitstatus):
-    """77 for CTest when nothing could run: a skipped test is not a passed one."""
+    """Exits with 77 for CTest if nothing could run: a skipped test is not a passed one."""
     if exitstatus == 0 and reason_to_skip():
         print(f"\nskipped: {reason_to_skip()}")
         session.exitstatus = 77

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every entry on a GPU, bit for bit against eager PyTorch."""
+"""Every function on a GPU, bit for bit against eager PyTorch."""
 
 import os
 

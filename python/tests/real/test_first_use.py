@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The very first call of a process, where it hurts most."""
+"""The first call of a process, in the two hardest places."""
 
 import pathlib
 import subprocess
@@ -27,7 +27,7 @@ PROGRAM = """
 
 
 def test_first_use_inside_a_capture(torch):
-    """The kernel is loaded then and there, and the capture stays valid."""
+    """The call loads the kernel during the capture, which stays valid."""
     here = pathlib.Path(__file__).parent
     program = textwrap.dedent(PROGRAM).format(folders=[str(here), str(here.parent)])
     done = subprocess.run(
@@ -37,7 +37,7 @@ def test_first_use_inside_a_capture(torch):
 
 
 def test_first_use_on_a_thread_without_a_context(torch):
-    """PyTorch gives a new thread its context only at its first own call: udm does not need it."""
+    """PyTorch makes a context current on a new thread at its own first call; udm works before."""
     import threading
 
     from test_decode import direct

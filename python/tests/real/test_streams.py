@@ -34,7 +34,7 @@ def test_capture_and_replays_with_changing_lengths(torch, entry):
 
 
 def test_one_graph_of_several_batch_sizes(torch):
-    """As servers have them: one set of buffers, a graph for each batch size over slices of it."""
+    """As in servers: one set of buffers, and one graph per batch size over slices of it."""
     from torch_case import TorchCase
 
     whole = TorchCase(64, max_len=700)
@@ -56,7 +56,7 @@ def test_one_graph_of_several_batch_sizes(torch):
 
 
 def test_current_stream_is_used(torch):
-    """What the stream holds before the call is seen by it: a length written after a long wait."""
+    """The call sees earlier work of the stream: a length written after a long wait."""
     from torch_case import TorchCase
 
     case = TorchCase(5, max_len=300)
@@ -132,7 +132,7 @@ def test_two_devices(torch):
 
     if torch.cuda.device_count() < 2:
         pytest.skip("there is one GPU")
-    before = torch.cuda.current_device()  # JAX, in a test before, may have changed it
+    before = torch.cuda.current_device()  # an earlier test with JAX may have changed it
     for device in ("cuda:1", "cuda:0", "cuda:1"):
         case = TorchCase(30, device=device)
         expected = case.expected()

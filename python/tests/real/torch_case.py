@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One decode step over PyTorch tensors on a GPU, and the eager formulas of SGLang's backend that a
-call of udm replaces."""
+"""One decode step over PyTorch tensors on a GPU, and the eager formulas of SGLang's backend, which
+a call of udm replaces."""
 
 from types import SimpleNamespace
 
@@ -60,7 +60,7 @@ class TorchCase:
                     nsa_seqlens_expanded=vectors[4][:bs],
                 )
             )
-        torch.cuda.synchronize()  # whatever stream is the current one of the calls to come
+        torch.cuda.synchronize()  # later calls may use another current stream
 
     def keep(self, tensor):
         self.buffers.append(tensor)
@@ -73,14 +73,14 @@ class TorchCase:
         return noise.to(torch.int32)
 
     def draw_lengths(self):
-        """New inputs in place; some lengths are 0, as of padding."""
+        """New inputs in place; some lengths are 0, as for padding."""
         random = {"generator": self.generator, "device": self.device}
         lengths = torch.randint(1, self.max_len + 1, (self.bs,), **random)
         self.seq_lens.copy_(torch.where(torch.rand(self.bs, **random) < 0.15, 0, lengths))
         self.req_pool_indices.copy_(torch.randperm(self.bs + 3, **random)[: self.bs])
 
     def eager(self, metadata):
-        """The formulas, in place. For extent 'row' the stale tail of each row is put back."""
+        """The formulas, in place. With extent 'row' the tail of each row keeps its old values."""
         lengths = self.seq_lens.to(torch.int32)
         cut = lengths.clamp(max=self.topk)
         metadata.cache_seqlens_int32.copy_(lengths)
@@ -106,7 +106,7 @@ class TorchCase:
         target.copy_(rows if self.extent == "batch_max" else torch.where(live, rows, target))
 
     def expected(self):
-        """The buffers after the eager formulas; the case itself is left as it was."""
+        """The buffers after the eager formulas. Restores the case itself."""
         before = [buffer.clone() for buffer in self.buffers]
         for metadata in self.metadata:
             self.eager(metadata)
