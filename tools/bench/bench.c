@@ -63,7 +63,7 @@ static struct bench_row workloads[] = {
     {.shape = {"bs 256, 4k", 256, K(128), K(4), 0, false}},
     {.shape = {"bs 64, 128k", 64, K(128), K(128), 0, false}},
     {.shape = {"bs 8, 1M", 8, M(1), M(1), 0, false}},
-    {.shape = {"bs 64, 128k, pages only", 64, K(128), K(128), 0, true}},
+    {.shape = {"bs 64, 128k, pages alone", 64, K(128), K(128), 0, true}},
     {.shape = {"bs 4096, 512", 4096, K(8), 512, 0, false}},
 };
 enum { WORKLOAD_COUNT = sizeof workloads / sizeof workloads[0] };

@@ -13,7 +13,7 @@
 
 enum { CELL = 24 };
 
-/* Pages only: the slots that the kernel reads are 256 bytes apart, and memory comes in 32-byte
+/* Pages alone: the slots that the kernel reads are 256 bytes apart, and memory comes in 32-byte
  * sectors. */
 static const char copy_note[] =
     "  copy: reads the bytes of page_table_1 once and writes them once per backend; for pages "
