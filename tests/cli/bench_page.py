@@ -161,7 +161,7 @@ def check_full_disk(env, path):
         check("the error", done.stderr.splitlines()[-1],
               f"udm: cannot write {path}: File too large")
         if arguments:
-            check("workloads", "workloads" in json.loads(done.stdout), True)
+            check("works", "works" in json.loads(done.stdout), True)
         check("the older page", read(path), OLD)
         check("files beside it", os.listdir(os.path.dirname(path)), [os.path.basename(path)])
 

@@ -22,7 +22,7 @@
 
 /* Indexed by import_outcome. */
 static const char *const outcome_names[IMPORT_OUTCOMES] = {"imported", "there", "skipped",
-                                                           "rejected", "evicted"};
+                                                           "refused", "evicted"};
 
 /* A member that is now an entry of the cache. */
 struct taken_entry {

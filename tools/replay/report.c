@@ -122,7 +122,7 @@ static json_t *mismatches_json(const struct mismatch_log *log) {
 /* The options of the call, defaults filled in. */
 static json_t *call_json(const struct replay_report *report) {
   const struct replay_options *options = report->options;
-  return json_pack("{s:s, s:i, s:s, s:i, s:i, s:i, s:s, s:s, s:b}", "kind",
+  return json_pack("{s:s, s:i, s:s, s:i, s:i, s:i, s:s, s:s, s:b}", "entry",
                    options->table ? "table" : "direct", "backends", options->num_backends, "extent",
                    options->extent == UDM_EXTENT_ROW ? "row" : "batch-max", "page_size",
                    options->page_size, "topk", options->nsa_index_topk, "max_len",

@@ -151,7 +151,7 @@ static json_t *row_to_json(const struct bench_row *row) {
   const struct bench_shape *shape = &row->shape;
   const struct bench_times *times = &row->times;
   json_t *object =
-      json_pack("{s:s, s:i, s:i, s:i, s:i, s:b, s:I}", "workload", shape->name, "batch_size",
+      json_pack("{s:s, s:i, s:i, s:i, s:i, s:b, s:I}", "work", shape->name, "batch_size",
                 shape->batch_size, "width", shape->width, "length", shape->length, "shortest",
                 shape->shortest ? shape->shortest : shape->length, "page_table_1",
                 !shape->no_page_table_1, "tokens", (json_int_t)bench_shape_tokens(shape));
@@ -219,9 +219,9 @@ json_t *bench_to_json(const struct bench_report *report) {
       bench->session.name, "arch", bench->session.info.device_arch, "multiprocessors",
       bench->session.info.multiprocessor_count, "udm", udm_version_string(), "replays",
       (json_int_t)bench->replays, "nodes", BENCH_NODES, "backends", (int)bench->backends,
-      "page_size", BENCH_PAGE_SIZE, "topk", BENCH_TOPK, "lower_bounds_missing",
+      "page_size", BENCH_PAGE_SIZE, "topk", BENCH_TOPK, "floors_missing",
       output_text(bench->has_lower_bounds ? "" : bench->lower_bounds_missing), "empty_node_us",
-      json_time(bench->empty_node), "workloads", workload_list, "host", host_object, "create",
+      json_time(bench->empty_node), "works", workload_list, "host", host_object, "create",
       create, "series", series, "interrupted", interrupted());
   add_machine(object, report);
   return object;
