@@ -46,7 +46,7 @@ static struct trace_input *create(void) {
   return NULL;
 }
 
-/* Goes to the one member that raw bytes are; what fails here is told at the first byte. */
+/* Goes to the one member that raw bytes are; the first byte reports what fails here. */
 static void start(struct trace_input *input, int opened) {
   struct archive_entry *entry = NULL;
   const int status =
