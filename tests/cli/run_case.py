@@ -17,7 +17,7 @@ import tempfile
 
 SKIPPED = 77
 HERE = os.path.dirname(os.path.abspath(__file__))
-FIELDS = {"args", "env", "exit", "json", "needs", "prepare", "stdout-to"}
+FIELDS = {"args", "env", "exit", "json", "needs", "prepare", "stdin-from", "stdout-to"}
 
 
 class Case:
@@ -104,8 +104,10 @@ def run(case, places):
     words = shlex.split(case.fields.get("args", ""))
     command = [places["udm"]] + [replace_all(word, places) for word in words]
     target = case.fields.get("stdout-to")
-    with open(target or os.devnull, "w", encoding="utf-8") as file:
-        return subprocess.run(command, env=env, cwd=HERE, stdin=subprocess.DEVNULL,
+    source = replace_all(case.fields.get("stdin-from", os.devnull), places)
+    with open(target or os.devnull, "w", encoding="utf-8") as file, \
+            open(os.path.join(HERE, source), "rb") as stdin:
+        return subprocess.run(command, env=env, cwd=HERE, stdin=stdin,
                               stdout=file if target else subprocess.PIPE, stderr=subprocess.PIPE,
                               check=False, timeout=300)
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the seeds of corpus/: entries with make_entry, archives of them with tarfile.
+"""Makes the seeds of corpus/: entries with make_entry, archives of them with tarfile, traces.
 
 make_corpus.py MAKE_ENTRY: the program that the build made. The same seeds come out every time,
 but for those that tar and zstd make. What libFuzzer finds is added to corpus/ by hand.
@@ -17,6 +17,7 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 ENTRIES = os.path.join(HERE, "corpus", "entry")
 ARCHIVES = os.path.join(HERE, "corpus", "import")
+TRACES = os.path.join(HERE, "corpus", "trace")
 KEEP_BLOCKS = 2  # of zeros at the end of an archive; tar programs pad to 20
 
 
@@ -115,10 +116,27 @@ def make_archives(good, old):
     save(ARCHIVES, "no_archive.tar", b"this is no archive\n" * 40)
 
 
+def make_traces():
+    """What the traces of the command's tests do not have."""
+    def line(member):
+        return b'{"input_length":3,"output_length":2,' + member + b"}\n"
+    save(TRACES, "deep.jsonl", line(b'"a":' + b"[" * 512 + b"]" * 512))
+    save(TRACES, "too_deep.jsonl", line(b'"a":' + b"[" * 513 + b"]" * 513))
+    save(TRACES, "wrong_bracket.jsonl", line(b'"a":[1}'))
+    save(TRACES, "escapes.jsonl", line(b'"a\\"":"\\\\","b":"}","c":{}'))
+    save(TRACES, "twice.jsonl", line(b'"input_length":1e0,"usage":{}'))
+    save(TRACES, "lists.jsonl", b'{"input_lens":[ 1 , 2.0,3],"output_lens":[1,0,2]}\n')
+    save(TRACES, "bad_lists.jsonl", b'{"input_lens":[1 2],"output_lens":[1,[0]]}\n')
+    save(TRACES, "numbers.csv", b"input_length,output_length\n1e3,+5\n-0.0,4.\n.5e1,9e99\n")
+    save(TRACES, "quotes.csv", b'"input_tokens",a,output_tokens\r\n"1","x,""\n",2\r\n')
+    save(TRACES, "packed.csv.gz", gzip.compress(b"ContextTokens,GeneratedTokens\n1,2\n", mtime=0))
+
+
 def main():
-    for folder in (ENTRIES, ARCHIVES):
+    for folder in (ENTRIES, ARCHIVES, TRACES):
         os.makedirs(folder, exist_ok=True)
     make_archives(*make_entries())
+    make_traces()
 
 
 if __name__ == "__main__":

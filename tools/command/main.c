@@ -73,6 +73,11 @@ static size_t edit_distance(const char *a, const char *b) {
 
 static int unknown_command(const char *name) {
   const struct command_entry *closest = NULL;
+  if (name[0] == '-') {
+    output_error("'%s' stands before the command: options follow it, as in 'udm doctor --json'",
+                 name);
+    return EXIT_USAGE;
+  }
   size_t least = 3; /* a name more than two edits away is another word */
   for (size_t i = 0; i < COMMAND_COUNT; ++i) {
     const size_t distance = edit_distance(name, commands[i].name);
@@ -97,14 +102,6 @@ static bool wants_json(int argc, char **argv) {
   return false;
 }
 
-/* With --json, wrong usage is one JSON object too. */
-static int run_command(const struct command_entry *command, int argc, char **argv) {
-  const bool json = wants_json(argc, argv);
-  const int code = command->run(argc, argv);
-  if (code != EXIT_USAGE || !json) return code;
-  return output_json(json_pack("{s:o}", "error", output_text(output_last_error())), code);
-}
-
 static int run(int argc, char **argv) {
   if (argc < 2) {
     print_help(stderr);
@@ -121,10 +118,18 @@ static int run(int argc, char **argv) {
   }
   for (size_t i = 0; i < COMMAND_COUNT; ++i) {
     if (strcmp(name, commands[i].name) == 0) {
-      return run_command(&commands[i], argc - 1, argv + 1);
+      return commands[i].run(argc - 1, argv + 1);
     }
   }
   return unknown_command(name);
+}
+
+/* With --json, wrong usage is one JSON object too. */
+static int run_json(int argc, char **argv) {
+  const bool json = wants_json(argc, argv); /* before the command puts its arguments in order */
+  const int code = run(argc, argv);
+  if (code != EXIT_USAGE || !json) return code;
+  return output_json(json_pack("{s:o}", "error", output_text(output_last_error())), code);
 }
 
 /*
@@ -140,5 +145,5 @@ static void fill_standard_streams(void) {
 
 int main(int argc, char **argv) {
   fill_standard_streams();
-  return interrupt_end(output_finish(run(argc, argv)));
+  return interrupt_end(output_finish(run_json(argc, argv)));
 }

@@ -82,9 +82,10 @@ static void examine_device(struct findings *found, int32_t ordinal, json_t *list
             info.multiprocessor_count, memory);
   json_t *image = doctor_image(found, ordinal, info.arch);
   json_array_append_new(
-      list, json_pack("{s:i, s:s, s:s, s:i, s:I, s:o}", "ordinal", ordinal, "name", info.name,
-                      "arch", arch, "multiprocessors", info.multiprocessor_count, "memory_bytes",
-                      (json_int_t)info.memory_bytes, "image", image));
+      list,
+      json_pack("{s:i, s:o, s:s, s:i, s:I, s:o}", "ordinal", ordinal, "name",
+                output_text(info.name), "arch", arch, "multiprocessors", info.multiprocessor_count,
+                "memory_bytes", (json_int_t)info.memory_bytes, "image", image));
 }
 
 static void examine_first_nvrtc(struct findings *found) {

@@ -20,9 +20,21 @@ static const char help_text[] =
     "\n"
     "Runs a request trace as a server would, with continuous batching, a paged KV allocator\n"
     "and speculative decoding. Every decode step fills the metadata of all draft backends\n"
-    "with one udm call. TRACE is CSV with the columns ContextTokens and GeneratedTokens, or\n"
-    "JSON lines with input_length and output_length. Arrival times are ignored: requests\n"
-    "join in order as soon as a batch slot and KV pages are free.\n"
+    "with one udm call. Arrival times are ignored: requests join in order as soon as\n"
+    "a batch slot and KV pages are free. Requests with 0 output tokens failed: they are\n"
+    "counted and skipped.\n"
+    "\n"
+    "trace\n"
+    "  TRACE is CSV with a header or JSON lines, plain, gzip or zstd; - is standard input.\n"
+    "  Two columns or fields are read, and all others are ignored:\n"
+    "    input_length, output_length              Mooncake, Dynamo, Qwen-Bailian\n"
+    "    ContextTokens, GeneratedTokens           Azure\n"
+    "    'Request tokens', 'Response tokens'      BurstGPT\n"
+    "    num_prefill_tokens, num_decode_tokens    Vidur\n"
+    "    input_lens, output_lens                  benchmarks of vLLM (--save-detailed) and\n"
+    "                                             SGLang (--output-details)\n"
+    "    prompt_tokens, completion_tokens         OpenAI, also within usage\n"
+    "    input_tokens, output_tokens              OpenAI Responses, Anthropic, likewise\n"
     "\n"
     "device\n"
     "  --device auto|gpu|cpu    auto: the GPU if there is one, else the C reference (default "
@@ -56,7 +68,8 @@ static const char help_text[] =
     "examples\n"
     "  udm replay trace.jsonl --check\n"
     "  udm replay trace.csv --device cpu --check --max-batch 256\n"
-    "  udm replay trace.csv --device gpu --steps 0 --json\n";
+    "  udm replay trace.csv.gz --device gpu --steps 0 --json\n"
+    "  head -n 1000 trace.jsonl | udm replay - --check\n";
 
 enum device_choice { DEVICE_AUTO, DEVICE_GPU, DEVICE_CPU };
 
@@ -287,8 +300,8 @@ static int run(const struct replay_command *command) {
   struct replay_device *device = NULL;
   struct replay_result result;
   int code = EXIT_COULD_NOT;
-  interrupt_watch();
   if (!trace_read(command->trace_path, &trace, error, sizeof error)) goto failed;
+  interrupt_watch(); /* not before: a signal ends the wait for standard input */
   device = choose_device(command, &note, error, sizeof error);
   if (!device) goto failed;
   if (!replay_run(&trace, &command->options, device, &result, error, sizeof error)) {

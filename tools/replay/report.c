@@ -18,8 +18,14 @@ static const char *type_name(udm_int_type type) { return type == UDM_INT64 ? "in
 static void add_setting(struct text_table *table, const struct replay_report *report) {
   const struct replay_options *options = report->options;
   const struct scheduler_options *scheduler = &report->result->scheduler;
-  table_add(table, "trace\t%s (%s, %zu requests, longest %d tokens)", report->trace_path,
-            report->trace->format, report->trace->count, trace_longest(report->trace));
+  const struct request_trace *trace = report->trace;
+  char failed[80] = "";
+  if (trace->failed > 0) {
+    snprintf(failed, sizeof failed, ", %zu failed and skipped (0 output tokens)", trace->failed);
+  }
+  table_add(table, "trace\t%s (%s, %zu requests%s, longest %d tokens)",
+            trace_name(report->trace_path), trace->format, trace->count + trace->failed, failed,
+            trace_longest(trace));
   table_add(table, "device\t%s%s%s%s", report->device->title, report->note[0] ? " (" : "",
             report->note, report->note[0] ? ")" : "");
   table_add(table, "call\t%s call, %d backends, %s extent, page size %d, top-k %d",
@@ -135,17 +141,19 @@ json_t *replay_report_json(const struct replay_report *report) {
   const struct replay_result *result = report->result;
   const struct scheduler_counts *counts = &result->counts;
   json_t *object = json_pack(
-      "{s:s, s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:i, s:f, s:i, s:f, s:I, s:I, s:o}",
-      "device", report->device->name, "device_title", report->device->title, "note", report->note,
-      "call", call_json(report), "requests", (json_int_t)report->trace->count, "finished",
-      (json_int_t)counts->finished, "rejected", (json_int_t)counts->rejected, "preempted",
-      (json_int_t)counts->preempted, "trace_passes", (json_int_t)counts->passes, "interrupted",
-      result->interrupted, "steps", (json_int_t)result->steps, "max_batch_seen",
-      result->max_batch_seen, "mean_batch", mean(result->batch_sum, result->steps),
-      "max_seq_len_seen", result->max_seq_len_seen, "mean_tokens",
-      mean(result->token_sum, result->steps), "checked_steps", (json_int_t)result->checked_steps,
-      "mismatches", (json_int_t)result->mismatches.count, "first_mismatches",
-      mismatches_json(&result->mismatches));
+      "{s:s, s:o, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:i, s:f, s:i, s:f, s:I, s:I, "
+      "s:o}",
+      "device", report->device->name, "device_title", output_text(report->device->title), "note",
+      report->note, "call", call_json(report), "requests",
+      (json_int_t)(report->trace->count + report->trace->failed), "failed",
+      (json_int_t)report->trace->failed, "finished", (json_int_t)counts->finished, "rejected",
+      (json_int_t)counts->rejected, "preempted", (json_int_t)counts->preempted, "trace_passes",
+      (json_int_t)counts->passes, "interrupted", result->interrupted, "steps",
+      (json_int_t)result->steps, "max_batch_seen", result->max_batch_seen, "mean_batch",
+      mean(result->batch_sum, result->steps), "max_seq_len_seen", result->max_seq_len_seen,
+      "mean_tokens", mean(result->token_sum, result->steps), "checked_steps",
+      (json_int_t)result->checked_steps, "mismatches", (json_int_t)result->mismatches.count,
+      "first_mismatches", mismatches_json(&result->mismatches));
   if (object && set_times(object, report) == 0) return object;
   json_decref(object);
   return NULL;

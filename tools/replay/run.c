@@ -42,8 +42,7 @@ static int64_t plausible_pages(const struct request_trace *trace,
 static bool any_request_runs(const struct request_trace *trace,
                              const struct scheduler_options *options) {
   for (size_t i = 0; i < trace->count; ++i) {
-    const struct trace_request *request = &trace->requests[i];
-    if (request->output_length > 0 && scheduler_accepts(options, request)) return true;
+    if (scheduler_accepts(options, &trace->requests[i])) return true;
   }
   return false;
 }
@@ -83,7 +82,7 @@ static bool resolve_pool_size(const struct request_trace *trace,
   if (pages > 0 && any_request_runs(trace, resolved)) return true;
   snprintf(error, error_size,
            "no request of the trace can run: each is longer than --max-context %d or than the KV "
-           "pool of %lld tokens, or has no output; raise --max-context and --pool-tokens",
+           "pool of %lld tokens; raise --max-context and --pool-tokens",
            resolved->max_context, (long long)(pages * page_size));
   return false;
 }

@@ -30,7 +30,7 @@ static void spoiling_launch(struct replay_device *device, const udm_decode_args 
 void fixture_run(const struct checked_replay *wanted, struct replay_result *result) {
   static struct trace_request requests[] = {{150, 20}, {3, 9},  {64, 40},
                                             {129, 1},  {1, 70}, {200, 5}};
-  const struct request_trace trace = {"CSV", requests, sizeof requests / sizeof requests[0]};
+  const struct request_trace trace = {"CSV", requests, sizeof requests / sizeof requests[0], 0};
   const struct replay_options options = {.max_batch = 5,
                                          .max_context = wanted->large_tables ? 120000 : 0,
                                          .page_size = wanted->page_size ? wanted->page_size : 16,

@@ -42,13 +42,13 @@ static void expect_requests(const char *text, const char *format, const struct t
 
 static void test_csv(void **state) {
   (void)state;
-  const struct trace_request want[] = {{4808, 10}, {0, 0}, {2147483640, 7}};
+  const struct trace_request want[] = {{4808, 10}, {2147483640, 7}};
   expect_requests(
       "TIMESTAMP,ContextTokens,GeneratedTokens\n"
       "2023-11-16 18:17:03.97,4808,10\n"
       "x,0,0\n"
       "y,2147483640,7",
-      "CSV", want, 3);
+      "CSV", want, 2);
 }
 
 static void test_csv_columns_are_found_by_name(void **state) {
@@ -80,7 +80,7 @@ static void test_error_names_the_line(void **state) {
 
 static void test_endless_line(void **state) {
   (void)state;
-  const size_t length = (size_t)3 << 20;
+  const size_t length = (size_t)65 << 20;
   char *text = malloc(length + 1);
   struct request_trace trace;
   char error[512] = "";

@@ -221,8 +221,8 @@ json_t *bench_to_json(const struct bench_report *report) {
       (json_int_t)bench->replays, "nodes", BENCH_NODES, "backends", (int)bench->backends,
       "page_size", BENCH_PAGE_SIZE, "topk", BENCH_TOPK, "floors_missing",
       output_text(bench->has_lower_bounds ? "" : bench->lower_bounds_missing), "empty_node_us",
-      json_time(bench->empty_node), "works", workload_list, "host", host_object, "create",
-      create, "series", series, "interrupted", interrupted());
+      json_time(bench->empty_node), "works", workload_list, "host", host_object, "create", create,
+      "series", series, "interrupted", interrupted());
   add_machine(object, report);
   return object;
 }

@@ -96,7 +96,7 @@ static enum scheduler_status retire_finished(struct batch_scheduler *scheduler) 
   return status;
 }
 
-/* The next request of the trace that can run and generates tokens; NULL: no more. */
+/* The next request of the trace that can run; NULL: no more. */
 static const struct trace_request *next_of_trace(struct batch_scheduler *scheduler) {
   bool started_again = false;
   for (;;) {
@@ -109,8 +109,6 @@ static const struct trace_request *next_of_trace(struct batch_scheduler *schedul
     const struct trace_request *found = &scheduler->trace->requests[scheduler->next];
     if (!scheduler_accepts(&scheduler->options, found)) {
       ++scheduler->counts.rejected;
-    } else if (found->output_length == 0) {
-      ++scheduler->counts.finished; /* a prompt without an answer never decodes */
     } else {
       return found;
     }

@@ -1,197 +1,186 @@
 /*
- * trace.c: a request trace: see trace.h. Here are the file, its lines and the checks that
- * both formats share.
+ * trace.c: a request trace: see trace.h. Here are its lines and what is said of the whole.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "trace.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "trace_formats.h"
+#include "trace_input.h"
 
-enum { MAX_LINE = 1 << 20 };
+/* A prompt of a million tokens comes with some 60,000 hashes: 1.3 MB. */
+#define LONGEST_LINE ((size_t)64 << 20)
 
-enum line_status { LINE, END_OF_FILE, LINE_TOO_LONG, LINE_BINARY, READ_ERROR };
-
-struct line_reader {
-  FILE *file;
-  char *line;     /* without its newline */
-  int64_t number; /* of the line, from 1 */
-  bool is_json;
-  bool has_format; /* the first line that is not blank decides */
-  struct trace_csv_columns columns;
+enum line_status {
+  LINE,
+  END_OF_FILE,
+  LINE_TOO_LONG,
+  LINE_BINARY,
+  QUOTE_OPEN,
+  NO_MEMORY,
+  READ_ERROR
 };
 
+struct line_reader {
+  struct trace_input *input;
+  char *line; /* without its newline */
+  size_t capacity;
+  int64_t number; /* of the line, from 1 */
+  int64_t next;   /* of the one after it: quotes of CSV go over lines */
+  bool is_json;
+  bool has_format; /* the first line that is not blank decides */
+  struct trace_csv csv;
+};
+
+static bool reserve(struct line_reader *reader, size_t size) {
+  if (size <= reader->capacity) return true;
+  const size_t capacity = reader->capacity ? 2 * reader->capacity : (size_t)1 << 16;
+  char *larger = realloc(reader->line, capacity);
+  if (!larger) return false;
+  reader->line = larger;
+  reader->capacity = capacity;
+  return true;
+}
+
 static enum line_status read_line(struct line_reader *reader) {
+  const bool is_csv = reader->has_format && !reader->is_json;
+  bool quoted = false;
   size_t length = 0;
   int c;
-  while ((c = getc_unlocked(reader->file)) != EOF && c != '\n') {
+  reader->number = reader->next++;
+  while ((c = trace_input_next(reader->input)) != EOF && (c != '\n' || quoted)) {
     if (c == '\0') return LINE_BINARY;
-    if (length + 1 == MAX_LINE) return LINE_TOO_LONG;
+    if (length + 1 == LONGEST_LINE) return LINE_TOO_LONG;
+    if (!reserve(reader, length + 2)) return NO_MEMORY;
+    if (is_csv && c == '"') quoted = !quoted;
+    if (c == '\n') ++reader->next;
     reader->line[length++] = (char)c;
   }
-  if (ferror(reader->file)) return READ_ERROR;
+  if (reader->input->failed) return READ_ERROR;
+  if (quoted) return QUOTE_OPEN;
   if (c == EOF && length == 0) return END_OF_FILE;
+  if (!reserve(reader, length + 1)) return NO_MEMORY;
   if (length > 0 && reader->line[length - 1] == '\r') --length;
   reader->line[length] = '\0';
   return LINE;
 }
 
-static const char *line_status_text(enum line_status status) {
+static bool line_fault(const struct line_reader *reader, enum line_status status,
+                       struct trace_reading *reading) {
+  const char *reason = archive_error_string(reader->input->archive);
   switch (status) {
     case LINE_TOO_LONG:
-      return "the line is longer than 1 MiB: this is no request trace";
+      return trace_fault(reading, "the line is longer than 64 MiB: this is no request trace");
     case LINE_BINARY:
-      return "a zero byte: the file is binary, no request trace";
+      return trace_fault(reading,
+                         "a zero byte: the file is binary, no request trace; convert it to CSV or "
+                         "JSON lines, a Parquet file with pandas, for instance");
+    case QUOTE_OPEN:
+      return trace_fault(reading, "a quote that is not closed: correct or remove the line");
+    case NO_MEMORY:
+      return trace_fault(reading, "out of memory");
     default:
-      return strerror(errno);
+      return trace_fault(reading, "%s", reason ? reason : "the file cannot be read");
   }
 }
 
-static bool append(struct request_trace *trace, size_t *capacity,
-                   const struct trace_lengths *lengths) {
-  if (trace->count == *capacity) {
-    *capacity = *capacity ? 2 * *capacity : 1024;
-    struct trace_request *requests = realloc(trace->requests, *capacity * sizeof *requests);
-    if (!requests) return false;
-    trace->requests = requests;
+static bool is_array(struct trace_reading *reading, const char *line) {
+  if (*line != '[') return false;
+  if (strstr(line, "\"conversations\"")) {
+    trace_fault(reading,
+                "conversations (ShareGPT) are texts, and no token counts: count them with the "
+                "model's tokenizer and write one line per request, {\"input_length\": 547, "
+                "\"output_length\": 248}");
+  } else {
+    trace_fault(reading,
+                "a JSON array: put each object on a line of its own, with "
+                "'jq -c .[] FILE'");
   }
-  trace->requests[trace->count++] =
-      (struct trace_request){(int32_t)lengths->input, (int32_t)lengths->output};
   return true;
 }
 
-static bool check_lengths(const struct trace_lengths *lengths, char *error, size_t size) {
-  const char *fault = NULL;
-  if (lengths->input < 0 || lengths->output < 0) {
-    fault = "a length is negative";
-  } else if (lengths->input > INT32_MAX || lengths->output > INT32_MAX - lengths->input) {
-    fault = "more than 2147483647 together is absurd";
-  }
-  if (!fault) return true;
-  snprintf(error, size,
-           "a request of %" PRId64 " input and %" PRId64
-           " output tokens: %s; correct or remove the line",
-           lengths->input, lengths->output, fault);
-  return false;
-}
-
-/* Takes the reader's line: *is_request tells a request from a header or a blank line. */
-static bool take_line(struct line_reader *reader, struct request_trace *trace,
-                      struct trace_lengths *lengths, bool *is_request, char *error, size_t size) {
+/* Takes the reader's line: a header, a blank line, or requests. */
+static bool take_line(struct line_reader *reader, struct trace_reading *reading) {
   static const char byte_order_mark[] = "\xef\xbb\xbf";
   char *line = reader->line;
   if (reader->number == 1 && strncmp(line, byte_order_mark, 3) == 0) line += 3;
   line += strspn(line, " \t");
-  *is_request = false;
   if (*line == '\0') return true;
   if (!reader->has_format) {
+    if (is_array(reading, line)) return false;
     reader->has_format = true;
     reader->is_json = *line == '{';
-    trace->format = reader->is_json ? "JSON lines" : "CSV";
-    if (!reader->is_json) return trace_csv_header(line, &reader->columns, error, size);
+    reading->trace->format = reader->is_json ? "JSON lines" : "CSV";
+    if (!reader->is_json) return trace_csv_header(reading, line, &reader->csv);
   }
-  *is_request = true;
-  return (reader->is_json ? trace_json_line(line, lengths, error, size)
-                          : trace_csv_line(line, &reader->columns, lengths, error, size)) &&
-         check_lengths(lengths, error, size);
+  return reader->is_json ? trace_json_line(reading, line)
+                         : trace_csv_line(reading, line, &reader->csv);
 }
 
-/* Reads every line; fault is what is wrong with the line reader->number. */
-static bool read_lines(struct line_reader *reader, struct request_trace *trace, char *fault,
-                       size_t size) {
-  size_t capacity = 0;
+static bool read_lines(struct line_reader *reader, struct trace_reading *reading) {
   for (;;) {
     const enum line_status status = read_line(reader);
     if (status == END_OF_FILE) return true;
-    ++reader->number;
-    if (status != LINE) {
-      snprintf(fault, size, "%s", line_status_text(status));
-      return false;
-    }
-    struct trace_lengths lengths;
-    bool is_request;
-    if (!take_line(reader, trace, &lengths, &is_request, fault, size)) return false;
-    if (is_request && !append(trace, &capacity, &lengths)) {
-      snprintf(fault, size, "out of memory: cut the trace in pieces");
-      return false;
-    }
+    if (status != LINE) return line_fault(reader, status, reading);
+    if (!take_line(reader, reading)) return false;
   }
 }
 
-/* Opens without waiting for the writer of a FIFO; what is there is read as usual. */
-static int open_descriptor(const char *path) {
-  const int descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-  if (descriptor < 0) return -1;
-  const int flags = fcntl(descriptor, F_GETFL);
-  if (flags >= 0 && fcntl(descriptor, F_SETFL, flags & ~O_NONBLOCK) == 0) return descriptor;
-  close(descriptor);
-  return -1;
+/* Why a trace without requests has none. */
+static void no_requests(const struct line_reader *reader, const char *name,
+                        const struct request_trace *trace, char *error, size_t size) {
+  if (trace->failed > 0) {
+    snprintf(error, size,
+             "%s: all %zu requests have 0 output tokens: they failed, and there is nothing to "
+             "replay; give a trace with requests that were answered",
+             name, trace->failed);
+    return;
+  }
+  const int64_t last = reader->number > 1 ? reader->number - 1 : 1; /* before the end */
+  const bool is_pipe = reader->number <= 1 && trace_input_is_pipe(reader->input);
+  snprintf(error, size, "%s:%" PRId64 ": the trace has no requests: %s", name, last,
+           is_pipe ? "it is a pipe that nobody writes to" : "give one that has");
 }
 
-static bool is_kind(int descriptor, mode_t kind) {
-  struct stat about;
-  return fstat(descriptor, &about) == 0 && (about.st_mode & S_IFMT) == kind;
+/* Reads the trace and closes the input, which may be NULL: then error is set. */
+static bool read_input(struct trace_input *input, const char *name, struct request_trace *trace,
+                       char *error, size_t error_size) {
+  struct line_reader reader = {.input = input, .next = 1};
+  struct trace_reading reading = {.trace = trace};
+  bool done = false;
+  *trace = (struct request_trace)TRACE_INIT;
+  if (!input) return false;
+  if (!read_lines(&reader, &reading)) {
+    snprintf(error, error_size, "%s:%" PRId64 ": %s", name, reader.number, reading.fault);
+  } else if (trace->count == 0) {
+    no_requests(&reader, name, trace, error, error_size);
+  } else {
+    done = true;
+  }
+  if (!done) trace_free(trace);
+  free(reader.line);
+  trace_input_close(input);
+  return done;
 }
 
-static FILE *open_file(const char *path, char *error, size_t size) {
-  if (path[0] == '\0') {
-    snprintf(error, size, "TRACE is empty: give the path of a request trace");
-    return NULL;
-  }
-  const int descriptor = open_descriptor(path);
-  FILE *file = descriptor < 0 ? NULL : fdopen(descriptor, "r");
-  if (!file) {
-    snprintf(error, size, "%s: %s: give the path of a request trace", path, strerror(errno));
-    if (descriptor >= 0) close(descriptor);
-    return NULL;
-  }
-  if (is_kind(descriptor, S_IFDIR)) {
-    snprintf(error, size, "%s: is a folder: give the path of a request trace in it", path);
-    fclose(file);
-    return NULL;
-  }
-  return file;
+const char *trace_name(const char *path) {
+  return strcmp(path, "-") == 0 ? "standard input" : path;
 }
 
 bool trace_read(const char *path, struct request_trace *trace, char *error, size_t error_size) {
-  struct line_reader reader = {0};
-  char fault[512] = "";
-  bool done = false;
-  *trace = (struct request_trace)TRACE_INIT;
-  reader.file = open_file(path, error, error_size);
-  if (!reader.file) return false;
-  reader.line = malloc(MAX_LINE);
-  if (!reader.line) {
-    snprintf(error, error_size, "out of memory");
-    goto cleanup;
-  }
-  if (!read_lines(&reader, trace, fault, sizeof fault)) {
-    snprintf(error, error_size, "%s:%" PRId64 ": %s", path, reader.number, fault);
-    goto cleanup;
-  }
-  if (trace->count == 0) {
-    const bool is_pipe = reader.number == 0 && is_kind(fileno(reader.file), S_IFIFO);
-    snprintf(error, error_size, "%s:%" PRId64 ": the trace has no requests: %s", path,
-             reader.number ? reader.number : 1,
-             is_pipe ? "it is a pipe that nobody writes to" : "give one that has");
-    goto cleanup;
-  }
-  done = true;
+  struct trace_input *input = trace_input_open(path, error, error_size);
+  return read_input(input, trace_name(path), trace, error, error_size);
+}
 
-cleanup:
-  if (!done) trace_free(trace);
-  free(reader.line);
-  fclose(reader.file);
-  return done;
+bool trace_read_memory(const void *bytes, size_t size, struct request_trace *trace, char *error,
+                       size_t error_size) {
+  return read_input(trace_input_open_memory(bytes, size, error, error_size), "memory", trace, error,
+                    error_size);
 }
 
 void trace_free(struct request_trace *trace) {

@@ -1,8 +1,7 @@
 /*
  * trace.h: a request trace: how long every request's prompt and answer are, in order of
- * arrival. Two formats are read, told apart by their content: CSV with a header
- * that names ContextTokens and GeneratedTokens (Azure LLM inference traces), and
- * JSON lines with input_length and output_length (Mooncake traces).
+ * arrival. Two formats are read, told apart by their content: CSV with a header, and JSON
+ * lines. README.md lists whose traces have which names for the two counts.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -13,25 +12,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct trace_request {
-  int32_t input_length; /* input_length + output_length <= INT32_MAX */
-  int32_t output_length;
-};
-
-struct request_trace {
-  const char *format; /* "CSV", "JSON lines" */
-  struct trace_request *requests;
-  size_t count;
-};
-
-#define TRACE_INIT \
-  { NULL, NULL, 0 }
+#include "trace_contents.h"
 
 /*
- * Reads the file at path. On failure *trace is empty and error says what is
- * wrong, on which line, and what to do. A trace that is read has a request.
+ * Reads the file at path, or standard input if that is "-"; either may be packed with gzip
+ * or zstd. On failure *trace is empty and error says what is wrong, on which line, and what
+ * to do. A trace that is read has a request.
  */
 bool trace_read(const char *path, struct request_trace *trace, char *error, size_t error_size);
+
+/* The same for the bytes of a trace. */
+bool trace_read_memory(const void *bytes, size_t size, struct request_trace *trace, char *error,
+                       size_t error_size);
+
+/* What messages call the trace at path. */
+const char *trace_name(const char *path);
 
 void trace_free(struct request_trace *trace);
 
