@@ -30,7 +30,7 @@ static void read_behind(const char *start, const uint8_t *data, size_t size) {
   const size_t length = strlen(start);
   char *bytes = malloc(length + size);
   FUZZ_CHECK(bytes);
-  memcpy(bytes, start, length);
+  for (size_t i = 0; i < length; ++i) bytes[i] = start[i]; /* a trace has no 0 at its end */
   if (size > 0) memcpy(bytes + length, data, size);
   read_trace(bytes, length + size, &trace);
   trace_free(&trace);
