@@ -8,7 +8,7 @@
 #include <inttypes.h>
 
 #include "core/struct_size.h"
-#include "launch/kernel_interface.h"
+#include "kernel_params.h"
 
 static udm_status invalid_number(const char *name, int64_t value, const char *rule,
                                  struct error *error) {
@@ -183,14 +183,14 @@ static udm_status check_units(const udm_decode_args *args, struct error *error) 
   const int64_t most_askew = 31;
   const int64_t positions =
       args->page_table_stride > 0 ? args->max_len + most_askew : real_page_columns(args);
-  const int64_t units = (positions + UDM_KERNEL_UNIT - 1) / UDM_KERNEL_UNIT;
+  const int64_t units = (positions + UDM_KERNEL_TILE - 1) / UDM_KERNEL_TILE;
   if (args->batch_size * units <= INT32_MAX) return UDM_OK;
   return udm_fail(
       error, UDM_ERROR_INVALID_ARGUMENT,
       "args->batch_size (%" PRId32 ") rows of args->max_len (%" PRId32
       ") columns are more than 2^31 units of %d: split the batch, lower max_len, or set "
       "page_table_stride to 0 where there is no page_table_1",
-      args->batch_size, args->max_len, UDM_KERNEL_UNIT);
+      args->batch_size, args->max_len, UDM_KERNEL_TILE);
 }
 
 static udm_status check_common(const udm_decode_args *args, int32_t max_backends,

@@ -1,0 +1,95 @@
+/*
+ * kernel_params.h: what host and kernel share: sizes, flags, and the parameters of the kernels in
+ * their order. C11 on the host; for NVRTC the build puts it in front of decode_metadata.cu.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef UDM_KERNEL_PARAMS_H
+#define UDM_KERNEL_PARAMS_H
+
+enum {
+  UDM_KERNEL_THREADS = 256, /* per block; also the most rows of a window */
+  UDM_KERNEL_WARPS = UDM_KERNEL_THREADS / 32,
+  UDM_KERNEL_LENGTH_BLOCKS = 32, /* at most this many blocks write lengths and prefix sums */
+  UDM_KERNEL_TILE = 128,         /* columns of a tile */
+  UDM_KERNEL_PAGE_TILE = 32,     /* pages of a tile if there is no page_table_1 */
+  UDM_KERNEL_SLICE_TILES = 4,    /* most tiles of a slice */
+  UDM_KERNEL_DIRECT_BACKENDS = 3,
+  UDM_KERNEL_GENERAL_BACKENDS = 8
+};
+
+/* Bits of the parameter flags. */
+enum {
+  UDM_KERNEL_SEQ_LENS_INT64 = 1,
+  UDM_KERNEL_REQ_POOL_INDICES_INT64 = 2,
+  UDM_KERNEL_EXTENT_BATCH_MAX = 4,
+  UDM_KERNEL_PAGES = 8,         /* a real_page_table is written */
+  UDM_KERNEL_SLOTS = 16,        /* a page_table_1 is written */
+  UDM_KERNEL_VECTORS = 32,      /* all page_table_1 have the same alignment modulo 16 bytes */
+  UDM_KERNEL_LINE_OFFSET_BIT = 8 /* from here up: where in its 128-byte line, in int32s, the first
+                                    page_table_1 begins */
+};
+
+/* The outputs of a backend: enum udm_output of udm.h, which NVRTC does not see. */
+enum {
+  UDM_KERNEL_CACHE_SEQLENS,
+  UDM_KERNEL_CU_SEQLENS_K,
+  UDM_KERNEL_PAGE_TABLE_1,
+  UDM_KERNEL_NSA_CACHE_SEQLENS,
+  UDM_KERNEL_NSA_CU_SEQLENS_K,
+  UDM_KERNEL_REAL_PAGE_TABLE,
+  UDM_KERNEL_SEQLENS_EXPANDED,
+  UDM_KERNEL_OUTPUTS
+};
+
+/*
+ * Parameters that both kernels take first. A reciprocal is UINT32_MAX / divisor, so that the kernel
+ * multiplies where it would divide.
+ */
+#define UDM_KERNEL_SCALARS(X)          \
+  X(const void *, seq_lens)            \
+  X(const void *, req_pool_indices)    \
+  X(const int *, req_to_token)         \
+  X(long long, req_to_token_stride)    \
+  X(long long, page_table_stride)      \
+  X(long long, real_page_table_stride) \
+  X(unsigned, batch_size)              \
+  X(unsigned, flags)                   \
+  X(int, max_len)                      \
+  X(int, topk)                         \
+  X(unsigned, page_size)               \
+  X(unsigned, page_reciprocal)         \
+  X(unsigned, copy_blocks)             \
+  X(unsigned, num_windows)             \
+  X(unsigned, window_rows)             \
+  X(unsigned, window_reciprocal)       \
+  X(unsigned, slices_per_row) /* that the static phase copies */ \
+  X(int, num_backends)
+
+#define UDM_KERNEL_FIELD(type, name) type name;
+struct udm_kernel_scalars {
+  UDM_KERNEL_SCALARS(UDM_KERNEL_FIELD)
+};
+
+/*
+ * The direct kernel then takes the pointers of three backends to each output, null beyond the last
+ * backend, in this order: the page tables are needed first.
+ */
+#define UDM_KERNEL_DIRECT_OUTPUTS(X) \
+  X(PAGE_TABLE_1)                    \
+  X(REAL_PAGE_TABLE)                 \
+  X(CACHE_SEQLENS)                   \
+  X(CU_SEQLENS_K)                    \
+  X(NSA_CACHE_SEQLENS)               \
+  X(NSA_CU_SEQLENS_K)                \
+  X(SEQLENS_EXPANDED)
+
+/*
+ * The general kernel takes a device table [outputs][table_stride] of pointers, or null, then
+ * table_stride, then this: the pointers if there is no table.
+ */
+struct udm_kernel_backends {
+  int *outputs[UDM_KERNEL_GENERAL_BACKENDS][UDM_KERNEL_OUTPUTS];
+};
+
+#endif
