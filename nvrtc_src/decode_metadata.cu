@@ -100,10 +100,10 @@ struct Integer {
   int high;  // of an int32 the same word
 
   __device__ void load(const void *array, bool is_int64, unsigned i) {
-    const unsigned *words = static_cast<const unsigned *>(array);
-    words += static_cast<int64>(i) << is_int64;
-    low = words[0];
-    high = static_cast<int>(words[is_int64]);
+    const unsigned size = is_int64 ? 8 : 4;
+    const char *element = static_cast<const char *>(array) + static_cast<unsigned long long>(i) * size;
+    low = *reinterpret_cast<const unsigned *>(element);
+    high = *reinterpret_cast<const int *>(element + (size - 4));
   }
   __device__ int64 value(bool is_int64) const {
     const int upper = is_int64 ? high : high >> 31;
@@ -115,11 +115,15 @@ struct Integer {
   }
 };
 
+// By itself: one load, on either side of a branch.
 __device__ int load_length(const Params &p, unsigned row) {
-  const bool is_int64 = p.has(UDM_KERNEL_SEQ_LENS_INT64);
-  Integer integer;
-  integer.load(p.seq_lens, is_int64, row);
-  return integer.length(is_int64);
+  int64 length = 0;
+  if (p.has(UDM_KERNEL_SEQ_LENS_INT64)) {
+    length = static_cast<const int64 *>(p.seq_lens)[row];
+  } else {
+    length = static_cast<const int *>(p.seq_lens)[row];
+  }
+  return length < 0 ? 0 : static_cast<int>(length > 0x7fffffff ? 0x7fffffff : length);
 }
 
 // n / divisor, rounded down. The quotient by the reciprocal is right or one too small.
@@ -304,6 +308,15 @@ struct Pages {
   }
 };
 
+// An address of which the compiler knows nothing: it adds constants to it rather than compute each.
+template <class T>
+__device__ T *opaque(T *address) {
+#ifdef __CUDA_ARCH__
+  if (sizeof(T) == sizeof(int)) asm("" : "+l"(address));
+#endif
+  return address;
+}
+
 // Copies positions [begin, end) of a row, at most a slice: kCount accesses of type T (int or int4)
 // per lane, all loads before the first store; behind the last whole int4, one int per lane.
 template <class T, unsigned kCount, class Outputs>
@@ -315,7 +328,7 @@ __device__ void copy_slots(const Params &p, const Outputs &outputs, const Row &r
   const unsigned mine = begin + lane_index() * kWidth - live;  // lanes before the first: huge
   const int column = static_cast<int>(begin + lane_index() * kWidth - row.first);
   T slots[kCount];
-  const T *from = reinterpret_cast<const T *>(row.source + column);
+  const T *from = opaque(reinterpret_cast<const T *>(row.source + column));
 #pragma unroll
   for (unsigned v = 0; v < kCount; ++v) {
     if (mine + v * 32 * kWidth < count) slots[v] = __ldg(from + v * 32);
@@ -323,7 +336,7 @@ __device__ void copy_slots(const Params &p, const Outputs &outputs, const Row &r
   const unsigned last = end / kWidth * kWidth - row.first + lane_index();
   const bool has_last = kWidth > 1 && last < end - row.first;
   int last_slot = 0;
-  if (has_last) last_slot = __ldg(row.source + last);
+  if (end % kWidth && has_last) last_slot = __ldg(row.source + last);
   Pages<1> pages = {0, 0, {}};
   if (p.has(UDM_KERNEL_PAGES)) {
     pages.begin = pages_up(p, live - row.first);
@@ -333,13 +346,17 @@ __device__ void copy_slots(const Params &p, const Outputs &outputs, const Row &r
   const int64 offset = row.number * p.page_table_stride;
   outputs.for_each(UDM_KERNEL_PAGE_TABLE_1, [&](int *table) {
     table += offset;
-    T *to = reinterpret_cast<T *>(table + column);
+    T *to = opaque(reinterpret_cast<T *>(table + column));
 #pragma unroll
     for (unsigned v = 0; v < kCount; ++v) {
       if (mine + v * 32 * kWidth < count) __stwb(to + v * 32, slots[v]);
     }
-    if (has_last) table[last] = last_slot;
   });
+  if (end % kWidth) {
+    outputs.for_each(UDM_KERNEL_PAGE_TABLE_1, [&](int *table) {
+      if (has_last) table[offset + last] = last_slot;
+    });
+  }
   pages.store(p, outputs, row);
 }
 
@@ -360,8 +377,6 @@ __device__ void copy(const Params &p, const Outputs &outputs, const Row &row, un
       p.has(UDM_KERNEL_VECTORS) && has_whole_start && (source - row.first) % 4 == 0;
   if (!has_vectors) {
     copy_slots<int, 4 * kSliceTiles>(p, outputs, row, begin, end);
-  } else if (end - begin <= UDM_KERNEL_TILE) {
-    copy_slots<int4, 1>(p, outputs, row, begin, end);
   } else {
     copy_slots<int4, kSliceTiles>(p, outputs, row, begin, end);
   }
@@ -407,13 +422,15 @@ __device__ void copy_window(const Params &arguments, Outputs &outputs, unsigned 
   const bool is_small = window_rows <= 32;
   const unsigned own_row = is_small ? lane_index() : threadIdx.x;
   const unsigned own_number = own_row < window_rows ? number_of(own_row) : arguments.batch_size;
-  own.load(arguments, own_number);
+  // whether a row of max_len columns would have tiles that the static phase leaves
+  const unsigned static_tiles = arguments.slices_per_row * kSliceTiles;
+  const bool has_dynamic = (arguments.max_len + 31u) / UDM_KERNEL_PAGE_TILE >= static_tiles;
+  if (has_dynamic) own.load(arguments, own_number);
   if (threadIdx.x == 0) tickets = kWarps;
   const Params p = outputs.fetch(arguments);
-  __syncthreads();
+  if (has_dynamic) __syncthreads();
   const int longest = p.has(UDM_KERNEL_EXTENT_BATCH_MAX) ? longest_extent(p) : -1;
   const unsigned tile_size = p.has(UDM_KERNEL_SLOTS) ? UDM_KERNEL_TILE : UDM_KERNEL_PAGE_TILE;
-  const unsigned static_tiles = p.slices_per_row * kSliceTiles;
 
   bool is_static = true;
   unsigned total = 0, ticket_tiles = 0, tile = 0, ticket_end = 0;  // of the dynamic phase
@@ -429,16 +446,21 @@ __device__ void copy_window(const Params &arguments, Outputs &outputs, unsigned 
       tiles = 1 + (all > per_row) + (all > 2 * per_row) + (all > 3 * per_row);
       first = part * tiles;
       slice += warps;
-      part = part_of(slice);
-      number = number_of(slice - part * window_rows);
-      if (slice < slices) next.load(p, number);
+      if (slice < slices) {
+        part = part_of(slice);
+        number = number_of(slice - part * window_rows);
+        next.load(p, number);
+      }
     } else {
       unsigned ticket = warp_index();
       if (is_static) {  // each warp comes here once
+        if (!has_dynamic) return;
         is_static = false;
         const Row mine = own.row(p, own_number, longest);
         const unsigned all = mine.tiles(tile_size);
-        const unsigned ends = warp_scan(all > static_tiles ? all - static_tiles : 0);
+        const unsigned left = all > static_tiles ? all - static_tiles : 0;
+        if (is_small ? !__any_sync(kWholeWarp, left > 0) : !__syncthreads_or(left > 0)) return;
+        const unsigned ends = warp_scan(left);
         rows[threadIdx.x] = mine;
         tile_ends[threadIdx.x] = ends;
         total = __shfl_sync(kWholeWarp, ends, 31);
