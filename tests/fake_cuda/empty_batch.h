@@ -1,5 +1,5 @@
 /*
- * A launch for the tests of the fake driver: the table kernel over an empty
+ * A launch for the tests of the fake driver: the general kernel over an empty
  * batch of one backend, which sets two numbers to 0.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -8,23 +8,26 @@
 #define UDM_TESTS_EMPTY_BATCH_H
 
 #include "driver_functions.h"
+#include "kernel_params.h"
 
-extern const char table_kernel[];
+extern const char general_kernel[];
 
-/* Loads a cubin that holds the table kernel alone. */
+/* Loads a cubin that holds the general kernel alone. */
 CUresult load_tiny_cubin(CUmodule *module, int abi_version, int arch);
 /* The kernel, of a module of its own in the current context. */
 CUfunction load_function(void);
 
-/* The arguments of the table kernel for an empty batch of one backend. */
+#define COUNT_ONE(type, name) +1
+enum { EMPTY_BATCH_SCALARS = 0 UDM_KERNEL_SCALARS(COUNT_ONE) };
+#undef COUNT_ONE
+
+/* The arguments of the general kernel for an empty batch of one backend. */
 struct empty_batch {
-  CUdeviceptr inputs[3];
-  int32_t batch[6]; /* batch_size, its reciprocal, head_pieces, flags, max_len, page_table_blocks */
-  long long strides[3];
-  int32_t scalars[4]; /* real_page_size, page_reciprocal, nsa_index_topk, num_backends */
+  struct udm_kernel_scalars scalars;
   CUdeviceptr pointers;
   long long pointers_stride;
-  void *parameters[18];
+  struct udm_kernel_backends no_backends;
+  void *parameters[EMPTY_BATCH_SCALARS + 3];
   CUdeviceptr memory; /* the pointer array, then two int32 */
 };
 

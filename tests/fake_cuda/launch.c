@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernel_params.h"
+
 #include "calls.h"
 #include "contexts.h"
 #include "modules.h"
@@ -92,7 +94,8 @@ CUresult cuLaunchKernel(CUfunction function, unsigned int grid_x, unsigned int g
 
 /* Where the kernel writes the leading 0 of backend 0's cu_seqlens_k, by its signature. */
 static int32_t *first_prefix_sum(const struct host_kernel *kernel, void *const *parameters) {
-  const size_t first = 16; /* after 3 inputs and 13 scalars */
+#define COUNT_ONE(type, name) +1
+  const size_t first = 0 UDM_KERNEL_SCALARS(COUNT_ONE);
   int64_t address = 0;
   int64_t table = 0;
   int64_t stride = 0;

@@ -98,7 +98,7 @@ static void images_must_suit_the_device(void **state) {
   assert_int_equal(cuModuleLoadDataEx(&module, text, 0, NULL, NULL), CUDA_ERROR_INVALID_IMAGE);
   for (int abi_version = 7; abi_version <= 8; ++abi_version) {
     assert_int_equal(load_tiny_cubin(&module, abi_version, 90), CUDA_SUCCESS);
-    assert_int_equal(cuModuleGetFunction(&function, module, table_kernel), CUDA_SUCCESS);
+    assert_int_equal(cuModuleGetFunction(&function, module, general_kernel), CUDA_SUCCESS);
     /* a host kernel that this image does not have */
     assert_int_equal(cuModuleGetFunction(&function, module, "udm_decode_metadata_direct"),
                      CUDA_ERROR_NOT_FOUND);

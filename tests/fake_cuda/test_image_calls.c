@@ -16,7 +16,7 @@
 #include "fake_cuda.h"
 #include "tiny_cubin.h"
 
-static const char kernel_name[] = "udm_decode_metadata_table";
+static const char kernel_name[] = "udm_decode_metadata_general";
 
 static CUresult load_library(CUlibrary *library, int abi_version, int arch) {
   const char *const kernels[TINY_CUBIN_KERNELS] = {kernel_name};
@@ -70,7 +70,7 @@ void links_assemble_ptx(void **state) {
   const void *cubin = NULL;
   char text[256] = "";
   static const char good[] =
-      "// PTX\n.version 7.8\n.target sm_70\n.visible .entry udm_decode_metadata_table(\n)\n";
+      "// PTX\n.version 7.8\n.target sm_70\n.visible .entry udm_decode_metadata_general(\n)\n";
   assert_int_equal(assemble(good, &cubin, &link, text, sizeof text), CUDA_SUCCESS);
   assert_int_equal(cuModuleLoadDataEx(&module, cubin, 0, NULL, NULL), CUDA_SUCCESS);
   assert_int_equal(cuLinkDestroy(link), CUDA_SUCCESS);

@@ -9,17 +9,18 @@
 #include <stdlib.h>
 
 #include "nvrtc_compile.h"
+#include "kernel_params.h"
 
 /* Made by cmake/embed.cmake from floor_kernels.cu. */
 extern const unsigned char udm_bench_source[];
 
+#define COUNT_ONE(type, name) +1
 enum {
   THREADS = 512,
   VECTORS_IN_FLIGHT = 4,
   TILE = THREADS * VECTORS_IN_FLIGHT,
   BLOCKS_PER_MULTIPROCESSOR = 4,
-  FEW_BACKENDS = 3, /* whose pointers are parameters of their own */
-  PARAMETERS = 37
+  PARAMETERS = 0 UDM_KERNEL_SCALARS(COUNT_ONE) + UDM_KERNEL_DIRECT_BACKENDS * UDM_KERNEL_OUTPUTS
 };
 
 static CUresult load(struct bench_floors *floors, const struct cuda_driver *driver,
@@ -88,7 +89,7 @@ CUresult bench_launch_empty(const struct bench_floors *floors, const struct gpu_
   static const udm_backend_outputs zeros[UDM_MAX_BACKENDS]; /* of any parameter */
   void *parameters[PARAMETERS];
   for (int p = 0; p < PARAMETERS; ++p) parameters[p] = (void *)(uintptr_t)zeros;
-  const CUfunction empty = backends <= FEW_BACKENDS ? floors->empty : floors->empty_general;
+  const CUfunction empty = backends <= UDM_KERNEL_DIRECT_BACKENDS ? floors->empty : floors->empty_general;
   return session->driver.cuLaunchKernel(empty, 1, 1, 1, 256, 1, 1, 0, session->stream, parameters,
                                         NULL);
 }
