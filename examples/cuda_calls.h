@@ -1,7 +1,7 @@
 /*
- * The few driver calls of the examples, in place of cuda.h and -lcuda, so that
- * they build on a machine that has neither: the addresses come from the driver
- * library that udm itself uses. A host that includes cuda.h leaves this out.
+ * cuda_calls.h: the driver functions that the examples call, without cuda.h and
+ * -lcuda, so that they build on a machine that has neither. The addresses come
+ * from the driver library that udm opens. A program with cuda.h needs none of this.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -11,64 +11,46 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../cuda/cuda_driver.h"
 #include "udm.h"
 
-typedef int CUresult;
-typedef int CUdevice;
-typedef struct CUgraph_st *CUgraph;
-typedef struct CUgraphExec_st *CUgraphExec;
-typedef struct CUgraphNode_st *CUgraphNode;
+typedef CUDA_KERNEL_NODE_PARAMS_v1 CUDA_KERNEL_NODE_PARAMS; /* of the functions without _v2 */
 
-/* cuda.h's CUDA_KERNEL_NODE_PARAMS of the calls without _v2 */
-typedef struct CUDA_KERNEL_NODE_PARAMS {
-  void *func;
-  unsigned int gridDimX, gridDimY, gridDimZ;
-  unsigned int blockDimX, blockDimY, blockDimZ;
-  unsigned int sharedMemBytes;
-  void **kernelParams;
-  void **extra;
-} CUDA_KERNEL_NODE_PARAMS;
+/* X(name as in cuda.h, name as exported) */
+#define CUDA_CALLS(X)                                \
+  X(cuInit, cuInit)                                  \
+  X(cuDeviceGetCount, cuDeviceGetCount)              \
+  X(cuCtxCreate, cuCtxCreate_v2)                     \
+  X(cuCtxDestroy, cuCtxDestroy_v2)                   \
+  X(cuStreamCreate, cuStreamCreate)                  \
+  X(cuStreamDestroy, cuStreamDestroy_v2)             \
+  X(cuStreamSynchronize, cuStreamSynchronize)        \
+  X(cuStreamBeginCapture, cuStreamBeginCapture_v2)   \
+  X(cuStreamEndCapture, cuStreamEndCapture)          \
+  X(cuGraphInstantiate, cuGraphInstantiateWithFlags) \
+  X(cuGraphLaunch, cuGraphLaunch)                    \
+  X(cuGraphCreate, cuGraphCreate)                    \
+  X(cuGraphAddKernelNode, cuGraphAddKernelNode)      \
+  X(cuGraphExecDestroy, cuGraphExecDestroy)          \
+  X(cuGraphDestroy, cuGraphDestroy)                  \
+  X(cuMemAlloc, cuMemAlloc_v2)                       \
+  X(cuMemFree, cuMemFree_v2)                         \
+  X(cuMemcpyHtoD, cuMemcpyHtoD_v2)                   \
+  X(cuMemcpyDtoH, cuMemcpyDtoH_v2)
 
-enum { CUDA_SUCCESS = 0, CU_STREAM_NON_BLOCKING = 1, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL = 1 };
-
-/* Name as with cuda.h, name as exported, parameters. */
-#define CUDA_CALLS(X)                                                                  \
-  X(cuInit, "cuInit", (unsigned int flags))                                            \
-  X(cuDeviceGetCount, "cuDeviceGetCount", (int *count))                                \
-  X(cuCtxCreate, "cuCtxCreate_v2", (CUcontext *, unsigned int flags, CUdevice))        \
-  X(cuCtxDestroy, "cuCtxDestroy_v2", (CUcontext))                                      \
-  X(cuStreamCreate, "cuStreamCreate", (CUstream *, unsigned int flags))                \
-  X(cuStreamDestroy, "cuStreamDestroy_v2", (CUstream))                                 \
-  X(cuStreamSynchronize, "cuStreamSynchronize", (CUstream))                            \
-  X(cuStreamBeginCapture, "cuStreamBeginCapture_v2", (CUstream, int mode))             \
-  X(cuStreamEndCapture, "cuStreamEndCapture", (CUstream, CUgraph *))                   \
-  X(cuGraphInstantiate, "cuGraphInstantiateWithFlags",                                 \
-    (CUgraphExec *, CUgraph, unsigned long long flags))                                \
-  X(cuGraphLaunch, "cuGraphLaunch", (CUgraphExec, CUstream))                           \
-  X(cuGraphCreate, "cuGraphCreate", (CUgraph *, unsigned int flags))                   \
-  X(cuGraphAddKernelNode, "cuGraphAddKernelNode",                                      \
-    (CUgraphNode *, CUgraph, const CUgraphNode *dependencies, size_t count,            \
-     const CUDA_KERNEL_NODE_PARAMS *))                                                 \
-  X(cuGraphExecDestroy, "cuGraphExecDestroy", (CUgraphExec))                           \
-  X(cuGraphDestroy, "cuGraphDestroy", (CUgraph))                                       \
-  X(cuMemAlloc, "cuMemAlloc_v2", (CUdeviceptr *, size_t bytes))                        \
-  X(cuMemFree, "cuMemFree_v2", (CUdeviceptr))                                          \
-  X(cuMemcpyHtoD, "cuMemcpyHtoD_v2", (CUdeviceptr to, const void *from, size_t bytes)) \
-  X(cuMemcpyDtoH, "cuMemcpyDtoH_v2", (void *to, CUdeviceptr from, size_t bytes))
-
-#define CUDA_CALL_POINTER(name, exported, parameters) static CUresult(*name) parameters;
+#define CUDA_CALL_POINTER(name, exported) static exported##_function *name;
 CUDA_CALLS(CUDA_CALL_POINTER)
 
-/* UDM_OK, or what udm says of the driver or of the call that it lacks. */
+/* On failure udm_last_error() names the missing driver or function. */
 static udm_status load_cuda_calls(void) {
   udm_status status = UDM_OK;
-#define CUDA_CALL_FIND(name, exported, parameters) \
-  if (status == UDM_OK) status = udm_driver_symbol(NULL, exported, (void **)&(name));
+#define CUDA_CALL_FIND(name, exported) \
+  if (status == UDM_OK) status = udm_driver_symbol(NULL, #exported, (void **)&(name));
   CUDA_CALLS(CUDA_CALL_FIND)
   return status;
 }
 
-/* A driver call, or a udm call, that must succeed: names it and ends the program. */
+/* End the program with a message that names the call, unless it succeeded. */
 #define CUDA_CHECK(call) check_cuda((call), #call)
 #define UDM_CHECK(call) check_udm((call), #call)
 

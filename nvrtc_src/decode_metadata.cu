@@ -12,7 +12,8 @@
 //                                                t: what remains of long rows (dynamic phase)
 //
 // In the dynamic phase the block prefix-sums the remaining tiles of its window's rows. Its warps
-// draw tickets from a shared counter; a ticket is up to 4 tiles, whose row is found by two ballots.
+// draw tickets from a shared counter; a ticket is up to 4 tiles, whose row is found by ballots. Of
+// a window of up to 64 rows each warp keeps its own list, so that no barrier is needed.
 //
 // No block waits for another, and the grid depends on the arguments alone: a recorded launch stays
 // right whatever the lengths are at replay.
@@ -22,6 +23,8 @@ namespace {
 typedef long long int64;
 constexpr unsigned kThreads = UDM_KERNEL_THREADS, kWarps = UDM_KERNEL_WARPS;
 constexpr unsigned kSliceTiles = UDM_KERNEL_SLICE_TILES, kWholeWarp = 0xffffffffu;
+constexpr unsigned kSmallWindow = 64;  // up to so many rows, each warp keeps its own list of all
+constexpr unsigned kGroups = kWarps * kSmallWindow / 32;  // of 32 rows, in shared memory
 
 struct Params : udm_kernel_scalars {
   __device__ bool has(unsigned flag) const { return flags & flag; }
@@ -37,6 +40,9 @@ __device__ int first_lane(bool yes) { return __ffs(__ballot_sync(kWholeWarp, yes
 // parameters: constant indices keep them in the constant bank. The general kernel copies its
 // pointers to shared memory.
 struct DirectOutputs {
+  // The ways to copy a slice: code of its own for one tile, and ints per lane at a time.
+  static constexpr bool kOneTile = true;
+  static constexpr unsigned kInts = 16;
   int *pointers[UDM_KERNEL_OUTPUTS][UDM_KERNEL_DIRECT_BACKENDS];
 
   __device__ Params fetch(const Params &p) { return p; }
@@ -50,20 +56,22 @@ struct DirectOutputs {
 };
 
 struct GeneralOutputs {
-  const int64 *table, *backends;  // backends: of a udm_kernel_backends
+  static constexpr bool kOneTile = false;
+  static constexpr unsigned kInts = 8;
+  static constexpr unsigned kAtOnce = 3, kSlots = 9;  // backends whose pointers are read together
+  const int64 *table, *backends;                      // backends: of a udm_kernel_backends
   int64 table_stride;
-  int *(*pointers)[UDM_KERNEL_GENERAL_BACKENDS];  // shared memory
+  int *(*pointers)[kSlots];  // shared memory, null beyond the last backend
   unsigned count;
 
   // Returns p with what the host could not know of pointers in device memory.
   __device__ Params fetch(const Params &p) {
-    __shared__ int *fetched[UDM_KERNEL_OUTPUTS][UDM_KERNEL_GENERAL_BACKENDS];
-    const unsigned output = threadIdx.x / UDM_KERNEL_GENERAL_BACKENDS;
-    const unsigned backend = threadIdx.x % UDM_KERNEL_GENERAL_BACKENDS;
-    if (output < UDM_KERNEL_OUTPUTS && backend < count) {
+    __shared__ int *fetched[UDM_KERNEL_OUTPUTS][kSlots];
+    const unsigned output = threadIdx.x / kSlots, backend = threadIdx.x % kSlots;
+    if (output < UDM_KERNEL_OUTPUTS) {
       const int64 *from = table ? table + output * table_stride + backend
                                 : backends + backend * UDM_KERNEL_OUTPUTS + output;
-      fetched[output][backend] = reinterpret_cast<int *>(*from);
+      fetched[output][backend] = reinterpret_cast<int *>(backend < count ? *from : 0);
     }
     pointers = fetched;
     __syncthreads();
@@ -85,8 +93,14 @@ struct GeneralOutputs {
   template <class Body>
   __device__ void for_each(int output, Body body) const {
 #pragma unroll 1
-    for (unsigned b = 0; b < count; ++b) {
-      if (pointers[output][b]) body(pointers[output][b]);
+    for (unsigned first = 0; first < count; first += kAtOnce) {
+      int *group[kAtOnce];
+#pragma unroll
+      for (unsigned b = 0; b < kAtOnce; ++b) group[b] = pointers[output][first + b];
+#pragma unroll
+      for (unsigned b = 0; b < kAtOnce; ++b) {
+        if (group[b]) body(group[b]);
+      }
     }
   }
 };
@@ -100,10 +114,10 @@ struct Integer {
   int high;  // of an int32 the same word
 
   __device__ void load(const void *array, bool is_int64, unsigned i) {
-    const unsigned size = is_int64 ? 8 : 4;
-    const char *element = static_cast<const char *>(array) + static_cast<unsigned long long>(i) * size;
-    low = *reinterpret_cast<const unsigned *>(element);
-    high = *reinterpret_cast<const int *>(element + (size - 4));
+    const unsigned *words = static_cast<const unsigned *>(array);
+    words += static_cast<int64>(i) << is_int64;
+    low = words[0];
+    high = static_cast<int>(words[is_int64]);
   }
   __device__ int64 value(bool is_int64) const {
     const int upper = is_int64 ? high : high >> 31;
@@ -111,18 +125,18 @@ struct Integer {
   }
   __device__ int length(bool is_int64) const {  // clamped to 0..INT32_MAX
     const bool is_large = is_int64 & (high > 0);
-    return high < 0 ? 0 : static_cast<int>(is_large ? 0x7fffffffu : smaller(low, 0x7fffffffu));
+    const unsigned value = is_large ? 0x7fffffffu : smaller(low, 0x7fffffffu);
+    return high < 0 ? 0 : static_cast<int>(value);
   }
 };
 
-// By itself: one load, on either side of a branch.
+// Two branches: from the words of an Integer, NVRTC makes two loads that follow each other.
 __device__ int load_length(const Params &p, unsigned row) {
-  int64 length = 0;
-  if (p.has(UDM_KERNEL_SEQ_LENS_INT64)) {
-    length = static_cast<const int64 *>(p.seq_lens)[row];
-  } else {
-    length = static_cast<const int *>(p.seq_lens)[row];
+  if (!p.has(UDM_KERNEL_SEQ_LENS_INT64)) {
+    const int length = static_cast<const int *>(p.seq_lens)[row];
+    return length < 0 ? 0 : length;
   }
+  const int64 length = static_cast<const int64 *>(p.seq_lens)[row];
   return length < 0 ? 0 : static_cast<int>(length > 0x7fffffff ? 0x7fffffff : length);
 }
 
@@ -240,7 +254,7 @@ __device__ void write_lengths(const Params &p, const Outputs &outputs, unsigned 
 // A row of the batch. Positions count columns from the 128-byte line in which the row of the first
 // page_table_1 begins, so that a tile is whole lines. Without a page_table_1 they count pages.
 struct Row {
-  const int *source;    // its row of req_to_token
+  const int *source;  // its row of req_to_token
   unsigned number;
   unsigned first, end;  // the positions of column 0 and behind the last live column
 
@@ -265,7 +279,7 @@ struct RowLoad {
       const unsigned line_offset = p.flags >> UDM_KERNEL_LINE_OFFSET_BIT;
       row.first = (line_offset + number * static_cast<unsigned>(p.page_table_stride)) % 32;
     } else {
-      extent = p.has(UDM_KERNEL_PAGES) ? pages_up(p, extent) : 0;
+      extent = pages_up(p, extent);
     }
     if (extent == 0 || number >= p.batch_size) return row;  // its index may be anything
     row.end = row.first + extent;
@@ -308,11 +322,12 @@ struct Pages {
   }
 };
 
-// An address of which the compiler knows nothing: it adds constants to it rather than compute each.
+// An address of which the compiler knows nothing, so that it loads the slots in order, before the
+// pages that lie in the same lines.
 template <class T>
-__device__ T *opaque(T *address) {
+__device__ const T *opaque(const T *address) {
 #ifdef __CUDA_ARCH__
-  if (sizeof(T) == sizeof(int)) asm("" : "+l"(address));
+  asm("" : "+l"(address));
 #endif
   return address;
 }
@@ -331,12 +346,12 @@ __device__ void copy_slots(const Params &p, const Outputs &outputs, const Row &r
   const T *from = opaque(reinterpret_cast<const T *>(row.source + column));
 #pragma unroll
   for (unsigned v = 0; v < kCount; ++v) {
-    if (mine + v * 32 * kWidth < count) slots[v] = __ldg(from + v * 32);
+    if ((kWidth > 1 && v == 0) || mine + v * 32 * kWidth < count) slots[v] = __ldg(from + v * 32);
   }
   const unsigned last = end / kWidth * kWidth - row.first + lane_index();
-  const bool has_last = kWidth > 1 && last < end - row.first;
+  const bool has_last = false;
   int last_slot = 0;
-  if (end % kWidth && has_last) last_slot = __ldg(row.source + last);
+  if (has_last) last_slot = __ldg(row.source + last);
   Pages<1> pages = {0, 0, {}};
   if (p.has(UDM_KERNEL_PAGES)) {
     pages.begin = pages_up(p, live - row.first);
@@ -346,17 +361,13 @@ __device__ void copy_slots(const Params &p, const Outputs &outputs, const Row &r
   const int64 offset = row.number * p.page_table_stride;
   outputs.for_each(UDM_KERNEL_PAGE_TABLE_1, [&](int *table) {
     table += offset;
-    T *to = opaque(reinterpret_cast<T *>(table + column));
+    T *to = reinterpret_cast<T *>(table + column);
 #pragma unroll
     for (unsigned v = 0; v < kCount; ++v) {
-      if (mine + v * 32 * kWidth < count) __stwb(to + v * 32, slots[v]);
+      if ((kWidth > 1 && v == 0) || mine + v * 32 * kWidth < count) __stwb(to + v * 32, slots[v]);
     }
+    if (has_last) table[last] = last_slot;
   });
-  if (end % kWidth) {
-    outputs.for_each(UDM_KERNEL_PAGE_TABLE_1, [&](int *table) {
-      if (has_last) table[offset + last] = last_slot;
-    });
-  }
   pages.store(p, outputs, row);
 }
 
@@ -365,20 +376,27 @@ template <class Outputs>
 __device__ void copy(const Params &p, const Outputs &outputs, const Row &row, unsigned begin,
                      unsigned end) {
   if (!p.has(UDM_KERNEL_SLOTS)) {
-    Pages<kSliceTiles> pages = {begin, end, {}};
+    Pages<kSliceTiles> pages = {begin, p.has(UDM_KERNEL_PAGES) ? end : begin, {}};
     pages.load(p, row);
     pages.store(p, outputs, row);
     return;
   }
   const unsigned source =
       static_cast<unsigned>(reinterpret_cast<unsigned long long>(row.source) / sizeof(int));
-  const bool has_whole_start = begin >= row.first || row.first % 4 == 0;
-  const bool has_vectors =
-      p.has(UDM_KERNEL_VECTORS) && has_whole_start && (source - row.first) % 4 == 0;
-  if (!has_vectors) {
-    copy_slots<int, 4 * kSliceTiles>(p, outputs, row, begin, end);
-  } else {
+  const bool has_vectors = p.has(UDM_KERNEL_VECTORS) && begin >= row.first &&
+                           (source - row.first) % 4 == 0 && (end - begin) % UDM_KERNEL_TILE == 0;
+  if (has_vectors && (!Outputs::kOneTile || end - begin > UDM_KERNEL_TILE)) {
     copy_slots<int4, kSliceTiles>(p, outputs, row, begin, end);
+  } else if (has_vectors) {
+    copy_slots<int4, 1>(p, outputs, row, begin, end);
+  } else if (Outputs::kOneTile && end - begin <= UDM_KERNEL_TILE) {
+    copy_slots<int, 4>(p, outputs, row, begin, end);
+  } else {
+    constexpr unsigned kCount = Outputs::kInts, kStep = kCount * 32;
+#pragma unroll 1
+    for (; begin < end; begin += kStep) {
+      copy_slots<int, kCount>(p, outputs, row, begin, smaller(begin + kStep, end));
+    }
   }
 }
 
@@ -405,8 +423,8 @@ __device__ int longest_extent(const Params &p) {
 template <class Outputs>
 __device__ void copy_window(const Params &arguments, Outputs &outputs, unsigned window,
                             unsigned block, unsigned blocks) {
-  __shared__ Row rows[kThreads];
-  __shared__ unsigned tile_ends[kThreads], group_totals[kWarps], tickets;
+  __shared__ Row rows[kGroups * 32];
+  __shared__ unsigned tile_ends[kGroups * 32], group_totals[kWarps], tickets;
   const unsigned warps = kWarps * blocks, window_rows = arguments.window_rows;
   const unsigned slices = window_rows * arguments.slices_per_row;
   const auto number_of = [&](unsigned i) { return window + i * arguments.num_windows; };
@@ -414,90 +432,127 @@ __device__ void copy_window(const Params &arguments, Outputs &outputs, unsigned 
     return divide(slice, window_rows, arguments.window_reciprocal);
   };
   // first all loads that depend on arguments alone
-  RowLoad next, own;
+  RowLoad next, own, second;
   unsigned slice = warp_index() * blocks + block, part = part_of(slice);
   unsigned number = number_of(slice - part * window_rows);
   next.load(arguments, number);
-  // Of a small window each warp has all rows, one per lane; of a larger one each block has.
-  const bool is_small = window_rows <= 32;
-  const unsigned own_row = is_small ? lane_index() : threadIdx.x;
-  const unsigned own_number = own_row < window_rows ? number_of(own_row) : arguments.batch_size;
-  // whether a row of max_len columns would have tiles that the static phase leaves
-  const unsigned static_tiles = arguments.slices_per_row * kSliceTiles;
-  const bool has_dynamic = (arguments.max_len + 31u) / UDM_KERNEL_PAGE_TILE >= static_tiles;
-  if (has_dynamic) own.load(arguments, own_number);
-  if (threadIdx.x == 0) tickets = kWarps;
+  // Each warp has all rows of a small window, two per lane; each block those of a larger one, one
+  // per thread. Rows past the window are past the batch.
+  bool has_more = arguments.has(UDM_KERNEL_DYNAMIC);
+  const bool is_small = window_rows <= kSmallWindow;
+  const unsigned own_number = number_of(is_small ? 2 * lane_index() : threadIdx.x);
+  if (has_more) {
+    own.load(arguments, own_number);
+    if (is_small) {
+      second.length.load(arguments.seq_lens, arguments.has(UDM_KERNEL_SEQ_LENS_INT64),
+                         smaller(own_number + arguments.num_windows, arguments.batch_size - 1));
+    }
+    if (threadIdx.x == 0) tickets = kWarps;
+  }
   const Params p = outputs.fetch(arguments);
-  if (has_dynamic) __syncthreads();
+  if (has_more) __syncthreads();
   const int longest = p.has(UDM_KERNEL_EXTENT_BATCH_MAX) ? longest_extent(p) : -1;
   const unsigned tile_size = p.has(UDM_KERNEL_SLOTS) ? UDM_KERNEL_TILE : UDM_KERNEL_PAGE_TILE;
+  const unsigned static_tiles = p.slices_per_row * kSliceTiles;
+  const auto tiles_left = [&](const Row &row) {
+    const unsigned all = row.tiles(tile_size);
+    return all > static_tiles ? all - static_tiles : 0;
+  };
 
-  bool is_static = true;
-  unsigned total = 0, ticket_tiles = 0, tile = 0, ticket_end = 0;  // of the dynamic phase
-  unsigned group_tiles = 0, group_ends = 0;  // of the 32 rows whose number is the lane's
+  // Most small batches have no dynamic phase. To know it here is cheaper than after the copy.
+  if (has_more && is_small && longest < 0) {
+    const unsigned columns = tile_size * (p.has(UDM_KERNEL_SLOTS) ? 1 : p.page_size);
+    const unsigned static_columns = static_tiles * columns - 31;
+    const bool is_int64 = p.has(UDM_KERNEL_SEQ_LENS_INT64);
+    const unsigned length = own.length.length(is_int64), other = second.length.length(is_int64);
+    has_more = __any_sync(kWholeWarp, length > static_columns || other > static_columns);
+  }
+  // static phase: a short row is spread over all of its slices
 #pragma unroll 1
-  while (true) {
-    Row row;
-    unsigned first, tiles;
-    if (slice < slices) {
-      row = next.row(p, number, longest);
-      // a short row is spread over all of its slices
-      const unsigned all = row.tiles(tile_size), per_row = p.slices_per_row;
-      tiles = 1 + (all > per_row) + (all > 2 * per_row) + (all > 3 * per_row);
-      first = part * tiles;
-      slice += warps;
-      if (slice < slices) {
-        part = part_of(slice);
-        number = number_of(slice - part * window_rows);
-        next.load(p, number);
-      }
-    } else {
-      unsigned ticket = warp_index();
-      if (is_static) {  // each warp comes here once
-        if (!has_dynamic) return;
-        is_static = false;
-        const Row mine = own.row(p, own_number, longest);
-        const unsigned all = mine.tiles(tile_size);
-        const unsigned left = all > static_tiles ? all - static_tiles : 0;
-        if (is_small ? !__any_sync(kWholeWarp, left > 0) : !__syncthreads_or(left > 0)) return;
-        const unsigned ends = warp_scan(left);
-        rows[threadIdx.x] = mine;
-        tile_ends[threadIdx.x] = ends;
-        total = __shfl_sync(kWholeWarp, ends, 31);
-        if (is_small) {
-          __syncwarp();
-        } else {
-          if (lane_index() == 0) group_totals[warp_index()] = total;
-          __syncthreads();
-          group_tiles = group_totals[lane_index() % kWarps];
-          group_ends = warp_scan(group_tiles);
-          total = __shfl_sync(kWholeWarp, group_ends, kWarps - 1);
-        }
-        // few tiles: one per ticket, so that all warps get some
-        ticket_tiles = total > 2 * warps ? kSliceTiles : total > warps ? 2 : 1;
-      } else if (tile == ticket_end) {
-        if (total <= ticket_tiles * warps) return;  // one ticket per warp
-        if (lane_index() == 0) ticket = atomicAdd(&tickets, 1u);
-        ticket = __shfl_sync(kWholeWarp, ticket, 0);
-      }
-      if (tile == ticket_end) {
-        tile = (ticket * blocks + block) * ticket_tiles;
-        ticket_end = smaller(tile + ticket_tiles, total);
-        if (tile >= total) return;
-      }
-      const int group = is_small ? warp_index() : first_lane(group_ends > tile);
-      const unsigned group_begin =
-          is_small ? 0 : __shfl_sync(kWholeWarp, group_ends - group_tiles, group);
-      const unsigned ends = group_begin + tile_ends[group * 32 + lane_index()];
-      const int r = first_lane(ends > tile);
-      row = rows[group * 32 + r];
-      const unsigned row_end = __shfl_sync(kWholeWarp, ends, r);
-      first = row.tiles(tile_size) - (row_end - tile);
-      tiles = smaller(ticket_end, row_end) - tile;
-      tile += tiles;
-    }
-    const unsigned begin = first * tile_size, end = begin + tiles * tile_size;
+  while (slice < slices) {
+    const Row row = next.row(p, number, longest);
+    const unsigned all = row.tiles(tile_size), per_row = p.slices_per_row;
+    const unsigned tiles = 1 + (all > per_row) + (all > 2 * per_row) + (all > 3 * per_row);
+    const unsigned begin = part * tiles * tile_size, end = begin + tiles * tile_size;
+    slice += warps;
+    part = part_of(slice);
+    number = number_of(slice - part * window_rows);
+    if (slice < slices) next.load(p, number);
     if (begin < row.end) copy(p, outputs, row, begin, smaller(end, row.end));
+  }
+  if (!has_more) return;
+
+  // dynamic phase: the tiles that remain, counted. The rows are in groups of 32; where the tiles of
+  // group group_base + lane end and begin:
+  unsigned total, group_ends, group_begins = 0;
+  const unsigned group_base = is_small ? 2 * warp_index() : 0;
+  const Row mine = own.row(p, own_number, longest);
+  unsigned left = tiles_left(mine);
+  if (is_small) {
+    second.index.load(p.req_pool_indices, p.has(UDM_KERNEL_REQ_POOL_INDICES_INT64),
+                      smaller(own_number + p.num_windows, p.batch_size - 1));
+    const Row other = second.row(p, own_number + p.num_windows, longest);
+    const unsigned other_left = tiles_left(other);
+    left += other_left;
+    if (!__any_sync(kWholeWarp, left > 0)) return;
+    const unsigned ends = warp_scan(left), at = group_base * 32 + 2 * lane_index();
+    rows[at] = mine;
+    rows[at + 1] = other;
+    tile_ends[at] = ends - other_left;
+    tile_ends[at + 1] = ends;
+    group_ends = __shfl_sync(kWholeWarp, ends, lane_index() == 0 ? 15 : 31);
+    total = __shfl_sync(kWholeWarp, ends, 31);
+    __syncwarp();
+  } else {
+    if (!__syncthreads_or(left > 0)) return;
+    const unsigned ends = warp_scan(left);
+    rows[threadIdx.x] = mine;
+    tile_ends[threadIdx.x] = ends;  // counted from the group's beginning
+    if (lane_index() == 31) group_totals[warp_index()] = ends;
+    __syncthreads();
+    const unsigned group_tiles = group_totals[lane_index() % kWarps];
+    group_ends = warp_scan(group_tiles);
+    group_begins = group_ends - group_tiles;
+    total = __shfl_sync(kWholeWarp, group_ends, kWarps - 1);
+  }
+  // few tiles: one per ticket, so that all warps get some
+  const unsigned ticket_tiles = total > 2 * warps ? kSliceTiles : total > warps ? 2 : 1;
+  unsigned tile = (warp_index() * blocks + block) * ticket_tiles, one = 1;
+#ifdef __CUDA_ARCH__
+  asm volatile("" : "+r"(one));  // a constant makes the compiler add for all lanes together
+#endif
+  unsigned group_end = 0, listed_end = 0;
+  Row listed =
+      {};  // the lane's row of the present group; where its tiles and those of the group end
+#pragma unroll 1
+  while (tile < total) {
+    unsigned ticket_end = smaller(tile + ticket_tiles, total);
+#pragma unroll 1
+    do {
+      if (tile >= group_end) {  // tickets only rise
+        const int group = first_lane(group_ends > tile);
+        const unsigned at = (group_base + group) * 32 + lane_index();
+        listed = rows[at];
+        listed_end = __shfl_sync(kWholeWarp, group_begins, group) + tile_ends[at];
+        group_end = __shfl_sync(kWholeWarp, group_ends, group);
+      }
+      const int r = first_lane(listed_end > tile);
+      Row row;
+      row.source = reinterpret_cast<const int *>(
+          __shfl_sync(kWholeWarp, reinterpret_cast<unsigned long long>(listed.source), r));
+      row.number = __shfl_sync(kWholeWarp, listed.number, r);
+      row.first = __shfl_sync(kWholeWarp, listed.first, r);
+      row.end = __shfl_sync(kWholeWarp, listed.end, r);
+      const unsigned row_end = __shfl_sync(kWholeWarp, listed_end, r);
+      const unsigned begin = (row.tiles(tile_size) - (row_end - tile)) * tile_size;
+      const unsigned tiles = smaller(ticket_end, row_end) - tile;
+      tile += tiles;
+      copy(p, outputs, row, begin, smaller(begin + tiles * tile_size, row.end));
+    } while (tile < ticket_end);
+    if (total <= ticket_tiles * warps) return;  // one ticket per warp
+    unsigned ticket = 0;
+    if (lane_index() == 0) ticket = atomicAdd(&tickets, one);
+    tile = (__shfl_sync(kWholeWarp, ticket, 0) * blocks + block) * ticket_tiles;
   }
 }
 
@@ -533,7 +588,10 @@ __device__ void decode_metadata(const Params &p, Outputs &outputs) {
 #define UDM_PARAMETER(type, name) type name,
 #define UDM_ARGUMENT(type, name) name,
 #define UDM_SCALARS UDM_KERNEL_SCALARS(UDM_PARAMETER)
-#define UDM_PARAMS {{UDM_KERNEL_SCALARS(UDM_ARGUMENT)}}
+#define UDM_PARAMS                       \
+  {                                      \
+    { UDM_KERNEL_SCALARS(UDM_ARGUMENT) } \
+  }
 #define UDM_POINTERS(name) int *name##_0, int *name##_1, int *name##_2
 
 #ifndef UDM_GENERAL_ALONE  // the shipped PTX

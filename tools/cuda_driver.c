@@ -1,5 +1,5 @@
 /*
- * The CUDA driver as the tools and the tests see it: see cuda_driver.h.
+ * cuda_driver.c: the CUDA driver as the tools and the tests see it: see cuda_driver.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -14,8 +14,9 @@ struct symbol {
 };
 
 static const struct symbol symbols[] = {
-#define UDM_TOOL_DRIVER_SYMBOL(name, parameters) {#name, offsetof(struct cuda_driver, name)},
-#include "cuda_driver_symbols.h"
+#define SYMBOL(name) {#name, offsetof(struct cuda_driver, name)},
+    CUDA_DRIVER_SYMBOLS(SYMBOL)
+#undef SYMBOL
 };
 
 udm_status cuda_driver_open(const udm_options *options, struct cuda_driver *driver) {

@@ -1,5 +1,5 @@
 /*
- * The CUDA driver as the tools and the tests see it: a structure of function
+ * cuda_driver.h: the CUDA driver as the tools and the tests see it: a structure of function
  * pointers, resolved through udm_driver_symbol(), so that they speak to the
  * very library that udm itself uses and link no libcuda.
  *
@@ -8,20 +8,66 @@
 #ifndef UDM_TOOLS_CUDA_DRIVER_H
 #define UDM_TOOLS_CUDA_DRIVER_H
 
-#include "cuda_driver_symbols.h"
+#include "cuda/cuda_driver.h"
 #include "udm.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
+/* The functions that the tools and the tests call. */
+#define CUDA_DRIVER_SYMBOLS(X)      \
+  X(cuInit)                         \
+  X(cuGetErrorName)                 \
+  X(cuGetErrorString)               \
+  X(cuDeviceGet)                    \
+  X(cuDeviceGetAttribute)           \
+  X(cuDevicePrimaryCtxRetain)       \
+  X(cuDevicePrimaryCtxRelease_v2)   \
+  X(cuCtxCreate_v2)                 \
+  X(cuCtxDestroy_v2)                \
+  X(cuCtxGetCurrent)                \
+  X(cuCtxSetCurrent)                \
+  X(cuCtxSynchronize)               \
+  X(cuMemAlloc_v2)                  \
+  X(cuMemFree_v2)                   \
+  X(cuMemAllocHost_v2)              \
+  X(cuMemFreeHost)                  \
+  X(cuMemcpyHtoD_v2)                \
+  X(cuMemcpyDtoH_v2)                \
+  X(cuMemcpyHtoDAsync_v2)           \
+  X(cuMemcpyDtoHAsync_v2)           \
+  X(cuMemsetD32Async)               \
+  X(cuModuleLoadDataEx)             \
+  X(cuModuleUnload)                 \
+  X(cuModuleGetFunction)            \
+  X(cuLaunchKernel)                 \
+  X(cuStreamCreate)                 \
+  X(cuStreamDestroy_v2)             \
+  X(cuStreamSynchronize)            \
+  X(cuStreamBeginCapture_v2)        \
+  X(cuStreamEndCapture)             \
+  X(cuEventCreate)                  \
+  X(cuEventDestroy_v2)              \
+  X(cuEventRecord)                  \
+  X(cuEventSynchronize)             \
+  X(cuEventElapsedTime)             \
+  X(cuGraphCreate)                  \
+  X(cuGraphAddKernelNode)           \
+  X(cuGraphExecKernelNodeSetParams) \
+  X(cuGraphInstantiateWithFlags)    \
+  X(cuGraphLaunch)                  \
+  X(cuGraphExecDestroy)             \
+  X(cuGraphDestroy)
+
 struct cuda_driver {
-#define UDM_TOOL_DRIVER_SYMBOL(name, parameters) CUresult(*name) parameters;
-#include "cuda_driver_symbols.h"
+#define CUDA_DRIVER_POINTER(name) name##_function *name;
+  CUDA_DRIVER_SYMBOLS(CUDA_DRIVER_POINTER)
+#undef CUDA_DRIVER_POINTER
 };
 
 /*
- * Resolves every entry point and calls cuInit. On failure *driver is zeroed and
+ * Resolves every function and calls cuInit. On failure *driver is zeroed and
  * udm_last_error() has the reason, except for UDM_ERROR_DRIVER: then cuInit
  * itself failed.
  */

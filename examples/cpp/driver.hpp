@@ -1,6 +1,6 @@
 /*
- * What a C++ host has of its own: a context, a stream and device memory, each
- * released by its destructor.
+ * driver.hpp: a CUDA context, a stream and device memory, each released by its
+ * destructor.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -14,32 +14,33 @@
 
 #include <udm.hpp>
 
+#include "../../cuda/cuda_driver.h"
+
 namespace host {
 
-/* The calls of the driver that udm uses. A host that includes cuda.h has them already. */
+/* Driver functions, from the library that udm opens. A program with cuda.h does not need this. */
 struct driver {
-  template <typename... Parameters>
-  using call = int (*)(Parameters...);
-
-  call<unsigned> init = udm::driver_symbol<call<unsigned>>("cuInit");
-  call<CUcontext *, unsigned, int> ctx_create =
-      udm::driver_symbol<call<CUcontext *, unsigned, int>>("cuCtxCreate_v2");
-  call<CUcontext> ctx_destroy = udm::driver_symbol<call<CUcontext>>("cuCtxDestroy_v2");
-  call<CUstream *, unsigned> stream_create =
-      udm::driver_symbol<call<CUstream *, unsigned>>("cuStreamCreate");
-  call<CUstream> stream_destroy = udm::driver_symbol<call<CUstream>>("cuStreamDestroy_v2");
-  call<CUstream> stream_synchronize = udm::driver_symbol<call<CUstream>>("cuStreamSynchronize");
-  call<CUdeviceptr *, size_t> mem_alloc =
-      udm::driver_symbol<call<CUdeviceptr *, size_t>>("cuMemAlloc_v2");
-  call<CUdeviceptr> mem_free = udm::driver_symbol<call<CUdeviceptr>>("cuMemFree_v2");
-  call<CUdeviceptr, const void *, size_t> to_device =
-      udm::driver_symbol<call<CUdeviceptr, const void *, size_t>>("cuMemcpyHtoD_v2");
-  call<void *, CUdeviceptr, size_t> to_host =
-      udm::driver_symbol<call<void *, CUdeviceptr, size_t>>("cuMemcpyDtoH_v2");
+  cuInit_function *init = udm::driver_symbol<cuInit_function *>("cuInit");
+  cuCtxCreate_v2_function *ctx_create =
+      udm::driver_symbol<cuCtxCreate_v2_function *>("cuCtxCreate_v2");
+  cuCtxDestroy_v2_function *ctx_destroy =
+      udm::driver_symbol<cuCtxDestroy_v2_function *>("cuCtxDestroy_v2");
+  cuStreamCreate_function *stream_create =
+      udm::driver_symbol<cuStreamCreate_function *>("cuStreamCreate");
+  cuStreamDestroy_v2_function *stream_destroy =
+      udm::driver_symbol<cuStreamDestroy_v2_function *>("cuStreamDestroy_v2");
+  cuStreamSynchronize_function *stream_synchronize =
+      udm::driver_symbol<cuStreamSynchronize_function *>("cuStreamSynchronize");
+  cuMemAlloc_v2_function *mem_alloc = udm::driver_symbol<cuMemAlloc_v2_function *>("cuMemAlloc_v2");
+  cuMemFree_v2_function *mem_free = udm::driver_symbol<cuMemFree_v2_function *>("cuMemFree_v2");
+  cuMemcpyHtoD_v2_function *to_device =
+      udm::driver_symbol<cuMemcpyHtoD_v2_function *>("cuMemcpyHtoD_v2");
+  cuMemcpyDtoH_v2_function *to_host =
+      udm::driver_symbol<cuMemcpyDtoH_v2_function *>("cuMemcpyDtoH_v2");
 
   driver() { check(init(0), "cuInit"); }
 
-  static void check(int result, const char *name) {
+  static void check(CUresult result, const char *name) {
     if (result) throw std::runtime_error(std::string(name) + ": " + std::to_string(result));
   }
 };
@@ -61,7 +62,7 @@ class current_context {
 class stream {
  public:
   explicit stream(const driver &driver) : driver_(driver) {
-    driver::check(driver_.stream_create(&stream_, 1 /* non-blocking */), "cuStreamCreate");
+    driver::check(driver_.stream_create(&stream_, CU_STREAM_NON_BLOCKING), "cuStreamCreate");
   }
   stream(const stream &) = delete;
   stream &operator=(const stream &) = delete;

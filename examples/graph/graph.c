@@ -1,5 +1,5 @@
 /*
- * A decode loop with a CUDA graph: the launch is recorded once, by capture or as
+ * graph.c: a decode loop with a CUDA graph: the launch is recorded once, by capture or as
  * an explicit node, and replayed for every step. The graph holds addresses and
  * the batch size; the lengths are read from device memory at each replay, so
  * nothing is recorded again when they grow.
@@ -10,7 +10,7 @@
 
 enum { BS = 3, MAX_CONTEXT = 256, STEPS = 20 };
 
-/* Everything that the graph refers to must stay where it is for as long as it is used. */
+/* Must stay at these addresses for as long as the graph is used. */
 struct batch {
   int32_t lengths[BS];
   int32_t rows[BS];
@@ -46,7 +46,7 @@ static udm_decode_args arguments(CUdeviceptr batch, CUdeviceptr outputs) {
   return args;
 }
 
-/* udm_create() came before: loading a kernel is not what a capture should see. */
+/* udm_create() came before: a capture should not have to load a kernel. */
 static CUgraphExec capture(udm_context *udm, const udm_decode_args *args, CUstream stream) {
   CUgraph graph = NULL;
   CUgraphExec exec = NULL;
@@ -58,7 +58,7 @@ static CUgraphExec capture(udm_context *udm, const udm_decode_args *args, CUstre
   return exec;
 }
 
-/* The same without a stream: the library describes its launch, the host makes the node. */
+/* The same without a stream: the library describes the launch, the program adds the node. */
 static CUgraphExec add_node(udm_context *udm, const udm_decode_args *args) {
   CUgraph graph = NULL;
   CUgraphNode node = NULL;
@@ -100,7 +100,7 @@ static int is_right(const struct batch *batch, const struct outputs *outputs) {
   return 1;
 }
 
-/* STEPS replays with growing lengths; how many of them were wrong. */
+/* Replays STEPS times with growing lengths; returns the number of wrong results. */
 static int replay(CUgraphExec exec, CUstream stream, struct batch *batch, CUdeviceptr device_batch,
                   CUdeviceptr device_outputs) {
   static struct outputs outputs;

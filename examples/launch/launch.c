@@ -1,6 +1,6 @@
 /*
- * The least there is to it: create, launch on the host's own stream, look at
- * the status, use the result.
+ * launch.c: the smallest complete program: create a context, launch on the
+ * program's own stream, check the status, read the result.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -26,12 +26,12 @@ int main(void) {
   udm_context *udm = NULL;
   for (int32_t i = 0; i < BS * MAX_CONTEXT; ++i) slots[i] = i;
 
-  UDM_CHECK(load_cuda_calls()); /* the host's own business: a context and a stream */
+  UDM_CHECK(load_cuda_calls()); /* the program owns the CUDA context and the stream */
   CUDA_CHECK(cuInit(0));
   CUDA_CHECK(cuCtxCreate(&context, 0, 0));
   CUDA_CHECK(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
 
-  UDM_CHECK(udm_create(NULL, &udm)); /* once: may compile; a warm cache makes it quick */
+  UDM_CHECK(udm_create(NULL, &udm)); /* once; compiles unless the cache has the kernel */
 
   udm_decode_args args = UDM_DECODE_ARGS_INIT;
   args.seq_lens = to_device(lengths, sizeof lengths);
@@ -50,9 +50,9 @@ int main(void) {
   out->nsa_cache_seqlens = to_device(NULL, sizeof lengths);
   out->nsa_cu_seqlens_k = to_device(NULL, sizeof sums);
   out->real_page_table = to_device(NULL, sizeof pages);
-  out->seqlens_expanded = out->cache_seqlens; /* these two may be one */
+  out->seqlens_expanded = out->cache_seqlens; /* both may share one buffer */
 
-  UDM_CHECK(udm_decode_metadata_direct(udm, &args, stream)); /* every step: only a launch */
+  UDM_CHECK(udm_decode_metadata_direct(udm, &args, stream)); /* per step: one launch */
   CUDA_CHECK(cuStreamSynchronize(stream));
 
   CUDA_CHECK(cuMemcpyDtoH(sums, out->cu_seqlens_k, sizeof sums));

@@ -1,9 +1,9 @@
 /*
- * A host with several GPUs: one thread a device, each with its own CUDA context
- * and udm context. Started by mpirun (or srun), one process a device instead:
- * the local rank, which the launcher puts into the environment, is the device.
- * Either way all start at once with one cache, and the kernel is compiled once
- * for each architecture.
+ * multi_gpu.c: several GPUs: one thread per device, each with its own CUDA
+ * context and udm context. Under mpirun (or srun) one process per device
+ * instead: the launcher puts the local rank, which selects the device, into the
+ * environment. In both cases all start at once with one cache, and the kernel is
+ * compiled once per architecture.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -27,7 +27,7 @@ struct outputs {
   int32_t nsa_sums[BS + 1];
 };
 
-/* One step: the lengths alone, so that it stays short. */
+/* One step that writes only the lengths, to keep the example short. */
 static int32_t launch(udm_context *udm, CUstream stream) {
   const int32_t lengths[BS] = {LENGTH, 2 * LENGTH};
   struct outputs outputs;
@@ -72,7 +72,7 @@ static void *serve(void *user_data) {
   return NULL;
 }
 
-/* -1 when no launcher started this process. */
+/* Returns -1 if no launcher started this process. */
 static int local_rank(void) {
   static const char *const names[] = {"OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "PMI_RANK",
                                       "SLURM_LOCALID"};

@@ -137,7 +137,7 @@ impl Drop for Context {
     }
 }
 
-/// The address of an entry point of the driver that udm uses.
+/// The address of a function of the driver that udm opens.
 pub fn driver_symbol(name: &CStr) -> Result<*mut c_void, Error> {
     let mut address = ptr::null_mut();
     check(unsafe { udm_driver_symbol(ptr::null(), name.as_ptr(), &mut address) })?;

@@ -1,7 +1,8 @@
 /*
- * cuda_device.c: the list of loaded kernels, one per CUDA context. It is read
- * and written with the GIL held; a kernel is loaded without it, by one thread
- * at a time. A child made by fork() gets nothing of it: CUDA does not work there.
+ * cuda_device.c: which CUDA context a call uses, the kernel loaded into each
+ * context, and devices as a caller names them. The list of kernels is read and
+ * written with the GIL held; one thread at a time loads a kernel, without the
+ * GIL. A child made by fork() inherits none of it: CUDA does not work there.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -11,32 +12,50 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "arguments.h"
+#include "cuda/cuda_driver.h"
 #include "errors.h"
-#include "nvrtc_wheel.h"
+#include "foreign_tensor.h"
+#include "names.h"
+#include "python_api.h"
 
-typedef int CUresult;
-typedef int CUdevice;
+static bool copy_text(PyObject *text, char *path, size_t size) {
+  const char *utf8 = PyUnicode_Check(text) ? PyUnicode_AsUTF8AndSize(text, NULL) : NULL;
+  if (!utf8 || strlen(utf8) >= size) return false;
+  memcpy(path, utf8, strlen(utf8) + 1);
+  return true;
+}
 
-enum { CUDA_SUCCESS = 0, CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL = 9 };
+static bool nvrtc_wheel_path(char *path, size_t size) {
+  const PyGILState_STATE state = PyGILState_Ensure();
+  PyObject *module = PyImport_ImportModule("udm._nvrtc");
+  PyObject *found = module ? PyObject_CallMethod(module, "find", NULL) : NULL;
+  const bool copied = found && copy_text(found, path, size);
+  Py_XDECREF(found);
+  Py_XDECREF(module);
+  PyErr_Clear(); /* the library's own message says that NVRTC is missing */
+  PyGILState_Release(state);
+  return copied;
+}
 
-/* Functions of the driver that udm itself uses: exported name, parameters. */
-#define DRIVER_TABLE(X)                                               \
-  X(cuInit, (unsigned int flags))                                     \
-  X(cuDeviceGet, (CUdevice * device, int ordinal))                    \
-  X(cuDevicePrimaryCtxRetain, (CUcontext * context, CUdevice device)) \
-  X(cuCtxGetCurrent, (CUcontext * context))                           \
-  X(cuCtxGetDevice, (CUdevice * device))                              \
-  X(cuCtxPushCurrent_v2, (CUcontext context))                         \
-  X(cuCtxPopCurrent_v2, (CUcontext * context))                        \
-  X(cuGetErrorName, (CUresult error, const char **name))
+/* The functions of the driver that every call needs. */
+#define DRIVER_FUNCTIONS(X)   \
+  X(cuInit)                   \
+  X(cuDeviceGet)              \
+  X(cuDevicePrimaryCtxRetain) \
+  X(cuCtxGetCurrent)          \
+  X(cuCtxGetDevice)           \
+  X(cuCtxPushCurrent_v2)      \
+  X(cuCtxPopCurrent_v2)       \
+  X(cuGetErrorName)
 
 static struct {
   bool ready;  /* false again in a child */
   bool forked; /* this process is a child of one that was ready */
-#define DRIVER_FIELD(name, parameters) CUresult(*name) parameters;
-  DRIVER_TABLE(DRIVER_FIELD)
+#define DRIVER_FIELD(name) name##_function *name;
+  DRIVER_FUNCTIONS(DRIVER_FIELD)
 #undef DRIVER_FIELD
-  CUresult (*cuPointerGetAttribute)(void *value, int attribute, CUdeviceptr pointer); /* or NULL */
+  cuPointerGetAttribute_function *cuPointerGetAttribute; /* or NULL */
 } driver;
 
 static struct loaded_kernel *loaded;
@@ -45,7 +64,7 @@ static pthread_mutex_t loading = PTHREAD_MUTEX_INITIALIZER; /* never taken with 
 static int raise_driver(const char *function, CUresult result) {
   const char *error_name = NULL;
   if (driver.cuGetErrorName(result, &error_name) != CUDA_SUCCESS) error_name = NULL;
-  return raise_text(UDM_ERROR_DRIVER, "%s failed: %s (%d)", function,
+  return raise_text(UDM_ERROR_DRIVER, "%s failed: %s (%u)", function,
                     error_name ? error_name : "unknown error", result);
 }
 
@@ -82,12 +101,12 @@ static int raise_forked(void) {
 static int open_driver(void) {
   if (driver.forked) return raise_forked();
   if (watch_forks() < 0) return -1;
-#define DRIVER_RESOLVE(name, parameters)                                                     \
+#define DRIVER_RESOLVE(name)                                                                 \
   {                                                                                          \
     const udm_status status = udm_driver_symbol(NULL, #name, (void **)(void *)&driver.name); \
     if (status != UDM_OK) return raise_status(status);                                       \
   }
-  DRIVER_TABLE(DRIVER_RESOLVE)
+  DRIVER_FUNCTIONS(DRIVER_RESOLVE)
 #undef DRIVER_RESOLVE
   if (udm_driver_symbol(NULL, "cuPointerGetAttribute",
                         (void **)(void *)&driver.cuPointerGetAttribute) != UDM_OK) {
@@ -211,4 +230,55 @@ int cuda_device_of_pointer(CUdeviceptr address, int32_t *device) {
     return 0;
   }
   return cuda_device_current(device);
+}
+
+static int raise_other_kind(PyObject *value) {
+  PyErr_Format(
+      PyExc_ValueError,
+      "device is %R: it must be a CUDA device, as 1, \"cuda:1\" or \"cuda\", the current one",
+      value);
+  return -1;
+}
+
+/* "cuda", "cuda:0" */
+static int read_text(PyObject *value, int32_t *device) {
+  static const char cuda[] = "cuda";
+  const char *text = PyUnicode_AsUTF8AndSize(value, NULL);
+  if (!text) return -1;
+  if (strncmp(text, cuda, strlen(cuda)) != 0) return raise_other_kind(value);
+  const char *rest = text + strlen(cuda);
+  if (!*rest) return cuda_device_current(device);
+  const int number = *rest == ':' ? small_number(rest + 1, INT32_MAX / 16) : 0;
+  if (number == 0 && strcmp(rest, ":0") != 0) return raise_other_kind(value);
+  *device = number;
+  return 0;
+}
+
+/* torch.device: its type is "cuda", its index a number or None. */
+static int read_object(PyObject *value, int32_t *device) {
+  PyObject *type = optional_attribute(value, name.type);
+  PyObject *index = type ? optional_attribute(value, name.index) : NULL;
+  int result = -1;
+  if (PyErr_Occurred()) {
+    /* of an attribute that is code */
+  } else if (!index) {
+    PyErr_Format(PyExc_TypeError,
+                 "device is a %R: it must be None, an integer, a string or a torch.device",
+                 (PyObject *)Py_TYPE(value));
+  } else if (!PyUnicode_Check(type) || PyUnicode_CompareWithASCIIString(type, "cuda") != 0) {
+    raise_other_kind(value);
+  } else if (Py_IsNone(index)) {
+    result = cuda_device_current(device);
+  } else {
+    result = argument_int32("device", index, 0, device);
+  }
+  Py_XDECREF(index);
+  Py_XDECREF(type);
+  return result;
+}
+
+int device_argument(PyObject *value, int32_t *device) {
+  if (!value || Py_IsNone(value)) return cuda_device_current(device);
+  if (PyIndex_Check(value)) return argument_int32("device", value, 0, device);
+  return PyUnicode_Check(value) ? read_text(value, device) : read_object(value, device);
 }

@@ -37,4 +37,10 @@ int cuda_device_current(int32_t *device);
 /* Device of the memory at address; the current one where the driver cannot tell. */
 int cuda_device_of_pointer(CUdeviceptr address, int32_t *device);
 
+/*
+ * From an integer, "cuda:1", or a torch.device; the current device from None and NULL, and from
+ * "cuda" and a torch.device without a number. -1 with an exception set.
+ */
+int device_argument(PyObject *value, int32_t *device);
+
 #endif

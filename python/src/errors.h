@@ -40,4 +40,7 @@ int raise_about(PyObject *exception, const struct tensor_name *about, const char
  */
 int raise_named(const struct tensor_name *about);
 
+/* The attributes of a backend's metadata, indexed by enum udm_output. */
+extern const char *const output_attributes[];
+
 #endif

@@ -17,4 +17,10 @@
 int foreign_tensor_read(PyObject *object, const struct tensor_name *about, CUstream consumer,
                         struct tensor *out);
 
+/* The number that text is, digits alone, of 1 to most; else 0. */
+int small_number(const char *text, int most);
+
+/* The attribute, or NULL: without an exception when it is not there. */
+PyObject *optional_attribute(PyObject *object, PyObject *attribute);
+
 #endif

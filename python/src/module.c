@@ -7,7 +7,6 @@
 #include "arguments.h"
 #include "cuda_device.h"
 #include "decode.h"
-#include "device_argument.h"
 #include "errors.h"
 #include "names.h"
 #include "plan.h"

@@ -7,9 +7,9 @@
 
 #include <limits.h>
 
-#include "exchange_api.h"
-#include "foreign_protocols.h"
+#include "foreign_tensor.h"
 #include "names.h"
+#include "tensor.h"
 
 static int raise_no_handle(PyObject *handle) {
   PyErr_Clear();

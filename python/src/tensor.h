@@ -1,7 +1,7 @@
 /*
- * tensor.h: a framework's tensor as this extension sees it, and the checks
- * that name the tensor when one fails. A call reads up to 60 tensors, and next
- * to none is wrong: what sees that nothing is wrong is inline.
+ * tensor.h: a framework's tensor as this extension sees it, and the checks that
+ * name the tensor if one fails. A call reads up to 60 tensors, and nearly all
+ * are right: the code that finds nothing wrong is inline.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -14,8 +14,23 @@
 
 #include "dlpack.h"
 #include "errors.h"
-#include "exchange_api.h"
 #include "python_api.h"
+
+struct known_type {
+  PyTypeObject *type;
+  const struct dlpack_exchange_api *api; /* NULL: it has none */
+};
+
+/* The type asked for last, which is also that of the next tensor, nearly always. */
+extern struct known_type exchange_api_last;
+
+/* Any other type. */
+const struct dlpack_exchange_api *exchange_api_find(PyTypeObject *type);
+
+/* NULL, with no exception set, when the type has none that is known here. */
+static inline const struct dlpack_exchange_api *exchange_api_of(PyTypeObject *type) {
+  return exchange_api_last.type == type ? exchange_api_last.api : exchange_api_find(type);
+}
 
 enum { TENSOR_DIMENSIONS = 2 }; /* no argument has more */
 

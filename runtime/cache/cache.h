@@ -23,7 +23,7 @@
  *     image      the cubin: the file opens as one
  *     key text   everything that the image depends on
  *     producer   the compiler that made it, as text
- *     footer     sizes, format version, checksum of all before it
+ *     footer     sizes, format version, checksum of all bytes before it
  * --------------------------------------------------------------------- */
 
 #define UDM_CACHE_FORMAT 1u
@@ -35,7 +35,7 @@
 #define UDM_CACHE_LARGEST_ENTRY ((size_t)64 << 20)
 
 struct cache_key {
-  const char *arch_name; /* what a person looks for in the file name: "sm_90" */
+  const char *arch_name; /* "sm_90": the file name begins with it */
   const char *text;      /* everything that the image depends on, except its producer */
   const char *producer;  /* the compiler, its version and build; NULL: any */
 };
@@ -54,9 +54,9 @@ struct cache_entry_view {
 udm_status udm_cache_entry_encode(const struct cache_key *key, const void *image, size_t image_size,
                                   unsigned char **bytes, size_t *size, struct error *error);
 
-/* Checks every byte. Returns NULL and fills the view, or returns what is wrong (static text). */
-const char *udm_cache_entry_decode(const unsigned char *bytes, size_t size,
-                                   struct cache_entry_view *view);
+/* Checks every byte and fills the view. CACHE if the bytes are not a whole entry. */
+udm_status udm_cache_entry_decode(const unsigned char *bytes, size_t size,
+                                  struct cache_entry_view *view, struct error *error);
 
 /* True if the entry has this key: the same text and, unless the key's is NULL, producer. */
 bool udm_cache_entry_matches(const struct cache_entry_view *view, const struct cache_key *key);
@@ -78,20 +78,25 @@ bool udm_cache_is_entry_name(const char *name);
 
 struct cache_dir {
   bool writable;
-  int fd;                   /* -1: not open */
-  char path[UDM_PATH_SIZE]; /* "" if no folder is known; UDM_PATH_TOO_LONG if no system call
-                               would take the path */
+  int fd;     /* -1: not open */
+  char *path; /* "" if no folder is known; UDM_PATH_TOO_LONG if no system call would take the
+                 path; NULL if there was no memory for it */
 };
+#define UDM_CACHE_DIR_INIT \
+  { false, -1, NULL }
 
 #define UDM_PATH_TOO_LONG "(a path that is too long)"
 
-/* Describes layer `index` without opening it. Returns false past the last layer. */
+/*
+ * Describes layer `index` without opening it. Returns false past the last layer.
+ * Call udm_cache_dir_close() afterwards, whatever happens in between.
+ */
 bool udm_cache_dir_at(const struct settings *settings, int index, struct cache_dir *dir);
 
 /*
  * Opens the folder; with `create`, makes the writable one first. Returns OK;
  * NOT_FOUND if there is no such folder; CACHE if it cannot be used, or its owner
- * or mode is not trusted. udm_cache_dir_close() may follow any outcome.
+ * or mode is not trusted; OUT_OF_MEMORY.
  */
 udm_status udm_cache_dir_open(struct cache_dir *dir, bool create, struct error *error);
 void udm_cache_dir_close(struct cache_dir *dir);
@@ -104,10 +109,11 @@ void udm_cache_dir_file_path(const struct cache_dir *dir, const char *name,
                              char path[UDM_PATH_SIZE]);
 
 /*
- * Returns why the owner and mode of a folder or file of this layer are not
- * trusted, or NULL. A read-only layer may belong to root.
+ * CACHE if the owner or mode of a folder or file of this layer is not trusted. A
+ * read-only layer may belong to root.
  */
-const char *udm_cache_dir_check_owner(const struct cache_dir *dir, const struct stat *status);
+udm_status udm_cache_dir_check_owner(const struct cache_dir *dir, const struct stat *status,
+                                     struct error *error);
 
 /* ------------------------------------------------------------------------
  * cache_file.c: one file of a folder
@@ -116,14 +122,14 @@ const char *udm_cache_dir_check_owner(const struct cache_dir *dir, const struct 
 struct cache_file {
   unsigned char *bytes; /* the caller frees them with udm_free() */
   size_t size;
-  struct stat status; /* all 0 if the file could not even be looked at */
+  struct stat status; /* all 0 if stat() failed, too */
   bool missing;       /* another process has removed it */
 };
 
 /*
  * Reads a whole file. Symbolic links are not followed, FIFOs and folders not
  * opened, files of other users not trusted. The access time stays if the system
- * allows that. Returns OK or CACHE.
+ * allows that. CACHE or OUT_OF_MEMORY if the file cannot be read.
  */
 udm_status udm_cache_file_read(const struct cache_dir *dir, const char *name,
                                struct cache_file *file, struct error *error);
@@ -157,7 +163,7 @@ enum cache_removal {
   CACHE_REMOVED,
   CACHE_REMOVAL_IN_USE,
   CACHE_REMOVAL_REPLACED, /* the name belongs to another file by now, which stays */
-  CACHE_REMOVAL_FAILED    /* errno says why */
+  CACHE_REMOVAL_FAILED    /* *error says why */
 };
 
 /*
@@ -167,7 +173,8 @@ enum cache_removal {
  * what would happen.
  */
 enum cache_removal udm_cache_file_remove(const struct cache_dir *dir, const char *name,
-                                         const struct stat *status, bool dry_run);
+                                         const struct stat *status, bool dry_run,
+                                         struct error *error);
 
 /* ------------------------------------------------------------------------
  * cache_lock.c: advisory locks
@@ -226,6 +233,7 @@ bool udm_cache_has_no_locks(long file_system_type);
  * cache_lookup.c: the entries of a key, one after another
  *
  *     status = udm_cache_lookup_begin(settings, &key, flags, &lookup, error);
+ *     if (status != UDM_OK) return status;
  *     while (udm_cache_lookup_next(lookup, &hit)) {
  *       if (it can be used) { udm_cache_lookup_accept(lookup); break; }
  *       udm_cache_lookup_reject(lookup, CACHE_MISS_REJECTED, why);
@@ -257,6 +265,7 @@ enum cache_miss {
 
 struct cache_lookup;
 
+/* Starts a lookup. The settings and the key must outlive it. OUT_OF_MEMORY. */
 udm_status udm_cache_lookup_begin(const struct settings *settings, const struct cache_key *key,
                                   unsigned flags, struct cache_lookup **lookup,
                                   struct error *error);
@@ -268,10 +277,10 @@ udm_status udm_cache_lookup_begin(const struct settings *settings, const struct 
  */
 bool udm_cache_lookup_next(struct cache_lookup *lookup, struct cache_hit *hit);
 
-/* The last hit is used. */
+/* The last hit is used: counts it, and records the use if the flags say so. */
 void udm_cache_lookup_accept(struct cache_lookup *lookup);
 
-/* The last hit cannot be used, for this reason. */
+/* The last hit cannot be used, for this reason. Removes it if the flags say so. */
 void udm_cache_lookup_reject(struct cache_lookup *lookup, enum cache_miss miss, const char *reason);
 
 /*
@@ -286,9 +295,9 @@ udm_status udm_cache_lookup_end(struct cache_lookup *lookup, struct error *error
  * --------------------------------------------------------------------- */
 
 /*
- * Writes an entry into the writable layer, then evicts. path receives where the
- * entry is. CACHE if that is not possible, which costs a later process a compile
- * and nothing else.
+ * Writes an entry into the writable layer, then evicts. path receives the
+ * path of the entry. CACHE or OUT_OF_MEMORY if the entry cannot be written: a later
+ * process then compiles again.
  */
 udm_status udm_cache_store(const struct settings *settings, const struct cache_key *key,
                            const void *image, size_t image_size, char path[UDM_PATH_SIZE],
@@ -314,7 +323,7 @@ struct cache_listing {
   size_t capacity;
 };
 
-/* Lists an open folder. OUT_OF_MEMORY, or CACHE if the folder cannot be read. */
+/* Lists an open folder. OUT_OF_MEMORY, or CACHE if the folder cannot be read to its end. */
 udm_status udm_cache_list(const struct cache_dir *dir, struct cache_listing *listing,
                           struct error *error);
 void udm_cache_listing_free(struct cache_listing *listing);
@@ -330,7 +339,7 @@ uint64_t udm_cache_listing_bytes(const struct cache_listing *listing);
 bool udm_cache_is_leftover(const struct cache_dir *dir, const struct cache_listing_item *item);
 
 /*
- * Removes temp files of killed writers and files that cannot be entries, then
+ * Removes temporary files of killed writers and files that cannot be entries, then
  * entries, least recently used first, until the size limit is kept. The entry
  * named `keep` stays, and so do entries that are being read. A problem is a line
  * in the log.

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "cache/cache.h"
+#include "core/allocator.h"
 
 static bool join(char path[UDM_PATH_SIZE], const char *root, const char *rest) {
   const int length = snprintf(path, UDM_PATH_SIZE, "%s%s", root, rest);
@@ -36,7 +37,7 @@ static void writable_path(const struct settings *settings, char path[UDM_PATH_SI
   path[0] = '\0';
   if (settings->cache_dir) {
     join(path, settings->cache_dir, "");
-  } else if (xdg && xdg[0] == '/') { /* the XDG rules: a relative one is ignored */
+  } else if (xdg && xdg[0] == '/') { /* XDG: ignore a relative path */
     join(path, xdg, "/udm");
   } else if (home && home[0] == '/') {
     join(path, home, "/.cache/udm");
@@ -51,7 +52,7 @@ static void strip_slashes(char *path) {
   while (length > 1 && path[length - 1] == '/') path[--length] = '\0';
 }
 
-/* The part of UDM_CACHE_PATH that names read-only layer `index`, 1 and up: "a::b" has two. */
+/* Finds the path of read-only layer `index`, from 1, in UDM_CACHE_PATH. "a::b" has two. */
 static const char *read_only_path(const char *paths, int index, size_t *length) {
   for (const char *rest = paths ? paths : ""; *rest; rest += *length + (rest[*length] == ':')) {
     *length = strcspn(rest, ":");
@@ -61,52 +62,52 @@ static const char *read_only_path(const char *paths, int index, size_t *length) 
 }
 
 bool udm_cache_dir_at(const struct settings *settings, int index, struct cache_dir *dir) {
+  const char *listed = NULL;
+  size_t length = 0;
   dir->writable = index == 0;
   dir->fd = -1;
+  dir->path = NULL;
+  if (!dir->writable) {
+    listed = read_only_path(settings->cache_path, index, &length);
+    if (!listed) return false;
+  }
+  dir->path = udm_malloc(UDM_PATH_SIZE);
+  if (!dir->path) return true; /* udm_cache_dir_open() reports it */
   if (dir->writable) {
     writable_path(settings, dir->path);
+  } else if (length < UDM_PATH_SIZE) {
+    memcpy(dir->path, listed, length);
+    dir->path[length] = '\0';
   } else {
-    size_t length = 0;
-    const char *path = read_only_path(settings->cache_path, index, &length);
-    if (!path) return false;
-    snprintf(dir->path, sizeof dir->path, "%s", UDM_PATH_TOO_LONG);
-    if (length < sizeof dir->path) {
-      memcpy(dir->path, path, length);
-      dir->path[length] = '\0';
-    }
+    snprintf(dir->path, UDM_PATH_SIZE, "%s", UDM_PATH_TOO_LONG);
   }
   strip_slashes(dir->path);
   return true;
 }
 
 const char *udm_cache_dir_name(const struct cache_dir *dir) {
-  return dir->path[0] ? dir->path : "(none)";
+  return dir->path && dir->path[0] ? dir->path : "(none)";
 }
 
 void udm_cache_dir_file_path(const struct cache_dir *dir, const char *name,
                              char path[UDM_PATH_SIZE]) {
-  const size_t length = strlen(dir->path);
-  memcpy(path, dir->path, length + 1);
-  if (length + 1 < UDM_PATH_SIZE) {
-    snprintf(path + length, UDM_PATH_SIZE - length, "/%s", name);
-  }
+  snprintf(path, UDM_PATH_SIZE, "%s/%s", dir->path, name);
 }
 
 /* mkdir -p with mode 0700. Returns 0 or the first errno: the folder may be there all the same. */
-static int make_folders(const char *path) {
-  char partial[UDM_PATH_SIZE];
+static int make_folders(char *path) {
   int error = 0;
   for (size_t i = 1;; ++i) {
-    if (path[i] != '/' && path[i] != '\0') continue;
-    memcpy(partial, path, i);
-    partial[i] = '\0';
-    if (mkdir(partial, 0700) != 0 && errno != EEXIST && error == 0) error = errno;
-    if (path[i] == '\0') return error;
+    const char end = path[i];
+    if (end != '/' && end != '\0') continue;
+    path[i] = '\0';
+    if (mkdir(path, 0700) != 0 && errno != EEXIST && error == 0) error = errno;
+    path[i] = end;
+    if (end == '\0') return error;
   }
 }
 
-/* Reports why open() failed with `number`; creating the folder failed with `make_number` if not 0.
- */
+/* Says why open() failed, with `number`, or making the folder before, with `make_number`. */
 static udm_status fail_open(const char *path, int number, int make_number, struct error *error) {
   struct stat status;
   /* O_NOFOLLOW with O_DIRECTORY gives ENOTDIR for a symbolic link */
@@ -122,23 +123,34 @@ static udm_status fail_open(const char *path, int number, int make_number, struc
   return udm_fail(error, UDM_ERROR_CACHE, "%s", udm_errno_text(number, text));
 }
 
-const char *udm_cache_dir_check_owner(const struct cache_dir *dir, const struct stat *status) {
+udm_status udm_cache_dir_check_owner(const struct cache_dir *dir, const struct stat *status,
+                                     struct error *error) {
   const bool root_may_own = !dir->writable;
   if (status->st_uid != geteuid() && !(root_may_own && status->st_uid == 0)) {
-    return "it belongs to another user";
+    return udm_fail(error, UDM_ERROR_CACHE, "it belongs to another user");
   }
   if (status->st_mode & (S_IWGRP | S_IWOTH)) {
-    return "others may write to it: chmod go-w it";
+    return udm_fail(error, UDM_ERROR_CACHE, "others may write to it: chmod go-w it");
   }
-  return NULL;
+  return UDM_OK;
+}
+
+static udm_status check_folder(const struct cache_dir *dir, struct error *error) {
+  struct stat status;
+  char text[UDM_ERRNO_TEXT_SIZE];
+  struct error reason = {text, sizeof text};
+  if (fstat(dir->fd, &status) != 0) {
+    return udm_fail_errno(error, UDM_ERROR_CACHE, errno, "not trusted");
+  }
+  if (udm_cache_dir_check_owner(dir, &status, &reason) == UDM_OK) return UDM_OK;
+  return udm_fail(error, UDM_ERROR_CACHE, "not trusted: %s", text);
 }
 
 udm_status udm_cache_dir_open(struct cache_dir *dir, bool create, struct error *error) {
-  struct stat status;
-  char text[UDM_ERRNO_TEXT_SIZE];
   if (getauxval(AT_SECURE)) {
     return udm_fail(error, UDM_ERROR_CACHE, "a set-uid process uses no cache");
   }
+  if (!dir->path) return udm_fail_memory(error, "the path of a cache folder", UDM_PATH_SIZE);
   if (!dir->path[0]) {
     return udm_fail(error, UDM_ERROR_CACHE, "no folder is known: set UDM_CACHE_DIR or HOME");
   }
@@ -148,14 +160,17 @@ udm_status udm_cache_dir_open(struct cache_dir *dir, bool create, struct error *
   const int make_number = create && dir->writable ? make_folders(dir->path) : 0;
   dir->fd = open(dir->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if (dir->fd < 0) return fail_open(dir->path, errno, make_number, error);
-  const char *objection = fstat(dir->fd, &status) != 0 ? udm_errno_text(errno, text)
-                                                       : udm_cache_dir_check_owner(dir, &status);
-  if (!objection) return UDM_OK;
-  udm_cache_dir_close(dir);
-  return udm_fail(error, UDM_ERROR_CACHE, "not trusted: %s", objection);
+  const udm_status status = check_folder(dir, error);
+  if (status != UDM_OK) {
+    close(dir->fd);
+    dir->fd = -1;
+  }
+  return status;
 }
 
 void udm_cache_dir_close(struct cache_dir *dir) {
   if (dir->fd >= 0) close(dir->fd);
+  udm_free(dir->path);
   dir->fd = -1;
+  dir->path = NULL;
 }

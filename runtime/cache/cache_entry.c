@@ -66,16 +66,17 @@ udm_status udm_cache_entry_encode(const struct cache_key *key, const void *image
   return UDM_OK;
 }
 
-const char *udm_cache_entry_decode(const unsigned char *bytes, size_t size,
-                                   struct cache_entry_view *view) {
-  if (size == 0) return "empty file";
-  if (size < FOOTER_SIZE) return "shorter than an entry's footer";
+udm_status udm_cache_entry_decode(const unsigned char *bytes, size_t size,
+                                  struct cache_entry_view *view, struct error *error) {
+  if (size == 0) return udm_fail(error, UDM_ERROR_CACHE, "empty file");
+  if (size < FOOTER_SIZE) return udm_fail(error, UDM_ERROR_CACHE, "shorter than an entry's footer");
   const unsigned char *footer = bytes + size - FOOTER_SIZE;
   if (memcmp(footer + FOOTER_MAGIC, magic, MAGIC_SIZE) != 0) {
-    return "no udm footer at its end: truncated, appended to, or not an entry";
+    return udm_fail(error, UDM_ERROR_CACHE,
+                    "no udm footer at its end: truncated, appended to, or not an entry");
   }
   if (get_little_endian(footer + FOOTER_FORMAT, 4) != UDM_CACHE_FORMAT) {
-    return "another format version";
+    return udm_fail(error, UDM_ERROR_CACHE, "another format version");
   }
   const uint64_t image_size = get_little_endian(footer + FOOTER_IMAGE_SIZE, 8);
   const uint64_t text_size = get_little_endian(footer + FOOTER_KEY_TEXT_SIZE, 8);
@@ -83,12 +84,12 @@ const char *udm_cache_entry_decode(const unsigned char *bytes, size_t size,
   const uint64_t body = size - FOOTER_SIZE;
   if (image_size == 0 || image_size > body || text_size > body - image_size ||
       producer_size != body - image_size - text_size) {
-    return "its sizes do not add up";
+    return udm_fail(error, UDM_ERROR_CACHE, "its sizes do not add up");
   }
   XXH128_canonical_t checksum;
   compute_checksum(bytes, (size_t)(footer - bytes) + FOOTER_CHECKSUM, &checksum);
   if (memcmp(footer + FOOTER_CHECKSUM, &checksum, sizeof checksum) != 0) {
-    return "wrong checksum";
+    return udm_fail(error, UDM_ERROR_CACHE, "wrong checksum");
   }
   view->image = bytes;
   view->image_size = (size_t)image_size;
@@ -96,7 +97,7 @@ const char *udm_cache_entry_decode(const unsigned char *bytes, size_t size,
   view->text_size = (size_t)text_size;
   view->producer = view->text + text_size;
   view->producer_size = (size_t)producer_size;
-  return NULL;
+  return UDM_OK;
 }
 
 static bool equals(const char *bytes, size_t size, const char *text) {
@@ -127,7 +128,7 @@ static bool ends_with(const char *text, const char *ending) {
 }
 
 bool udm_cache_is_entry_name(const char *name) {
-  if (strncmp(name, "sm_", 3) != 0) return false; /* not a cubin that somebody else keeps there */
+  if (strncmp(name, "sm_", 3) != 0) return false; /* a cubin of another program */
   const size_t digits = strspn(name + 3, "0123456789");
   return digits > 0 && name[3 + digits] == '-' && ends_with(name, ".cubin");
 }

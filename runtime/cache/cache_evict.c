@@ -20,7 +20,10 @@ static udm_status add_item(const struct cache_dir *dir, const char *name,
                            struct cache_listing *listing, struct error *error) {
   struct cache_listing_item item = {.is_entry = udm_cache_is_entry_name(name)};
   if (!item.is_entry && !udm_cache_is_temporary_name(name)) return UDM_OK;
-  if (fstatat(dir->fd, name, &item.status, AT_SYMLINK_NOFOLLOW) != 0) return UDM_OK; /* gone */
+  if (fstatat(dir->fd, name, &item.status, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (errno == ENOENT) return UDM_OK; /* removed just now */
+    memset(&item.status, 0, sizeof item.status);
+  }
   if (listing->count == listing->capacity) {
     const size_t capacity = listing->capacity ? 2 * listing->capacity : 32;
     const size_t bytes = capacity * sizeof *listing->items;
@@ -44,6 +47,11 @@ static int least_recently_used_first(const void *a, const void *b) {
   return strcmp(x->name, y->name);
 }
 
+static udm_status fail_list(const struct cache_dir *dir, int number, struct error *error) {
+  return udm_fail_errno(error, UDM_ERROR_CACHE, number, "cache folder %s cannot be listed",
+                        dir->path);
+}
+
 udm_status udm_cache_list(const struct cache_dir *dir, struct cache_listing *listing,
                           struct error *error) {
   udm_status status = UDM_OK;
@@ -53,11 +61,18 @@ udm_status udm_cache_list(const struct cache_dir *dir, struct cache_listing *lis
   if (!stream) {
     const int number = errno;
     if (copy >= 0) close(copy);
-    return udm_fail_errno(error, UDM_ERROR_CACHE, number, "cache folder %s cannot be listed",
-                          dir->path);
+    return fail_list(dir, number, error);
   }
-  for (struct dirent *entry = readdir(stream); entry && status == UDM_OK; entry = readdir(stream)) {
-    status = add_item(dir, entry->d_name, listing, error);
+  while (status == UDM_OK) {
+    errno = 0;
+    const struct dirent *entry = readdir(stream);
+    if (entry) {
+      status = add_item(dir, entry->d_name, listing, error);
+    } else if (errno != 0) {
+      status = fail_list(dir, errno, error);
+    } else {
+      break;
+    }
   }
   closedir(stream);
   if (status != UDM_OK) {
@@ -100,11 +115,13 @@ bool udm_cache_is_leftover(const struct cache_dir *dir, const struct cache_listi
 
 static bool remove_item(const struct settings *settings, const struct cache_dir *dir,
                         struct cache_listing_item *item, const char *why) {
-  const enum cache_removal outcome = udm_cache_file_remove(dir, item->name, &item->status, false);
+  char text[UDM_REASON_SIZE] = "";
+  struct error reason = {text, sizeof text};
+  const enum cache_removal outcome =
+      udm_cache_file_remove(dir, item->name, &item->status, false, &reason);
   if (outcome == CACHE_REMOVAL_FAILED) {
-    char text[UDM_ERRNO_TEXT_SIZE];
     udm_log(settings, UDM_LOG_WARNING, "%s/%s could not be removed (%s): %s", dir->path, item->name,
-            why, udm_errno_text(errno, text));
+            why, text);
   }
   item->gone = outcome == CACHE_REMOVED;
   if (item->gone) {
@@ -114,8 +131,8 @@ static bool remove_item(const struct settings *settings, const struct cache_dir 
 }
 
 /*
- * Removes temp files of killed writers and files that cannot be entries: an oversized one would
- * otherwise evict every real entry.
+ * Removes temporary files of killed writers and files that cannot be entries: an oversized one
+ * would otherwise evict every real entry.
  */
 static void sweep(const struct settings *settings, const struct cache_dir *dir,
                   struct cache_listing *listing) {

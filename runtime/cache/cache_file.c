@@ -19,13 +19,17 @@
 /* ".udm-", 24 hexadecimal digits, ".tmp" and the 0. */
 enum { TEMPORARY_NAME_SIZE = 5 + 24 + 4 + 1 };
 
-static udm_status read_all(int file, unsigned char *bytes, size_t size, struct error *error) {
+static udm_status fail_call(struct error *error, int number) {
   char text[UDM_ERRNO_TEXT_SIZE];
+  return udm_fail(error, UDM_ERROR_CACHE, "%s", udm_errno_text(number, text));
+}
+
+static udm_status read_all(int file, unsigned char *bytes, size_t size, struct error *error) {
   size_t done = 0;
   while (done < size) {
     const ssize_t count = read(file, bytes + done, size - done);
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return udm_fail(error, UDM_ERROR_CACHE, "%s", udm_errno_text(errno, text));
+    if (count < 0) return fail_call(error, errno);
     if (count == 0) return udm_fail(error, UDM_ERROR_CACHE, "it became shorter while it was read");
     done += (size_t)count;
   }
@@ -35,7 +39,7 @@ static udm_status read_all(int file, unsigned char *bytes, size_t size, struct e
 /* O_NONBLOCK: opening a FIFO must not wait for a writer. */
 enum { OPEN_FLAGS = O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC };
 
-/* Only the owner may leave the access time alone. */
+/* Only the owner may use O_NOATIME. */
 static int open_for_reading(int folder, const char *name) {
   const int file = openat(folder, name, O_RDONLY | O_NOATIME | OPEN_FLAGS);
   return file >= 0 || errno != EPERM ? file : openat(folder, name, O_RDONLY | OPEN_FLAGS);
@@ -45,54 +49,50 @@ static bool is_too_large(const struct stat *status) {
   return (uint64_t)status->st_size > UDM_CACHE_LARGEST_ENTRY;
 }
 
-static const char *check_status(const struct cache_dir *dir, const struct stat *status) {
-  if (!S_ISREG(status->st_mode)) return "not a regular file";
-  const char *problem = udm_cache_dir_check_owner(dir, status);
-  if (problem) return problem;
-  return is_too_large(status) ? "too large for an entry" : NULL;
-}
-
 bool udm_cache_file_not_an_entry(const struct stat *status) {
   return status->st_mode != 0 && (!S_ISREG(status->st_mode) || is_too_large(status));
 }
 
+/* Also looks at what has the name: a folder or a symbolic link is removed by a repair. */
 static udm_status fail_open(const struct cache_dir *dir, const char *name, int number,
                             struct cache_file *file, struct error *error) {
-  char text[UDM_ERRNO_TEXT_SIZE];
   file->missing = number == ENOENT;
   if (fstatat(dir->fd, name, &file->status, AT_SYMLINK_NOFOLLOW) != 0) {
     memset(&file->status, 0, sizeof file->status);
   }
-  return udm_fail(error, UDM_ERROR_CACHE, "%s",
-                  number == ELOOP ? "it is a symbolic link, which is not followed"
-                                  : udm_errno_text(number, text));
+  if (number != ELOOP) return fail_call(error, number);
+  return udm_fail(error, UDM_ERROR_CACHE, "it is a symbolic link, which is not followed");
+}
+
+static udm_status check_status(const struct cache_dir *dir, int file, struct stat *status,
+                               struct error *error) {
+  if (fstat(file, status) != 0) return fail_call(error, errno);
+  if (!S_ISREG(status->st_mode)) return udm_fail(error, UDM_ERROR_CACHE, "not a regular file");
+  const udm_status result = udm_cache_dir_check_owner(dir, status, error);
+  if (result != UDM_OK || !is_too_large(status)) return result;
+  return udm_fail(error, UDM_ERROR_CACHE, "too large for an entry");
 }
 
 udm_status udm_cache_file_read(const struct cache_dir *dir, const char *name,
                                struct cache_file *file, struct error *error) {
-  char text[UDM_ERRNO_TEXT_SIZE];
-  udm_status status = UDM_OK;
-  unsigned char *buffer = NULL;
+  unsigned char *bytes = NULL;
   memset(file, 0, sizeof *file);
   const int descriptor = open_for_reading(dir->fd, name);
   if (descriptor < 0) return fail_open(dir, name, errno, file, error);
   udm_cache_mark_in_use(descriptor, false);
-  const char *problem = fstat(descriptor, &file->status) != 0 ? udm_errno_text(errno, text)
-                                                              : check_status(dir, &file->status);
-  if (problem) {
-    status = udm_fail(error, UDM_ERROR_CACHE, "%s", problem);
-    goto done;
-  }
-  file->size = (size_t)file->status.st_size;
-  buffer = udm_malloc(file->size + 1); /* the decoder deals with an empty file */
-  status = buffer ? read_all(descriptor, buffer, file->size, error)
-                  : udm_fail(error, UDM_ERROR_CACHE, "out of host memory");
+  udm_status status = check_status(dir, descriptor, &file->status, error);
   if (status != UDM_OK) goto done;
-  file->bytes = buffer;
-  buffer = NULL;
+
+  file->size = (size_t)file->status.st_size;
+  bytes = udm_malloc(file->size + 1); /* the decoder deals with an empty file */
+  status = bytes ? read_all(descriptor, bytes, file->size, error)
+                 : udm_fail_memory(error, "a cache entry", file->size + 1);
+  if (status != UDM_OK) goto done;
+  file->bytes = bytes;
+  bytes = NULL;
 
 done:
-  udm_free(buffer);
+  udm_free(bytes);
   close(descriptor);
   return status;
 }
@@ -103,7 +103,7 @@ void udm_cache_file_touch(const struct cache_dir *dir, const char *name,
                           const struct stat *status) {
   static const struct timespec now_and_kept[2] = {{0, UTIME_NOW}, {0, UTIME_OMIT}};
   const int64_t age = (int64_t)time(NULL) - (int64_t)status->st_atim.tv_sec;
-  if (age >= 0 && age < TOUCH_SECONDS) return; /* many ranks, one shared home */
+  if (age >= 0 && age < TOUCH_SECONDS) return; /* spares a shared home that many ranks use */
   utimensat(dir->fd, name, now_and_kept, AT_SYMLINK_NOFOLLOW);
 }
 
@@ -158,7 +158,8 @@ static int clear_name(int folder, const char *name, const struct stat *status) {
 }
 
 enum cache_removal udm_cache_file_remove(const struct cache_dir *dir, const char *name,
-                                         const struct stat *status, bool dry_run) {
+                                         const struct stat *status, bool dry_run,
+                                         struct error *error) {
   const int folder = dir->fd;
   enum cache_removal outcome = CACHE_REMOVED;
   int file = -1;
@@ -169,10 +170,9 @@ enum cache_removal udm_cache_file_remove(const struct cache_dir *dir, const char
     outcome = CACHE_REMOVAL_REPLACED;
   } else if (!dry_run && clear_name(folder, name, status) != 0) {
     outcome = CACHE_REMOVAL_FAILED;
+    fail_call(error, errno);
   }
-  const int error = errno;
   if (file >= 0) close(file);
-  errno = error;
   return outcome;
 }
 

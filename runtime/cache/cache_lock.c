@@ -21,7 +21,7 @@
 /* Byte 0 of the lock file is the lock of removals; the other bytes are the locks of keys. */
 enum { REMOVALS = 0, FIRST_KEY = 1 };
 
-/* Fits the smallest range of any lock protocol (31 bits). Two keys that share a byte only wait. */
+/* Fits the smallest range of any lock protocol (31 bits). Keys that share a byte wait in turn. */
 static off_t byte_of(const struct cache_key *key) {
   return FIRST_KEY + (off_t)(XXH3_64bits(key->text, strlen(key->text)) & 0x3fffffffu);
 }
@@ -32,7 +32,7 @@ static int set_lock(int file, short type, off_t start, off_t length) {
   lock.l_type = type;
   lock.l_whence = SEEK_SET;
   lock.l_start = start;
-  lock.l_len = length; /* 0: to the end of the file, however far it grows */
+  lock.l_len = length; /* 0: to the end of the file, even if it grows */
   int result;
   do {
     result = fcntl(file, F_OFD_SETLK, &lock);
@@ -44,7 +44,7 @@ static bool is_taken(int error) { return error == EAGAIN || error == EACCES; }
 
 bool udm_cache_has_no_locks(long file_system_type) {
   switch (file_system_type) {
-    case 0x5346414F: /* AFS: ranges of bytes are locked on one machine alone, if at all */
+    case 0x5346414F: /* AFS: byte-range locks hold on one machine only, if at all */
     case 0x6B414653:
     case 0x73757245: /* Coda */
       return true;
@@ -53,8 +53,7 @@ bool udm_cache_has_no_locks(long file_system_type) {
   }
 }
 
-/* Opens the folder's lock file, and creates it if there is none. Returns -1 and errno on failure.
- */
+/* Opens the folder's lock file, or creates it. Returns -1 and errno on failure. */
 static int open_lock_file(const struct cache_dir *dir) {
   struct statfs system;
   struct stat status;
@@ -105,7 +104,7 @@ static void close_lock(struct cache_lock *lock) {
 
 enum cache_lock_outcome udm_cache_lock_key(const struct settings *settings,
                                            const struct cache_key *key, struct cache_lock *lock) {
-  struct cache_dir dir;
+  struct cache_dir dir = UDM_CACHE_DIR_INIT;
   char text[UDM_ERRNO_TEXT_SIZE];
   enum cache_lock_outcome outcome = CACHE_LOCK_UNAVAILABLE;
   lock->file = -1;
@@ -119,8 +118,8 @@ enum cache_lock_outcome udm_cache_lock_key(const struct settings *settings,
               "no lock in %s: %s; other processes may compile the same kernel", dir.path,
               udm_errno_text(errno, text));
     }
-    udm_cache_dir_close(&dir);
   }
+  udm_cache_dir_close(&dir);
   if (outcome == CACHE_LOCK_TIMED_OUT) {
     udm_count(lock_timeouts);
     udm_log(
@@ -137,14 +136,14 @@ enum cache_lock_outcome udm_cache_lock_key(const struct settings *settings,
 bool udm_cache_lock_removals(const struct cache_dir *dir, struct cache_lock *lock) {
   lock->start = REMOVALS;
   lock->file = open_lock_file(dir);
-  if (lock->file < 0) return true; /* no locks here: removing twice does no harm */
+  if (lock->file < 0) return true; /* no locks here: removing a file twice does no harm */
   if (set_lock(lock->file, F_WRLCK, REMOVALS, 1) == 0 || !is_taken(errno)) return true;
   close_lock(lock);
   return false;
 }
 
 void udm_cache_unlock(struct cache_lock *lock) {
-  /* unlocked, not only closed: a process that was forked meanwhile has the file open, too */
+  /* closing is not enough: a process forked meanwhile has the file open, too */
   if (lock->file >= 0) set_lock(lock->file, F_UNLCK, lock->start, 1);
   close_lock(lock);
 }

@@ -15,7 +15,8 @@
 #include "core/allocator.h"
 #include "core/counters.h"
 
-/* Of more NVRTC builds than this, for one architecture in one folder, the oldest are ignored. */
+/* If a folder has more entries of a key than this, from as many producers, the oldest are ignored.
+ */
 enum { MAX_CANDIDATES = 32 };
 
 struct candidate {
@@ -37,7 +38,7 @@ struct cache_lookup {
   bool exhausted;
   bool accepted;
   enum cache_miss miss;
-  char reasons[UDM_MESSAGE_SIZE / 4]; /* why each layer and entry does not serve */
+  char reasons[UDM_MESSAGE_SIZE / 4]; /* why each layer and entry cannot be used */
 };
 
 static int newest_first(const void *a, const void *b) {
@@ -101,7 +102,7 @@ static void keep_reason(struct cache_lookup *lookup, const char *path, const cha
              path, reason);
 }
 
-/* The most that was there is what is counted. */
+/* A lookup counts as one miss: the one that came closest to a hit. */
 static void keep_miss(struct cache_lookup *lookup, enum cache_miss miss) {
   if (miss > lookup->miss) lookup->miss = miss;
 }
@@ -130,9 +131,10 @@ static void repair(const struct cache_lookup *lookup) {
   if (!lookup->dir.writable || !(lookup->flags & CACHE_LOOKUP_REPAIR)) return;
   /* a file that could not be read just now may be a good one */
   if (!file->bytes && !udm_cache_file_not_an_entry(&file->status)) return;
-  char text[UDM_ERRNO_TEXT_SIZE];
+  char text[UDM_REASON_SIZE] = "";
+  struct error reason = {text, sizeof text};
   const char *outcome = "another process uses it or has replaced it";
-  switch (udm_cache_file_remove(&lookup->dir, name, &file->status, false)) {
+  switch (udm_cache_file_remove(&lookup->dir, name, &file->status, false, &reason)) {
     case CACHE_REMOVED:
       udm_count(repairs);
       outcome = S_ISDIR(file->status.st_mode)
@@ -141,7 +143,7 @@ static void repair(const struct cache_lookup *lookup) {
                     : "removed";
       break;
     case CACHE_REMOVAL_FAILED:
-      outcome = udm_errno_text(errno, text);
+      outcome = text;
       break;
     case CACHE_REMOVAL_IN_USE:
     case CACHE_REMOVAL_REPLACED:
@@ -169,9 +171,19 @@ static bool open_next_layer(struct cache_lookup *lookup) {
   keep_reason(lookup, udm_cache_dir_name(&lookup->dir), text);
   if (lookup->flags & CACHE_LOOKUP_FIRST) {
     udm_log(lookup->settings, status == UDM_ERROR_NOT_FOUND ? UDM_LOG_DEBUG : UDM_LOG_WARNING,
-            "cache folder %s is not used: %s", lookup->dir.path, text);
+            "cache folder %s is not used: %s", udm_cache_dir_name(&lookup->dir), text);
   }
   return true;
+}
+
+/* Reads a file and fills the view into it. CACHE if it is not a whole entry of the key. */
+static udm_status read_entry(struct cache_lookup *lookup, const char *name,
+                             struct cache_entry_view *view, struct error *error) {
+  struct cache_file *file = &lookup->file;
+  udm_status status = udm_cache_file_read(&lookup->dir, name, file, error);
+  if (status == UDM_OK) status = udm_cache_entry_decode(file->bytes, file->size, view, error);
+  if (status != UDM_OK || udm_cache_entry_matches(view, lookup->key)) return status;
+  return udm_fail(error, UDM_ERROR_CACHE, "an entry of another key");
 }
 
 /* Reads the next candidate. True if it is a whole entry of the key. */
@@ -180,16 +192,8 @@ static bool read_candidate(struct cache_lookup *lookup, struct cache_hit *hit) {
   struct cache_entry_view view;
   char text[UDM_REASON_SIZE] = "";
   struct error reason = {text, sizeof text};
-  const char *problem = NULL;
   udm_cache_dir_file_path(&lookup->dir, name, lookup->path);
-  if (udm_cache_file_read(&lookup->dir, name, &lookup->file, &reason) != UDM_OK) {
-    problem = text;
-  } else {
-    problem = udm_cache_entry_decode(lookup->file.bytes, lookup->file.size, &view);
-    if (!problem && !udm_cache_entry_matches(&view, lookup->key))
-      problem = "an entry of another key";
-  }
-  if (!problem) {
+  if (read_entry(lookup, name, &view, &reason) == UDM_OK) {
     *hit = (struct cache_hit){view.image, view.image_size, lookup->dir.writable, lookup->path};
     udm_log(lookup->settings, UDM_LOG_DEBUG, "cache hit: %s", lookup->path);
     return true;
@@ -198,10 +202,9 @@ static bool read_candidate(struct cache_lookup *lookup, struct cache_hit *hit) {
     keep_reason(lookup, lookup->path, "removed by another process just now");
     return false;
   }
-  keep_reason(lookup, lookup->path, problem);
+  keep_reason(lookup, lookup->path, text);
   keep_miss(lookup, CACHE_MISS_DAMAGED);
-  udm_log(lookup->settings, UDM_LOG_WARNING, "cache entry %s is not used: %s", lookup->path,
-          problem);
+  udm_log(lookup->settings, UDM_LOG_WARNING, "cache entry %s is not used: %s", lookup->path, text);
   repair(lookup);
   return false;
 }

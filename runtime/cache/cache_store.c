@@ -9,12 +9,12 @@
 #include "core/allocator.h"
 #include "core/counters.h"
 
-/* True if the name is taken by something that no lookup can use. */
+/* Returns true if a file that no lookup can use has the name. */
 static bool slot_is_corrupt(const struct cache_dir *dir, const char *name) {
   struct cache_file file;
   struct cache_entry_view view;
   const bool whole = udm_cache_file_read(dir, name, &file, NULL) == UDM_OK &&
-                     !udm_cache_entry_decode(file.bytes, file.size, &view);
+                     udm_cache_entry_decode(file.bytes, file.size, &view, NULL) == UDM_OK;
   udm_free(file.bytes);
   return !whole && file.status.st_mode != 0;
 }

@@ -28,9 +28,10 @@ struct symbol {
 };
 
 static const struct symbol symbols[] = {
-#define UDM_DRIVER_SYMBOL(requirement, name, version, parameters) \
-  {#name, offsetof(struct driver, name), requirement, version},
-#include "driver_symbols.h"
+#define SYMBOL(requirement, name) \
+  {#name, offsetof(struct driver, name), requirement, name##_version},
+    UDM_DRIVER_SYMBOLS(SYMBOL)
+#undef SYMBOL
 };
 
 /* cuGetProcAddress knows "cuMemAlloc_v2" as cuMemAlloc: the CUDA version tells it the rest. */

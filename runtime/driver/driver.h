@@ -7,13 +7,52 @@
 #define UDM_RUNTIME_DRIVER_DRIVER_H
 
 #include "core/settings.h"
-#include "driver/driver_types.h"
+#include "cuda/cuda_driver.h"
+
+/*
+ * The functions that the library uses. REQUIRED: without it the driver cannot
+ * be used. OPTIONAL: NULL if the driver lacks it; the caller checks.
+ * cuGetProcAddress comes first: the others are looked up through it.
+ */
+#define UDM_DRIVER_SYMBOLS(X)                    \
+  X(OPTIONAL, cuGetProcAddress_v2)               \
+  X(OPTIONAL, cuGetProcAddress)                  \
+  X(REQUIRED, cuInit)                            \
+  X(REQUIRED, cuDriverGetVersion)                \
+  X(OPTIONAL, cuGetErrorName)                    \
+  X(OPTIONAL, cuGetErrorString)                  \
+  X(REQUIRED, cuDeviceGetCount)                  \
+  X(REQUIRED, cuDeviceGet)                       \
+  X(REQUIRED, cuDeviceGetName)                   \
+  X(REQUIRED, cuDeviceTotalMem_v2)               \
+  X(REQUIRED, cuDeviceGetAttribute)              \
+  X(REQUIRED, cuCtxGetCurrent)                   \
+  X(REQUIRED, cuCtxGetDevice)                    \
+  X(OPTIONAL, cuCtxGetApiVersion)                \
+  X(OPTIONAL, cuCtxGetId)                        \
+  X(REQUIRED, cuCtxPushCurrent_v2)               \
+  X(REQUIRED, cuCtxPopCurrent_v2)                \
+  X(OPTIONAL, cuThreadExchangeStreamCaptureMode) \
+  X(REQUIRED, cuModuleLoadDataEx)                \
+  X(REQUIRED, cuModuleUnload)                    \
+  X(REQUIRED, cuModuleGetFunction)               \
+  X(OPTIONAL, cuLibraryLoadData)                 \
+  X(OPTIONAL, cuLibraryUnload)                   \
+  X(OPTIONAL, cuLibraryGetKernel)                \
+  X(OPTIONAL, cuKernelGetFunction)               \
+  X(OPTIONAL, cuFuncLoad)                        \
+  X(OPTIONAL, cuLinkCreate_v2)                   \
+  X(OPTIONAL, cuLinkAddData_v2)                  \
+  X(OPTIONAL, cuLinkComplete)                    \
+  X(OPTIONAL, cuLinkDestroy)                     \
+  X(REQUIRED, cuLaunchKernel)
 
 struct driver {
   void *library;               /* NULL: the host provides the functions */
   struct symbol_provider host; /* used if library is NULL */
-#define UDM_DRIVER_SYMBOL(requirement, name, version, parameters) CUresult(*name) parameters;
-#include "driver_symbols.h"
+#define UDM_DRIVER_POINTER(requirement, name) name##_function *name;
+  UDM_DRIVER_SYMBOLS(UDM_DRIVER_POINTER)
+#undef UDM_DRIVER_POINTER
 };
 
 /*

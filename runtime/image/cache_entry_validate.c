@@ -20,30 +20,32 @@ static bool copy_text(char text[UDM_CACHE_TEXT_SIZE], const char *bytes, size_t 
   return true;
 }
 
-const char *udm_cache_entry_validate(const void *bytes, size_t size, struct valid_entry *entry) {
+udm_status udm_cache_entry_validate(const void *bytes, size_t size, struct valid_entry *entry,
+                                    struct error *error) {
   struct cache_entry_view view;
   struct kernel_key current;
   char text[UDM_CACHE_TEXT_SIZE];
   char arch_name[16];
   memset(entry, 0, sizeof *entry);
-  const char *problem = udm_cache_entry_decode(bytes, size, &view);
-  if (problem) return problem;
+  const udm_status status = udm_cache_entry_decode(bytes, size, &view, error);
+  if (status != UDM_OK) return status;
   if (!copy_text(text, view.text, view.text_size) ||
       !copy_text(entry->producer, view.producer, view.producer_size) || !entry->producer[0]) {
-    return "udm writes no such key";
+    return udm_fail(error, UDM_ERROR_CACHE, "udm writes no such key");
   }
-  problem = udm_cubin_damage(view.image, view.image_size);
-  if (problem) return problem;
+  const char *damage = udm_cubin_damage(view.image, view.image_size);
+  if (damage) return udm_fail(error, UDM_ERROR_CACHE, "%s", damage);
   entry->arch = udm_cubin_arch(view.image, view.image_size);
   if (udm_kernel_key_target(text) != entry->arch) {
-    return "its image is for another architecture than its key says";
+    return udm_fail(error, UDM_ERROR_CACHE,
+                    "its image is for another architecture than its key says");
   }
   snprintf(arch_name, sizeof arch_name, "sm_%d", (int)entry->arch);
   const struct cache_key key = {arch_name, text, entry->producer};
   udm_cache_entry_name(&key, entry->name);
   udm_kernel_key(entry->arch, NULL, &current);
   entry->current = strcmp(text, current.text) == 0;
-  return NULL;
+  return UDM_OK;
 }
 
 /* "sm_90-...": 90 */
@@ -56,22 +58,22 @@ static int32_t arch_in_name(const char *name) {
 
 void udm_cache_file_validate(const struct cache_dir *dir, const char *name,
                              struct validated_file *validated) {
+  struct cache_file *file = &validated->file;
+  struct valid_entry *entry = &validated->entry;
   memset(validated, 0, sizeof *validated);
   struct error reason = {validated->reason, sizeof validated->reason};
-  validated->state = UDM_CACHE_ENTRY_BAD;
-  if (udm_cache_file_read(dir, name, &validated->file, &reason) == UDM_OK) {
-    const char *problem =
-        udm_cache_entry_validate(validated->file.bytes, validated->file.size, &validated->entry);
-    if (!problem && strcmp(name, validated->entry.name) != 0) {
-      problem = "its name is not the one that its key gives";
-    }
-    if (!problem) {
-      validated->state = validated->entry.current ? UDM_CACHE_ENTRY_OK : UDM_CACHE_ENTRY_STALE;
-      if (!validated->entry.current) {
-        problem = "made from another version of the kernel or its options";
-      }
-    }
-    snprintf(validated->reason, sizeof validated->reason, "%s", problem ? problem : "");
+  udm_status status = udm_cache_file_read(dir, name, file, &reason);
+  if (status == UDM_OK) status = udm_cache_entry_validate(file->bytes, file->size, entry, &reason);
+  if (status == UDM_OK && strcmp(name, entry->name) != 0) {
+    status = udm_fail(&reason, UDM_ERROR_CACHE, "its name is not the one that its key gives");
   }
-  validated->arch = validated->entry.arch ? validated->entry.arch : arch_in_name(name);
+  validated->arch = entry->arch ? entry->arch : arch_in_name(name);
+  if (status != UDM_OK) {
+    validated->state = UDM_CACHE_ENTRY_BAD;
+  } else if (entry->current) {
+    validated->state = UDM_CACHE_ENTRY_OK;
+  } else {
+    validated->state = UDM_CACHE_ENTRY_STALE;
+    udm_fail(&reason, UDM_ERROR_CACHE, "made from another version of the kernel or its options");
+  }
 }

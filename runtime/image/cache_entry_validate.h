@@ -16,16 +16,17 @@ struct valid_entry {
   char name[UDM_CACHE_NAME_SIZE]; /* the file name that the entry must have */
 };
 
-/* Checks every byte. Returns NULL and fills *entry, or returns what is wrong (static text). */
-const char *udm_cache_entry_validate(const void *bytes, size_t size, struct valid_entry *entry);
+/* Checks every byte and fills *entry. CACHE if the bytes are not a whole entry of a kernel. */
+udm_status udm_cache_entry_validate(const void *bytes, size_t size, struct valid_entry *entry,
+                                    struct error *error);
 
 /* A file of a cache folder, read and validated. */
 struct validated_file {
   udm_cache_entry_state state;
   int32_t arch; /* from the file name if the entry does not say; 0 if neither does */
-  char reason[UDM_REASON_SIZE];
-  struct valid_entry entry; /* if the state is not BAD */
-  struct cache_file file;   /* the caller frees file.bytes, NULL if the file could not be read */
+  char reason[UDM_REASON_SIZE]; /* why it is bad or stale; else "" */
+  struct valid_entry entry;     /* if the state is not BAD */
+  struct cache_file file; /* the caller frees file.bytes, NULL if the file could not be read */
 };
 
 void udm_cache_file_validate(const struct cache_dir *dir, const char *name,

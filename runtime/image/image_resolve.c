@@ -8,8 +8,6 @@
 #include <string.h>
 
 #include "core/allocator.h"
-#include "image/image_sources.h"
-
 /* The share of each source in the message, so that a compile log hides no other reason. */
 enum { REASON_SHARE = UDM_MESSAGE_SIZE / 5 - 32 };
 

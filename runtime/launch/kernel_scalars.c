@@ -94,6 +94,15 @@ static void split_into_windows(struct udm_kernel_scalars *scalars) {
   scalars->slices_per_row = slices > 0 ? slices : 1;
 }
 
+/* Of a row, whichever of its page tables are written. */
+static int64_t most_tiles(const udm_decode_args *args) {
+  const int64_t columns = (int64_t)args->max_len + 31; /* a row may begin anywhere in a line */
+  const int64_t pages = (args->max_len - 1) / args->real_page_size + 1;
+  const int64_t tiles = (columns + UDM_KERNEL_TILE - 1) / UDM_KERNEL_TILE;
+  const int64_t page_tiles = (pages + UDM_KERNEL_PAGE_TILE - 1) / UDM_KERNEL_PAGE_TILE;
+  return tiles > page_tiles ? tiles : page_tiles;
+}
+
 static const void *device_address(CUdeviceptr address) { return (const void *)(uintptr_t)address; }
 
 void udm_kernel_scalars_fill(const udm_decode_args *args, bool direct, unsigned int copies,
@@ -116,4 +125,7 @@ void udm_kernel_scalars_fill(const udm_decode_args *args, bool direct, unsigned 
       .num_backends = args->num_backends,
   };
   split_into_windows(out);
+  if (most_tiles(args) > (int64_t)out->slices_per_row * UDM_KERNEL_SLICE_TILES) {
+    out->flags |= UDM_KERNEL_DYNAMIC;
+  }
 }

@@ -26,9 +26,9 @@ struct symbol {
 };
 
 static const struct symbol symbols[] = {
-#define UDM_NVRTC_SYMBOL(requirement, result, name, parameters) \
-  {requirement, #name, offsetof(struct nvrtc, name)},
-#include "nvrtc_symbols.h"
+#define SYMBOL(requirement, name) {requirement, #name, offsetof(struct nvrtc, name)},
+    UDM_NVRTC_SYMBOLS(SYMBOL)
+#undef SYMBOL
 };
 
 static udm_status resolve_symbols(struct nvrtc *nvrtc, struct error *error) {

@@ -9,7 +9,26 @@
 #include <stddef.h>
 
 #include "core/settings.h"
-#include "nvrtc/nvrtc_types.h"
+#include "cuda/nvrtc_functions.h"
+
+/*
+ * The functions that the library uses. REQUIRED: without it NVRTC cannot be
+ * used. OPTIONAL: NULL if NVRTC lacks it; the caller checks.
+ */
+#define UDM_NVRTC_SYMBOLS(X)             \
+  X(REQUIRED, nvrtcVersion)              \
+  X(REQUIRED, nvrtcGetErrorString)       \
+  X(REQUIRED, nvrtcGetNumSupportedArchs) \
+  X(REQUIRED, nvrtcGetSupportedArchs)    \
+  X(REQUIRED, nvrtcCreateProgram)        \
+  X(REQUIRED, nvrtcDestroyProgram)       \
+  X(REQUIRED, nvrtcCompileProgram)       \
+  X(REQUIRED, nvrtcGetCUBINSize)         \
+  X(REQUIRED, nvrtcGetCUBIN)             \
+  X(OPTIONAL, nvrtcGetPTXSize)           \
+  X(OPTIONAL, nvrtcGetPTX)               \
+  X(REQUIRED, nvrtcGetProgramLogSize)    \
+  X(REQUIRED, nvrtcGetProgramLog)
 
 struct nvrtc {
   void *library;               /* NULL: the host provides the functions, or NVRTC is not open */
@@ -20,8 +39,9 @@ struct nvrtc {
   int archs[UDM_MAX_ARCHS]; /* ascending */
   char build[48];           /* the build id of the library; "" if it has none */
   char path[UDM_PATH_SIZE]; /* the file that was opened */
-#define UDM_NVRTC_SYMBOL(requirement, result, name, parameters) result(*name) parameters;
-#include "nvrtc_symbols.h"
+#define UDM_NVRTC_POINTER(requirement, name) name##_function *name;
+  UDM_NVRTC_SYMBOLS(UDM_NVRTC_POINTER)
+#undef UDM_NVRTC_POINTER
 };
 
 /*

@@ -17,6 +17,7 @@
 #include "core/struct_size.h"
 #include "image/cache_entry_validate.h"
 
+/* What udm_cache_prune() works with: too large for a stack frame. */
 struct pruning {
   const udm_cache_prune_options *rules;
   uint64_t max_bytes; /* 0: no limit */
@@ -24,7 +25,8 @@ struct pruning {
   void *user_data;
   struct cache_dir dir;
   struct cache_listing listing;
-  int32_t *archs; /* per item of the listing */
+  int32_t *archs;           /* per item of the listing */
+  char path[UDM_PATH_SIZE]; /* of the item that is reported */
   int32_t removed;
   uint64_t removed_bytes;
   bool stop; /* the callback said so */
@@ -35,45 +37,46 @@ static bool is_dry_run(const struct pruning *pruning) {
   return (pruning->rules->flags & UDM_CACHE_PRUNE_DRY_RUN) != 0;
 }
 
-static bool report(const struct pruning *pruning, size_t index, const char *reason, bool in_use) {
+static void report(struct pruning *pruning, size_t index, const char *reason, bool in_use) {
   const struct cache_listing_item *item = &pruning->listing.items[index];
-  char path[UDM_PATH_SIZE];
-  if (!pruning->callback) return false;
-  udm_cache_dir_file_path(&pruning->dir, item->name, path);
+  if (!pruning->callback) return;
+  udm_cache_dir_file_path(&pruning->dir, item->name, pruning->path);
   const udm_cache_removal removal = {
       .struct_size = sizeof removal,
       .arch = pruning->archs[index],
       .in_use = in_use,
       .bytes = (uint64_t)item->status.st_size,
-      .path = path,
+      .path = pruning->path,
       .reason = reason,
   };
   const struct host_allocator ours = udm_allocator_in_use();
-  const bool stop = pruning->callback(pruning->user_data, &removal) != 0;
-  udm_allocator_use(&ours); /* it may have called udm with other options */
-  return stop;
+  pruning->stop = pruning->callback(pruning->user_data, &removal) != 0;
+  udm_allocator_use(&ours); /* the callback may have called udm with other options */
 }
 
-/* Whether the item is gone (or in a dry run would be). */
+/* Returns true if the item is gone, or in a dry run would be. */
 static bool remove_item(struct pruning *pruning, size_t index, const char *reason,
                         struct error *error) {
   struct cache_listing_item *item = &pruning->listing.items[index];
-  switch (udm_cache_file_remove(&pruning->dir, item->name, &item->status, is_dry_run(pruning))) {
+  char text[UDM_REASON_SIZE] = "";
+  struct error why = {text, sizeof text};
+  switch (
+      udm_cache_file_remove(&pruning->dir, item->name, &item->status, is_dry_run(pruning), &why)) {
     case CACHE_REMOVED:
       item->gone = true;
       ++pruning->removed;
       pruning->removed_bytes += (uint64_t)item->status.st_size;
-      pruning->stop = report(pruning, index, reason, false);
+      report(pruning, index, reason, false);
       return true;
     case CACHE_REMOVAL_IN_USE:
-      if (!item->in_use) pruning->stop = report(pruning, index, reason, true);
+      if (!item->in_use) report(pruning, index, reason, true);
       item->in_use = true;
       return false;
     case CACHE_REMOVAL_REPLACED:
       return false;
     case CACHE_REMOVAL_FAILED:
-      pruning->status = udm_fail_errno(error, UDM_ERROR_CACHE, errno, "%s/%s could not be removed",
-                                       pruning->dir.path, item->name);
+      pruning->status = udm_fail(error, UDM_ERROR_CACHE, "%s/%s could not be removed: %s",
+                                 pruning->dir.path, item->name, text);
       return false;
   }
   return false;
@@ -86,7 +89,7 @@ static bool is_kept_arch(const udm_cache_prune_options *rules, int32_t arch) {
   return rules->keep_arch_count == 0;
 }
 
-/* Why the rules remove an entry, in the order in which they are asked; NULL: they do not. */
+/* Returns the first rule that removes the item, in words, or NULL. */
 static const char *reason_to_remove(const struct pruning *pruning, size_t index) {
   struct cache_listing_item *item = &pruning->listing.items[index];
   const udm_cache_prune_options *rules = pruning->rules;
@@ -114,7 +117,8 @@ static void remove_by_rules(struct pruning *pruning, struct error *error) {
 
 static void remove_over_limit(struct pruning *pruning, struct error *error) {
   uint64_t bytes = udm_cache_listing_bytes(&pruning->listing);
-  if (!pruning->max_bytes && pruning->rules->max_bytes) return; /* no limit at all */
+  if (!pruning->max_bytes && pruning->rules->max_bytes)
+    return; /* no limit; a rule of 0 keeps nothing */
   for (size_t i = 0; i < pruning->listing.count && !pruning->stop; ++i) {
     struct cache_listing_item *item = &pruning->listing.items[i];
     if (bytes <= pruning->max_bytes) return;
@@ -150,7 +154,7 @@ static udm_status prune(struct pruning *pruning, udm_cache_prune_result *sums,
   return status;
 }
 
-/* *rules holds those of a caller that gives none. */
+/* Without rules of the caller, *rules stays as it is. */
 static udm_status read_rules(const udm_cache_prune_options *given, udm_cache_prune_options *rules,
                              struct error *error) {
   const uint32_t known = UDM_CACHE_PRUNE_DRY_RUN | UDM_CACHE_PRUNE_ALL;
@@ -178,12 +182,12 @@ static udm_status prune_folder(const struct settings *settings, struct pruning *
   struct error reason = {text, sizeof text};
   udm_cache_dir_at(settings, 0, dir);
   udm_status status = udm_cache_dir_open(dir, false, &reason);
-  if (status == UDM_ERROR_NOT_FOUND) return UDM_OK;
-  if (status != UDM_OK) {
-    return udm_fail(error, UDM_ERROR_CACHE, "cache folder %s: %s", udm_cache_dir_name(dir), text);
-  }
-  /* before anything else, so that a dry run fails as a real one would */
-  if (faccessat(dir->fd, ".", W_OK | X_OK, AT_EACCESS) != 0) {
+  if (status == UDM_ERROR_NOT_FOUND) {
+    status = UDM_OK;
+  } else if (status != UDM_OK) {
+    udm_fail(error, status, "cache folder %s: %s", udm_cache_dir_name(dir), text);
+  } else if (faccessat(dir->fd, ".", W_OK | X_OK, AT_EACCESS) != 0) {
+    /* before anything else, so that a dry run fails as a real one would */
     status =
         udm_fail_errno(error, UDM_ERROR_CACHE, errno, "nothing can be removed from %s", dir->path);
   } else {
@@ -203,7 +207,6 @@ udm_status udm_cache_prune(const udm_options *options, const udm_cache_prune_opt
   udm_cache_prune_options asked = UDM_CACHE_PRUNE_OPTIONS_INIT;
   udm_cache_prune_result sums = {.struct_size = sizeof sums};
   struct settings settings;
-  struct pruning pruning = {.callback = callback, .user_data = user_data, .rules = &asked};
   udm_status status = read_rules(rules, &asked, error);
   if (status == UDM_OK && result) {
     status = udm_check_struct("result", result, UDM_SIZE_UP_TO(udm_cache_prune_result, kept_bytes),
@@ -211,8 +214,14 @@ udm_status udm_cache_prune(const udm_options *options, const udm_cache_prune_opt
   }
   if (status == UDM_OK) status = udm_settings_resolve(options, &settings, error);
   if (status != UDM_OK) return status;
-  pruning.max_bytes = asked.max_bytes == UINT64_MAX ? settings.cache_max_bytes : asked.max_bytes;
-  status = prune_folder(&settings, &pruning, &sums, error);
+  struct pruning *pruning = udm_calloc(1, sizeof *pruning);
+  if (!pruning) return udm_fail_memory(error, "a walk over the cache", sizeof *pruning);
+  pruning->rules = &asked;
+  pruning->callback = callback;
+  pruning->user_data = user_data;
+  pruning->max_bytes = asked.max_bytes == UINT64_MAX ? settings.cache_max_bytes : asked.max_bytes;
+  status = prune_folder(&settings, pruning, &sums, error);
+  udm_free(pruning);
   if (result) udm_fill_struct(result, &sums, sizeof sums);
   return status;
 }

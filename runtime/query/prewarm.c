@@ -92,19 +92,23 @@ static udm_status fill_cache(const struct settings *settings, const struct nvrtc
 
 static udm_status prewarm_arch(const struct settings *settings, int32_t arch, uint32_t flags,
                                udm_prewarm_result *result, struct error *error) {
-  struct nvrtc nvrtc;
+  struct nvrtc *nvrtc = NULL; /* too large for a stack frame */
   if (settings->no_compile) {
     return udm_fail(error, UDM_ERROR_INVALID_ARGUMENT,
                     "prewarm compiles, and compiling is forbidden: unset UDM_NO_COMPILE, and "
                     "UDM_OPTION_NO_COMPILE and _CACHED_ONLY in options->flags");
   }
-  udm_status status = udm_nvrtc_open(settings, &nvrtc, error);
-  if (status != UDM_OK) return status;
-  status = check_arch(&nvrtc, arch, error);
+  nvrtc = udm_calloc(1, sizeof *nvrtc);
+  if (!nvrtc) return udm_fail_memory(error, "NVRTC's functions", sizeof *nvrtc);
+  udm_status status = udm_nvrtc_open(settings, nvrtc, error);
   if (status == UDM_OK) {
-    status = fill_cache(settings, &nvrtc, arch, (flags & UDM_PREWARM_FORCE) != 0, result, error);
+    status = check_arch(nvrtc, arch, error);
+    if (status == UDM_OK) {
+      status = fill_cache(settings, nvrtc, arch, (flags & UDM_PREWARM_FORCE) != 0, result, error);
+    }
+    udm_nvrtc_close(nvrtc);
   }
-  udm_nvrtc_close(&nvrtc);
+  udm_free(nvrtc);
   return status;
 }
 

@@ -1,6 +1,6 @@
 /*
  * query_cache.c: the public functions that describe the cache: its layers, its
- * entries and their state, and the counters.
+ * entries and their state.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -18,16 +18,14 @@
 #include "core/struct_size.h"
 #include "image/cache_entry_validate.h"
 
-/* Whether the folder could be made: its nearest existing ancestor can be written to. */
-static bool can_be_made(const char *path) {
-  char ancestor[UDM_PATH_SIZE];
-  snprintf(ancestor, sizeof ancestor, "%s", path);
+/* True if the nearest existing ancestor of a folder is writable. Shortens the path to it. */
+static bool can_be_made(char *path) {
   for (;;) {
-    char *slash = strrchr(ancestor, '/');
+    char *slash = strrchr(path, '/');
     if (!slash) return access(".", W_OK | X_OK) == 0;
-    slash[slash == ancestor] = '\0'; /* keep "/" itself */
-    if (access(ancestor, F_OK) == 0) return access(ancestor, W_OK | X_OK) == 0;
-    if (slash == ancestor) return false;
+    slash[slash == path] = '\0'; /* keep "/" itself */
+    if (access(path, F_OK) == 0) return access(path, W_OK | X_OK) == 0;
+    if (slash == path) return false;
   }
 }
 
@@ -41,7 +39,8 @@ static udm_status query_cache_layer(const udm_options *options, int32_t layer,
   if (layer < 0 || !udm_cache_dir_at(&settings, layer, &dir)) {
     return udm_fail(error, UDM_ERROR_NOT_FOUND, "there is no cache layer %d", (int)layer);
   }
-  memcpy(info->path, dir.path, sizeof info->path);
+  if (!dir.path) return udm_fail_memory(error, "the path of a cache folder", UDM_PATH_SIZE);
+  snprintf(info->path, sizeof info->path, "%s", dir.path);
   info->writable = dir.writable;
   info->max_bytes = dir.writable ? settings.cache_max_bytes : 0;
   status = udm_cache_dir_open(&dir, false, &reason);
@@ -89,31 +88,40 @@ static void join_lines(char *text) {
   }
 }
 
-static bool report_entry(const struct cache_dir *dir, int layer, const char *name,
-                         udm_cache_entry_callback callback, void *user_data) {
+/* What udm_cache_enumerate() works with: too large for a stack frame. */
+struct enumeration {
+  udm_cache_entry_callback callback;
+  void *user_data;
+  int layer;
+  struct cache_dir dir;
+  bool stop; /* the callback said so */
   char path[UDM_PATH_SIZE];
-  struct validated_file entry;
-  udm_cache_dir_file_path(dir, name, path);
-  udm_cache_file_validate(dir, name, &entry);
-  if (entry.file.missing) return false; /* another process has removed it just now */
-  join_lines(entry.entry.producer);
+  struct validated_file validated;
+};
+
+static void report_entry(struct enumeration *enumeration, const char *name) {
+  struct validated_file *validated = &enumeration->validated;
+  const struct cache_file *file = &validated->file;
+  udm_cache_dir_file_path(&enumeration->dir, name, enumeration->path);
+  udm_cache_file_validate(&enumeration->dir, name, validated);
+  if (file->missing) return; /* another process has removed it just now */
+  join_lines(validated->entry.producer);
   const udm_cache_entry_info info = {
       .struct_size = sizeof info,
-      .layer = layer,
-      .arch = entry.arch,
-      .state = entry.state,
-      .bytes = (uint64_t)entry.file.status.st_size,
-      .path = path,
-      .reason = entry.reason,
-      .producer = entry.state == UDM_CACHE_ENTRY_BAD ? "" : entry.entry.producer,
-      .last_used = udm_cache_file_last_used(&entry.file.status),
-      .contents = entry.file.bytes,
+      .layer = enumeration->layer,
+      .arch = validated->arch,
+      .state = validated->state,
+      .bytes = (uint64_t)file->status.st_size,
+      .path = enumeration->path,
+      .reason = validated->reason,
+      .producer = validated->state == UDM_CACHE_ENTRY_BAD ? "" : validated->entry.producer,
+      .last_used = udm_cache_file_last_used(&file->status),
+      .contents = file->bytes,
   };
   const struct host_allocator ours = udm_allocator_in_use();
-  const bool stop = callback(user_data, &info) != 0;
+  enumeration->stop = enumeration->callback(enumeration->user_data, &info) != 0;
   udm_allocator_use(&ours); /* the callback may have called udm with other options */
-  udm_free(entry.file.bytes);
-  return stop;
+  udm_free(file->bytes);
 }
 
 static int by_name(const void *a, const void *b) {
@@ -121,43 +129,44 @@ static int by_name(const void *a, const void *b) {
                 ((const struct cache_listing_item *)b)->name);
 }
 
-static udm_status report_layer(struct cache_dir *dir, int layer, bool *stop,
-                               udm_cache_entry_callback callback, void *user_data,
-                               struct error *error) {
+static udm_status report_layer(struct enumeration *enumeration, struct error *error) {
+  struct cache_dir *dir = &enumeration->dir;
   struct cache_listing listing;
   char text[UDM_REASON_SIZE] = "";
   struct error reason = {text, sizeof text};
   udm_status status = udm_cache_dir_open(dir, false, &reason);
   if (status == UDM_ERROR_NOT_FOUND) return UDM_OK;
   if (status != UDM_OK) {
-    return udm_fail(error, UDM_ERROR_CACHE, "cache folder %s: %s", udm_cache_dir_name(dir), text);
+    return udm_fail(error, status, "cache folder %s: %s", udm_cache_dir_name(dir), text);
   }
   status = udm_cache_list(dir, &listing, error);
-  if (status == UDM_OK) {
-    if (listing.count > 0) qsort(listing.items, listing.count, sizeof *listing.items, by_name);
-    for (size_t i = 0; i < listing.count && !*stop; ++i) {
-      const struct cache_listing_item *item = &listing.items[i];
-      if (item->is_entry) *stop = report_entry(dir, layer, item->name, callback, user_data);
-    }
-    udm_cache_listing_free(&listing);
+  if (status != UDM_OK) return status;
+  if (listing.count > 0) qsort(listing.items, listing.count, sizeof *listing.items, by_name);
+  for (size_t i = 0; i < listing.count && !enumeration->stop; ++i) {
+    if (listing.items[i].is_entry) report_entry(enumeration, listing.items[i].name);
   }
-  udm_cache_dir_close(dir);
-  return status;
+  udm_cache_listing_free(&listing);
+  return UDM_OK;
 }
 
 udm_status udm_cache_enumerate(const udm_options *options, udm_cache_entry_callback callback,
                                void *user_data) {
   struct error *const error = udm_thread_error();
   struct settings settings;
-  struct cache_dir dir;
-  bool stop = false;
   if (!callback) return udm_fail(error, UDM_ERROR_INVALID_ARGUMENT, "callback is null");
   udm_status status = udm_settings_resolve(options, &settings, error);
   if (status != UDM_OK) return status;
-  for (int i = 0; !stop && udm_cache_dir_at(&settings, i, &dir); ++i) {
+  struct enumeration *enumeration = udm_calloc(1, sizeof *enumeration);
+  if (!enumeration) return udm_fail_memory(error, "a walk over the cache", sizeof *enumeration);
+  enumeration->callback = callback;
+  enumeration->user_data = user_data;
+  while (!enumeration->stop && udm_cache_dir_at(&settings, enumeration->layer, &enumeration->dir)) {
     /* a folder that cannot be used does not hide the others */
-    const udm_status of_layer = report_layer(&dir, i, &stop, callback, user_data, error);
+    const udm_status of_layer = report_layer(enumeration, error);
     if (of_layer != UDM_OK) status = of_layer;
+    udm_cache_dir_close(&enumeration->dir);
+    ++enumeration->layer;
   }
+  udm_free(enumeration);
   return status;
 }

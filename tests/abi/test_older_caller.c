@@ -1,7 +1,7 @@
 /*
- * A program of an older udm.h (older/) with the library of today, over the
- * fake driver: every structure that has grown since, or ever will, is
- * filled as far as the program's own goes and read no further.
+ * test_older_caller.c: a program of an older udm.h (older/) with today's library, over the fake
+ * driver. The library fills every structure that has grown since only as far as the program's own,
+ * and reads no further.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -18,7 +18,7 @@
 
 enum { GUARD = 0x5a, GUARD_BYTES = 256 };
 
-/* A structure of this program with what lies behind it in memory. */
+/* A structure of this program with the memory after it. */
 #define GUARDED(type, name)            \
   struct {                             \
     type value;                        \
@@ -41,7 +41,7 @@ static void assert_ok(udm_status status, const char *call) {
   if (status != UDM_OK) fail_msg("%s: %s", call, udm_last_error());
 }
 
-/* Options of this program: what follows them in memory is no field of theirs. */
+/* Options of this program: the bytes after them are not fields. */
 static struct {
   udm_options value;
   unsigned char guard[GUARD_BYTES];
@@ -79,12 +79,12 @@ static int teardown(void **state) {
   return cu_ctx_destroy(cuda_context);
 }
 
-static void test_the_library_is_as_new_or_newer(void **state) {
+static void test_the_library_is_not_older(void **state) {
   (void)state;
   assert_true(udm_version() >= UDM_VERSION_MAJOR * 10000 + UDM_VERSION_MINOR * 100);
 }
 
-static void test_what_describes_the_machine(void **state) {
+static void test_queries_of_the_machine_fill_no_more_than_the_older_structures(void **state) {
   (void)state;
   GUARDED(udm_context_info, info);
   ASSERT_OK(udm_get_context_info(ctx, &info.value));
@@ -108,7 +108,7 @@ static void test_what_describes_the_machine(void **state) {
   ASSERT_GUARDED(nvrtc);
 }
 
-static void test_what_describes_the_cache(void **state) {
+static void test_queries_of_the_cache_fill_no_more_than_the_older_structures(void **state) {
   (void)state;
   GUARDED(udm_image_plan, plan);
   ASSERT_OK(udm_plan_image(&given.value, 90, &plan.value));
@@ -129,21 +129,21 @@ static void test_what_describes_the_cache(void **state) {
 
 static int look_at_entry(void *count, const udm_cache_entry_info *entry) {
   assert_true(entry->struct_size >= sizeof *entry);
-  if (entry->state != UDM_CACHE_ENTRY_OK) return 0; /* of an earlier build of this tree */
+  if (entry->state != UDM_CACHE_ENTRY_OK) return 0; /* from an earlier build of this tree */
   assert_string_equal(entry->reason, "");
   assert_true(entry->bytes > 0);
   ++*(int *)count;
   return 0;
 }
 
-static void test_what_callbacks_receive(void **state) {
+static void test_callbacks_receive_older_structures(void **state) {
   (void)state;
   int count = 0;
   ASSERT_OK(udm_cache_enumerate(&given.value, look_at_entry, &count));
   assert_true(count > 0);
 }
 
-static void test_decode(void **state) {
+static void test_older_arguments_decode(void **state) {
   (void)state;
   enum { BS = 2, WIDTH = 8 };
   int32_t seq_lens[BS] = {3, 5};
@@ -181,11 +181,11 @@ static void test_decode(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_the_library_is_as_new_or_newer),
-      cmocka_unit_test(test_what_describes_the_machine),
-      cmocka_unit_test(test_what_describes_the_cache),
-      cmocka_unit_test(test_what_callbacks_receive),
-      cmocka_unit_test(test_decode),
+      cmocka_unit_test(test_the_library_is_not_older),
+      cmocka_unit_test(test_queries_of_the_machine_fill_no_more_than_the_older_structures),
+      cmocka_unit_test(test_queries_of_the_cache_fill_no_more_than_the_older_structures),
+      cmocka_unit_test(test_callbacks_receive_older_structures),
+      cmocka_unit_test(test_older_arguments_decode),
   };
   udm_nvrtc_info nvrtc = {.struct_size = sizeof nvrtc};
   if (udm_query_nvrtc(NULL, &nvrtc) != UDM_OK) {

@@ -1,5 +1,5 @@
 /*
- * cache_fixture.c: what the tests of the cache share.
+ * cache_fixture.c: the environment and the checks of the tests of the cache.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -51,7 +51,7 @@ const char *set_variable(const char *name) {
 
 const char *cache_folder(void) { return set_variable("UDM_CACHE_DIR"); }
 
-void use_stand_in_device(void) {
+void use_fake_device(void) {
   struct cuda_driver driver;
   CUdevice device = 0;
   CUcontext context = NULL;
@@ -138,7 +138,7 @@ static bool ends_with(const char *text, const char *ending) {
   return length >= strlen(ending) && strcmp(text + length - strlen(ending), ending) == 0;
 }
 
-/* Calls with each file's path, and returns how many there were. */
+/* Visits each file of the cache folder with this ending. Returns how many there are. */
 static int for_each_file(const char *ending, void (*visit)(const char *path, long number),
                          long number) {
   const char *folder = cache_folder();
@@ -159,20 +159,20 @@ static int for_each_file(const char *ending, void (*visit)(const char *path, lon
 void spoil_image(const char *path) {
   static unsigned char old[1 << 16];
   struct cache_entry_view view;
-  char material[UDM_CACHE_TEXT_SIZE];
+  char text[UDM_CACHE_TEXT_SIZE];
   char producer[UDM_CACHE_TEXT_SIZE];
   unsigned char *bytes = NULL;
   FILE *file = fopen(path, "rb");
   assert_non_null(file);
   size_t size = fread(old, 1, sizeof old, file);
   fclose(file);
-  assert_null(udm_cache_entry_decode(old, size, &view));
+  assert_int_equal(udm_cache_entry_decode(old, size, &view, udm_thread_error()), UDM_OK);
   unsigned char *name = memmem(old, view.image_size, "udm_decode", 10);
   assert_non_null(name);
   name[0] = 'x';
-  snprintf(material, sizeof material, "%.*s", (int)view.text_size, view.text);
+  snprintf(text, sizeof text, "%.*s", (int)view.text_size, view.text);
   snprintf(producer, sizeof producer, "%.*s", (int)view.producer_size, view.producer);
-  const struct cache_key key = {"sm_90", material, producer};
+  const struct cache_key key = {"sm_90", text, producer};
   assert_int_equal(
       udm_cache_entry_encode(&key, old, view.image_size, &bytes, &size, udm_thread_error()),
       UDM_OK);

@@ -1,7 +1,6 @@
 /*
- * cache_fixture.h: what the tests of the cache share: a cache folder of the
- * test's own, a context of the fake driver, and udm_create() with what it
- * counted and logged. cmocka's headers come with it.
+ * cache_fixture.h: a cache folder per test, a context of the fake driver, and
+ * udm_create() with what it counted and logged. Includes cmocka's headers.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -18,9 +17,8 @@
 #define FIXTURE_ARCH 90
 
 /*
- * cmocka setup and teardown: *state is a new folder; the environment is the test
- * program's own with UDM_CACHE_DIR set to the folder "cache" in it, which does
- * not exist yet.
+ * cmocka setup and teardown: *state is a new folder, and UDM_CACHE_DIR names the
+ * folder "cache" in it, which does not exist yet. Teardown restores the environment.
  */
 int cache_fixture_open(void **state);
 int cache_fixture_close(void **state);
@@ -28,23 +26,23 @@ int cache_fixture_close(void **state);
 #define CACHE_TEST(test) \
   cmocka_unit_test_setup_teardown(test, cache_fixture_open, cache_fixture_close)
 
-/* The environment's value, which CTest or the fixture has set. */
+/* The value of a variable that CTest or the fixture has set. */
 const char *set_variable(const char *name);
 const char *cache_folder(void); /* UDM_CACHE_DIR */
 
-/* Makes a context of the fake driver current on this thread; it stays. */
-void use_stand_in_device(void);
+/* Makes a context of the fake driver current on this thread, until the thread ends. */
+void use_fake_device(void);
 
-/* One udm_create(), and udm_destroy() when it was done. */
+/* One udm_create(), and udm_destroy() if it succeeded. */
 struct create_result {
   udm_status status;
-  udm_context_info info;      /* when it was done */
-  udm_cache_counters counted; /* by this call alone, as long as no other runs */
+  udm_context_info info;      /* if it succeeded */
+  udm_cache_counters counted; /* by this call, if no other one runs at the same time */
   char log[1 << 15];
 };
 void create_once(struct create_result *result);
 
-/* Fails the test, with the log, unless the image came from there. */
+/* Fails the test, and prints the log, unless the image came from this source. */
 void assert_created(const struct create_result *result, udm_image_source source);
 
 void take_counters(udm_cache_counters *counters);
@@ -60,35 +58,35 @@ struct cache_contents {
 };
 void look_at_cache(struct cache_contents *contents);
 
-/* For the rest of the test the driver assembles no PTX: what NVRTC cannot make, nobody makes. */
+/* For the rest of the test, the driver assembles no PTX: only NVRTC can make an image. */
 void forbid_ptx(void);
 
-/* Fills the cache with the entry of FIXTURE_ARCH; path (or NULL) receives where it is. */
+/* Stores the entry of FIXTURE_ARCH. path, unless NULL, receives its path. */
 void prewarm(char path[UDM_PATH_SIZE]);
 
-/* Makes the image of an entry one that the driver refuses, under a good checksum. */
+/* Replaces the image of an entry by one that the driver rejects, under a good checksum. */
 void spoil_image(const char *path);
 
-/* The files of the cache folder whose names end so. */
+/* Counts the files of the cache folder whose names have this ending. */
 int count_files(const char *ending);
 
-/* Sets the dates of all files of the cache folder with that ending back by so many seconds. */
+/* Sets the dates of these files back by so many seconds. */
 void age_files(const char *ending, long seconds);
 
-/* Removes the cache folder with all that is in it. */
+/* Removes the cache folder and everything in it. */
 void clear_cache(void);
 
-/* Lines of the fake NVRTC's log: one a compile, of whatever process. */
+/* Counts the lines of the fake NVRTC's log: one per compile, of any process. */
 int count_compiles(const char *folder);
 
 int count_open_files(void);
 
-/* fork() of a child that ends with this process, even one that is stopped. */
+/* fork(). The child ends with this process, even if it is stopped. */
 pid_t fork_child(void);
 
 /*
- * Runs work in a child process and fails the test unless the child exits with 0;
- * with CHILD_CANNOT the test is skipped. In a child CHILD_CHECK takes the place
+ * Runs `work` in a child process. Fails the test unless the child exits with 0;
+ * skips it if the child exits with CHILD_CANNOT. A child uses CHILD_CHECK in place
  * of cmocka's assertions.
  */
 enum { CHILD_CANNOT = 77 };

@@ -1,16 +1,16 @@
 /*
- * cache_process: what each process of the tests of the cache does.
+ * cache_process.c: the program that the tests of the cache run many times at once.
  *
  *     cache_process [--together FILE COUNT] [--nvrtc FILE] [--cache-dir FOLDER]
  *                   create | prewarm
  *
  * create   over the driver of UDM_DRIVER_LIBRARY: udm_create(), and a launch
- *          whose outputs are compared with the reference
+ *          whose outputs it compares with the reference
  * prewarm  udm_prewarm() for sm_90
  *
- * With --together it waits until COUNT processes have come to FILE. It prints one
- * line: the status, whether the process is set-uid, and the cache counters; then
- * the last error, if it failed.
+ * With --together it waits until COUNT processes have written to FILE. It prints
+ * one line: the status, whether the process is set-uid, the cache counters, and
+ * the last error if it failed.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -29,7 +29,7 @@
 
 enum { ARCH = 90, USAGE = 2 };
 
-/* Each adds a byte to the file; all go on when there are enough of them, or after a minute. */
+/* Each process adds a byte to the file. All continue at `count` bytes, or after a minute. */
 static void wait_for_the_others(const char *path, long count) {
   const struct timespec pause = {0, 500000};
   struct stat status;
@@ -71,7 +71,7 @@ static udm_status prewarm(const udm_options *options, char *error, size_t size) 
   return status;
 }
 
-/* In one write(), since a launcher mixes what its processes print. */
+/* In one write(): a launcher mixes the output of its processes. */
 static void print_line(udm_status status, const char *error) {
   udm_cache_counters counters = {.struct_size = sizeof counters};
   udm_get_cache_counters(&counters);

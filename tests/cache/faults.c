@@ -46,7 +46,7 @@ void faults_set_locks(enum lock_behaviour behaviour, int error) {
   lock_error = error;
 }
 
-/* Whether the call fails, with errno. */
+/* Returns true, with errno set, if the call is to fail. */
 static bool fails(const char *call) {
   if (!armed || (plan.only && strcmp(plan.only, call) != 0)) return false;
   ++count;
@@ -58,7 +58,7 @@ static bool fails(const char *call) {
   return plan.action == FAULT_ERROR;
 }
 
-/* name, result when it fails, parameters, arguments */
+/* result type, name, result on failure, parameters, arguments */
 #define WRAP(result, name, failed, parameters, arguments) \
   result __real_##name parameters;                        \
   result __wrap_##name parameters;                        \
@@ -79,7 +79,7 @@ WRAP(DIR *, fdopendir, NULL, (int file), (file))
 WRAP(struct dirent *, readdir, NULL, (DIR * listing), (listing))
 WRAP(ssize_t, getrandom, -1, (void *bytes, size_t size, unsigned flags), (bytes, size, flags))
 
-/* Memory runs out only in plans that say so. */
+/* Memory runs out only if the plan names malloc. */
 static bool allocation_fails(void) {
   return plan.only && strcmp(plan.only, "malloc") == 0 && fails("malloc");
 }
@@ -101,7 +101,7 @@ int __wrap_fsync(int file) {
   return skips_fsync ? 0 : __real_fsync(file);
 }
 
-/* One that fails has written half, but for EINTR, which says that nothing was written. */
+/* A failing write has written half, except with EINTR, which means that nothing was written. */
 ssize_t __real_write(int file, const void *bytes, size_t size);
 ssize_t __wrap_write(int file, const void *bytes, size_t size);
 ssize_t __wrap_write(int file, const void *bytes, size_t size) {
@@ -112,7 +112,7 @@ ssize_t __wrap_write(int file, const void *bytes, size_t size) {
   return written > 0 && plan.from_then_on && count == plan.at ? written : -1;
 }
 
-/* The descriptor is gone whatever close() says. */
+/* The descriptor is closed even if close() fails. */
 int __real_close(int file);
 int __wrap_close(int file);
 int __wrap_close(int file) {

@@ -1,6 +1,6 @@
 /*
- * faults.h: stands between the library and its system calls (the linker's --wrap),
- * counts them, and on demand fails, kills or stops the process at one of them.
+ * faults.h: wraps the system calls of the library (the linker's --wrap), counts
+ * them, and on demand makes one fail, or kills or stops the process before it.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -19,29 +19,29 @@ enum fault_action {
 struct fault_plan {
   enum fault_action action;
   int error;
-  const char *only; /* calls of this name alone are counted, "malloc" for all that give memory;
-                       NULL: all but those */
-  long at;          /* the call that it befalls, from 1 */
+  const char *only; /* count only calls of this name; "malloc": all allocations; NULL: all
+                       calls except allocations */
+  long at;          /* the number of the call to fail, from 1 */
   bool from_then_on;
 };
 
-/* From now on, in this process and those that it forks. For one thread. */
+/* Applies to this process and those that it forks, from now on. Not thread safe. */
 void faults_arm(const struct fault_plan *plan);
 
-/* Returns how many calls were counted. */
+/* Returns the number of calls counted. */
 long faults_disarm(void);
 
-/* The call that the plan befell since it was armed; NULL: none. */
+/* The name of the call at which the plan acted since it was armed. NULL: it has not. */
 const char *faults_befell(void);
 
-/* fsync() does nothing any more: for tests that publish thousands of times. */
+/* Makes fsync() do nothing: for tests that store thousands of times. */
 void faults_skip_fsync(void);
 
-/* What fcntl() does of locks, whether a plan is armed or not. */
+/* How fcntl() treats locks, whether or not a plan is armed. */
 enum lock_behaviour {
   LOCKS_WORK,
   LOCKS_FAIL,        /* with `error` */
-  LOCKS_FOR_EVERYONE /* always granted, and nobody has any */
+  LOCKS_FOR_EVERYONE /* every lock is granted at once, and excludes nobody */
 };
 void faults_set_locks(enum lock_behaviour behaviour, int error);
 

@@ -1,5 +1,5 @@
 /*
- * processes.c: starts processes, sees what they are doing and reads what they print.
+ * processes.c: starts processes, watches them and reads their output.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -25,7 +25,7 @@ void process_start(struct process *process, const char *const arguments[]) {
   assert_true(process->id >= 0);
   if (process->id == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    char *copies[16] = {NULL}; /* execvp() wants them without const, and changes nothing */
+    char *copies[16] = {NULL}; /* execvp() takes them without const */
     for (int i = 0; arguments[i] && i < 15; ++i) copies[i] = strdup(arguments[i]);
     dup2(ends[1], STDOUT_FILENO);
     if (copies[0]) execvp(copies[0], copies);
@@ -81,7 +81,7 @@ bool process_is_asleep(const struct process *process) {
   if (!file) return false;
   text[fread(text, 1, sizeof text - 1, file)] = '\0';
   fclose(file);
-  const char *state = strrchr(text, ')'); /* the name before it may hold anything */
+  const char *state = strrchr(text, ')'); /* the program's name before it may hold any character */
   return state && strncmp(state, ") S", 3) == 0;
 }
 

@@ -1,6 +1,6 @@
 /*
- * processes.h: starts cache_process, or whatever runs it, many times at once, sees
- * what it is doing and reads the line that each prints.
+ * processes.h: starts cache_process, or a program that runs it, many times at once,
+ * watches it, and reads the line that each process prints.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -13,25 +13,25 @@
 
 struct process {
   pid_t id;
-  int output; /* the end of its stdout that is read */
+  int output; /* the read end of the pipe from its stdout */
 };
 
-/* arguments: the program first, NULL last. It is looked for in PATH. */
+/* arguments: the program, which is searched for in PATH, first; NULL last. */
 void process_start(struct process *process, const char *const arguments[]);
 
-/* Reads all that it prints, cut at size - 1, and waits for its end. Returns waitpid()'s status. */
+/* Reads its output, cut at size - 1, and waits until it ends. Returns waitpid()'s status. */
 int process_finish(struct process *process, char *text, size_t size);
 
-/* Whether it has a file of that name open; what was removed since does not count. */
+/* True if it has a file with this name open that has not been removed. */
 bool process_has_open(const struct process *process, const char *name);
 
-/* Whether it waits for something, and neither runs nor could. */
+/* True if it is asleep in a system call. */
 bool process_is_asleep(const struct process *process);
 
-/* It can still be waited for. */
+/* Leaves the process waitable. */
 bool process_has_ended(const struct process *process);
 
-/* The number behind "name=" in a line; -1 when it is not there. */
+/* The number after "name=" in a line, or -1 if the line has none. */
 int64_t number_in_line(const char *line, const char *name);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * test_cache_entry.c: the format of an entry: what goes in comes out, and every
- * single damaged byte is seen.
+ * test_cache_entry.c: the format of an entry: decoding gives what was encoded, and
+ * detects every single damaged byte.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -35,17 +35,19 @@ static int release(void **state) {
 static void test_round_trip(void **state) {
   const struct entry *entry = *state;
   struct cache_entry_view view;
-  assert_null(udm_cache_entry_decode(entry->bytes, entry->size, &view));
+  assert_int_equal(udm_cache_entry_decode(entry->bytes, entry->size, &view, udm_thread_error()),
+                   UDM_OK);
   assert_int_equal(view.image_size, sizeof image);
   assert_memory_equal(view.image, image, sizeof image);
-  assert_ptr_equal(view.image, entry->bytes); /* the file is the image first of all */
+  assert_ptr_equal(view.image, entry->bytes); /* the file begins with the image */
   assert_true(udm_cache_entry_matches(&view, &key));
 }
 
 static void test_only_its_own_key_matches(void **state) {
   const struct entry *entry = *state;
   struct cache_entry_view view;
-  assert_null(udm_cache_entry_decode(entry->bytes, entry->size, &view));
+  assert_int_equal(udm_cache_entry_decode(entry->bytes, entry->size, &view, udm_thread_error()),
+                   UDM_OK);
   struct cache_key other = key;
   other.producer = NULL;
   assert_true(udm_cache_entry_matches(&view, &other));
@@ -64,7 +66,8 @@ static void test_every_flipped_byte_is_seen(void **state) {
   for (size_t i = 0; i < entry->size; ++i) {
     for (int bit = 0; bit < 8; ++bit) {
       entry->bytes[i] ^= (unsigned char)(1 << bit);
-      assert_non_null(udm_cache_entry_decode(entry->bytes, entry->size, &view));
+      assert_int_equal(udm_cache_entry_decode(entry->bytes, entry->size, &view, udm_thread_error()),
+                       UDM_ERROR_CACHE);
       entry->bytes[i] ^= (unsigned char)(1 << bit);
     }
   }
@@ -74,14 +77,17 @@ static void test_every_truncation_and_any_tail_is_seen(void **state) {
   const struct entry *entry = *state;
   struct cache_entry_view view;
   for (size_t size = 0; size < entry->size; ++size) {
-    unsigned char *copy = malloc(size ? size : 1); /* exact, so that a read past it shows */
+    unsigned char *copy =
+        malloc(size ? size : 1); /* of this exact size, so that a sanitizer sees a read past it */
     memcpy(copy, entry->bytes, size);
-    assert_non_null(udm_cache_entry_decode(copy, size, &view));
+    assert_int_equal(udm_cache_entry_decode(copy, size, &view, udm_thread_error()),
+                     UDM_ERROR_CACHE);
     free(copy);
   }
   unsigned char *longer = calloc(1, entry->size + 1);
   memcpy(longer, entry->bytes, entry->size);
-  assert_non_null(udm_cache_entry_decode(longer, entry->size + 1, &view));
+  assert_int_equal(udm_cache_entry_decode(longer, entry->size + 1, &view, udm_thread_error()),
+                   UDM_ERROR_CACHE);
   free(longer);
 }
 

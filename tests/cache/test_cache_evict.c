@@ -1,6 +1,6 @@
 /*
- * test_cache_evict.c: the size limit: least recently used first, never an entry that is
- * being read; and what a toolkit upgrade leaves.
+ * test_cache_evict.c: the size limit removes the least recently used entry first, and
+ * never one that is being read; what a toolkit upgrade leaves behind.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -43,7 +43,7 @@ static uint64_t evictions(void) {
   return counters.evictions;
 }
 
-/* The limit leaves room for so many entries like that one, and a half. */
+/* Sets the limit to so many and a half entries of this size. */
 static void set_limit(const char *path, int entries) {
   struct stat status;
   char text[32];
@@ -55,7 +55,7 @@ static void set_limit(const char *path, int entries) {
 enum { OLD_ENTRIES = 4 };
 static const int32_t old_archs[OLD_ENTRIES] = {75, 80, FIXTURE_ARCH, 86};
 
-/* Four entries, of which the first was used longest ago. */
+/* Makes four entries; the first is the least recently used. */
 static void make_old_entries(char paths[OLD_ENTRIES][UDM_PATH_SIZE]) {
   for (int i = 0; i < OLD_ENTRIES; ++i) {
     prewarm_arch(old_archs[i], paths[i]);
@@ -77,7 +77,7 @@ static void test_least_recently_used_first(void **state) {
   assert_true(is_there(paths[2]) && is_there(paths[3]) && is_there(newest));
 }
 
-/* Being the oldest file does not matter where it is used. */
+/* The oldest file stays if it is used. */
 static void test_use_counts_not_age(void **state) {
   char paths[OLD_ENTRIES][UDM_PATH_SIZE];
   (void)state;
@@ -90,7 +90,7 @@ static void test_use_counts_not_age(void **state) {
   assert_false(is_there(paths[0]) || is_there(paths[1]));
 }
 
-/* A process that stopped while it reads the entry. */
+/* Forks a process that stops while it reads the entry. */
 static pid_t stop_while_reading(void) {
   static const struct fault_plan plan = {FAULT_STOP, 0, "read", 1, false};
   int status = 0;
@@ -120,7 +120,7 @@ static void test_an_entry_being_read_stays(void **state) {
   assert_int_equal(waitpid(reader, &status, 0), reader);
   assert_int_equal(status, 0);
   set_last_used(paths[2], 20000);
-  prewarm_arch(100, NULL); /* and once it was read, it goes as any other */
+  prewarm_arch(100, NULL); /* once the read is over, the entry is evicted like any other */
   assert_false(is_there(paths[2]));
 }
 
@@ -134,7 +134,7 @@ static void test_an_entry_larger_than_the_limit(void **state) {
   assert_int_equal(count_files(".cubin"), 0);
 }
 
-/* A file of absurd size does not push the good entries out. */
+/* A file of absurd size does not evict the good entries. */
 static void test_a_giant_goes_first(void **state) {
   char path[UDM_PATH_SIZE];
   char good[UDM_PATH_SIZE];
@@ -158,7 +158,7 @@ static void assert_served_by(const char *path) {
   if (!strstr(result.log, path)) fail_msg("not served by %s:\n%s", path, result.log);
 }
 
-/* Made while the clock was wrong: not the newest for years, nor the last to go. */
+/* Made while the clock was wrong: must not count as the newest, nor go last. */
 static void test_dates_in_the_future(void **state) {
   char future[UDM_PATH_SIZE];
   char good[UDM_PATH_SIZE];
@@ -171,7 +171,7 @@ static void test_dates_in_the_future(void **state) {
   create_once(&result);
   assert_created(&result, UDM_IMAGE_CACHE);
   assert_int_equal(stat(future, &status), 0);
-  assert_true(status.st_atim.tv_sec <= time(NULL) + 60); /* its use is noted all the same */
+  assert_true(status.st_atim.tv_sec <= time(NULL) + 60); /* a use still sets the access time */
   set_last_used(future, -1000000);
   setenv("UDM_FAKE_NVRTC_VERSION", "13.0", 1);
   prewarm_arch(FIXTURE_ARCH, good);
@@ -183,7 +183,7 @@ static void test_dates_in_the_future(void **state) {
   assert_true(is_there(good) && is_there(other));
 }
 
-/* Only what has an entry's name is the cache's, bad as it may be. */
+/* Files without an entry's name do not belong to the cache, however bad they are. */
 static void test_a_cubin_of_somebody_else_stays(void **state) {
   char theirs[UDM_PATH_SIZE];
   char good[UDM_PATH_SIZE];
@@ -205,7 +205,7 @@ static void test_a_cubin_of_somebody_else_stays(void **state) {
   assert_true(is_there(theirs));
 }
 
-/* The name stands for another file by now, which may have the inode number of the old one. */
+/* Another file has the name by now, perhaps with the inode number of the old one. */
 static void test_a_file_that_took_the_place_of_another_stays(void **state) {
   struct stat old;
   struct stat new;
@@ -221,13 +221,13 @@ static void test_a_file_that_took_the_place_of_another_stays(void **state) {
     assert_int_equal(unlink(path), 0);
     write_file(path, "new", 3);
     assert_int_equal(stat(path, &new), 0);
-    assert_int_equal(udm_cache_file_remove(&dir, name, &old, false), CACHE_REMOVAL_REPLACED);
-    assert_int_equal(udm_cache_file_remove(&dir, name, &new, false), CACHE_REMOVED);
+    assert_int_equal(udm_cache_file_remove(&dir, name, &old, false, NULL), CACHE_REMOVAL_REPLACED);
+    assert_int_equal(udm_cache_file_remove(&dir, name, &new, false, NULL), CACHE_REMOVED);
   }
   udm_cache_dir_close(&dir);
 }
 
-/* udm_plan_image(): its look-ups are counted, but it is no use of the entry. */
+/* udm_plan_image(): its lookups are counted, but the entry does not count as used. */
 static void test_a_plan_is_no_use(void **state) {
   static udm_image_plan plan = {.struct_size = sizeof plan};
   udm_cache_counters before;
@@ -260,12 +260,12 @@ static void test_a_toolkit_upgrade(void **state) {
   prewarm_arch(FIXTURE_ARCH, old);
   set_last_used(old, 10000);
   setenv("UDM_FAKE_NVRTC_VERSION", "13.0", 1);
-  assert_served_by(old); /* it is as good as it was */
+  assert_served_by(old); /* still good */
   prewarm_arch(FIXTURE_ARCH, new);
   assert_string_not_equal(old, new);
   assert_served_by(new);
   setenv("UDM_FAKE_NVRTC_VERSION", "12.9", 1);
-  assert_served_by(new); /* a lookup does not ask who made it */
+  assert_served_by(new); /* a lookup accepts any producer */
   set_last_used(old, 10000);
   set_limit(new, 2);
   prewarm_arch(80, NULL);
@@ -286,6 +286,6 @@ int main(void) {
       CACHE_TEST(test_a_plan_is_no_use),
       CACHE_TEST(test_a_toolkit_upgrade),
   };
-  use_stand_in_device();
+  use_fake_device();
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /*
- * test_cache_file_faults.c: every system call that the cache makes fails in turn, with each of
- * the errors that a file system has. udm_create() works all the same, nothing bad
- * and nothing half done stays, and the next start finds a warm cache.
+ * test_cache_file_faults.c: every system call of the cache fails in turn, with each
+ * error that a file system has. udm_create() works all the same, no bad entry and no
+ * partial file stays, and the next start finds a warm cache.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -16,7 +16,7 @@
 #include "faults.h"
 #include "temporary_folder.h"
 
-/* ESTALE: what the loser of a rename race gets on a network file system. */
+/* ESTALE: on a network file system, the loser of a rename race gets it. */
 static const int errors[] = {EIO, EINTR, EACCES, ENOENT, ENOSPC, EDQUOT, ESTALE, EMFILE, EROFS};
 enum { ERRORS = sizeof errors / sizeof errors[0], FEW_ERRORS = 4 };
 
@@ -28,7 +28,7 @@ static void fail_with(const struct fault_plan *plan, const char *what) {
            result.log);
 }
 
-/* A file that cannot be removed stays: then, and only then, there may be one. */
+/* A temporary file may stay only if unlinkat() failed. */
 static void check_folder(const struct fault_plan *plan) {
   struct cache_contents contents;
   const bool may_stay = faults_befell() && strcmp(faults_befell(), "unlinkat") == 0;
@@ -37,7 +37,7 @@ static void check_folder(const struct fault_plan *plan) {
   if (!may_stay && count_files(".tmp") > 0) fail_with(plan, "a temporary file stays");
 }
 
-/* Whether the fault came up at all. */
+/* Returns true if the plan's call was reached. */
 static bool create_with_fault(const struct fault_plan *plan) {
   const int open_files = count_open_files();
   faults_arm(plan);
@@ -48,7 +48,7 @@ static bool create_with_fault(const struct fault_plan *plan) {
   return calls >= plan->at;
 }
 
-/* After the fault: at the latest the second start is warm. */
+/* After the fault, the second start at the latest is warm. */
 static void check_that_it_heals(const struct fault_plan *plan) {
   create_once(&result);
   if (result.status != UDM_OK) fail_with(plan, "the next udm_create failed");
@@ -84,7 +84,7 @@ static void test_a_cold_start(void **state) {
 
 static void prepare_entry(void) { prewarm(NULL); }
 
-/* The good entry is not given up for an error of the moment. */
+/* A temporary error does not cost the good entry. */
 static void test_a_warm_start(void **state) {
   struct cache_contents contents;
   char path[UDM_PATH_SIZE];
@@ -103,7 +103,7 @@ static void test_a_warm_start(void **state) {
   try_every_call(FEW_ERRORS, prepare_entry, false);
 }
 
-/* Another process has removed it since the folder was listed: that is no damage. */
+/* Another process has removed it since the folder was listed: not damage. */
 static void test_an_entry_that_vanishes(void **state) {
   struct cache_contents contents;
   const struct fault_plan vanishes = {FAULT_ERROR, ENOENT, "openat", 1, false};
@@ -119,6 +119,28 @@ static void test_an_entry_that_vanishes(void **state) {
   look_at_cache(&contents);
   assert_int_equal(faults_disarm(), 2);
   assert_int_equal(contents.bad, 0);
+}
+
+static int count_entry(void *user_data, const udm_cache_entry_info *entry) {
+  (void)entry;
+  ++*(int *)user_data;
+  return 0;
+}
+
+/* A list that ends early would look like a whole one. */
+static void test_a_folder_that_cannot_be_listed_to_its_end(void **state) {
+  const struct fault_plan breaks_off = {FAULT_ERROR, EIO, "readdir", 2, true};
+  int entries = 0;
+  (void)state;
+  prewarm(NULL);
+  faults_arm(&breaks_off);
+  assert_int_equal(udm_cache_enumerate(NULL, count_entry, &entries), UDM_ERROR_CACHE);
+  assert_int_equal(udm_cache_prune(NULL, NULL, NULL, NULL, NULL), UDM_ERROR_CACHE);
+  faults_disarm();
+  assert_int_equal(entries, 0);
+  assert_non_null(strstr(udm_last_error(), "cannot be listed: Input/output error"));
+  assert_int_equal(udm_cache_enumerate(NULL, count_entry, &entries), UDM_OK);
+  assert_int_equal(entries, 1);
 }
 
 static void prepare_damaged_entry(void) {
@@ -144,7 +166,7 @@ static void test_a_start_over_a_folder_in_the_way(void **state) {
   try_every_call(FEW_ERRORS, prepare_folder_in_the_way, true);
 }
 
-/* As on a disk that is full and stays full: the log names the call and the reason. */
+/* For example on a disk that stays full: the log names the call and the reason. */
 static void test_calls_that_fail_for_good(void **state) {
   static const struct {
     const char *call;
@@ -176,7 +198,7 @@ static void test_calls_that_fail_for_good(void **state) {
   }
 }
 
-/* The create may fail then, and says why; nothing else does. */
+/* udm_create() may fail then, and says why. Nothing else fails. */
 static void test_memory_runs_out(void **state) {
   static void (*const prepare[])(void) = {prepare_nothing, prepare_entry, prepare_damaged_entry};
   (void)state;
@@ -217,7 +239,7 @@ static void test_a_limit_of_the_file_size(void **state) {
   run_in_child(create_under_file_size_limit, *state);
 }
 
-/* Descriptors run out at every point: the image still loads, and none leaks. */
+/* Descriptors run out at every point: the image still loads, and no descriptor leaks. */
 static void create_with_few_descriptors(const char *folder) {
   struct rlimit limit = {0, 0};
   (void)folder;
@@ -251,6 +273,7 @@ int main(void) {
       CACHE_TEST(test_a_cold_start),
       CACHE_TEST(test_a_warm_start),
       CACHE_TEST(test_an_entry_that_vanishes),
+      CACHE_TEST(test_a_folder_that_cannot_be_listed_to_its_end),
       CACHE_TEST(test_a_start_over_a_damaged_entry),
       CACHE_TEST(test_a_start_over_a_folder_in_the_way),
       CACHE_TEST(test_calls_that_fail_for_good),
@@ -259,6 +282,6 @@ int main(void) {
       CACHE_TEST(test_descriptors_run_out),
   };
   faults_skip_fsync();
-  use_stand_in_device();
+  use_fake_device();
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /*
- * test_cache_lock.c: locks that fail, that lie, that are held for ever, whose holder is
- * killed, and whose file vanishes or is something else. Nothing depends on them but
- * work saved.
+ * test_cache_lock.c: locks that fail, that exclude nobody, that are held for ever,
+ * whose holder is killed, and whose file vanishes or is not a regular file. In each
+ * case the cache stays correct; only compiles are repeated.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -37,7 +37,7 @@ static void create_without_locks(const char *folder) {
   CHILD_CHECK(result.counted.publish_failures == 0);
 }
 
-/* All compile at once, each for itself, and publish into one folder. */
+/* All compile at once, each for itself, and store into one folder. */
 static void start_without_locks(const char *folder) {
   pid_t children[PROCESSES];
   struct cache_contents contents;
@@ -86,7 +86,7 @@ static void test_locks_that_everyone_gets(void **state) {
   faults_set_locks(LOCKS_WORK, 0);
 }
 
-/* Forks a process that compiles and stops before it publishes, with the lock of the key. */
+/* Forks a process that compiles and, holding the key's lock, stops before it stores. */
 static pid_t start_holder(void) {
   static const struct fault_plan plan = {FAULT_STOP, 0, "fsync", 1, false};
   int status = 0;
@@ -118,10 +118,10 @@ static void test_a_lock_that_is_held_for_ever(void **state) {
   assert_int_equal(result.counted.lock_timeouts, 1);
   assert_int_equal(result.counted.publishes, 1);
   assert_non_null(strstr(result.log, "UDM_CACHE_LOCK_SECONDS"));
-  create_once(&result); /* it did not wait for nothing: the next start is warm */
+  create_once(&result); /* the entry was stored: the next start is warm */
   assert_created(&result, UDM_IMAGE_CACHE);
   assert_int_equal(result.counted.lock_waits, 0);
-  end_holder(holder, SIGCONT); /* what it publishes late does no harm */
+  end_holder(holder, SIGCONT); /* its late store does no harm */
   create_once(&result);
   assert_created(&result, UDM_IMAGE_CACHE);
 }
@@ -136,7 +136,7 @@ static void test_no_wait_at_all(void **state) {
   end_holder(holder, SIGKILL);
 }
 
-/* From the opening of the lock file on, a process sleeps only between two tries for the lock. */
+/* Once it has opened the lock file, a process sleeps only between two tries for the lock. */
 static bool waits_for_lock(const struct process *process) {
   return process_has_open(process, UDM_CACHE_LOCK_FILE) && process_is_asleep(process);
 }
@@ -178,7 +178,7 @@ static void test_the_lock_file_removed_under_waiters(void **state) {
   const pid_t holder = start_holder();
   for (int w = 0; w < 3; ++w) start_waiter(&waiters[w]);
   assert_int_equal(unlink(cache_file(UDM_CACHE_LOCK_FILE)), 0);
-  create_once(&result); /* has a lock file of its own */
+  create_once(&result); /* creates a lock file of its own */
   assert_created(&result, UDM_IMAGE_NVRTC);
   assert_int_equal(result.counted.lock_waits, 0);
   end_holder(holder, SIGCONT);
@@ -220,7 +220,7 @@ static void test_something_else_in_the_lock_files_place(void **state) {
   }
 }
 
-/* A hard link is a file like any other: it is locked, never written. */
+/* A hard link is locked like any file, and never written to. */
 static void test_a_hard_link_as_lock_file(void **state) {
   struct stat status;
   (void)state;
@@ -233,12 +233,12 @@ static void test_a_hard_link_as_lock_file(void **state) {
   assert_int_equal(status.st_size, 10);
 }
 
-/* A child that was forked while the lock was held keeps the file open, not the lock. */
+/* A child forked while the lock was held keeps the file open, but not the lock. */
 static void test_a_forked_child_keeps_no_lock(void **state) {
   struct settings settings;
   struct cache_lock lock = UDM_CACHE_LOCK_INIT;
   struct cache_lock again = UDM_CACHE_LOCK_INIT;
-  const struct cache_key key = {"sm_90", "a material", NULL};
+  const struct cache_key key = {"sm_90", "a key text", NULL};
   int status = 0;
   (void)state;
   assert_int_equal(udm_settings_resolve(NULL, &settings, udm_thread_error()), UDM_OK);
@@ -267,6 +267,6 @@ int main(void) {
       CACHE_TEST(test_a_hard_link_as_lock_file),
       CACHE_TEST(test_a_forked_child_keeps_no_lock),
   };
-  use_stand_in_device();
+  use_fake_device();
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /*
- * test_cache_lock_cold_start.c: many processes that start together with a cold cache make
- * one compile, and each gets a good image.
+ * test_cache_lock_cold_start.c: many processes start together with a cold cache. One
+ * compiles, and each gets a good image.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -14,7 +14,7 @@
 
 enum { PROCESSES = 16, LINE_SIZE = 16384 };
 
-/* Of all the processes together. */
+/* Sums over all processes. */
 struct sums {
   int64_t compiles;
   int64_t compile_failures;
@@ -40,7 +40,7 @@ static void add_line(struct sums *sums, const char *line) {
   sums->repairs += number_in_line(line, "repairs");
 }
 
-/* Starts them together; those that fail say why. */
+/* Starts the processes together. A process that fails says why. */
 static struct sums start_together(const char *folder, const char *action) {
   struct process processes[PROCESSES];
   struct sums sums = {0};
@@ -77,14 +77,14 @@ static void assert_one_compile(const char *folder, const struct sums *sums) {
   assert_int_equal(count_files(".tmp"), 0);
 }
 
-/* A compile takes long enough for all to come while it runs. */
+/* The compile takes so long that all processes arrive while it runs. */
 static void test_processes_that_create(void **state) {
   setenv("UDM_FAKE_NVRTC_DELAY_MS", "500", 1);
   const struct sums sums = start_together(*state, "create");
   assert_one_compile(*state, &sums);
   assert_int_equal(sums.hits, PROCESSES - 1);
   assert_int_equal(sums.bad, 0);
-  assert_true(sums.lock_waits > 0); /* they did come while it ran */
+  assert_true(sums.lock_waits > 0); /* they did arrive while it ran */
 }
 
 static void test_processes_that_prewarm(void **state) {
@@ -106,7 +106,7 @@ static void test_processes_that_find_a_damaged_entry(void **state) {
   assert_int_equal(sums.repairs, 1);
 }
 
-/* What the driver refuses lies in a read-only layer, so it stays: still one makes the image. */
+/* The rejected image is in a read-only layer, so it stays: one process still builds. */
 static void test_processes_that_find_a_refused_image(void **state) {
   char layer[UDM_PATH_SIZE];
   char path[UDM_PATH_SIZE];
@@ -123,7 +123,7 @@ static void test_processes_that_find_a_refused_image(void **state) {
   assert_int_equal(sums.repairs, 0);
 }
 
-/* No delay, many rounds: whatever the order of their steps, there is one compile. */
+/* No delay, many rounds: there is one compile in whatever order the processes run. */
 static void test_processes_whose_compile_is_quick(void **state) {
   for (int round = 0; round < 5; ++round) {
     clear_cache();
@@ -133,7 +133,7 @@ static void test_processes_whose_compile_is_quick(void **state) {
   }
 }
 
-/* Each tries for itself, once, and none hangs. */
+/* Each process tries once for itself, and none hangs. */
 static void test_processes_whose_compile_fails(void **state) {
   setenv("UDM_FAKE_NVRTC_FAIL", "nvrtcCompileProgram:6", 1);
   forbid_ptx();
@@ -150,7 +150,7 @@ static void test_processes_whose_compile_fails(void **state) {
   }
 }
 
-/* With the NVRTC that this machine has, where it has one. */
+/* With the NVRTC of this machine, if it has one. */
 static void test_processes_with_the_real_nvrtc(void **state) {
   char fake_cuda[4096];
   udm_nvrtc_info nvrtc = {.struct_size = sizeof nvrtc};

@@ -1,6 +1,6 @@
 /*
- * test_cache_lock_mpirun.c: sixteen ranks that OpenMPI's mpirun starts with a cold cache make
- * one compile.
+ * test_cache_lock_mpirun.c: OpenMPI's mpirun starts sixteen ranks with a cold cache.
+ * One compiles.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

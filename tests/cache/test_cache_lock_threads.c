@@ -1,6 +1,6 @@
 /*
- * test_cache_lock_threads.c: many threads of one process that use the cache at once: cold,
- * with a compile that fails, and all kinds of work together. ThreadSanitizer watches.
+ * test_cache_lock_threads.c: many threads of one process use the cache at once: a cold
+ * cache, a compile that fails, and all functions together. ThreadSanitizer watches.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -54,7 +54,7 @@ static void *create_and_launch(void *user_data) {
   driver->cuCtxSetCurrent(worker->context);
   pthread_barrier_wait(worker->together);
   if (udm_create(NULL, &udm) != UDM_OK) {
-    worker->problem = strdup(udm_last_error()); /* it is this thread's own */
+    worker->problem = strdup(udm_last_error()); /* the last error is per thread */
   } else if (driver->cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING) != 0) {
     worker->problem = "no stream";
   } else {
@@ -124,7 +124,8 @@ static void test_threads_whose_compile_is_refused(void **state) {
   (void)state;
   if (!gpu_session_open(&session, NULL, 0, error, sizeof error)) fail_msg("%s", error);
   clear_cache();
-  setenv("UDM_FAKE_NVRTC_VERSION", "12.5", 1); /* a compile that is not remembered elsewhere */
+  setenv("UDM_FAKE_NVRTC_VERSION", "12.5",
+         1); /* no other test's failed compile is remembered for it */
   setenv("UDM_FAKE_NVRTC_FAIL", "nvrtcCompileProgram:6", 1);
   forbid_ptx();
   take_counters(&before);
@@ -143,7 +144,7 @@ static int look_at_entry(void *user_data, const udm_cache_entry_info *entry) {
   return 0;
 }
 
-/* One of each kind of work on the cache, a few times. */
+/* Calls each function that uses the cache, a few times. */
 static void *use_cache(void *user_data) {
   static const int32_t archs[] = {75, 80, 86, 89, 90, 100};
   struct worker *worker = user_data;

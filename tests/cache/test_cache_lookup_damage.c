@@ -1,6 +1,6 @@
 /*
- * test_cache_lookup_damage.c: every kind of damage to an entry. udm_cache_enumerate() names it,
- * a udm_create() misses and repairs it, and the next one finds a warm cache.
+ * test_cache_lookup_damage.c: every kind of damage to an entry. udm_cache_enumerate()
+ * names it, a udm_create() misses and repairs it, and the next finds a warm cache.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -50,20 +50,20 @@ static void write_bytes(const struct entry *entry, size_t size) {
   write_file(entry->path, entry->bytes, size);
 }
 
-enum miss { DAMAGED, WRONG_ARCH, REFUSED };
+enum miss { DAMAGED, WRONG_ARCH, REJECTED };
 
 static void assert_repair(enum miss miss) {
   assert_created(&result, UDM_IMAGE_NVRTC);
   assert_int_equal(result.counted.misses_damaged, miss == DAMAGED);
   assert_int_equal(result.counted.misses_wrong_arch, miss == WRONG_ARCH);
-  assert_int_equal(result.counted.misses_refused, miss == REFUSED);
+  assert_int_equal(result.counted.misses_refused, miss == REJECTED);
   assert_int_equal(result.counted.misses_no_entry, 0);
   assert_int_equal(result.counted.compiles, 1);
   assert_int_equal(result.counted.publishes, 1);
   assert_int_equal(result.counted.repairs, 1);
 }
 
-/* The entry is damaged by now. bad: whether that shows without a driver. */
+/* Call it with a damaged entry. bad: the damage shows without a driver. */
 static void assert_named_missed_and_repaired(enum miss miss, bool bad) {
   struct cache_contents contents;
   look_at_cache(&contents);
@@ -172,7 +172,7 @@ static void test_a_file_of_somebody_else(void **state) {
   assert_repaired_after(put_somebody_elses);
 }
 
-/* A folder that nobody's entry will ever be published over is healed as well. */
+/* A folder with the name of an entry that nobody stores again is removed, too. */
 static void test_something_else_under_another_producers_name(void **state) {
   static void (*const put[])(const char *) = {put_folder, put_full_folder, put_fifo,
                                               put_dangling_link, put_sparse_giant};
@@ -180,7 +180,7 @@ static void test_something_else_under_another_producers_name(void **state) {
   (void)state;
   for (size_t i = 0; i < sizeof put / sizeof put[0]; ++i) {
     make_entry(&entry);
-    age_files(".cubin", 1000); /* so that the other one is asked first */
+    age_files(".cubin", 1000); /* so that the other one is tried first */
     char *hash = strrchr(entry.path, '-') + 1;
     hash[0] = hash[0] == '0' ? '1' : '0';
     put[i](entry.path);
@@ -207,7 +207,7 @@ static void test_an_entry_of_another_key_under_this_name(void **state) {
   assert_named_missed_and_repaired(DAMAGED, true);
 }
 
-/* Offsets from the end of the file; runtime/cache_entry.c says what lies where. */
+/* Offsets from the end of the file, as runtime/cache/cache_entry.c defines them. */
 enum { FORMAT_AT = 28, CHECKSUM_AT = 24, CHECKSUM_SIZE = 16 };
 
 static void test_an_entry_of_an_older_format(void **state) {
@@ -225,17 +225,18 @@ static void test_an_entry_of_an_older_format(void **state) {
   assert_named_missed_and_repaired(DAMAGED, true);
 }
 
-/* Another image under the key of the entry, with a good checksum. */
+/* Stores another image under the entry's key, with a good checksum. */
 static void replace_image(const struct entry *entry, const void *image, size_t size) {
   struct cache_entry_view view;
-  char material[UDM_CACHE_TEXT_SIZE];
+  char text[UDM_CACHE_TEXT_SIZE];
   char producer[UDM_CACHE_TEXT_SIZE];
   unsigned char *bytes = NULL;
   size_t entry_size = 0;
-  assert_null(udm_cache_entry_decode(entry->bytes, entry->size, &view));
-  snprintf(material, sizeof material, "%.*s", (int)view.text_size, view.text);
+  assert_int_equal(udm_cache_entry_decode(entry->bytes, entry->size, &view, udm_thread_error()),
+                   UDM_OK);
+  snprintf(text, sizeof text, "%.*s", (int)view.text_size, view.text);
   snprintf(producer, sizeof producer, "%.*s", (int)view.producer_size, view.producer);
-  const struct cache_key key = {"sm_90", material, producer};
+  const struct cache_key key = {"sm_90", text, producer};
   assert_int_equal(
       udm_cache_entry_encode(&key, image, size, &bytes, &entry_size, udm_thread_error()), UDM_OK);
   write_file(entry->path, bytes, entry_size);
@@ -244,7 +245,8 @@ static void replace_image(const struct entry *entry, const void *image, size_t s
 
 static size_t image_size_of(const struct entry *entry) {
   struct cache_entry_view view;
-  assert_null(udm_cache_entry_decode(entry->bytes, entry->size, &view));
+  assert_int_equal(udm_cache_entry_decode(entry->bytes, entry->size, &view, udm_thread_error()),
+                   UDM_OK);
   return view.image_size;
 }
 
@@ -261,7 +263,7 @@ static void test_an_image_for_another_architecture(void **state) {
   assert_named_missed_and_repaired(WRONG_ARCH, true);
   replace_image(&entry, other.bytes, image_size_of(&other));
   assert_int_equal(udm_prewarm(NULL, FIXTURE_ARCH, 0, &prewarmed), UDM_OK);
-  assert_int_equal(prewarmed.compiled, 1); /* prewarm does not take it for an entry either */
+  assert_int_equal(prewarmed.compiled, 1); /* prewarm rejects it, too */
 }
 
 static void test_an_image_that_is_none(void **state) {
@@ -273,18 +275,18 @@ static void test_an_image_that_is_none(void **state) {
   assert_named_missed_and_repaired(WRONG_ARCH, true);
 }
 
-/* The driver is given no size: it would read beyond the end of the image. */
+/* The driver gets no size: it would read beyond the end of the image. */
 static void test_an_image_without_its_end(void **state) {
   static struct entry entry;
   (void)state;
   make_entry(&entry);
   for (size_t size = 64; size < image_size_of(&entry); size += 64) {
     replace_image(&entry, entry.bytes, size);
-    assert_named_missed_and_repaired(REFUSED, true);
+    assert_named_missed_and_repaired(REJECTED, true);
   }
 }
 
-/* Its program headers would lie outside it. */
+/* The program headers would be outside the image. */
 static void test_an_image_whose_header_points_outside(void **state) {
   static struct entry entry;
   static unsigned char image[BUFFER_SIZE];
@@ -301,11 +303,11 @@ static void test_an_image_whose_header_points_outside(void **state) {
     header.e_phoff = offsets[i];
     memcpy(image, &header, sizeof header);
     replace_image(&entry, image, size);
-    assert_named_missed_and_repaired(REFUSED, true);
+    assert_named_missed_and_repaired(REJECTED, true);
   }
 }
 
-/* Whole to all that can be seen of it, but the driver finds no kernel in it. */
+/* It passes every check of ours, but the driver finds no kernel in it. */
 static void test_an_image_that_the_driver_refuses(void **state) {
   static struct entry entry;
   static unsigned char image[BUFFER_SIZE];
@@ -317,7 +319,7 @@ static void test_an_image_that_the_driver_refuses(void **state) {
   assert_non_null(name);
   name[0] = 'x';
   replace_image(&entry, image, size);
-  assert_named_missed_and_repaired(REFUSED, false);
+  assert_named_missed_and_repaired(REJECTED, false);
 }
 
 static void test_no_repair_where_compiling_is_forbidden_or_the_layer_is_read_only(void **state) {
@@ -357,6 +359,6 @@ int main(void) {
       CACHE_TEST(test_an_image_that_the_driver_refuses),
       CACHE_TEST(test_no_repair_where_compiling_is_forbidden_or_the_layer_is_read_only),
   };
-  use_stand_in_device();
+  use_fake_device();
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

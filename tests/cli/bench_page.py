@@ -122,7 +122,7 @@ def check_nothing_measured(env, path):
     done = bench(env, "--quick", "--max-tokens", "1", "--html", path)
     check(done.stderr, done.returncode, 0)
     text = read(path)
-    check("host", "<p>Not measured: all work was skipped.</p>" in text, True)
+    check("host", "<p>Not measured: all workloads were skipped.</p>" in text, True)
     check("charts", Page(text).all("svg"), [])
 
 

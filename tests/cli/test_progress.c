@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "cmocka_headers.h"
-#include "output.h"
-#include "progress.h"
+#include "command/output.h"
+#include "command/progress.h"
 
 /* stderr is a terminal from here on; returns the end that a person would see. */
 static int become_terminal(void) {

@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
-# One of the project's lists of entry points, with its types and constants, against the real
-# cuda.h or nvrtc.h. real_headers.sh LIST [FOLDER of the list and the types, instead of the tree's]
+# One of our headers of CUDA declarations against the real cuda.h or nvrtc.h.
+# real_headers.sh driver|nvrtc [FILE, instead of the tree's]
 #
 # SPDX-License-Identifier: Apache-2.0
 set -uo pipefail
-# shellcheck source=lists.sh
-source "$(dirname -- "${BASH_SOURCE[0]}")/lists.sh"
+# shellcheck source=headers.sh
+source "$(dirname -- "${BASH_SOURCE[0]}")/headers.sh"
 
-set_list "$1" "${2:-}"
+set_header "$1" "${2:-}"
 require_cuda_header "$real_header"
 
 failures=0
 for compiler in $(c_compilers); do
-  compare_list "$compiler" || failures=$((failures + 1))
+  compare_functions "$compiler" || failures=$((failures + 1))
   compare_types "$compiler" || failures=$((failures + 1))
 done
-echo "$(grep -cE '_SYMBOL\([^r]' "$list") entry points, $(wc -l <"$work/ours") types and constants," \
-  "$failures failures"
-[[ $failures -eq 0 ]]
+functions=$(grep -cE '^ *X\((const char \*, |nvrtcResult, )?(cu|nvrtc)[A-Z]' "$header")
+echo "$functions functions, $(wc -l <"$work/ours") types and constants, $failures failures"
+[[ $functions -gt 0 && $failures -eq 0 ]]

@@ -26,6 +26,7 @@ case $way in
     # in a copy, as in a host's tree, with warnings as errors
     mkdir "$folder/examples" "$folder/out"
     cp -r "$SOURCE/examples/$name" "$SOURCE/examples/cuda_calls.h" "$folder/examples/"
+    cp -r "$SOURCE/cuda" "$folder/"
     quietly make -C "$folder/examples/$name" OUT="$folder/out" \
       CFLAGS='-O2 -std=c11 -Wall -Wextra -Wpedantic -Werror' \
       CXXFLAGS='-O2 -std=c++17 -Wall -Wextra -Wpedantic -Werror'

@@ -43,7 +43,7 @@ quietly cmake --build "$folder/build"
 "$folder/build/main" || fail 'the program that was linked statically'
 readelf -d "$folder/build/main" | grep libudm && fail 'it is not linked statically'
 
-# pkg-config knows one name for both libraries: the linker is told which
+# pkg-config has one name for both libraries: linker options choose
 # shellcheck disable=SC2046
 quietly cc -DVERSION="\"$version\"" $(pkg-config --cflags udm) "$folder/main.c" -o "$folder/static" \
   -Wl,-Bstatic $(pkg-config --libs udm) -Wl,-Bdynamic $(pkg-config --static --libs-only-l udm |

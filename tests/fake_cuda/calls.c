@@ -1,38 +1,35 @@
 /*
- * The lock, the counts and the faults of the fake driver's functions.
+ * calls.c: what every function of the fake driver shares: the lock, the counts of calls, the faults
+ * that the environment asks for, and the registry of the objects that the driver created.
  *
- * UDM_FAKE_CUDA_FAIL="cuLaunchKernel:700,cuMemAlloc_v2:2:3" makes every
- * cuLaunchKernel return 700 and the third cuMemAlloc_v2 return 2.
+ * UDM_FAKE_CUDA_FAIL="cuLaunchKernel:700,cuMemAlloc_v2:2:3" makes every cuLaunchKernel return 700
+ * and the third cuMemAlloc_v2 return 2.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "calls.h"
+#include "driver.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "contexts.h"
-#include "devices.h"
+#include "../../tools/numbers/random.h"
 #include "fake_cuda.h"
 #include "faults.h"
-#include "graphs.h"
-#include "handles.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static const char *const names[] = {
-#define UDM_DRIVER_SYMBOL(requirement, name, version, parameters) #name,
-#include "driver/driver_symbols.h"
-#define UDM_TOOL_DRIVER_SYMBOL(name, parameters) #name,
-#include "cuda_driver_symbols.h"
+#define NAME(name, version, parameters) #name,
+    CUDA_DRIVER_FUNCTIONS(NAME)
+#undef NAME
 };
 
 enum { NAMES = sizeof names / sizeof names[0] };
 
 static int64_t counts[NAMES];
 
-/* A name that is in both lists is counted at its first place. */
+/* A name in both lists counts at its first place. */
 static int find_name(const char *name) {
   for (int n = 0; n < NAMES; ++n) {
     if (strcmp(names[n], name) == 0) return n;
@@ -68,7 +65,7 @@ void fake_cuda_reset_calls(void) {
   pthread_mutex_unlock(&lock);
 }
 
-/* The fault that the environment asks for in this call of the function. */
+/* The error that UDM_FAKE_CUDA_FAIL names for this call of the function. */
 static CUresult injected_fault(const char *function, int64_t call) {
   const char *rest = getenv("UDM_FAKE_CUDA_FAIL");
   const size_t length = strlen(function);
@@ -116,8 +113,53 @@ uint64_t fake_cuda_random(void) {
     state = seed ? strtoull(seed, NULL, 10) : 0;
     seeded = true;
   }
-  uint64_t z = (state += 0x9e3779b97f4a7c15u);
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-  return z ^ (z >> 31);
+  return random_next(&state);
+}
+
+static struct handle *first;
+
+void handle_register(struct handle *object, enum handle_kind kind, CUcontext owner,
+                     void (*destroy)(struct handle *object)) {
+  *object = (struct handle){kind, owner, destroy, first};
+  first = object;
+}
+
+bool handle_is_live(const void *object, enum handle_kind kind) {
+  for (const struct handle *h = first; h; h = h->next) {
+    if ((const void *)h == object) return h->kind == kind;
+  }
+  return false;
+}
+
+void handle_destroy(struct handle *object) {
+  struct handle **link = &first;
+  while (*link && *link != object) link = &(*link)->next;
+  if (!*link) return;
+  *link = object->next;
+  object->destroy(object);
+}
+
+/* Starts over after each object: destroying a module destroys its functions too. */
+void handle_destroy_all_of(CUcontext owner) {
+  struct handle *h = first;
+  while (h) {
+    if (h->owner == owner) {
+      handle_destroy(h);
+      h = first;
+    } else {
+      h = h->next;
+    }
+  }
+}
+
+struct handle *handle_next(enum handle_kind kind, const struct handle *after) {
+  struct handle *h = after ? after->next : first;
+  while (h && h->kind != kind) h = h->next;
+  return h;
+}
+
+int handle_count(enum handle_kind kind) {
+  int count = 0;
+  for (struct handle *h = handle_next(kind, NULL); h; h = handle_next(kind, h)) ++count;
+  return count;
 }

@@ -1,6 +1,6 @@
 /*
- * What a test may ask the fake driver, beside the driver's own functions.
- * Tests find these with udm_driver_symbol().
+ * fake_cuda.h: the functions that the fake driver has for tests, beside the driver's own. Tests
+ * find them with udm_driver_symbol().
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -16,18 +16,15 @@ extern "C" {
 #pragma GCC visibility push(default)
 
 /*
- * How often the driver function of that exported name was called, also with an
- * injected fault; NULL: how often any was. -1 for a name that is not exported.
+ * The number of calls of the driver function with that exported name, those with an injected fault
+ * included; NULL: of all functions. -1 for a name that is not exported.
  */
 int64_t fake_cuda_calls(const char *name);
 
-/* Sets all counts to 0. The counts are also what a fault's "Nth call" goes by. */
+/* Sets all counts to 0. "Nth call" of a fault counts from here. */
 void fake_cuda_reset_calls(void);
 
-/*
- * How many modules, libraries, kernels, functions and links are alive: a program
- * that is done should have left none.
- */
+/* The number of modules, libraries, kernels, functions and links that are alive. */
 int fake_cuda_live_code(void);
 
 #pragma GCC visibility pop

@@ -1,18 +1,13 @@
 /*
- * Captures and graphs.
+ * graphs.c: captures and graphs: the operations that a stream was given while it captured, in
+ * order.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "graphs.h"
+#include "driver.h"
 
 #include <pthread.h>
 #include <stdlib.h>
-
-#include "calls.h"
-#include "contexts.h"
-#include "devices.h"
-#include "launch.h"
-#include "modules.h"
 
 struct capture {
   struct capture *next;
@@ -23,7 +18,6 @@ struct capture {
   struct operation_list operations;
 };
 
-/* A graph and an instantiated one differ by their kind of handle alone. */
 struct CUgraph_st {
   struct handle handle;
   struct operation_list operations;
@@ -46,7 +40,7 @@ static struct capture *captures;
 
 void capture_invalidate(struct capture *c) { c->invalid = true; }
 
-/* How this thread meets the captures of others, and its own. */
+/* Which captures this thread's unsafe calls disturb. */
 static _Thread_local CUstreamCaptureMode thread_mode = CU_STREAM_CAPTURE_MODE_GLOBAL;
 
 CUresult cuThreadExchangeStreamCaptureMode(CUstreamCaptureMode *mode) {
@@ -117,7 +111,7 @@ CUresult cuStreamBeginCapture_v2(CUstream given, CUstreamCaptureMode mode) {
   return fake_cuda_leave(result);
 }
 
-/* Until the next one is found, as destroying one changes the list. */
+/* Destroying a node changes the list, so each search starts over. */
 static struct handle *find_node_of(CUgraph graph) {
   for (struct handle *h = handle_next(HANDLE_GRAPH_NODE, NULL); h;
        h = handle_next(HANDLE_GRAPH_NODE, h)) {
@@ -265,7 +259,7 @@ CUresult cuGraphExecDestroy(CUgraphExec exec) {
   return fake_cuda_leave(result);
 }
 
-/* A driver of before CUDA 11.2 keeps a node's function; a later one its context. */
+/* A driver before CUDA 11.2 keeps a node's function; a later one keeps only its context. */
 static bool may_become(const CUgraphExec exec, const struct operation *old,
                        const struct operation *op) {
   enum { FUNCTION_MAY_CHANGE = 11020 };

@@ -1,21 +1,16 @@
 /*
- * cuLaunchKernel: its limits are checked, the parameters' values are copied by
- * the sizes of the kernel's own signature, and the host kernel runs when the
- * stream comes to it.
+ * launch.c: cuLaunchKernel. It checks the limits of a launch and copies the parameters' values by
+ * the sizes of the kernel's own signature; the host kernel runs when the stream comes to it.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "launch.h"
+#include "driver.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "kernel_params.h"
-
-#include "calls.h"
-#include "contexts.h"
-#include "modules.h"
 
 enum { MAX_GRID_YZ = 65535, MAX_BLOCK_Z = 64, MAX_SHARED_BYTES = 48 * 1024 };
 
@@ -39,7 +34,7 @@ static size_t value_offset(const struct host_kernel *kernel, size_t p) {
   return offset;
 }
 
-/* NULL when a parameter is null or memory is short. */
+/* NULL if a parameter is NULL or memory is short. */
 static struct operation *create_operation(CUfunction function, void *const *parameters) {
   const struct host_kernel *kernel = function->kernel;
   struct operation *op =

@@ -1,6 +1,6 @@
 /*
- * What a test may ask the fake NVRTC, beside NVRTC's own functions. Tests
- * find these with dlsym().
+ * fake_nvrtc.h: the functions that the fake NVRTC has for tests, beside NVRTC's own. Tests find
+ * them with dlsym().
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -9,10 +9,11 @@
 
 #pragma GCC visibility push(default)
 
-/* How often the function of that name was called, also with an injected fault; -1: no such one. */
+/* The number of calls of that function, those with an injected fault included; -1: no such
+ * function. */
 long fake_nvrtc_calls(const char *name);
 
-/* Sets all counts to 0. The counts are also what a fault's "Nth call" goes by. */
+/* Sets all counts to 0. "Nth call" of a fault counts from here. */
 void fake_nvrtc_reset_calls(void);
 
 #pragma GCC visibility pop

@@ -1,6 +1,6 @@
 /*
- * The functions that the fake NVRTC exports, declared from the library's
- * own list, and what its files share.
+ * nvrtc_functions.h: the functions that the fake NVRTC exports, all of
+ * cuda/nvrtc_functions.h, and what its files share.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -10,11 +10,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "nvrtc/nvrtc_types.h"
+#include "cuda/nvrtc_functions.h"
 
 #pragma GCC visibility push(default)
-#define UDM_NVRTC_SYMBOL(requirement, result, name, parameters) result name parameters;
-#include "nvrtc/nvrtc_symbols.h"
+#define EXPORTED(result, name, parameters) name##_function name;
+CUDA_NVRTC_FUNCTIONS(EXPORTED)
+#undef EXPORTED
 #pragma GCC visibility pop
 
 enum { FAKE_CUDA_MAX_ARCHS = 64 };
@@ -27,13 +28,13 @@ struct fake_nvrtc_settings {
   int delay_ms;
 };
 
-/* What this copy of the library is, read from the environment and from the files beside it. */
+/* The settings of this copy of the library, from the environment and the files beside it. */
 void fake_nvrtc_settings_read(struct fake_nvrtc_settings *settings);
 
-/* The fault that the environment asks for in this call of the function; counts the call. */
+/* Counts the call; the error that UDM_FAKE_NVRTC_FAIL names for it. */
 nvrtcResult fake_cuda_fault(const char *function);
 
-/* Appends the line of a compile to the log, if there is one. */
+/* Appends the compile's line to the log, if there is one. */
 void fake_cuda_log_compile(const char *target);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * Programs of the fake NVRTC: a "compile" finds the kernels that the
- * source names and makes an image of them for the target.
+ * program.c: programs of the fake NVRTC. A "compile" finds the kernels that the source names and
+ * builds a cubin of them for the target.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -11,8 +11,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "fake_cubin.h"
 #include "nvrtc_functions.h"
-#include "tiny_cubin.h"
 
 enum { NAME_SIZE = 64, PTX_SIZE = 1024, LOG_SIZE = 256 };
 
@@ -93,7 +93,7 @@ nvrtcResult nvrtcCreateProgram(nvrtcProgram *program, const char *source, const 
   return NVRTC_SUCCESS;
 }
 
-/* Also when a fault is injected: nothing can be done about a program that stays. */
+/* Frees even with an injected fault, or the program would leak. */
 nvrtcResult nvrtcDestroyProgram(nvrtcProgram *program) {
   const nvrtcResult fault = fake_cuda_fault(__func__);
   if (!program || !*program) return NVRTC_ERROR_INVALID_PROGRAM;
@@ -104,7 +104,7 @@ nvrtcResult nvrtcDestroyProgram(nvrtcProgram *program) {
   return fault;
 }
 
-/* The name of the function whose declaration goes on here: what stands before its parameters. */
+/* The name before the parameters of the declaration that continues here. */
 static bool read_kernel_name(const char *at, char name[NAME_SIZE]) {
   for (;;) {
     at += strcspn(at, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_;{");
@@ -133,7 +133,7 @@ static int find_kernels(const char *source, char names[TINY_CUBIN_KERNELS][NAME_
   return count;
 }
 
-/* FNV-1a over the texts that an image is a function of. */
+/* FNV-1a over the texts that determine the image. */
 static uint64_t hash_text(uint64_t hash, const char *text) {
   for (; *text; ++text) hash = (hash ^ (unsigned char)*text) * 0x100000001b3u;
   return hash * 0x100000001b3u;
@@ -151,8 +151,8 @@ static void make_ptx(nvrtcProgram program, const struct fake_nvrtc_settings *set
   }
 }
 
-static void make_images(nvrtcProgram program, const struct fake_nvrtc_settings *settings, int arch,
-                        uint64_t hash) {
+static void build_images(nvrtcProgram program, const struct fake_nvrtc_settings *settings, int arch,
+                         uint64_t hash) {
   char names[TINY_CUBIN_KERNELS][NAME_SIZE];
   const char *kernels[TINY_CUBIN_KERNELS] = {NULL};
   char comment[TINY_CUBIN_TEXT];
@@ -200,7 +200,7 @@ static nvrtcResult compile(nvrtcProgram program, int option_count, const char *c
     snprintf(program->log, LOG_SIZE, "%s(1): error: #error\n", program->name);
     return NVRTC_ERROR_COMPILATION;
   }
-  make_images(program, &settings, arch, hash);
+  build_images(program, &settings, arch, hash);
   return NVRTC_SUCCESS;
 }
 
@@ -216,7 +216,7 @@ nvrtcResult nvrtcCompileProgram(nvrtcProgram program, int option_count,
   return compile(program, option_count, options);
 }
 
-/* As the real one: a program for compute_NN has no cubin. */
+/* Like the real NVRTC: a program for compute_NN has no cubin. */
 nvrtcResult nvrtcGetCUBINSize(nvrtcProgram program, size_t *size) {
   const nvrtcResult fault = fake_cuda_fault(__func__);
   if (fault == NVRTC_SUCCESS) *size = program->has_cubin ? sizeof program->cubin : 0;

@@ -1,6 +1,6 @@
 /*
- * What the fake NVRTC is told by its environment: version, architectures,
- * delay, faults, log.
+ * settings.c: what the environment sets for the fake NVRTC: version, architectures, delay, faults,
+ * log.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -17,7 +17,7 @@
 
 static const char default_archs[] = "75,80,86,87,88,89,90,100,103,110,120,121";
 
-/* The first line of the file `name` in the folder of this very library; false when there is none.
+/* The first line of the file `name` in this library's own folder; false if there is none.
  */
 static bool read_file_beside(const char *name, char *text, size_t size) {
   static const char here = 0;
@@ -62,15 +62,16 @@ void fake_nvrtc_settings_read(struct fake_nvrtc_settings *settings) {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static const char *const names[] = {
-#define UDM_NVRTC_SYMBOL(requirement, result, name, parameters) #name,
-#include "nvrtc/nvrtc_symbols.h"
+#define NAME(result, name, parameters) #name,
+    CUDA_NVRTC_FUNCTIONS(NAME)
+#undef NAME
 };
 
 enum { NAMES = sizeof names / sizeof names[0] };
 
 static long counts[NAMES];
 
-/* Adds to the count of the function; -1 for one that there is not. */
+/* Counts a call of the function; -1 if there is no such function. */
 static long add_to_count(const char *function, long number) {
   long count = -1;
   pthread_mutex_lock(&lock);
@@ -106,7 +107,7 @@ nvrtcResult fake_cuda_fault(const char *function) {
   return NVRTC_SUCCESS;
 }
 
-/* One write(), so that the lines of several processes stay whole. */
+/* One write(), so that lines of several processes do not mix. */
 void fake_cuda_log_compile(const char *target) {
   char line[64];
   const char *path = getenv("UDM_FAKE_NVRTC_LOG");

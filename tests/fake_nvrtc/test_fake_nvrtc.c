@@ -1,6 +1,6 @@
 /*
- * The fake NVRTC behaves as NVRTC does where the library relies on it, and
- * does what its environment asks for. FAKE_NVRTC is its path.
+ * test_fake_nvrtc.c: the fake NVRTC behaves like NVRTC in all that the library relies on, and does
+ * what its environment asks for. FAKE_NVRTC is its path.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -48,7 +48,7 @@ static udm_status compile(const struct nvrtc *nvrtc, const char *text, const cha
   return udm_nvrtc_compile(nvrtc, &job, cubin, size, udm_thread_error());
 }
 
-static void it_is_what_the_environment_says(void **state) {
+static void test_the_environment_sets_version_and_architectures(void **state) {
   (void)state;
   static struct nvrtc nvrtc;
   setenv("UDM_FAKE_NVRTC_VERSION", "12.9", 1);
@@ -62,7 +62,7 @@ static void it_is_what_the_environment_says(void **state) {
   udm_nvrtc_close(&nvrtc);
 }
 
-static void cubins_are_for_their_target_and_always_the_same(void **state) {
+static void test_cubins_fit_their_target_and_never_differ(void **state) {
   (void)state;
   static struct nvrtc nvrtc;
   static const char *const versions[] = {"11.8", "12.9", "13.0"};
@@ -81,14 +81,14 @@ static void cubins_are_for_their_target_and_always_the_same(void **state) {
     assert_non_null(memmem(cubin[0], size[0], "second_kernel", 14));
     udm_free(cubin[1]);
     assert_int_equal(compile(&nvrtc, "int y;\n", "sm_90", &cubin[1], &size[1]), UDM_OK);
-    assert_memory_not_equal(cubin[0], cubin[1], size[0]); /* of another source */
+    assert_memory_not_equal(cubin[0], cubin[1], size[0]); /* another source */
     udm_free(cubin[0]);
     udm_free(cubin[1]);
     udm_nvrtc_close(&nvrtc);
   }
 }
 
-static void what_cannot_be_compiled_is_told(void **state) {
+static void test_a_failed_compile_explains_itself(void **state) {
   (void)state;
   static struct nvrtc nvrtc;
   unsigned char *cubin = NULL;
@@ -103,7 +103,7 @@ static void what_cannot_be_compiled_is_told(void **state) {
   udm_nvrtc_close(&nvrtc);
 }
 
-static void ptx_has_version_and_target(void **state) {
+static void test_ptx_has_version_and_target(void **state) {
   (void)state;
   static struct nvrtc nvrtc;
   unsigned char *ptx = NULL;
@@ -119,7 +119,7 @@ static void ptx_has_version_and_target(void **state) {
   udm_nvrtc_close(&nvrtc);
 }
 
-static void faults_are_always_or_once(void **state) {
+static void test_faults_happen_always_or_once(void **state) {
   (void)state;
   static struct nvrtc nvrtc;
   unsigned char *cubin = NULL;
@@ -138,7 +138,7 @@ static void faults_are_always_or_once(void **state) {
   udm_nvrtc_close(&nvrtc);
 }
 
-/* How many lines of the log are whole. */
+/* The number of whole lines in the log. */
 static int count_compiles(const char *path) {
   char line[128];
   char target[64];
@@ -153,7 +153,7 @@ static int count_compiles(const char *path) {
   return count;
 }
 
-static void compiles_are_counted_across_processes(void **state) {
+static void test_compiles_are_counted_across_processes(void **state) {
   enum { PROCESSES = 4, COMPILES = 25 };
   static struct nvrtc nvrtc;
   const char *log = path_in(*state, "log");
@@ -182,9 +182,12 @@ static void compiles_are_counted_across_processes(void **state) {
 int main(void) {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, clear_environment, remove_temporary_folder)
   const struct CMUnitTest tests[] = {
-      TEST(it_is_what_the_environment_says), TEST(cubins_are_for_their_target_and_always_the_same),
-      TEST(what_cannot_be_compiled_is_told), TEST(ptx_has_version_and_target),
-      TEST(faults_are_always_or_once),       TEST(compiles_are_counted_across_processes),
+      TEST(test_the_environment_sets_version_and_architectures),
+      TEST(test_cubins_fit_their_target_and_never_differ),
+      TEST(test_a_failed_compile_explains_itself),
+      TEST(test_ptx_has_version_and_target),
+      TEST(test_faults_happen_always_or_once),
+      TEST(test_compiles_are_counted_across_processes),
   };
   return cmocka_run_group_tests_name("fake NVRTC", tests, NULL, NULL);
 }

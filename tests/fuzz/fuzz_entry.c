@@ -1,7 +1,7 @@
 /*
- * fuzz_entry.c: the parser of cache entries. Whatever the bytes are, the answer
- * is an entry or a reason. A checksum stops nearly every mutation at the door, so
- * the bytes are also tried with their checksum, and their sizes, put right.
+ * fuzz_entry.c: the parser of cache entries. Any bytes are an entry or get a
+ * reason. The checksum rejects nearly every mutation at once, so the target also
+ * tries the bytes with a correct checksum, and with correct sizes.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -14,14 +14,19 @@
 #include "image/cache_entry_validate.h"
 
 /* The footer as docs/CACHE.md states it. */
-enum { IMAGE_SIZE = 0, MATERIAL_SIZE = 8, PRODUCER_SIZE = 16, FORMAT = 24, CHECKSUM = 28 };
+enum { IMAGE_SIZE = 0, TEXT_SIZE = 8, PRODUCER_SIZE = 16, FORMAT = 24, CHECKSUM = 28 };
 enum { MAGIC = 44, FOOTER_SIZE = 52 };
 
 static void check_entry(const uint8_t *bytes, size_t size) {
   struct valid_entry entry;
   struct valid_entry again;
   char prefix[16];
-  if (udm_cache_entry_validate(bytes, size, &entry)) return;
+  char text[UDM_REASON_SIZE] = "";
+  struct error reason = {text, sizeof text};
+  if (udm_cache_entry_validate(bytes, size, &entry, &reason) != UDM_OK) {
+    FUZZ_CHECK(text[0]);
+    return;
+  }
   const int length = snprintf(prefix, sizeof prefix, "sm_%d-", (int)entry.arch);
   FUZZ_CHECK(entry.arch > 0);
   FUZZ_CHECK(strncmp(entry.name, prefix, (size_t)length) == 0);
@@ -32,7 +37,7 @@ static void check_entry(const uint8_t *bytes, size_t size) {
   FUZZ_CHECK(flipped);
   memcpy(flipped, bytes, size);
   flipped[XXH3_64bits(bytes, size) % size] ^= 1;
-  FUZZ_CHECK(udm_cache_entry_validate(flipped, size, &again));
+  FUZZ_CHECK(udm_cache_entry_validate(flipped, size, &again, NULL) == UDM_ERROR_CACHE);
   free(flipped);
 }
 
@@ -48,10 +53,10 @@ static uint64_t get(const uint8_t *bytes) {
 
 static void put_sizes_right(uint8_t *footer, uint64_t body) {
   const uint64_t producer = get(footer + PRODUCER_SIZE) % (body + 1);
-  const uint64_t material = get(footer + MATERIAL_SIZE) % (body - producer + 1);
+  const uint64_t text = get(footer + TEXT_SIZE) % (body - producer + 1);
   put(footer + PRODUCER_SIZE, producer, 8);
-  put(footer + MATERIAL_SIZE, material, 8);
-  put(footer + IMAGE_SIZE, body - producer - material, 8);
+  put(footer + TEXT_SIZE, text, 8);
+  put(footer + IMAGE_SIZE, body - producer - text, 8);
 }
 
 static void put_checksum_right(uint8_t *bytes, uint8_t *footer) {

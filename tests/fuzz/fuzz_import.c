@@ -1,8 +1,8 @@
 /*
- * fuzz_import.c: udm cache import over any archive, into a cache of its own.
- * Nothing may appear outside the cache, and in it only whole entries. The
- * checksums of the tar headers are put right first: nearly every mutation would
- * end at the first of them.
+ * fuzz_import.c: udm cache import of any archive, into a cache of its own. Only
+ * whole entries may appear in the cache, and nothing outside it. The target first
+ * corrects the checksums of the tar headers, which would reject nearly every
+ * mutation.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -1,6 +1,6 @@
 /*
- * fuzz_target.h: what a fuzz target is: a function over bytes that returns, or
- * aborts when something does not hold. libFuzzer calls it, or run_corpus.c does.
+ * fuzz_target.h: a fuzz target: a function of bytes that returns, or aborts if a
+ * check fails. libFuzzer calls it, or run_corpus.c.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

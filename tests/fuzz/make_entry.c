@@ -1,7 +1,7 @@
 /*
  * make_entry.c: writes a small whole entry to standard output, for make_corpus.py:
- * make_entry ARCH ABI_VERSION PRODUCER. Its kernel source is none that any udm
- * has, so it is stale for every one.
+ * make_entry ARCH ABI_VERSION PRODUCER. No udm has its kernel source, so it is
+ * stale for every udm.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -41,18 +41,17 @@ static struct cubin make_cubin(int arch, int abi_version) {
 }
 
 int main(int argc, char **argv) {
-  char label[32];
-  char material[UDM_CACHE_TEXT_SIZE];
+  char arch_name[32];
+  char text[UDM_CACHE_TEXT_SIZE];
   unsigned char *bytes = NULL;
   size_t size = 0;
   if (argc != 4) return 2;
   const int arch = atoi(argv[1]);
   const struct cubin cubin = make_cubin(arch, atoi(argv[2]));
-  snprintf(label, sizeof label, "sm_%d", arch);
-  snprintf(material, sizeof material,
-           "udm cubin, format %u\nsource none\noptions none\ntarget sm_%d\n", UDM_CACHE_FORMAT,
-           arch);
-  const struct cache_key key = {label, material, argv[3]};
+  snprintf(arch_name, sizeof arch_name, "sm_%d", arch);
+  snprintf(text, sizeof text, "udm cubin, format %u\nsource none\noptions none\ntarget sm_%d\n",
+           UDM_CACHE_FORMAT, arch);
+  const struct cache_key key = {arch_name, text, argv[3]};
   if (udm_cache_entry_encode(&key, &cubin, sizeof cubin, &bytes, &size, udm_thread_error()) !=
       UDM_OK)
     return 1;

@@ -1,6 +1,6 @@
 /*
- * run_corpus.c: runs a fuzz target once over every file of the folders named,
- * where there is no libFuzzer: the corpus as an ordinary test.
+ * run_corpus.c: runs a fuzz target once over every file of the named folders,
+ * without libFuzzer: the corpus as an ordinary test.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -15,7 +15,8 @@ static void run_file(const char *path) {
   struct stat status;
   FUZZ_CHECK(file && fstat(fileno(file), &status) == 0);
   const size_t size = (size_t)status.st_size;
-  uint8_t *bytes = malloc(size ? size : 1); /* exact, so that a read past it shows */
+  uint8_t *bytes =
+      malloc(size ? size : 1); /* of this exact size, so that a sanitizer sees a read past it */
   FUZZ_CHECK(bytes && fread(bytes, 1, size, file) == size);
   fclose(file);
   LLVMFuzzerTestOneInput(bytes, size);

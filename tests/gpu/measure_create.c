@@ -1,7 +1,7 @@
 /*
- * What udm_create costs on this machine's GPU, first and again, beside its
- * floor: reading the cached cubin and loading it, by either way that the driver
- * has. Not a test: it prints numbers, a name and a value a line.
+ * measure_create.c: the cost of udm_create on this machine's GPU, cold and warm, beside its lower
+ * bound: reading the cached cubin and loading it, by either call of the driver. Not a test: it
+ * prints numbers, one name and value per line.
  *
  *     measure_create [REPETITIONS]
  *
@@ -21,7 +21,7 @@ enum { MOST = 1000, KERNELS = 2 };
 static const char *const kernels[KERNELS] = {
     "udm_decode_metadata_direct", "udm_decode_metadata_general"};
 
-/* The calls that only this program makes; null where the driver lacks them. */
+/* The calls that only this program makes; NULL if the driver lacks them. */
 struct loading {
   CUresult (*load_module)(void **module, const void *image, unsigned int count, void *options,
                           void **values);
@@ -114,7 +114,7 @@ static bool load_as_library(const struct loading *calls, const void *image, doub
   return good;
 }
 
-/* Reads the entry and loads it, over and over; the file is a cubin with something behind it. */
+/* Reads the entry and loads it repeatedly; the file is a cubin with data after it. */
 static double measure_floor(const char *name, const struct loading *calls, const char *path,
                             int count, bool as_library) {
   static double times[MOST];

@@ -1,11 +1,10 @@
 /*
- * measure_warm_create: what a warm udm_create() costs, beside reading the same cache entry
- * and giving it to the driver. No test: it prints medians, and whoever runs it
- * on a GPU judges them.
+ * measure_warm_create.c: the cost of a warm udm_create(), beside reading the same cache entry and
+ * giving it to the driver. Not a test: it prints medians for a reader to judge.
  *
  *     measure_warm_create [REPETITIONS]
  *
- * The ways take turns within one run, each repetition in another order.
+ * The ways take turns within one run, in another order at each repetition.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -25,7 +24,7 @@ enum { DEFAULT_REPETITIONS = 201, FEWEST = 30, WARM_UP = 5, KERNELS = 2 };
 static const char *const kernels[KERNELS] = {
     "udm_decode_metadata_direct", "udm_decode_metadata_general"};
 
-/* Not every driver has all of them, so they are not in the tools' list. */
+/* Not in the tools' list, because not every driver has all of them. */
 typedef struct CUmod_st *CUmodule;
 typedef struct CUfunc_st *CUfunction;
 typedef struct CUlib_st *CUlibrary;
@@ -92,7 +91,7 @@ static double microseconds_now(void) {
   return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
 }
 
-/* One way to have the kernels: until they are there, and until they are gone again. */
+/* One way to load the kernels: the times to load and to unload them. */
 struct sample {
   double made;
   double unmade;
@@ -113,7 +112,7 @@ static struct sample by_module(const char *path) {
   return (struct sample){made - start, microseconds_now() - made};
 }
 
-/* complete: with the functions' code, which a lazy driver leaves for the first launch. */
+/* complete: includes the functions' code, which a lazy driver loads at the first launch. */
 static struct sample load_library(const char *path, bool complete) {
   CUlibrary library = NULL;
   CUkernel kernel = NULL;
@@ -147,7 +146,7 @@ static struct sample by_udm(const char *path) {
   return (struct sample){made - start, microseconds_now() - made};
 }
 
-/* The floor of every way. */
+/* The lower bound of every way. */
 static struct sample by_reading(const char *path) {
   const double start = microseconds_now();
   void *bytes = read_entry(path);
@@ -186,7 +185,7 @@ struct medians {
   double both;
 };
 
-/* Fills medians of all ways; those of a way that this driver does not have stay 0. */
+/* Fills the medians of all ways; 0 stays for a way that this driver lacks. */
 static void measure(const char *path, int repetitions, struct medians medians[WAYS]) {
   double *values = calloc((size_t)repetitions * WAYS * 3, sizeof *values);
   if (!values) fail("out of memory");
@@ -244,7 +243,7 @@ int main(int argc, char **argv) {
     fprintf(stderr, "measure_warm_create: %d to 100000 repetitions\n", FEWEST);
     return 2;
   }
-  /* this fills the cache, too */
+  /* also fills the cache */
   if (!gpu_session_open(&session, NULL, 0, error, sizeof error)) {
     fprintf(stderr, "measure_warm_create: %s\n", error);
     return 1;

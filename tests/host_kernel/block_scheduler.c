@@ -1,10 +1,9 @@
 /*
- * The threads of one block as fibers. A thread runs until it ends or must
- * wait; then one of those that can run is drawn. In every other block the one
- * that became able last is preferred, so that a warp runs far ahead of others:
- * an even draw hardly ever does that, and races between warps need it. A fiber
- * whose thread has ended goes on with the next thread that has not begun, so
- * that threads which never wait cost no switch at all.
+ * block_scheduler.c: the threads of one block as fibers. A thread runs until it ends or must wait;
+ * then the scheduler draws one of the ready threads. In every other block it prefers the thread
+ * that became ready last, so that a warp runs far ahead of the others: an even draw hardly ever
+ * does that, and only then do races between warps show. A fiber whose thread has ended continues
+ * with the next thread that has not begun, so that threads which never wait cost no switch.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -14,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "../../tools/numbers/random.h"
 #include "fiber.h"
 #include "warp.h"
 
@@ -24,11 +24,11 @@ enum thread_state { NOT_BEGUN, READY, AT_BARRIER, IN_WARP_OPERATION, ENDED };
 struct thread {
   enum thread_state state;
   struct fiber *stack; /* NULL before the thread begins */
-  int line;            /* where it waits */
+  int line;            /* at which it waits */
   struct warp_arrival arrival;
 };
 
-/* The block that is running. */
+/* The running block. */
 static struct {
   const struct host_kernel *kernel;
   void *const *parameters;
@@ -36,8 +36,8 @@ static struct {
   uint32_t thread_count;
   uint32_t live;
   uint32_t at_barrier;
-  bool brought_to_barrier; /* by those that are there */
-  bool result_of_barrier;  /* of the last one */
+  bool brought_to_barrier; /* by the threads that have arrived */
+  bool result_of_barrier;  /* of the last barrier */
   uint32_t ready[HOST_KERNEL_MAX_THREADS];
   uint32_t ready_count;
   uint32_t current;
@@ -45,7 +45,7 @@ static struct {
   struct thread threads[HOST_KERNEL_MAX_THREADS];
   struct fiber *idle[HOST_KERNEL_MAX_THREADS];
   uint32_t idle_count;
-  char *text; /* "" while all is well */
+  char *text; /* "" unless the block failed */
 } block;
 
 static struct fiber fibers[HOST_KERNEL_MAX_THREADS];
@@ -54,16 +54,11 @@ static bool prepared;
 
 struct host_kernel_dim3 threadIdx, blockIdx, blockDim, gridDim;
 
-/* The storage of __shared__; absent when no kernel has any. */
+/* The storage of __shared__; absent if no kernel has any. */
 extern unsigned char __start_udm_shared[] __attribute__((weak, visibility("hidden")));
 extern unsigned char __stop_udm_shared[] __attribute__((weak, visibility("hidden")));
 
-uint64_t block_scheduler_random(uint64_t *state) {
-  uint64_t z = (*state += 0x9e3779b97f4a7c15u);
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-  return z ^ (z >> 31);
-}
+uint64_t block_scheduler_random(uint64_t *state) { return random_next(state); }
 
 static void make_ready(uint32_t t) {
   block.threads[t].state = READY;
@@ -85,7 +80,7 @@ static const char *describe_wait(const struct thread *t) {
   return t->state == AT_BARRIER ? "a barrier" : "a warp operation";
 }
 
-/* Nothing can run, yet threads live: says who waits where. */
+/* No thread can run, yet some live: reports which thread waits at which line. */
 static void report_stuck(void) {
   const struct thread *first = NULL;
   uint32_t first_index = 0;
@@ -104,14 +99,14 @@ static void report_stuck(void) {
       return;
     }
   }
-  if (!first) return; /* not called then: some thread lives */
+  if (!first) return; /* cannot happen: some thread lives */
   snprintf(block.text, HOST_KERNEL_TEXT_SIZE,
            "block (%u, %u, %u): thread %u waits for ever at %s of line %d for threads that ended "
            "or that its mask names wrongly",
            blockIdx.x, blockIdx.y, blockIdx.z, first_index, describe_wait(first), first->line);
 }
 
-/* Draws the thread that runs next. False when the block has ended or is stuck. */
+/* Draws the thread that runs next. False if the block has ended or is stuck. */
 static bool choose_next(void) {
   if (block.text[0] != '\0') return false;
   if (block.ready_count == 0) {
@@ -130,7 +125,7 @@ static bool choose_next(void) {
   return true;
 }
 
-/* Leaves the fiber `self` for the thread that was chosen, or for the launcher. */
+/* Switches from the fiber `self` to the chosen thread, or to the launcher. */
 static void leave(struct fiber *self, bool chosen) {
   struct fiber *to = &launcher;
   if (chosen) {
@@ -166,7 +161,7 @@ static void end_thread(void) {
   if (block.live > 0 && block.at_barrier == block.live) release_barrier();
 }
 
-/* What every fiber does for ever: run the thread that was chosen for it. */
+/* Every fiber loops: it runs the thread that was chosen for it. */
 static void run_threads(void) {
   fiber_entered();
   struct fiber *self = NULL;
@@ -192,16 +187,17 @@ bool block_scheduler_barrier(bool value, int line) {
   if (value) block.brought_to_barrier = true;
   if (++block.at_barrier == block.live) release_barrier();
   wait_for_others(t);
-  return block.result_of_barrier; /* of this one: the next cannot end before this thread is there */
+  return block
+      .result_of_barrier; /* of this barrier: the next cannot end before this thread arrives */
 }
 
-/* Whether thread t waits in the very operation that the other one is in. */
+/* Whether thread t waits in the same operation as the other. */
 static bool in_same_operation(const struct thread *t, const struct thread *other) {
   return t->state == IN_WARP_OPERATION && t->line == other->line &&
          t->arrival.operation == other->arrival.operation && t->arrival.mask == other->arrival.mask;
 }
 
-/* Lets the lanes of t's mask go on, if all of them have come. */
+/* Releases the lanes of t's mask if all of them have arrived. */
 static void complete_warp_operation(const struct thread *t, uint32_t first) {
   struct warp_arrival *lanes[WARP_LANES] = {NULL};
   const uint32_t mask = t->arrival.mask;
@@ -256,7 +252,7 @@ bool block_scheduler_prepare(char *text) {
   }
   for (uint32_t f = 0; f < HOST_KERNEL_MAX_THREADS; ++f) {
     unsigned char *guard =
-        stacks + f * step; /* an overrun faults instead of spoiling a neighbour */
+        stacks + f * step; /* an overrun faults instead of overwriting a neighbour */
     mprotect(guard, GUARD_SIZE, PROT_NONE);
     fiber_make(&fibers[f], guard + GUARD_SIZE, STACK_SIZE, run_threads);
   }

@@ -1,6 +1,6 @@
 /*
- * The threads of one block as fibers: who runs next, and who waits for whom.
- * The CUDA names of cuda_shim.h are made of these functions.
+ * block_scheduler.h: the threads of one block as fibers: which runs next, and which waits for
+ * which. cuda_shim.h builds the CUDA names on these functions.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -15,7 +15,7 @@ extern "C" {
 
 /* ---- for the launch ---- */
 
-/* False when the stacks cannot be allocated. */
+/* False if the stacks cannot be allocated. */
 bool block_scheduler_prepare(char *text);
 
 /*
@@ -31,7 +31,7 @@ uint64_t block_scheduler_random(uint64_t *state);
 
 /* ---- for the kernel ---- */
 
-/* CUDA's built-in variables, of the thread that is running. */
+/* CUDA's built-in variables, for the running thread. */
 extern struct host_kernel_dim3 threadIdx, blockIdx, blockDim, gridDim;
 
 enum warp_operation {
@@ -45,13 +45,13 @@ enum warp_operation {
 
 /*
  * Waits until every live thread of the block is at a barrier; all must be at this line. Returns
- * whether one of them brought true.
+ * whether any thread passed true.
  */
 bool block_scheduler_barrier(bool value, int line);
 
 /*
- * Waits until every lane of mask has come to this line with this operation and
- * mask. value, of up to 8 bytes, is what the lane brings; returns what it takes.
+ * Waits until every lane of mask has arrived at this line with this operation and mask. `value`, of
+ * up to 8 bytes, is the lane's operand; returns its result.
  */
 uint64_t block_scheduler_warp(enum warp_operation operation, uint32_t mask, uint64_t value,
                               uint32_t operand, uint32_t width, int line);

@@ -1,6 +1,6 @@
-// CUDA's language for a host compiler: included before a kernel's source, it
-// gives the kernel the qualifiers, types, built-in variables and warp functions
-// that it uses. What is not here does not compile, so a new one shows.
+// cuda_shim.h: CUDA's language for a host compiler. Included before a kernel's source, it provides
+// the qualifiers, types, built-in variables and warp functions that the kernel uses. A name that is
+// missing here does not compile.
 //
 // SPDX-License-Identifier: Apache-2.0
 #ifndef UDM_TESTS_CUDA_SHIM_H
@@ -18,8 +18,8 @@
 #define __noinline__ __attribute__((noinline))
 #define __launch_bounds__(...)
 #define __grid_constant__
-// One copy is enough, as one block runs at a time. The section is filled with
-// random bytes before every block; `used` says that it changes unseen.
+// One copy is enough, because one block runs at a time. The scheduler fills the section with random
+// bytes before every block; `used` tells the compiler that it may change.
 #define __shared__ static __attribute__((section("udm_shared"), used))
 
 struct alignas(8) int2 {
@@ -34,7 +34,7 @@ inline unsigned __umulhi(unsigned a, unsigned b) {
   return static_cast<unsigned>((static_cast<uint64_t>(a) * b) >> 32);
 }
 
-// The number of the lowest bit that is set, from 1 up; 0 when none is.
+// The number of the lowest set bit, counted from 1; 0 if none is set.
 inline int __ffs(unsigned bits) { return __builtin_ffs(static_cast<int>(bits)); }
 
 template <class T>
@@ -48,7 +48,7 @@ void __stwb(T *to, T value) {
   *to = value;
 }
 
-// One thread runs at a time.
+// A plain update is atomic: one thread runs at a time.
 inline unsigned atomicAdd(unsigned *address, unsigned value) {
   const unsigned old = *address;
   *address = old + value;
@@ -108,4 +108,4 @@ T __shfl_xor_sync(unsigned mask, T value, int lane_mask, int width = 32,
   return host_warp(WARP_SHUFFLE_XOR, mask, value, static_cast<unsigned>(lane_mask), width, line);
 }
 
-#endif  // UDM_TESTS_CUDA_SHIM_H
+#endif

@@ -48,9 +48,12 @@ static size_t pack_scalars(const udm_decode_args *args, bool direct, struct host
   scalars->copy_blocks = copies;
   if (args->batch_size > 0) {
     const uint32_t rows = (uint32_t)args->batch_size;
-    scalars->slices_per_row -= (uint32_t)(seed % scalars->slices_per_row);
+    const uint32_t fewer = (uint32_t)(seed % scalars->slices_per_row);
+    scalars->slices_per_row -= fewer;
+    if (fewer > 0) scalars->flags |= UDM_KERNEL_DYNAMIC;
     const uint32_t windows = scalars->num_windows + (uint32_t)(seed / 8 % 4 ? 0 : seed / 32 % 5);
     if (windows <= rows) {
+      if (windows != scalars->num_windows) scalars->flags |= UDM_KERNEL_DYNAMIC;
       scalars->num_windows = windows;
       scalars->window_rows = (rows + windows - 1) / windows;
       scalars->window_reciprocal = UINT32_MAX / scalars->window_rows;

@@ -1,5 +1,5 @@
 /*
- * Faults of a kernel, or of the driver around it.
+ * faults.c: memory faults of a kernel, or of the driver around it.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -11,12 +11,12 @@
 #include <string.h>
 #include <unistd.h>
 
-/* SIGILL: what the compiler's traps raise, as for a vector access off its boundary. */
+/* SIGILL: the compiler's traps raise it, for example for a misaligned vector access. */
 static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
 
 enum { SIGNALS = sizeof signals / sizeof signals[0] };
 
-enum { DEPTH = 2 }; /* a call of the driver, a kernel in it */
+enum { DEPTH = 2 }; /* a driver call and a kernel inside it */
 
 static struct sigaction previous[DEPTH][SIGNALS];
 static const char *running[DEPTH];
@@ -24,10 +24,10 @@ static int depth;
 
 static void print(const char *text) {
   const ssize_t written = write(STDERR_FILENO, text, strlen(text));
-  (void)written; /* nothing can be done about it here */
+  (void)written; /* there is nothing to do about a failure here */
 }
 
-/* Returns to the instruction that faulted, which then meets the default action. */
+/* Returns to the faulting instruction, which then gets the default action. */
 static void report(int signal_number) {
   (void)signal_number;
   print(running[depth - 1]);

@@ -1,5 +1,5 @@
 /*
- * Fibers: the switch of stacks, and what the sanitizers must know of it.
+ * fiber.c: the switch of stacks, and the sanitizers' annotations of it.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -51,7 +51,7 @@ static void swap_stacks(struct fiber *from, struct fiber *to) {
 
 #else
 
-/* Saves the registers that a call preserves, and takes those of another stack. */
+/* Saves the registers that a call preserves, and restores them from another stack. */
 void fiber_swap_stacks(void **save, void *load);
 __asm__(
     ".text\n"

@@ -1,7 +1,6 @@
 /*
- * Fibers: stacks that take turns on one operating system thread, without a
- * system call per switch (x86-64; other machines use ucontext). Sanitizers are
- * told about every switch.
+ * fiber.h: fibers: stacks that take turns on one operating system thread, without a system call per
+ * switch (x86-64; other machines use ucontext). The code reports every switch to the sanitizers.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -32,19 +31,19 @@ struct fiber {
   void *thread_state; /* ThreadSanitizer's */
 };
 
-/* Makes a suspended fiber on the given stack. The entry must never return. */
+/* Creates a suspended fiber on the given stack. The entry must never return. */
 void fiber_make(struct fiber *f, void *stack, size_t stack_size, void (*entry)(void));
 
-/* Makes f again a suspended fiber that begins at entry, wherever it was suspended. */
+/* Resets f to a suspended fiber that begins at entry. */
 void fiber_reset(struct fiber *f, void (*entry)(void));
 
-/* Makes a fiber of the caller's own stack, to switch from. */
+/* A fiber for the caller's own stack, to switch from. */
 void fiber_of_thread(struct fiber *f);
 
 /* Suspends `from`, which is running, and resumes `to`. */
 void fiber_switch(struct fiber *from, struct fiber *to);
 
-/* The first thing that a fiber's entry calls. */
+/* A fiber's entry calls this first. */
 void fiber_entered(void);
 
 #ifdef __cplusplus

@@ -1,4 +1,4 @@
-// Small kernels that use the shim as a kernel may, and as none may.
+// shim_kernels.cc: small kernels that use the shim, correctly and incorrectly.
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "cuda_shim.h"
@@ -21,7 +21,7 @@ __global__ void shuffles(int *out, int delta, int width) {
   out[4 * t + 3] = __shfl_xor_sync(0xffffffffu, value, delta, width);
 }
 
-// Two halves of a warp in operations of their own, and 8-byte values.
+// Each half of a warp has its own operation; 8-byte values.
 __global__ void masked(unsigned *ballots, double *values) {
   const unsigned t = threadIdx.x;
   if (t < 16) {
@@ -34,7 +34,7 @@ __global__ void masked(unsigned *ballots, double *values) {
   }
 }
 
-// Every thread reads what another wrote before the barrier.
+// Every thread reads another thread's value from before the barrier.
 __global__ void reverse(int *out, const int *in) {
   __shared__ int values[HOST_KERNEL_MAX_THREADS];
   const unsigned count = blockDim.x * blockDim.y * blockDim.z;
@@ -50,7 +50,7 @@ __global__ void reverse_without_barrier(int *out, const int *in) {
   out[threadIdx.x] = values[blockDim.x - 1 - threadIdx.x];
 }
 
-// Thread `who` of the block says yes at the second of three barriers, and none at the others.
+// Only thread `who` passes true, at the second of three barriers.
 __global__ void votes(int *out, unsigned who) {
   const unsigned t = threadIdx.x;
   const bool first = __syncthreads_or(0);
@@ -60,7 +60,7 @@ __global__ void votes(int *out, unsigned who) {
   out[t] = first | second << 1 | third << 2 | of_warp << 3;
 }
 
-// The second write may come before another warp's read. Right only with a barrier there.
+// Without a barrier, the second write may come before another warp's read.
 __global__ void reuse_without_barrier(int *out, const int *in) {
   __shared__ int values[HOST_KERNEL_MAX_THREADS];
   const unsigned t = threadIdx.x;

@@ -1,5 +1,5 @@
 /*
- * The kernels that test the shim, by name.
+ * shim_kernels.h: the kernels that test the shim, by name.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

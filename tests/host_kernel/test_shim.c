@@ -1,7 +1,7 @@
 /*
- * The host fakes for CUDA's execution model: warp operations are exact,
- * barriers hold, misuse is reported, the order is seeded, shared memory is
- * poisoned, parameters arrive by the kernel's signature.
+ * test_shim.c: CUDA's execution model on the host: warp operations are exact, barriers hold, misuse
+ * is reported, the order is seeded, shared memory is poisoned, parameters arrive by the kernel's
+ * signature.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -25,7 +25,7 @@ static bool launch(const char *name, uint32_t blocks, uint32_t threads, void *co
                             (struct host_kernel_dim3){threads, 1, 1}, parameters, seed, text);
 }
 
-/* What CUDA's guide says that a lane gets, worked out lane by lane. */
+/* A lane's result by CUDA's guide, computed lane by lane. */
 static int expected_lane(int operation, int lane, int delta, int width) {
   const int first = lane - lane % width;
   int source = lane;
@@ -56,7 +56,7 @@ static void test_shuffles_are_exact(void **state) {
   }
 }
 
-static void test_halves_of_a_warp_work_apart(void **state) {
+static void test_halves_of_a_warp_are_independent(void **state) {
   (void)state;
   unsigned ballots[32];
   double values[32];
@@ -92,11 +92,11 @@ static void test_a_barrier_holds_all_threads(void **state) {
   }
 }
 
-static void test_all_threads_learn_of_one_yes(void **state) {
+static void test_one_true_reaches_all_threads(void **state) {
   (void)state;
   int out[96];
   int *pointer = out;
-  for (uint32_t who = 0; who <= 96; ++who) { /* the last one is nobody */
+  for (uint32_t who = 0; who <= 96; ++who) { /* 96 is no thread */
     void *parameters[] = {&pointer, &who};
     assert_true(launch("votes", 1, 96, parameters, who));
     for (uint32_t t = 0; t < 96; ++t) {
@@ -105,7 +105,7 @@ static void test_all_threads_learn_of_one_yes(void **state) {
   }
 }
 
-/* A kernel that lacks a barrier must not pass by luck. */
+/* A kernel without its barrier must not pass by luck. */
 static void test_a_missing_barrier_shows(void **state) {
   (void)state;
   int in[64];
@@ -122,7 +122,7 @@ static void test_a_missing_barrier_shows(void **state) {
   }
 }
 
-/* A warp may run so far ahead that it overwrites what others have still to read. */
+/* A warp may run so far ahead that it overwrites values before others read them. */
 static void test_a_missing_second_barrier_shows(void **state) {
   (void)state;
   int in[256];
@@ -204,7 +204,7 @@ static void test_threads_that_ended_are_not_waited_for(void **state) {
   }
 }
 
-/* The launch must fail with this in its text, and the next one must work. */
+/* The launch must fail with `want` in its text, and the next launch must work. */
 static void check_misuse(const char *name, uint32_t threads, const char *want) {
   int out[HOST_KERNEL_MAX_THREADS] = {0};
   int *pointer = out;
@@ -248,7 +248,7 @@ static void test_parameters_arrive_by_signature(void **state) {
   assert_false(launch("parameters", 1, 1, parameters, 0));
 }
 
-static void test_launches_out_of_range_are_refused(void **state) {
+static void test_launches_out_of_range_are_rejected(void **state) {
   (void)state;
   int *pointer = NULL;
   void *parameters[] = {&pointer};
@@ -258,7 +258,7 @@ static void test_launches_out_of_range_are_refused(void **state) {
   assert_null(host_kernel_find("no_such_kernel"));
 }
 
-/* No hang, and no test that goes on in the middle of a launch. */
+/* It must neither hang nor let the test continue in the middle of a launch. */
 static void test_a_fault_in_a_kernel_ends_the_process(void **state) {
   (void)state;
   const pid_t child = fork();
@@ -279,9 +279,9 @@ static void test_a_fault_in_a_kernel_ends_the_process(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_shuffles_are_exact),
-      cmocka_unit_test(test_halves_of_a_warp_work_apart),
+      cmocka_unit_test(test_halves_of_a_warp_are_independent),
       cmocka_unit_test(test_a_barrier_holds_all_threads),
-      cmocka_unit_test(test_all_threads_learn_of_one_yes),
+      cmocka_unit_test(test_one_true_reaches_all_threads),
       cmocka_unit_test(test_a_missing_barrier_shows),
       cmocka_unit_test(test_a_missing_second_barrier_shows),
       cmocka_unit_test(test_every_thread_of_every_block_runs_once),
@@ -291,7 +291,7 @@ int main(void) {
       cmocka_unit_test(test_misuse_is_reported),
       cmocka_unit_test(test_parameters_arrive_by_signature),
       cmocka_unit_test(test_a_fault_in_a_kernel_ends_the_process),
-      cmocka_unit_test(test_launches_out_of_range_are_refused),
+      cmocka_unit_test(test_launches_out_of_range_are_rejected),
   };
   return cmocka_run_group_tests_name("CUDA's execution model on the host", tests, NULL, NULL);
 }

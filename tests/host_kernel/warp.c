@@ -1,5 +1,5 @@
 /*
- * Warp operations, as the CUDA C++ Programming Guide defines them.
+ * warp.c: warp operations, as the CUDA C++ Programming Guide defines them.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -1,5 +1,5 @@
 /*
- * Warp operations: what each lane takes, once all lanes of a mask have come.
+ * warp.h: warp operations: the result for each lane, once all lanes of a mask have arrived.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -10,7 +10,7 @@
 
 enum { WARP_LANES = 32 };
 
-/* What one lane brought to an operation, and what it takes from it. */
+/* One lane's operand of an operation, and its result. */
 struct warp_arrival {
   enum warp_operation operation;
   uint32_t mask;
@@ -20,7 +20,7 @@ struct warp_arrival {
   uint64_t result;
 };
 
-/* NULL, or why no lane may come to the operation like this. */
+/* NULL, or why the operation is illegal with these operands. */
 const char *warp_arrival_fault(const struct warp_arrival *arrival, uint32_t lane);
 
 /*

@@ -1,7 +1,7 @@
 /*
- * test_cache_entry_validate_bytes.c: an entry with any one byte changed is of no use to
- * anybody: the check says why, the list calls it bad, a look-up misses and
- * removes it. Seeded: UDM_TEST_SEED, else 1.
+ * test_cache_entry_validate_bytes.c: with any one byte changed, an entry does not
+ * validate, the list calls it bad, and a lookup misses and removes it. Seeded:
+ * UDM_TEST_SEED, else 1.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -13,10 +13,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../../tools/numbers/random.h"
 #include "cache/cache.h"
 #include "cmocka_headers.h"
 #include "image/kernel_compile.h"
-#include "kernel_entries.h"
+#include "smallest_cubin.h"
 #include "temporary_folder.h"
 
 static const char producer[] = "NVRTC 13.0, build test\n";
@@ -46,12 +47,9 @@ static uint64_t seed_of_this_run(void) {
   return seed;
 }
 
-/* splitmix64: what a byte is changed by, never 0. */
+/* Returns what to change a byte by, never 0. */
 static unsigned char next_change(uint64_t *state) {
-  uint64_t value = *state += 0x9e3779b97f4a7c15u;
-  value = (value ^ value >> 30) * 0xbf58476d1ce4e5b9u;
-  value = (value ^ value >> 27) * 0x94d049bb133111ebu;
-  return (unsigned char)(1 + (value ^ value >> 31) % 255);
+  return (unsigned char)(1 + random_next(state) % 255);
 }
 
 static void test_a_whole_entry_is_good(void **state) {
@@ -59,7 +57,8 @@ static void test_a_whole_entry_is_good(void **state) {
   struct entry entry;
   struct valid_entry found;
   make_entry(&entry);
-  assert_null(udm_cache_entry_validate(entry.bytes, entry.size, &found));
+  assert_int_equal(udm_cache_entry_validate(entry.bytes, entry.size, &found, udm_thread_error()),
+                   UDM_OK);
   assert_int_equal(found.arch, 90);
   assert_true(found.current);
   assert_string_equal(found.producer, producer);
@@ -75,11 +74,15 @@ static void test_every_changed_byte_is_told(void **state) {
   for (size_t i = 0; i < entry.size; ++i) {
     const unsigned char change = next_change(&seed);
     entry.bytes[i] ^= change;
-    const char *problem = udm_cache_entry_validate(entry.bytes, entry.size, &found);
-    if (!problem || !problem[0]) fail_msg("byte %zu changed by 0x%02x is not seen", i, change);
+    char text[UDM_REASON_SIZE] = "";
+    struct error reason = {text, sizeof text};
+    const udm_status status = udm_cache_entry_validate(entry.bytes, entry.size, &found, &reason);
+    if (status != UDM_ERROR_CACHE || !text[0])
+      fail_msg("byte %zu changed by 0x%02x is not seen", i, change);
     entry.bytes[i] ^= change;
   }
-  assert_null(udm_cache_entry_validate(entry.bytes, entry.size, &found));
+  assert_int_equal(udm_cache_entry_validate(entry.bytes, entry.size, &found, udm_thread_error()),
+                   UDM_OK);
   udm_free(entry.bytes);
 }
 
@@ -135,7 +138,7 @@ static void test_every_changed_byte_of_a_file_is_a_miss_and_repaired(void **stat
     assert_int_equal(listed.count, 1);
     assert_int_equal(listed.state, UDM_CACHE_ENTRY_BAD);
     assert_true(listed.has_reason);
-    assert_int_equal(listed.arch, 90); /* of its name at least */
+    assert_int_equal(listed.arch, 90); /* from the file's name, if from nothing else */
     assert_int_equal(look_up(&settings, &entry.key), 0);
     assert_int_equal(access(path, F_OK), -1); /* repaired: it is gone */
     entry.bytes[i] ^= change;
@@ -153,6 +156,6 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_every_changed_byte_of_a_file_is_a_miss_and_repaired,
                                       make_temporary_folder, remove_temporary_folder),
   };
-  unsetenv("UDM_CACHE_PATH"); /* one folder alone is listed here */
+  unsetenv("UDM_CACHE_PATH"); /* only one folder may be listed */
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,7 +12,7 @@
 
 #include "cache/cache.h"
 #include "cmocka_headers.h"
-#include "kernel_entries.h"
+#include "smallest_cubin.h"
 #include "temporary_folder.h"
 
 /* Answers each image with a given status, and records the architectures. */

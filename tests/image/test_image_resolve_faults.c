@@ -9,18 +9,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "driver/driver.h"
 #include "expectation.h"
+#include "nvrtc/nvrtc.h"
 
 /* An error that has nothing to do with an image, one that has, and NVRTC's out of memory. */
 enum { LAUNCH_FAILED = 719, INVALID_IMAGE = 200, NVRTC_OUT_OF_MEMORY = 1 };
 
 static const char *const driver_names[] = {
-#define UDM_DRIVER_SYMBOL(requirement, name, version, parameters) #name,
-#include "driver/driver_symbols.h"
-};
-static const char *const nvrtc_names[] = {
-#define UDM_NVRTC_SYMBOL(requirement, result, name, parameters) #name,
-#include "nvrtc/nvrtc_symbols.h"
+#define NAME(requirement, name) #name,
+    UDM_DRIVER_SYMBOLS(NAME)};
+static const char *const nvrtc_names[] = {UDM_NVRTC_SYMBOLS(NAME)
+#undef NAME
 };
 
 enum {

@@ -1,5 +1,5 @@
 /*
- * What the GPU tests share.
+ * gpu_fixture.c: see gpu_fixture.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

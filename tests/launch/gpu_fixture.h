@@ -1,7 +1,6 @@
 /*
- * What the GPU tests share: one session on device 0 of whatever driver
- * UDM_DRIVER_LIBRARY names, and decode cases run through it. cmocka's headers
- * come with it.
+ * gpu_fixture.h: what the tests over a driver share: one session on device 0 of the driver that
+ * UDM_DRIVER_LIBRARY names, and decode cases run through it. Includes cmocka's headers.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -23,9 +22,8 @@
 #include "gpu_session.h"
 
 /*
- * For main: ends the program with CTest's code for "skipped" when this machine
- * has no driver or no device. A driver that was named and cannot be
- * used is a failure, not a reason to skip.
+ * For main: ends the program with CTest's code for "skipped" if this machine has no driver or no
+ * device. A named driver that cannot be used is a failure, not a reason to skip.
  */
 void gpu_fixture_skip_if_impossible(void);
 
@@ -36,18 +34,18 @@ int gpu_fixture_close(void **state);
 /* A number from the environment, or the default. */
 uint64_t gpu_fixture_number(const char *variable, uint64_t otherwise);
 
-/* Fails the test when the case cannot be created. */
+/* Fails the test if the case cannot be created. */
 struct decode_case *gpu_fixture_create_case(const struct decode_case_request *request);
 
-/* Uploads, launches, compares; the test fails with words when anything is wrong. */
+/* Uploads, launches and compares; fails the test with a message if anything is wrong. */
 void gpu_fixture_check_case(struct case_runner *runner, const struct decode_case *c);
 void gpu_fixture_check_request(struct case_runner *runner,
                                const struct decode_case_request *request);
 
-/* Compares only; the launch has been made. */
+/* Compares only, after the launch. */
 void gpu_fixture_check_outputs(struct case_runner *runner, const struct decode_case *c);
 
-/* Fails the test, with the driver's words, unless result is CUDA_SUCCESS. */
+/* Fails the test with the driver's text unless result is CUDA_SUCCESS. */
 #define ASSERT_CUDA(driver, call) gpu_fixture_assert(driver, (driver)->call, #call)
 void gpu_fixture_assert(const struct cuda_driver *driver, CUresult result, const char *call);
 

@@ -1,6 +1,5 @@
 /*
- * Several CUDA contexts, several threads, and handles used where they do not
- * belong.
+ * test_context.c: several CUDA contexts, several threads, and handles used in the wrong context.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -8,7 +7,7 @@
 
 #include "gpu_fixture.h"
 
-/* A context of its own with the library loaded into it, current on this thread. */
+/* A new context with the library loaded into it, current on this thread. */
 struct second_context {
   CUcontext context;
   CUstream stream;
@@ -48,8 +47,8 @@ static void test_two_contexts_work_in_turns(void **state) {
   close_second_context(session, &second);
 }
 
-/* A launch that cannot be right fails, and the message says which rule was broken. */
-static void test_a_launch_outside_its_context_is_refused(void **state) {
+/* An illegal launch fails, and the message names the rule. */
+static void test_a_launch_outside_its_context_is_rejected(void **state) {
   const struct gpu_session *session = *state;
   const struct cuda_driver *driver = &session->driver;
   struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
@@ -98,7 +97,7 @@ static void test_destroy_works_from_any_thread_state(void **state) {
   ASSERT_CUDA(driver, cuCtxSetCurrent(session->context));
 }
 
-/* What one thread does; cmocka's assertions belong to the main thread alone. */
+/* The work of one thread. Only the main thread may use cmocka's assertions. */
 struct worker {
   const struct gpu_session *session;
   uint64_t seed;
@@ -157,7 +156,7 @@ static void test_threads_share_one_handle(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_two_contexts_work_in_turns),
-      cmocka_unit_test(test_a_launch_outside_its_context_is_refused),
+      cmocka_unit_test(test_a_launch_outside_its_context_is_rejected),
       cmocka_unit_test(test_create_needs_a_current_context),
       cmocka_unit_test(test_destroy_works_from_any_thread_state),
       cmocka_unit_test(test_threads_share_one_handle),

@@ -1,6 +1,6 @@
 /*
- * The callbacks of a host: its allocator gives every block and gets each back,
- * also when it has none left; its symbols are used in place of any library.
+ * test_context_callbacks.c: the callbacks of an embedder. Its allocator provides every block and
+ * gets each back, even if it runs out; its symbols replace those of any library.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -10,13 +10,13 @@
 #include "gpu_fixture.h"
 #include "temporary_folder.h"
 
-/* An allocator that counts, and has nothing from the failing-th block on. */
+/* An allocator that counts, and is out of memory from the failing-th block on. */
 struct arena {
   long blocks;        /* alive */
   long calls;         /* of allocate */
-  long calls_outside; /* of them, those outside a callback of the test */
+  long calls_outside; /* calls outside a callback of the test */
   long failing;       /* 0: never */
-  long foreign;       /* blocks given back that it never gave */
+  long foreign;       /* freed blocks that it did not allocate */
   size_t largest;
 };
 
@@ -64,7 +64,7 @@ static udm_options options_of(struct arena *arena) {
   return options;
 }
 
-static void test_the_allocator_gives_what_a_context_is_made_of(void **state) {
+static void test_every_block_of_a_context_is_the_allocators(void **state) {
   (void)state;
   struct arena arena = {0};
   udm_options options = options_of(&arena);
@@ -73,7 +73,7 @@ static void test_the_allocator_gives_what_a_context_is_made_of(void **state) {
   assert_true(arena.calls > 1); /* the handle, and the image while it was loaded */
   assert_int_equal(arena.blocks, 1);
   udm_query_driver(NULL, &(udm_driver_info){.struct_size = sizeof(udm_driver_info)});
-  udm_destroy(ctx); /* knows where its memory came from, whatever was called since */
+  udm_destroy(ctx); /* frees with its own allocator, whatever was called since */
   assert_int_equal(arena.blocks, 0);
   assert_int_equal(arena.foreign, 0);
 }
@@ -107,8 +107,8 @@ static void test_calls_within_callbacks_keep_the_allocators_apart(void **state) 
   assert_int_equal(outer.foreign + inner.foreign, 0);
 }
 
-/* With a cold cache: compiled and published, too. */
-static void test_every_block_may_be_the_one_that_is_not_there(void **state) {
+/* With a cold cache, so that compiling and publishing allocate, too. */
+static void test_any_allocation_may_fail(void **state) {
   (void)state;
   long failures = 0;
   for (long failing = 1; failing < 1000; ++failing) {
@@ -127,12 +127,12 @@ static void test_every_block_may_be_the_one_that_is_not_there(void **state) {
     }
     assert_int_equal(arena.blocks, 0);
     assert_int_equal(arena.foreign, 0);
-    if (arena.calls < failing) break; /* it was never in need of that many */
+    if (arena.calls < failing) break; /* it needed fewer blocks */
   }
   assert_true(failures > 0);
 }
 
-static void test_half_an_allocator_is_refused(void **state) {
+static void test_half_an_allocator_is_rejected(void **state) {
   (void)state;
   udm_options options = UDM_OPTIONS_INIT;
   udm_context *ctx = NULL;
@@ -141,7 +141,7 @@ static void test_half_an_allocator_is_refused(void **state) {
   assert_non_null(strstr(udm_last_error(), "deallocate"));
 }
 
-/* A host that holds libraries: what it was asked for, by library. */
+/* An embedder that holds the libraries: the symbols that udm requested, per library. */
 struct symbols {
   void *libraries[2];
   long asked[2];
@@ -159,7 +159,7 @@ static void *open_again(const char *path) {
   return library;
 }
 
-/* Options by which every library that udm opened itself would be missing. */
+/* Options with which udm cannot open any library itself. */
 static udm_options options_with(struct symbols *symbols) {
   udm_options options = UDM_OPTIONS_INIT;
   options.driver_library = "/nonexistent/libcuda.so.1";
@@ -169,7 +169,7 @@ static udm_options options_with(struct symbols *symbols) {
   return options;
 }
 
-static void test_the_hosts_driver_is_the_only_one(void **state) {
+static void test_no_other_driver_than_the_embedders_is_used(void **state) {
   (void)state;
   struct symbols symbols = {{open_again(getenv("UDM_DRIVER_LIBRARY")), NULL}, {0, 0}};
   udm_options options = options_with(&symbols);
@@ -188,7 +188,7 @@ static void test_the_hosts_driver_is_the_only_one(void **state) {
   dlclose(symbols.libraries[0]);
 }
 
-static void test_the_hosts_nvrtc_is_the_only_one(void **state) {
+static void test_no_other_nvrtc_than_the_embedders_is_used(void **state) {
   (void)state;
   udm_nvrtc_info known = {.struct_size = sizeof known};
   udm_nvrtc_info info = {.struct_size = sizeof info};
@@ -200,14 +200,14 @@ static void test_the_hosts_nvrtc_is_the_only_one(void **state) {
   assert_string_equal(info.path, known.path);
   assert_int_equal(info.arch_count, known.arch_count);
   assert_true(symbols.asked[UDM_LIBRARY_NVRTC] > 5);
-  /* of the same build: what the one compiled the other finds */
+  /* the same build: each finds what the other compiled */
   if (udm_prewarm(&options, 90, 0, &result) != UDM_OK) fail_msg("%s", udm_last_error());
   assert_int_equal(result.compiled, 0);
   if (udm_prewarm(&options, 90, UDM_PREWARM_FORCE, &result) != UDM_OK) {
     fail_msg("%s", udm_last_error());
   }
   assert_int_equal(result.compiled, 1);
-  /* the host has no driver: it is looked for as ever */
+  /* the embedder has no driver: the usual search finds one */
   assert_int_equal(
       udm_query_driver(&options, &(udm_driver_info){.struct_size = sizeof(udm_driver_info)}),
       UDM_ERROR_NO_DRIVER);
@@ -219,7 +219,7 @@ static void *find_too_little(void *user_data, udm_library library, const char *n
   return strcmp(name, "cuInit") == 0 || strcmp(name, "nvrtcVersion") == 0 ? user_data : NULL;
 }
 
-static void test_a_host_with_too_little_is_told_what_is_missing(void **state) {
+static void test_a_missing_symbol_is_named(void **state) {
   (void)state;
   int nothing = 0;
   udm_options options = UDM_OPTIONS_INIT;
@@ -251,7 +251,7 @@ static void receive(void *user_data, udm_log_level level, const char *message) {
   }
 }
 
-/* Two instances, each with a cache and a sink of its own: what the one does the other does not see.
+/* Two instances, each with its own cache and sink: neither sees what the other does.
  */
 static void test_each_instance_has_its_cache_and_its_log(void **state) {
   const struct gpu_session *session = *state;
@@ -270,13 +270,12 @@ static void test_each_instance_has_its_cache_and_its_log(void **state) {
     options.log_user_data = &sinks[i];
     if (udm_create(&options, &contexts[i]) != UDM_OK) fail_msg("%s", udm_last_error());
     assert_int_equal(udm_get_context_info(contexts[i], &info), UDM_OK);
-    assert_int_equal(info.image_source, UDM_IMAGE_NVRTC); /* not from the other one's cache */
+    assert_int_equal(info.image_source, UDM_IMAGE_NVRTC); /* not from the other instance's cache */
     assert_true(sinks[i].lines[UDM_LOG_INFO] > 0);
     assert_true(sinks[i].lines[UDM_LOG_DEBUG] > 0);
   }
   const struct sink before[INSTANCES] = {sinks[0], sinks[1]};
-  udm_decode_args args =
-      UDM_DECODE_ARGS_INIT; /* names no output: refused, and told by the status */
+  udm_decode_args args = UDM_DECODE_ARGS_INIT; /* names no output: rejected by status */
   for (int i = 0; i < INSTANCES; ++i) {
     assert_int_equal(udm_decode_metadata_direct(contexts[i], &args, session->stream),
                      UDM_ERROR_INVALID_ARGUMENT);
@@ -296,13 +295,13 @@ static void test_each_instance_has_its_cache_and_its_log(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_the_allocator_gives_what_a_context_is_made_of),
+      cmocka_unit_test(test_every_block_of_a_context_is_the_allocators),
       cmocka_unit_test(test_calls_within_callbacks_keep_the_allocators_apart),
-      cmocka_unit_test(test_every_block_may_be_the_one_that_is_not_there),
-      cmocka_unit_test(test_half_an_allocator_is_refused),
-      cmocka_unit_test(test_the_hosts_driver_is_the_only_one),
-      cmocka_unit_test(test_the_hosts_nvrtc_is_the_only_one),
-      cmocka_unit_test(test_a_host_with_too_little_is_told_what_is_missing),
+      cmocka_unit_test(test_any_allocation_may_fail),
+      cmocka_unit_test(test_half_an_allocator_is_rejected),
+      cmocka_unit_test(test_no_other_driver_than_the_embedders_is_used),
+      cmocka_unit_test(test_no_other_nvrtc_than_the_embedders_is_used),
+      cmocka_unit_test(test_a_missing_symbol_is_named),
       cmocka_unit_test(test_each_instance_has_its_cache_and_its_log),
   };
   gpu_fixture_skip_if_impossible();

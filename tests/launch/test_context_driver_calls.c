@@ -1,7 +1,6 @@
 /*
- * Which driver calls a launch makes, and what it does when one fails; tests/ladder
- * asks the same of udm_create. Needs the fake driver, which counts calls and
- * injects faults.
+ * test_context_driver_calls.c: the driver calls of a launch, and a failing launch; tests/image
+ * tests the same of udm_create. Needs the fake driver, which counts calls and injects faults.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -25,7 +24,7 @@ static bool find_counters(void) {
   return true;
 }
 
-/* A case in device memory, ready to be launched. */
+/* A case in device memory, ready for a launch. */
 struct uploaded_case {
   struct decode_case *c;
   struct case_runner runner;
@@ -69,7 +68,7 @@ static void test_a_launch_is_one_driver_call(void **state) {
   }
 }
 
-/* The call must be refused with the argument's name, and the driver not be bothered. */
+/* The call must fail with the argument's name, without a driver call. */
 static void check_refused(udm_status status, const char *argument) {
   assert_int_equal(status, UDM_ERROR_INVALID_ARGUMENT);
   if (!strstr(udm_last_error(), argument)) {
@@ -138,7 +137,7 @@ static void test_bad_outputs_launch_nothing(void **state) {
   release(&u);
 }
 
-static void test_bad_arguments_of_the_table_entry_launch_nothing(void **state) {
+static void test_bad_arguments_of_the_pointer_table_call_launch_nothing(void **state) {
   const struct gpu_session *session = *state;
   struct uploaded_case u;
   upload(session, &u, true);
@@ -168,7 +167,7 @@ static void test_a_failing_launch_is_reported(void **state) {
     unsetenv("UDM_FAKE_CUDA_FAIL");
     assert_int_equal(status, UDM_ERROR_DRIVER);
     assert_non_null(strstr(udm_last_error(), "cuLaunchKernel: CUDA_ERROR_LAUNCH_FAILED (719)"));
-    gpu_fixture_check_case(&u.runner, u.c); /* and it leaves the handle usable */
+    gpu_fixture_check_case(&u.runner, u.c); /* the handle is still usable */
     release(&u);
   }
 }
@@ -179,7 +178,7 @@ int main(void) {
       cmocka_unit_test(test_bad_inputs_launch_nothing),
       cmocka_unit_test(test_bad_numbers_launch_nothing),
       cmocka_unit_test(test_bad_outputs_launch_nothing),
-      cmocka_unit_test(test_bad_arguments_of_the_table_entry_launch_nothing),
+      cmocka_unit_test(test_bad_arguments_of_the_pointer_table_call_launch_nothing),
       cmocka_unit_test(test_a_failing_launch_is_reported),
   };
   gpu_fixture_skip_if_impossible();

@@ -1,6 +1,6 @@
 /*
- * How contexts end: before or after their CUDA context, in a child, in a thread
- * with every signal blocked. No thread and no file stays behind.
+ * test_context_lifetimes.c: how contexts end: before or after their CUDA context, in a child
+ * process, in a thread with every signal blocked. No thread and no file remains.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -18,7 +18,7 @@ static udm_context *create(void) {
   return ctx;
 }
 
-/* The least of a launch: an empty batch, whose two leading zeros go to `sums`. */
+/* The smallest launch: an empty batch, which writes two leading zeros to `sums`. */
 static udm_decode_args empty_batch_at(CUdeviceptr sums) {
   udm_decode_args args = UDM_DECODE_ARGS_INIT;
   args.num_backends = 1;
@@ -41,7 +41,7 @@ static udm_status launch(const struct cuda_driver *driver, udm_context *ctx) {
   return status;
 }
 
-/* How often the fake driver was called; NULL over a real one, which does not count. */
+/* Counts the calls of the fake driver; NULL over a real one, which does not count. */
 static int64_t (*count_calls(void))(const char *name) {
   int64_t (*calls)(const char *) = NULL;
   void *address = NULL;
@@ -59,22 +59,22 @@ static void test_the_cuda_context_may_go_first(void **state) {
   udm_context *ctx = create();
   assert_int_equal(launch(driver, ctx), UDM_OK);
   ASSERT_CUDA(driver, cuCtxDestroy_v2(second));
-  if (count_calls()) { /* a real driver may do anything with a function that is gone */
+  if (count_calls()) { /* a real driver may do anything with an unloaded function */
     assert_int_equal(launch(driver, ctx), UDM_ERROR_DRIVER);
     assert_non_null(strstr(udm_last_error(), "context"));
   }
   udm_context_info info = UDM_CONTEXT_INFO_INIT;
-  assert_int_equal(udm_get_context_info(ctx, &info), UDM_OK); /* that needs no CUDA */
+  assert_int_equal(udm_get_context_info(ctx, &info), UDM_OK); /* needs no CUDA */
   udm_destroy(ctx);
   CUcontext current = NULL;
   ASSERT_CUDA(driver, cuCtxGetCurrent(&current));
   assert_ptr_equal(current, session->context);
-  assert_int_equal(launch(driver, session->udm), UDM_OK); /* the others go on */
+  assert_int_equal(launch(driver, session->udm), UDM_OK); /* the other contexts still work */
 }
 
-enum { SOMEWHERE = 4096 }; /* it is never written to */
+enum { SOMEWHERE = 4096 }; /* never written to */
 
-/* A launch that is described instead of made is the same call to the driver, later. */
+/* A prepared launch is the same call to the driver, later. */
 static udm_status prepare(udm_context *ctx, bool table, udm_kernel_launch *prepared) {
   const udm_decode_args args = empty_batch_at(SOMEWHERE);
   return table ? udm_prepare_table(ctx, &args, SOMEWHERE, 1, prepared)
@@ -93,7 +93,8 @@ static void assert_prepares(udm_context *ctx) {
   assert_int_equal(prepare(ctx, true, &prepared), UDM_OK);
 }
 
-/* In the child: what the parent made is refused, and can be given up. Exit status 0: so it was. */
+/* In the child: the parent's context is rejected, and can be destroyed. Exit status 0: it was so.
+ */
 static int be_a_child(udm_context *ctx) {
   udm_decode_args args = UDM_DECODE_ARGS_INIT;
   int64_t (*calls)(const char *) = count_calls();
@@ -105,7 +106,7 @@ static int be_a_child(udm_context *ctx) {
   if (!is_refused_to_prepare(ctx, false)) return 7;
   if (!is_refused_to_prepare(ctx, true)) return 8;
   udm_destroy(ctx);
-  return !calls || calls(NULL) == before ? 0 : 6; /* the driver was left alone */
+  return !calls || calls(NULL) == before ? 0 : 6; /* no driver call was made */
 }
 
 static int status_of(pid_t child) {
@@ -115,7 +116,7 @@ static int status_of(pid_t child) {
   return WEXITSTATUS(status);
 }
 
-static void test_a_child_is_refused_what_the_parent_made(void **state) {
+static void test_a_child_cannot_use_the_parents_context(void **state) {
   const struct gpu_session *session = *state;
   udm_context *ctx = create();
   for (int i = 0; i < 3; ++i) {
@@ -127,7 +128,7 @@ static void test_a_child_is_refused_what_the_parent_made(void **state) {
     assert_prepares(ctx);
   }
   const pid_t child = fork();
-  if (child == 0) { /* a grandchild is no parent either */
+  if (child == 0) { /* a grandchild is rejected, too */
     const pid_t grandchild = fork();
     if (grandchild == 0) _exit(be_a_child(ctx));
     int status = 0;
@@ -149,7 +150,7 @@ static int create_in_child(const struct cuda_driver *driver) {
   return !works;
 }
 
-static void test_a_child_may_make_its_own(void **state) {
+static void test_a_child_may_create_its_own_context(void **state) {
   const struct gpu_session *session = *state;
   const pid_t child = fork();
   assert_true(child >= 0);
@@ -199,9 +200,9 @@ static void test_a_thread_may_block_every_signal(void **state) {
   }
 }
 
-static void test_no_thread_and_no_file_stays_behind(void **state) {
+static void test_no_thread_and_no_file_remains(void **state) {
   (void)state;
-  udm_destroy(create()); /* what is opened once is open now */
+  udm_destroy(create()); /* opens what is opened once per process */
   const int threads = count_in("/proc/self/task");
   const int files = count_in("/proc/self/fd");
   for (int i = 0; i < 20; ++i) udm_destroy(create());
@@ -212,10 +213,10 @@ static void test_no_thread_and_no_file_stays_behind(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_the_cuda_context_may_go_first),
-      cmocka_unit_test(test_a_child_is_refused_what_the_parent_made),
-      cmocka_unit_test(test_a_child_may_make_its_own),
+      cmocka_unit_test(test_a_child_cannot_use_the_parents_context),
+      cmocka_unit_test(test_a_child_may_create_its_own_context),
       cmocka_unit_test(test_a_thread_may_block_every_signal),
-      cmocka_unit_test(test_no_thread_and_no_file_stays_behind),
+      cmocka_unit_test(test_no_thread_and_no_file_remains),
   };
   gpu_fixture_skip_if_impossible();
   return cmocka_run_group_tests_name("lifetimes", tests, gpu_fixture_open, gpu_fixture_close);

@@ -1,7 +1,7 @@
 /*
- * The shared library is opened, used and closed a hundred times: it is unloaded
- * each time, and no memory, mapping or file of it stays; a fork afterwards finds
- * no handler of it. test_reload LIBRARY
+ * test_context_reload.c: the shared library is opened, used and closed a hundred times. Each time
+ * it is unloaded, and no memory, mapping or file remains; a later fork finds no handler of it.
+ * test_context_reload LIBRARY
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -14,7 +14,7 @@
 
 static const char *library_path;
 
-/* The functions of the library that was opened; this program's own copy only makes the session. */
+/* The opened library's functions; this program's own copy only opens the session. */
 struct functions {
   udm_status (*create)(const udm_options *options, udm_context **out);
   void (*destroy)(udm_context *ctx);
@@ -50,10 +50,10 @@ static void open_use_close(void) {
   }
   use(library);
   assert_int_equal(dlclose(library), 0);
-  assert_null(dlopen(library_path, RTLD_NOW | RTLD_NOLOAD)); /* it is gone */
+  assert_null(dlopen(library_path, RTLD_NOW | RTLD_NOLOAD)); /* unloaded */
 }
 
-/* Mappings of files: heaps may be split and joined by the C library as it likes. */
+/* Only mappings of files: the C library may split and join heaps. */
 static int count_mappings(void) {
   int count = 0;
   char line[8192];
@@ -70,7 +70,7 @@ static int count_files(void) {
   return count;
 }
 
-static void test_a_hundred_times_leave_nothing_behind(void **state) {
+static void test_a_hundred_reloads_leave_nothing_behind(void **state) {
   (void)state;
   enum { WARM_UP = 10, ROUNDS = 100, SMALLEST_BLOCK = 24 };
   for (int i = 0; i < WARM_UP; ++i) open_use_close();
@@ -81,12 +81,12 @@ static void test_a_hundred_times_leave_nothing_behind(void **state) {
   assert_int_equal(count_mappings(), mappings);
   assert_int_equal(count_files(), files);
   const size_t now = mallinfo2().uordblks;
-  /* not one block a round; the loader itself may keep a few bytes, as long as paths are */
+  /* less than one block per round; the loader itself may keep a few bytes, such as paths */
   if (now >= memory + (size_t)SMALLEST_BLOCK * ROUNDS)
     fail_msg("%zu bytes more than before", now - memory);
 }
 
-static void test_a_fork_finds_no_handler_of_it(void **state) {
+static void test_a_later_fork_finds_no_handler_of_the_library(void **state) {
   (void)state;
   int status = 0;
   open_use_close();
@@ -99,8 +99,8 @@ static void test_a_fork_finds_no_handler_of_it(void **state) {
 
 int main(int argc, char **argv) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_a_hundred_times_leave_nothing_behind),
-      cmocka_unit_test(test_a_fork_finds_no_handler_of_it),
+      cmocka_unit_test(test_a_hundred_reloads_leave_nothing_behind),
+      cmocka_unit_test(test_a_later_fork_finds_no_handler_of_the_library),
   };
   if (argc != 2) return 2;
   library_path = argv[1];

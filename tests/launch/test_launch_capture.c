@@ -1,12 +1,12 @@
 /*
- * A launch recorded in a CUDA graph is right on every replay, with whatever
- * lengths the tensors hold then. UDM_TEST_REPLAYS sets how many there are.
+ * test_launch_capture.c: a launch recorded in a CUDA graph is right on every replay, with the
+ * lengths that the tensors hold then. UDM_TEST_REPLAYS sets the number of replays.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "gpu_fixture.h"
 
-/* Capture in the strictest mode: any call that is not legal in it spoils the graph. */
+/* Captures in the strictest mode: any illegal call invalidates the graph. */
 static CUgraphExec record(struct case_runner *runner, const struct decode_case *c) {
   const struct cuda_driver *driver = runner->driver;
   CUgraph graph = NULL;
@@ -58,7 +58,7 @@ static void test_table_launch_replays_with_changing_lengths(void **state) {
   replay_with_changing_lengths(*state, true);
 }
 
-/* As graph runners do: one graph a padded batch size. */
+/* Like graph runners: one graph per padded batch size. */
 static void test_several_graphs_live_side_by_side(void **state) {
   const struct gpu_session *session = *state;
   const struct cuda_driver *driver = &session->driver;
@@ -88,10 +88,10 @@ static void test_several_graphs_live_side_by_side(void **state) {
 }
 
 /*
- * A handle that is made while the very stream is being captured, from the cache
- * or from the shipped PTX, is good, and so is the graph.
+ * A handle that is created while its stream captures, from the cache or from the shipped PTX,
+ * works, and so does the graph.
  */
-static void test_a_handle_is_made_during_the_capture(void **state) {
+static void test_a_handle_can_be_created_during_a_capture(void **state) {
   const struct gpu_session *session = *state;
   const struct cuda_driver *driver = &session->driver;
   udm_options without = UDM_OPTIONS_INIT;
@@ -133,7 +133,7 @@ int main(void) {
       cmocka_unit_test(test_direct_launch_replays_with_changing_lengths),
       cmocka_unit_test(test_table_launch_replays_with_changing_lengths),
       cmocka_unit_test(test_several_graphs_live_side_by_side),
-      cmocka_unit_test(test_a_handle_is_made_during_the_capture),
+      cmocka_unit_test(test_a_handle_can_be_created_during_a_capture),
   };
   gpu_fixture_skip_if_impossible();
   return cmocka_run_group_tests_name("capture and replay", tests, gpu_fixture_open,

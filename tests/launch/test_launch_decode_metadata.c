@@ -1,6 +1,6 @@
 /*
- * The whole library over a driver: decode cases through both entries, compared
- * in every byte of their output memory.
+ * test_launch_decode_metadata.c: the whole library over a driver: decode cases through the direct
+ * and the pointer-table call, compared in every byte of their output memory.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -102,7 +102,7 @@ static void test_one_huge_row_among_many_small(void **state) {
   case_runner_release(&runner);
 }
 
-/* What this table of each backend held before must stay. */
+/* This table of each backend must keep its previous content. */
 static void expect_unwritten(struct decode_case *c, int output, int64_t stride, int64_t columns) {
   for (int32_t b = 0; b < c->args.num_backends; ++b) {
     assert_true(c->output_offsets[b][output] != DECODE_CASE_NULL);
@@ -113,8 +113,9 @@ static void expect_unwritten(struct decode_case *c, int output, int64_t stride, 
   }
 }
 
-/* To the table entry, a stride of 0 or a page size of 1: whatever the device table holds. */
-static void test_what_is_not_asked_for_is_not_written(void **state) {
+/* For the pointer-table call, a stride of 0 or a page size of 1, whatever the device table holds.
+ */
+static void test_unwanted_outputs_are_not_written(void **state) {
   const struct gpu_session *session = *state;
   struct case_runner runner = CASE_RUNNER_INIT(&session->driver, session->udm, session->stream);
   struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
@@ -158,7 +159,7 @@ int main(void) {
       cmocka_unit_test(test_large_batches),
       cmocka_unit_test(test_every_page_size_and_alignment),
       cmocka_unit_test(test_one_huge_row_among_many_small),
-      cmocka_unit_test(test_what_is_not_asked_for_is_not_written),
+      cmocka_unit_test(test_unwanted_outputs_are_not_written),
       cmocka_unit_test(test_the_default_stream_works),
   };
   gpu_fixture_skip_if_impossible();

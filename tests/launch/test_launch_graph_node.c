@@ -1,5 +1,5 @@
 /*
- * The other way into a graph: an explicit kernel node whose parameters
+ * test_launch_graph_node.c: an explicit kernel node of a graph, whose parameters
  * udm_prepare_direct() or udm_prepare_table() fills, and its update with
  * cuGraphExecKernelNodeSetParams.
  *
@@ -31,7 +31,7 @@ static void prepare(struct case_runner *runner, const struct decode_case *c,
                                    c->backend_pointers_stride, launch)
                : udm_prepare_direct(runner->udm, &args, launch);
   if (status != UDM_OK) fail_msg("%s", udm_last_error());
-  /* the structure holds copies of its own */
+  /* the structure holds its own copies */
   memset(&args, 0xff, sizeof args);
 }
 
@@ -54,7 +54,7 @@ struct shape {
   int32_t batch_size;
 };
 
-/* A node is made for one case, replayed, then set to other cases of other sizes and replayed. */
+/* Creates a node for one case, replays it, then sets and replays cases of other sizes. */
 static void add_replay_and_update(const struct gpu_session *session,
                                   const struct shape shapes[CASES]) {
   enum { STEPS = 5 };
@@ -155,7 +155,7 @@ static void test_wrong_arguments_are_named(void **state) {
   assert_non_null(strstr(udm_last_error(), "struct_size"));
 }
 
-/* Nothing is launched, so nothing needs to lie behind the pointers. */
+/* No launch, so the pointers need no memory. */
 static void test_the_largest_batch_can_be_described(void **state) {
   const struct gpu_session *session = *state;
   udm_decode_args args = UDM_DECODE_ARGS_INIT;

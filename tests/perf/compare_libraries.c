@@ -1,367 +1,368 @@
 /*
- * compare_libraries.c: times the kernels of several builds of libudm in turn, in one process, on
- * the same buffers, as nodes of a CUDA graph; checks that all write the same bytes.
+ * compare_libraries.c: times the kernels of several builds of libudm.so in turn, in one process, on
+ * the same buffers. Not a test: it prints a table.
  *
- * usage: compare_libraries [--filter TEXT] [--copy CUBIN] BASE.so OTHER.so...
+ *     compare_libraries [--replays N] [--only TEXT] OLD.so NEW.so...
  *
- * Each build is opened with dlopen() and launched as its own udm_prepare_direct() or
- * udm_prepare_table() says, so kernels with different parameters and grids compare. It compiles its
- * kernel as UDM_CACHE_DIR and the other settings say. The copy is udm_bench_copy of
- * tools/bench/floor_kernels.cu: one read of the live columns and one write per backend.
- * Prints microseconds per node, median of the rounds, and the ratio to BASE.
+ * Each figure is the median time, in microseconds, of one node of a graph of ten equal kernel
+ * nodes. Ratios are to the first library. A build whose outputs differ from those of the first in
+ * any byte, written or not, is reported, and the exit status is 1.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <dlfcn.h>
 #include <math.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "udm.h"
+#include "bench/lower_bounds.h"
+#include "gpu/gpu_session.h"
+#include "numbers/random.h"
+#include "numbers/time_samples.h"
 
-typedef int (*driver_function)();
-#define DRIVER(X)                                                                              \
-  X(cuInit) X(cuDevicePrimaryCtxRetain) X(cuCtxSetCurrent) X(cuMemAlloc_v2) X(cuMemFree_v2)    \
-  X(cuMemcpyHtoD_v2) X(cuMemcpyDtoH_v2) X(cuMemsetD8_v2) X(cuStreamCreate) X(cuLaunchKernel)   \
-  X(cuStreamBeginCapture_v2) X(cuStreamEndCapture) X(cuGraphInstantiateWithFlags)              \
-  X(cuGraphLaunch) X(cuStreamSynchronize) X(cuEventCreate) X(cuEventRecord) X(cuModuleLoad)    \
-  X(cuEventElapsedTime) X(cuModuleGetFunction) X(cuGraphExecDestroy) X(cuGraphDestroy)
-#define DECLARE(name) static driver_function name;
-DRIVER(DECLARE)
-
-#define CHECK(call)                                                       \
-  do {                                                                    \
-    const int result_ = (int)(call);                                      \
-    if (result_ != 0) {                                                   \
-      fprintf(stderr, "%s: %d, line %d\n", #call, result_, __LINE__);     \
-      exit(1);                                                            \
-    }                                                                     \
-  } while (0)
-
-enum { MOST_LIBRARIES = 16, ROUNDS = 25, OUTPUTS = UDM_OUTPUTS_PER_BACKEND };
-
-struct library {
-  const char *name;
-  udm_context *ctx;
-  udm_status (*prepare_direct)(udm_context *, const udm_decode_args *, udm_kernel_launch *);
-  udm_status (*prepare_table)(udm_context *, const udm_decode_args *, CUdeviceptr, int64_t,
-                              udm_kernel_launch *);
-  const char *(*last_error)(void);
-};
-
-enum lengths { SAME, MIXED, ONE_LONG };
-enum outputs { ALL, PAGES_ALONE, TABLE };
+enum { NODES = 10, MOST_LIBRARIES = 8, PAGE_SIZE = 64, TOPK = 2048, ALIGNMENT = 512 };
+enum { UNWRITTEN = 0x5a5a5a5a };
 
 struct shape {
   const char *name;
-  int batch_size, width;
-  enum lengths lengths;
-  int low, high;
-  unsigned seed;
+  int32_t batch_size;
+  int32_t width;    /* of the tables, in tokens */
+  int32_t length;   /* of every row, or the longest */
+  int32_t shortest; /* if not 0: lengths are log-uniform from here to length */
+  int32_t long_row; /* if not 0: the length of row 100 */
 };
 
 static const struct shape shapes[] = {
-    {"bs 1 4k width 8k", 1, 8192, SAME, 4096, 4096, 1},
-    {"bs 1 4k width 128k", 1, 131072, SAME, 4096, 4096, 1},
-    {"bs 32 4k", 32, 131072, SAME, 4096, 4096, 1},
-    {"bs 33 mixed", 33, 131072, MIXED, 1024, 131072, 2},
-    {"bs 48 mixed", 48, 131072, MIXED, 1024, 131072, 3},
-    {"bs 64 mixed a", 64, 131072, MIXED, 1024, 131072, 4},
-    {"bs 64 mixed b", 64, 131072, MIXED, 1024, 131072, 5},
-    {"bs 128 mixed", 128, 131072, MIXED, 1024, 131072, 6},
-    {"bs 256 4k", 256, 16384, SAME, 4096, 4096, 1},
-    {"bs 64 x 128k", 64, 131072, SAME, 131072, 131072, 1},
-    {"bs 8 x 1M", 8, 1048576, SAME, 1048576, 1048576, 1},
-    {"bs 1000 mixed", 1000, 16384, MIXED, 1024, 16384, 7},
-    {"bs 4096 x 512", 4096, 512, SAME, 512, 512, 1},
-    {"bs 512 one long", 512, 131072, ONE_LONG, 512, 131072, 1},
-    {"bs 65536 x 16", 65536, 64, SAME, 16, 16, 1},
+    {"bs 1, 4k, width 8k", 1, 8192, 4096, 0, 0},
+    {"bs 1, 4k, width 128k", 1, 131072, 4096, 0, 0},
+    {"bs 1, 4k, width 1M", 1, 1048576, 4096, 0, 0},
+    {"bs 32, 4k, width 128k", 32, 131072, 4096, 0, 0},
+    {"bs 48, 1k to 128k", 48, 131072, 131072, 1024, 0},
+    {"bs 64, 1k to 128k", 64, 131072, 131072, 1024, 0},
+    {"bs 128, 1k to 128k", 128, 131072, 131072, 1024, 0},
+    {"bs 256, 4k, width 16k", 256, 16384, 4096, 0, 0},
+    {"bs 64, 128k", 64, 131072, 131072, 0, 0},
+    {"bs 8, 1M", 8, 1048576, 1048576, 0, 0},
+    {"bs 1000, 1k to 16k", 1000, 16384, 16384, 1024, 0},
+    {"bs 4096, 512", 4096, 512, 512, 0, 0},
+    {"bs 512, 512, one row of 128k", 512, 131072, 512, 0, 131072},
+    {"bs 65536, 16", 65536, 16, 16, 0, 0},
+};
+enum { SHAPES = sizeof shapes / sizeof shapes[0] };
+
+/* What varies beside the shape. */
+struct variant {
+  const char *name;
+  int32_t backends;
+  bool pages_alone;
+  bool is_int64;   /* the inputs */
+  bool table;      /* the pointer-table call */
+  bool misaligned; /* the page_table_1 begin one element apart: no vectors */
 };
 
-static uint64_t random_state;
-static uint32_t draw(uint32_t below) {
-  random_state += 0x9e3779b97f4a7c15u;
-  uint64_t z = random_state;
-  z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-  return (uint32_t)(z ^ z >> 31) % below;
-}
+static const struct variant variants[] = {
+    {"3 backends", 3, false, false, false, false},
+    {"pages alone", 3, true, false, false, false},
+    {"1 backend, int64", 1, false, true, false, false},
+    {"pointer table", 3, false, false, true, false},
+    {"misaligned", 3, false, false, false, true},
+};
+enum { VARIANTS = sizeof variants / sizeof variants[0] };
 
-static void open_driver(void) {
-  void *driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_GLOBAL);
-  if (!driver) {
-    fprintf(stderr, "%s\n", dlerror());
-    exit(1);
-  }
-#define LOOK_UP(name)                                        \
-  *(void **)&name = dlsym(driver, #name);                    \
-  if (!name) {                                               \
-    fprintf(stderr, "the driver has no %s\n", #name);        \
-    exit(1);                                                 \
-  }
-  DRIVER(LOOK_UP)
-}
-
-static void *symbol(void *handle, const char *name) {
-  void *found = dlsym(handle, name);
-  if (found) return found;
-  fprintf(stderr, "%s\n", dlerror());
-  exit(1);
-}
-
-static struct library open_library(const char *path) {
-  struct library library = {path, NULL, NULL, NULL, NULL};
-  void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-  if (!handle) {
-    fprintf(stderr, "%s\n", dlerror());
-    exit(1);
-  }
-  udm_status (*create)(const udm_options *, udm_context **) = NULL;
-  *(void **)&create = symbol(handle, "udm_create");
-  *(void **)&library.prepare_direct = symbol(handle, "udm_prepare_direct");
-  *(void **)&library.prepare_table = symbol(handle, "udm_prepare_table");
-  *(void **)&library.last_error = symbol(handle, "udm_last_error");
-  if (create(NULL, &library.ctx) != UDM_OK) {
-    fprintf(stderr, "%s: %s\n", path, library.last_error());
-    exit(1);
-  }
-  return library;
-}
-
-static CUdeviceptr allocate(size_t bytes) {
-  CUdeviceptr address = 0;
-  CHECK(cuMemAlloc_v2(&address, bytes));
-  return address;
-}
-
-struct problem {
-  udm_decode_args args;
-  CUdeviceptr inputs[3], arena, table;
-  size_t arena_bytes, live;
+struct library {
+  const char *path;
+  udm_context *context;
+  udm_status (*create)(const udm_options *, udm_context **);
+  void (*destroy)(udm_context *);
+  udm_status (*direct)(udm_context *, const udm_decode_args *, CUstream);
+  udm_status (*table)(udm_context *, const udm_decode_args *, CUdeviceptr, int64_t, CUstream);
+  const char *(*last_error)(void);
+  CUgraphExec exec;
+  struct time_samples samples;
 };
 
-static int length_of(const struct shape *shape, int row) {
-  if (shape->lengths == SAME) return shape->high;
-  if (shape->lengths == ONE_LONG) return row == 77 ? shape->high : shape->low;
-  /* mixed: the logarithm is uniform */
-  const double steps = log2((double)shape->high / shape->low);
-  return (int)(shape->low * exp2(steps * draw(1u << 20) / (1u << 20)));
+struct comparison {
+  struct gpu_session session;
+  struct lower_bounds bounds;
+  struct library libraries[MOST_LIBRARIES + 1]; /* the last: the copy */
+  int count;
+  int replays;
+  const char *only;
+  CUdeviceptr slots, inputs, outputs, table; /* allocations for the largest shape */
+  size_t output_bytes;                       /* of the present shape */
+  udm_decode_args args;                      /* of the present shape */
+  int64_t copied;                            /* elements of the plain copy */
+  unsigned char *expected, *actual;
+  CUevent start, end;
+  bool differs;
+};
+
+static void fail(const char *what, const char *why) {
+  fprintf(stderr, "compare_libraries: %s: %s\n", what, why ? why : "unknown");
+  exit(2);
 }
 
-static void make_problem(const struct shape *shape, enum outputs outputs, int backends,
-                         struct problem *out) {
-  memset(out, 0, sizeof *out);
-  udm_decode_args args = UDM_DECODE_ARGS_INIT;
-  const size_t rows = (size_t)shape->batch_size, width = (size_t)shape->width;
-  const size_t pages = (width + 63) / 64;
-  const size_t reqs = rows + 3;
-  int64_t *lens = malloc(rows * 8), *indices = malloc(rows * 8);
-  int32_t *slots = malloc(reqs * width * 4);
-  random_state = shape->seed;
+static void check(const struct comparison *c, const char *what, CUresult result) {
+  if (result != CUDA_SUCCESS) fail(what, cuda_driver_error(&c->session.driver, result));
+}
+
+static void find(void *handle, const char *name, void *function) {
+  void *const address = dlsym(handle, name);
+  if (!address) fail(name, dlerror());
+  memcpy(function, &address, sizeof address);
+}
+
+static void open_library(struct library *library, const char *path) {
+  void *const handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+  if (!handle) fail(path, dlerror());
+  library->path = path;
+  find(handle, "udm_create", &library->create);
+  find(handle, "udm_destroy", &library->destroy);
+  find(handle, "udm_decode_metadata_direct", &library->direct);
+  find(handle, "udm_decode_metadata_table", &library->table);
+  find(handle, "udm_last_error", &library->last_error);
+  if (library->create(NULL, &library->context) != UDM_OK) fail(path, library->last_error());
+}
+
+static int32_t row_length(const struct shape *shape, int32_t i) {
+  if (shape->long_row && i == 100) return shape->long_row;
+  if (!shape->shortest) return shape->length;
+  uint64_t state = (uint64_t)i * 0x9e3779b97f4a7c15u + 1;
+  const double part = (double)(random_next(&state) >> 11) / 9007199254740992.0;
+  return (int32_t)(shape->shortest * pow((double)shape->length / shape->shortest, part));
+}
+
+static CUdeviceptr take(size_t *used, CUdeviceptr base, int64_t elements) {
+  const CUdeviceptr place = base + *used;
+  *used += ((size_t)elements * 4 + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+  return place;
+}
+
+static size_t lay_out(const struct shape *shape, const struct variant *variant, CUdeviceptr base,
+                      udm_decode_args *args) {
+  const int64_t rows = shape->batch_size;
+  const int64_t pages = (shape->width + PAGE_SIZE - 1) / PAGE_SIZE;
+  size_t used = 0;
+  args->batch_size = shape->batch_size;
+  args->max_len = shape->width;
+  args->num_backends = variant->backends;
+  args->nsa_index_topk = TOPK;
+  args->real_page_size = PAGE_SIZE;
+  args->req_to_token_stride = args->page_table_stride = shape->width;
+  args->real_page_table_stride = pages;
+  args->seq_lens_type = args->req_pool_indices_type = variant->is_int64 ? UDM_INT64 : UDM_INT32;
+  for (int b = 0; b < variant->backends; ++b) {
+    udm_backend_outputs *const to = &args->backends[b];
+    to->cache_seqlens = take(&used, base, rows);
+    to->cu_seqlens_k = take(&used, base, rows + 1);
+    if (!variant->pages_alone) to->page_table_1 = take(&used, base, rows * shape->width + 1);
+    if (variant->misaligned && b == 1) to->page_table_1 += sizeof(int32_t);
+    to->nsa_cache_seqlens = take(&used, base, rows);
+    to->nsa_cu_seqlens_k = take(&used, base, rows + 1);
+    to->real_page_table = take(&used, base, rows * pages);
+    to->seqlens_expanded = take(&used, base, rows);
+  }
+  return used;
+}
+
+/* The lengths, and the rows of req_to_token from the last to the first. */
+static void upload_inputs(struct comparison *c, const struct shape *shape,
+                          const struct variant *variant) {
+  const struct cuda_driver *const driver = &c->session.driver;
+  const size_t rows = (size_t)shape->batch_size;
+  const size_t size = variant->is_int64 ? 8 : 4;
+  unsigned char *const host = calloc(2 * rows, size);
+  if (!host) fail("calloc", "out of memory");
+  c->copied = 0;
   for (size_t i = 0; i < rows; ++i) {
-    lens[i] = length_of(shape, (int)i);
-    out->live += (size_t)lens[i];
-    indices[i] = (int64_t)((i * 7 + 3) % reqs);
+    const int32_t length = row_length(shape, (int32_t)i);
+    const int32_t index = (int32_t)(rows - 1 - i);
+    memcpy(host + i * size, &length, sizeof length); /* little-endian; none is negative */
+    memcpy(host + (rows + i) * size, &index, sizeof index);
+    c->copied += variant->pages_alone ? (length + PAGE_SIZE - 1) / PAGE_SIZE : length;
   }
-  for (size_t i = 0; i < reqs * width; ++i) slots[i] = (int32_t)draw(0x7fffffff);
-  out->inputs[0] = args.seq_lens = allocate(rows * 8);
-  out->inputs[1] = args.req_pool_indices = allocate(rows * 8);
-  out->inputs[2] = args.req_to_token = allocate(reqs * width * 4);
-  CHECK(cuMemcpyHtoD_v2(args.seq_lens, lens, rows * 8));
-  CHECK(cuMemcpyHtoD_v2(args.req_pool_indices, indices, rows * 8));
-  CHECK(cuMemcpyHtoD_v2(args.req_to_token, slots, reqs * width * 4));
-  free(lens), free(indices), free(slots);
-  args.seq_lens_type = args.req_pool_indices_type = UDM_INT64;
-  args.req_to_token_stride = shape->width;
-  args.page_table_stride = outputs == PAGES_ALONE ? 0 : shape->width;
-  args.real_page_table_stride = (int64_t)pages;
-  args.batch_size = shape->batch_size;
-  args.max_len = shape->width;
-  args.num_backends = backends;
-  args.nsa_index_topk = 2048;
-  args.real_page_size = 64;
-  const size_t sizes[OUTPUTS] = {rows, rows + 1, outputs == PAGES_ALONE ? 0 : rows * width,
-                                 rows, rows + 1, rows * pages, rows};
-  size_t bytes = 0;
-  for (int o = 0; o < OUTPUTS; ++o) bytes += (sizes[o] * 4 + 511) / 256 * 256;
-  out->arena_bytes = bytes * (size_t)backends;
-  out->arena = allocate(out->arena_bytes);
-  CUdeviceptr at = out->arena;
-  CUdeviceptr table[OUTPUTS * UDM_MAX_BACKENDS];
+  c->args.seq_lens = c->inputs;
+  c->args.req_pool_indices = c->inputs + rows * size;
+  c->args.req_to_token = c->slots;
+  check(c, "cuMemcpyHtoD", driver->cuMemcpyHtoD_v2(c->inputs, host, 2 * rows * size));
+  free(host);
+}
+
+static void upload_table(struct comparison *c) {
+  CUdeviceptr pointers[UDM_OUTPUTS_PER_BACKEND * UDM_MAX_BACKENDS];
+  const int backends = c->args.num_backends;
   for (int b = 0; b < backends; ++b) {
-    CUdeviceptr *outputs_of = &args.backends[b].cache_seqlens;
-    for (int o = 0; o < OUTPUTS; ++o) {
-      outputs_of[o] = table[o * backends + b] = sizes[o] ? at : 0;
-      at += (sizes[o] * 4 + 511) / 256 * 256;
+    CUdeviceptr outputs[UDM_OUTPUTS_PER_BACKEND];
+    memcpy(outputs, &c->args.backends[b], sizeof outputs);
+    for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND; ++o) pointers[o * backends + b] = outputs[o];
+  }
+  check(c, "cuMemcpyHtoD", c->session.driver.cuMemcpyHtoD_v2(c->table, pointers, sizeof pointers));
+}
+
+static void enqueue(struct comparison *c, const struct library *library,
+                    const struct variant *variant) {
+  if (!library->path) {
+    struct bench_targets to = {.count = variant->backends};
+    for (int b = 0; b < to.count; ++b) {
+      const udm_backend_outputs *const outputs = &c->args.backends[b];
+      to.tables[b] = variant->pages_alone ? outputs->real_page_table : outputs->page_table_1;
+      to.tables[b] &= ~(CUdeviceptr)15;
+    }
+    check(c, "copy", bench_launch_copy(&c->bounds, &c->session, c->slots, &to, c->copied));
+    return;
+  }
+  const udm_status status = variant->table
+                                ? library->table(library->context, &c->args, c->table,
+                                                 c->args.num_backends, c->session.stream)
+                                : library->direct(library->context, &c->args, c->session.stream);
+  if (status != UDM_OK) fail(library->path, library->last_error());
+}
+
+static void run_once(struct comparison *c, const struct library *library,
+                     const struct variant *variant, unsigned char *bytes) {
+  const struct cuda_driver *const driver = &c->session.driver;
+  check(c, "cuMemsetD32Async",
+        driver->cuMemsetD32Async(c->outputs, UNWRITTEN, c->output_bytes / 4, c->session.stream));
+  enqueue(c, library, variant);
+  check(c, "the kernel", driver->cuStreamSynchronize(c->session.stream));
+  check(c, "cuMemcpyDtoH", driver->cuMemcpyDtoH_v2(bytes, c->outputs, c->output_bytes));
+}
+
+static void compare_outputs(struct comparison *c, const struct variant *variant) {
+  run_once(c, &c->libraries[0], variant, c->expected);
+  for (int i = 1; i < c->count; ++i) {
+    run_once(c, &c->libraries[i], variant, c->actual);
+    if (memcmp(c->expected, c->actual, c->output_bytes) == 0) continue;
+    size_t at = 0;
+    while (c->expected[at] == c->actual[at]) ++at;
+    printf("DIFFERS: %s at byte %zu of %zu\n", c->libraries[i].path, at, c->output_bytes);
+    c->differs = true;
+  }
+}
+
+static void record(struct comparison *c, struct library *library, const struct variant *variant) {
+  const struct cuda_driver *const driver = &c->session.driver;
+  CUgraph graph = NULL;
+  check(c, "cuStreamBeginCapture",
+        driver->cuStreamBeginCapture_v2(c->session.stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
+  for (int i = 0; i < NODES; ++i) enqueue(c, library, variant);
+  check(c, "cuStreamEndCapture", driver->cuStreamEndCapture(c->session.stream, &graph));
+  check(c, "cuGraphInstantiate", driver->cuGraphInstantiateWithFlags(&library->exec, graph, 0));
+  driver->cuGraphDestroy(graph);
+}
+
+static double replay(struct comparison *c, const struct library *library) {
+  const struct cuda_driver *const driver = &c->session.driver;
+  float milliseconds = 0;
+  check(c, "cuEventRecord", driver->cuEventRecord(c->start, c->session.stream));
+  check(c, "cuGraphLaunch", driver->cuGraphLaunch(library->exec, c->session.stream));
+  check(c, "cuEventRecord", driver->cuEventRecord(c->end, c->session.stream));
+  check(c, "cuEventSynchronize", driver->cuEventSynchronize(c->end));
+  check(c, "cuEventElapsedTime", driver->cuEventElapsedTime(&milliseconds, c->start, c->end));
+  return (double)milliseconds * 1e3 / NODES;
+}
+
+static void time_all(struct comparison *c, const struct variant *variant) {
+  const int all = c->count + 1;
+  for (int i = 0; i < all; ++i) record(c, &c->libraries[i], variant);
+  for (int r = -3; r < c->replays; ++r) {
+    for (int k = 0; k < all; ++k) {
+      struct library *const library = &c->libraries[(k + r + 3) % all];
+      const double time = replay(c, library);
+      if (r >= 0 && !samples_add(&library->samples, time)) fail("malloc", "out of memory");
     }
   }
-  out->table = allocate(sizeof table);
-  CHECK(cuMemcpyHtoD_v2(out->table, table, sizeof table));
-  out->args = args;
-}
-
-static void free_problem(struct problem *problem) {
-  for (int i = 0; i < 3; ++i) cuMemFree_v2(problem->inputs[i]);
-  cuMemFree_v2(problem->arena);
-  cuMemFree_v2(problem->table);
-}
-
-static CUstream stream;
-
-static void launch_once(const udm_kernel_launch *launch) {
-  CHECK(cuLaunchKernel(launch->function, launch->grid_x, 1u, 1u, launch->block_x, 1u, 1u, 0u,
-                       stream, launch->parameters, (void **)NULL));
-}
-
-static void *make_graph(const udm_kernel_launch *launch, int nodes) {
-  void *graph = NULL, *executable = NULL;
-  CHECK(cuStreamBeginCapture_v2(stream, 2));
-  for (int i = 0; i < nodes; ++i) launch_once(launch);
-  CHECK(cuStreamEndCapture(stream, &graph));
-  CHECK(cuGraphInstantiateWithFlags(&executable, graph, 0ull));
-  cuGraphDestroy(graph);
-  return executable;
-}
-
-static int compare_floats(const void *a, const void *b) {
-  const float x = *(const float *)a, y = *(const float *)b;
-  return (x > y) - (x < y);
-}
-
-/* Fills the arena with the launch's outputs and downloads it. */
-static void *outputs_after(const struct problem *problem, const udm_kernel_launch *launch) {
-  unsigned char *bytes = malloc(problem->arena_bytes);
-  CHECK(cuMemsetD8_v2(problem->arena, 0xa5, problem->arena_bytes));
-  launch_once(launch);
-  CHECK(cuStreamSynchronize(stream));
-  CHECK(cuMemcpyDtoH_v2(bytes, problem->arena, problem->arena_bytes));
-  return bytes;
-}
-
-struct copy_targets {
-  CUdeviceptr tables[8];
-};
-
-static void compare(const struct shape *shape, enum outputs outputs, int backends,
-                    struct library *libraries, int count, void *copy) {
-  struct problem problem;
-  make_problem(shape, outputs, backends, &problem);
-  static udm_kernel_launch launches[MOST_LIBRARIES + 1];
-  void *graphs[MOST_LIBRARIES + 1];
-  static float times[MOST_LIBRARIES + 1][ROUNDS];
-  const int nodes = problem.live > 2000000 ? 20 : 60;
-  bool same = true;
-  void *first = NULL;
-  for (int l = 0; l < count; ++l) {
-    launches[l] = (udm_kernel_launch)UDM_KERNEL_LAUNCH_INIT;
-    struct library *library = &libraries[l];
-    const udm_status status =
-        outputs == TABLE ? library->prepare_table(library->ctx, &problem.args, problem.table,
-                                                  backends, &launches[l])
-                         : library->prepare_direct(library->ctx, &problem.args, &launches[l]);
-    if (status != UDM_OK) {
-      fprintf(stderr, "%s: %s\n", library->name, library->last_error());
-      exit(1);
-    }
-    void *bytes = outputs_after(&problem, &launches[l]);
-    if (!first) {
-      first = bytes;
-    } else {
-      same = same && memcmp(first, bytes, problem.arena_bytes) == 0;
-      free(bytes);
-    }
-    graphs[l] = make_graph(&launches[l], nodes);
+  double first = 0;
+  for (int i = 0; i < all; ++i) {
+    struct library *const library = &c->libraries[i];
+    const double median = samples_percentiles(&library->samples).p50;
+    if (i == 0) first = median;
+    printf(i == 0 ? " %8.2f" : i < c->count ? " %8.2f %5.3f" : " %8.2f\n", median, median / first);
+    library->samples.count = 0;
+    c->session.driver.cuGraphExecDestroy(library->exec);
   }
-  free(first);
-  /* the copy: as many bytes as the live columns, from one table to those of the backends */
-  const long long vectors = (long long)(problem.live / 4);
-  int targets = backends;
-  struct copy_targets to = {{0}};
-  for (int b = 0; b < backends; ++b) to.tables[b] = problem.args.backends[b].page_table_1;
-  CUdeviceptr from = problem.args.req_to_token;
-  void *parameters[] = {&from, &to, &targets, (void *)&vectors};
-  const bool has_copy = copy && outputs != PAGES_ALONE;
-  if (has_copy) {
-    const long long blocks = (vectors + 2047) / 2048;
-    launches[count] = (udm_kernel_launch){.function = copy,
-                                          .grid_x = blocks < 264 ? (unsigned)blocks + 1 : 264,
-                                          .block_x = 512,
-                                          .parameters = parameters};
-    graphs[count] = make_graph(&launches[count], nodes);
-  }
-  const int all = count + has_copy;
-  void *begin = NULL, *end = NULL;
-  CHECK(cuEventCreate(&begin, 0u));
-  CHECK(cuEventCreate(&end, 0u));
-  for (int round = -2; round < ROUNDS; ++round) {
-    for (int l = 0; l < all; ++l) {
-      CHECK(cuGraphLaunch(graphs[l], stream)); /* warm: caches and clocks as in a loop */
-      CHECK(cuEventRecord(begin, stream));
-      CHECK(cuGraphLaunch(graphs[l], stream));
-      CHECK(cuEventRecord(end, stream));
-      CHECK(cuStreamSynchronize(stream));
-      float milliseconds = 0;
-      CHECK(cuEventElapsedTime(&milliseconds, begin, end));
-      if (round >= 0) times[l][round] = milliseconds * 1000 / (float)nodes;
-    }
-  }
-  static const char *const names[] = {"all", "pages", "table"};
-  printf("%-20s %-5s x%d %s", shape->name, names[outputs], backends, same ? "same  " : "DIFFER");
-  for (int l = 0; l < all; ++l) {
-    qsort(times[l], ROUNDS, sizeof(float), compare_floats);
-    const float median = times[l][ROUNDS / 2];
-    printf(l == 0 ? " %7.3f" : " %7.3f (%.3f)", (double)median,
-           (double)(median / times[0][ROUNDS / 2]));
-    cuGraphExecDestroy(graphs[l]);
-  }
-  printf("%s\n", has_copy ? " <- copy" : "");
   fflush(stdout);
-  free_problem(&problem);
 }
 
-static const char usage[] =
-    "usage: compare_libraries [--filter TEXT] [--copy CUBIN] BASE.so OTHER.so...\n"
-    "\nTimes the kernels of several builds of libudm in turn: same process, same buffers.\n"
-    "Prints us per graph node (median) and the ratio to BASE.\n";
+static void compare_shape(struct comparison *c, const struct shape *shape,
+                          const struct variant *variant) {
+  char title[96];
+  snprintf(title, sizeof title, "%s, %s", shape->name, variant->name);
+  if (c->only && !strstr(title, c->only)) return;
+  c->args = (udm_decode_args)UDM_DECODE_ARGS_INIT;
+  c->output_bytes = lay_out(shape, variant, c->outputs, &c->args);
+  upload_inputs(c, shape, variant);
+  upload_table(c);
+  compare_outputs(c, variant);
+  printf("%-46s", title);
+  time_all(c, variant);
+}
+
+static void allocate(struct comparison *c) {
+  const struct cuda_driver *const driver = &c->session.driver;
+  size_t slots = 0;
+  size_t rows = 0;
+  size_t output_bytes = 0;
+  for (int s = 0; s < SHAPES; ++s) {
+    udm_decode_args args = UDM_DECODE_ARGS_INIT;
+    const size_t bytes = lay_out(&shapes[s], &variants[0], 0, &args);
+    const size_t elements = (size_t)shapes[s].batch_size * (size_t)shapes[s].width;
+    if (elements > slots) slots = elements;
+    if (bytes > output_bytes) output_bytes = bytes;
+    if ((size_t)shapes[s].batch_size > rows) rows = (size_t)shapes[s].batch_size;
+  }
+  c->expected = malloc(output_bytes);
+  c->actual = malloc(output_bytes);
+  int32_t *const random = malloc(slots * sizeof *random);
+  if (!c->expected || !c->actual || !random) fail("malloc", "out of memory");
+  uint64_t state = 1;
+  for (size_t i = 0; i < slots; ++i) random[i] = (int32_t)(random_next(&state) & 0x7fffffffu);
+  check(c, "cuMemAlloc", driver->cuMemAlloc_v2(&c->slots, slots * sizeof *random));
+  check(c, "cuMemAlloc", driver->cuMemAlloc_v2(&c->inputs, 2 * 8 * rows));
+  check(c, "cuMemAlloc", driver->cuMemAlloc_v2(&c->outputs, output_bytes));
+  check(c, "cuMemAlloc", driver->cuMemAlloc_v2(&c->table, 4096));
+  check(c, "cuMemcpyHtoD", driver->cuMemcpyHtoD_v2(c->slots, random, slots * sizeof *random));
+  check(c, "cuEventCreate", driver->cuEventCreate(&c->start, CU_EVENT_DEFAULT));
+  check(c, "cuEventCreate", driver->cuEventCreate(&c->end, CU_EVENT_DEFAULT));
+  free(random);
+}
+
+static void read_arguments(struct comparison *c, int argc, char **argv, const char **paths) {
+  c->replays = 41;
+  for (int i = 1; i < argc; ++i) {
+    if (strcmp(argv[i], "--replays") == 0 && i + 1 < argc) {
+      c->replays = atoi(argv[++i]);
+    } else if (strcmp(argv[i], "--only") == 0 && i + 1 < argc) {
+      c->only = argv[++i];
+    } else if (argv[i][0] != '-' && c->count < MOST_LIBRARIES) {
+      paths[c->count++] = argv[i];
+    } else {
+      fail(argv[i], "see the top of compare_libraries.c");
+    }
+  }
+  if (c->count < 2 || c->replays < 1) fail("usage", "[--replays N] [--only TEXT] OLD.so NEW.so...");
+}
 
 int main(int argc, char **argv) {
-  const char *filter = "", *copy_path = NULL;
-  int at = 1;
-  for (; at + 1 < argc && argv[at][0] == '-'; at += 2) {
-    if (strcmp(argv[at], "--filter") == 0) filter = argv[at + 1];
-    else if (strcmp(argv[at], "--copy") == 0) copy_path = argv[at + 1];
-    else break;
+  static struct comparison c;
+  const char *paths[MOST_LIBRARIES];
+  char reason[1024];
+  read_arguments(&c, argc, argv, paths);
+  if (!gpu_session_open(&c.session, NULL, 0, reason, sizeof reason)) fail("GPU", reason);
+  if (!lower_bounds_open(&c.bounds, &c.session, NULL, reason, sizeof reason)) fail("copy", reason);
+  for (int i = 0; i < c.count; ++i) open_library(&c.libraries[i], paths[i]);
+  allocate(&c);
+  printf("%s, us per graph node, median of %d; ratios to the first library\n%-46s", c.session.name,
+         c.replays, "");
+  for (int i = 0; i < c.count; ++i) {
+    const char *const slash = strrchr(paths[i], '/');
+    printf(i == 0 ? " %8.8s" : " %14.14s", slash ? slash + 1 : paths[i]);
   }
-  if (at >= argc || argv[at][0] == '-' || argc - at > MOST_LIBRARIES) {
-    fputs(usage, at < argc && strcmp(argv[at], "--help") == 0 ? stdout : stderr);
-    return at < argc && strcmp(argv[at], "--help") == 0 ? 0 : 2;
+  printf("     copy\n");
+  for (int v = 0; v < VARIANTS; ++v) {
+    for (int s = 0; s < SHAPES; ++s) compare_shape(&c, &shapes[s], &variants[v]);
   }
-  open_driver();
-  void *context = NULL, *module = NULL;
-  void *copy = NULL;
-  CHECK(cuInit(0u));
-  CHECK(cuDevicePrimaryCtxRetain(&context, 0));
-  CHECK(cuCtxSetCurrent(context));
-  CHECK(cuStreamCreate(&stream, 1u));
-  if (copy_path) {
-    CHECK(cuModuleLoad(&module, copy_path));
-    CHECK(cuModuleGetFunction(&copy, module, "udm_bench_copy"));
-  }
-  struct library libraries[MOST_LIBRARIES];
-  const int count = argc - at;
-  for (int l = 0; l < count; ++l) {
-    libraries[l] = open_library(argv[at + l]);
-    printf("%d %s\n", l, argv[at + l]);
-  }
-  for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; ++s) {
-    if (!strstr(shapes[s].name, filter)) continue;
-    compare(&shapes[s], ALL, 3, libraries, count, copy);
-    compare(&shapes[s], ALL, 1, libraries, count, copy);
-    compare(&shapes[s], PAGES_ALONE, 3, libraries, count, NULL);
-    compare(&shapes[s], TABLE, 3, libraries, count, NULL);
-  }
-  return 0;
+  return c.differs;
 }

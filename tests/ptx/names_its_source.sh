@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The head of ptx/decode_metadata.ptx: the hash of the kernel's source, and what drivers it is for.
+# The head of ptx/decode_metadata.ptx has the hash of the kernel's source, and the oldest driver and
+# GPU that it supports.
 #
 # SPDX-License-Identifier: Apache-2.0
 set -uo pipefail
@@ -11,7 +12,7 @@ hash=$(cat "$root"/nvrtc_src/{kernel_params.h,decode_metadata.cu} | sha256sum | 
 failures=0
 has_line() {
   grep -qxF -- "$1" "$ptx" && return
-  echo "no line '$1' in ptx/decode_metadata.ptx: run ptx/generate and commit what it makes"
+  echo "no line '$1' in ptx/decode_metadata.ptx: run ptx/generate and commit the result"
   failures=$((failures + 1))
 }
 

@@ -1,5 +1,5 @@
 /*
- * test_cache_import.c: entries taken in from elsewhere, and what is refused.
+ * test_cache_import.c: entries from elsewhere are imported; other bytes are refused.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "cmocka_headers.h"
-#include "kernel_entries.h"
+#include "smallest_cubin.h"
 #include "temporary_folder.h"
 
 static udm_options options_for(const char *folder) {
@@ -37,7 +37,7 @@ static int copy_entry(void *user_data, const udm_cache_entry_info *entry) {
   return 0;
 }
 
-/* An entry for sm_90, as udm_cache_enumerate() gives it. */
+/* Makes an entry for sm_90 in another cache, as udm_cache_enumerate() returns it. */
 static struct copied_entry entry_of_another_cache(const char *folder) {
   struct copied_entry copy = {.size = 0};
   const udm_options options = options_for(folder);

@@ -35,6 +35,7 @@ def sources_below(folder):
 
 def read_graph(folder):
     """The sources below a folder, and which of them each includes."""
+    folder = os.path.normpath(folder)
     sources = set(sources_below(folder))
     graph = {}
     for source in sorted(sources):
@@ -109,7 +110,7 @@ def check_rooms(runtime, graph):
 def check(root):
     problems = []
     for name in ("runtime", "tools"):
-        folder = os.path.join(root, name)
+        folder = os.path.normpath(os.path.join(root, name))
         graph = read_graph(folder)
         if name == "runtime":
             problems += check_rooms(folder, graph)

@@ -1,5 +1,5 @@
 /*
- * Measuring udm_create(): see create.h.
+ * create.c: measuring udm_create(): see create.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -10,10 +10,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "../interrupt.h"
+#include "command/interrupt.h"
+#include "numbers/clock.h"
+#include "numbers/time_samples.h"
 
 static int remove_one(const char *path, const struct stat *status, int type, struct FTW *ftw) {
   (void)status;
@@ -25,16 +26,14 @@ static int remove_one(const char *path, const struct stat *status, int type, str
 /* Negative, with the note, when it fails or the image is from elsewhere. */
 static double create_once(const udm_options *options, udm_image_source wanted,
                           struct bench_create_times *times) {
-  struct timespec start;
-  struct timespec end;
   udm_context *context = NULL;
   udm_context_info info = UDM_CONTEXT_INFO_INIT;
-  clock_gettime(CLOCK_MONOTONIC, &start);
+  const double start = clock_microseconds();
   if (udm_create(options, &context) != UDM_OK) {
     snprintf(times->note, sizeof times->note, "%.500s", udm_last_error());
     return -1;
   }
-  clock_gettime(CLOCK_MONOTONIC, &end);
+  const double end = clock_microseconds();
   udm_get_context_info(context, &info);
   udm_destroy(context);
   if (info.image_source != wanted) {
@@ -42,18 +41,14 @@ static double create_once(const udm_options *options, udm_image_source wanted,
              udm_image_source_name(info.image_source), udm_image_source_name(wanted));
     return -1;
   }
-  return (double)(end.tv_sec - start.tv_sec) * 1e3 + (double)(end.tv_nsec - start.tv_nsec) / 1e6;
+  return (end - start) / 1e3;
 }
 
-static int compare_times(const void *a, const void *b) {
-  const double x = *(const double *)a;
-  const double y = *(const double *)b;
-  return (x > y) - (x < y);
-}
-
+/* Negative if one was not measured. Sorts the times. */
 static double median(double *times, int count) {
-  qsort(times, (size_t)count, sizeof *times, compare_times);
-  return times[0] < 0 ? -1 : times[count / 2];
+  struct time_samples samples = {times, (size_t)count, (size_t)count};
+  const double p50 = samples_percentiles(&samples).p50;
+  return times[0] < 0 ? -1 : p50;
 }
 
 /* Once from `source` in an empty cache; again, into *warm unless it is NULL, from the cache. */

@@ -1,5 +1,5 @@
 /*
- * What udm_create() costs: NVRTC compiles, the cache has it, the driver assembles
+ * create.h: what udm_create() costs: NVRTC compiles, the cache has it, the driver assembles
  * the shipped PTX.
  *
  * SPDX-License-Identifier: Apache-2.0

@@ -1,5 +1,5 @@
 /*
- * The machine and the date of a run: see machine.h.
+ * machine.c: the machine and the date of a run: see machine.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-/* Of the first processor; there is no such line on most ARM machines. */
+/* Takes the first processor's model; most ARM machines have no such line. */
 static void find_host_cpu(char *text, size_t size) {
   static const char key[] = "model name";
   char line[512];

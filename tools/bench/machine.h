@@ -1,5 +1,5 @@
 /*
- * Of what machine, and when, a run of the bench speaks, beside its device.
+ * machine.h: the machine and the time of a benchmark run, besides the device.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -1,5 +1,5 @@
 /*
- * Graph nodes and host calls, timed: see measure.h.
+ * measure.c: graph nodes and host calls, timed: see measure.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  *
@@ -12,50 +12,54 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
-#include "../replay/samples.h"
+#include "numbers/clock.h"
+#include "numbers/time_samples.h"
 
 enum { WARM_REPLAYS = 2, HOST_CALLS = 200 };
 
-typedef CUresult (*enqueue)(const struct bench_run *bench, const struct bench_work *work);
+typedef CUresult (*enqueue)(const struct bench_run *bench, const struct bench_workload *workload);
 
-static CUresult enqueue_direct(const struct bench_run *bench, const struct bench_work *work) {
+static CUresult enqueue_direct(const struct bench_run *bench,
+                               const struct bench_workload *workload) {
   (void)bench;
-  return bench_call_direct(work);
+  return bench_call_direct(workload);
 }
 
-static CUresult enqueue_table(const struct bench_run *bench, const struct bench_work *work) {
+static CUresult enqueue_table(const struct bench_run *bench,
+                              const struct bench_workload *workload) {
   (void)bench;
-  return bench_call_table(work);
+  return bench_call_table(workload);
 }
 
 static CUresult enqueue_table_with_copy(const struct bench_run *bench,
-                                        const struct bench_work *work) {
+                                        const struct bench_workload *workload) {
   (void)bench;
-  return bench_call_table_with_copy(work);
+  return bench_call_table_with_copy(workload);
 }
 
-static CUresult enqueue_each_backend(const struct bench_run *bench, const struct bench_work *work) {
+static CUresult enqueue_each_backend(const struct bench_run *bench,
+                                     const struct bench_workload *workload) {
   (void)bench;
-  return bench_call_each_backend(work);
+  return bench_call_each_backend(workload);
 }
 
-static CUresult enqueue_empty(const struct bench_run *bench, const struct bench_work *work) {
-  (void)work;
-  return bench_launch_empty(&bench->floors, &bench->session, bench->backends);
+static CUresult enqueue_empty(const struct bench_run *bench,
+                              const struct bench_workload *workload) {
+  (void)workload;
+  return bench_launch_empty(&bench->lower_bounds, &bench->session, bench->backends);
 }
 
-/* Of as many bytes as the largest output has: of the pages where there is no page_table_1. */
-static CUresult enqueue_copy(const struct bench_run *bench, const struct bench_work *work) {
-  const udm_decode_args *args = &work->args;
+/* Copies the bytes of page_table_1, or of real_page_table if page_table_1 is null. */
+static CUresult enqueue_copy(const struct bench_run *bench, const struct bench_workload *workload) {
+  const udm_decode_args *args = &workload->args;
   const bool pages = !args->backends[0].page_table_1;
   struct bench_targets to = {.count = args->num_backends};
   for (int b = 0; b < to.count; ++b) {
     to.tables[b] = pages ? args->backends[b].real_page_table : args->backends[b].page_table_1;
   }
-  return bench_launch_copy(&bench->floors, &bench->session, args->req_to_token, &to,
-                           pages ? work->pages : work->tokens);
+  return bench_launch_copy(&bench->lower_bounds, &bench->session, args->req_to_token, &to,
+                           pages ? workload->pages : workload->tokens);
 }
 
 static bool good(struct bench_run *bench, const char *what, CUresult result) {
@@ -65,8 +69,8 @@ static bool good(struct bench_run *bench, const char *what, CUresult result) {
   return false;
 }
 
-static bool record(struct bench_run *bench, enqueue call, const struct bench_work *work, bool swept,
-                   CUgraphExec *exec) {
+static bool record(struct bench_run *bench, enqueue call, const struct bench_workload *workload,
+                   bool swept, CUgraphExec *exec) {
   const struct gpu_session *session = &bench->session;
   const struct cuda_driver *driver = &session->driver;
   CUgraph graph = NULL;
@@ -74,8 +78,8 @@ static bool record(struct bench_run *bench, enqueue call, const struct bench_wor
       driver->cuStreamBeginCapture_v2(session->stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL);
   if (!good(bench, "cuStreamBeginCapture", result)) return false;
   for (int i = 0; i < BENCH_NODES && result == CUDA_SUCCESS; ++i) {
-    if (swept) result = bench_launch_sweep(&bench->floors, session);
-    if (result == CUDA_SUCCESS) result = call(bench, work);
+    if (swept) result = bench_launch_sweep(&bench->lower_bounds, session);
+    if (result == CUDA_SUCCESS) result = call(bench, workload);
   }
   const CUresult ended = driver->cuStreamEndCapture(session->stream, &graph);
   if (result == CUDA_SUCCESS) result = ended;
@@ -98,7 +102,7 @@ static bool replay_once(struct bench_run *bench, CUgraphExec exec, CUevent start
   return good(bench, "replaying a graph", result);
 }
 
-static bool time_node(struct bench_run *bench, enqueue call, const struct bench_work *work,
+static bool time_node(struct bench_run *bench, enqueue call, const struct bench_workload *workload,
                       bool swept, double *us) {
   const struct cuda_driver *driver = &bench->session.driver;
   struct time_samples samples = {NULL, 0, 0};
@@ -107,7 +111,7 @@ static bool time_node(struct bench_run *bench, enqueue call, const struct bench_
   CUevent end = NULL;
   bool done = good(bench, "cuEventCreate", driver->cuEventCreate(&start, CU_EVENT_DEFAULT)) &&
               good(bench, "cuEventCreate", driver->cuEventCreate(&end, CU_EVENT_DEFAULT)) &&
-              record(bench, call, work, swept, &exec);
+              record(bench, call, workload, swept, &exec);
   for (int64_t i = -WARM_REPLAYS; i < bench->replays && done; ++i) {
     double sample = 0;
     done = replay_once(bench, exec, start, end, &sample);
@@ -121,12 +125,12 @@ static bool time_node(struct bench_run *bench, enqueue call, const struct bench_
   return done;
 }
 
-static bool time_flushed(struct bench_run *bench, enqueue call, const struct bench_work *work,
-                         double *us) {
+static bool time_flushed(struct bench_run *bench, enqueue call,
+                         const struct bench_workload *workload, double *us) {
   double pair = 0;
   double sweep = 0;
-  if (!time_node(bench, call, work, true, &pair) ||
-      !time_node(bench, enqueue_empty, work, true, &sweep)) {
+  if (!time_node(bench, call, workload, true, &pair) ||
+      !time_node(bench, enqueue_empty, workload, true, &sweep)) {
     return false;
   }
   *us = pair - sweep + bench->empty_node;
@@ -135,43 +139,38 @@ static bool time_flushed(struct bench_run *bench, enqueue call, const struct ben
 
 bool bench_measure_empty(struct bench_run *bench) {
   bench->empty_node = -1;
-  return !bench->has_floors || time_node(bench, enqueue_empty, NULL, false, &bench->empty_node);
+  return !bench->has_lower_bounds ||
+         time_node(bench, enqueue_empty, NULL, false, &bench->empty_node);
 }
 
-bool bench_measure_work(struct bench_run *bench, const struct bench_work *work, bool full,
-                        struct bench_times *times) {
-  const bool floors = bench->has_floors;
+bool bench_measure_workload(struct bench_run *bench, const struct bench_workload *workload,
+                            bool full, struct bench_times *times) {
+  const bool bounds = bench->has_lower_bounds;
   *times = (struct bench_times){-1, -1, -1, -1, -1, -1, -1};
-  bool done = time_node(bench, enqueue_direct, work, false, &times->direct) &&
-              (!floors || time_node(bench, enqueue_copy, work, false, &times->copy));
+  bool done = time_node(bench, enqueue_direct, workload, false, &times->direct) &&
+              (!bounds || time_node(bench, enqueue_copy, workload, false, &times->copy));
   if (!done || !full) return done;
-  return (!floors || time_flushed(bench, enqueue_direct, work, &times->direct_flushed)) &&
-         (!floors || time_flushed(bench, enqueue_copy, work, &times->copy_flushed)) &&
-         time_node(bench, enqueue_table, work, false, &times->table) &&
-         time_node(bench, enqueue_table_with_copy, work, false, &times->table_with_copy) &&
-         time_node(bench, enqueue_each_backend, work, false, &times->each_backend);
-}
-
-static double microseconds_now(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
+  return (!bounds || time_flushed(bench, enqueue_direct, workload, &times->direct_flushed)) &&
+         (!bounds || time_flushed(bench, enqueue_copy, workload, &times->copy_flushed)) &&
+         time_node(bench, enqueue_table, workload, false, &times->table) &&
+         time_node(bench, enqueue_table_with_copy, workload, false, &times->table_with_copy) &&
+         time_node(bench, enqueue_each_backend, workload, false, &times->each_backend);
 }
 
 /* Mean over calls that the stream's queue holds, so that no call waits for the GPU. */
-static bool time_calls(struct bench_run *bench, enqueue call, const struct bench_work *work,
+static bool time_calls(struct bench_run *bench, enqueue call, const struct bench_workload *workload,
                        double *us) {
   CUresult result = CUDA_SUCCESS;
-  const double start = microseconds_now();
-  for (int i = 0; i < HOST_CALLS && result == CUDA_SUCCESS; ++i) result = call(bench, work);
-  *us = (microseconds_now() - start) / HOST_CALLS;
+  const double start = clock_microseconds();
+  for (int i = 0; i < HOST_CALLS && result == CUDA_SUCCESS; ++i) result = call(bench, workload);
+  *us = (clock_microseconds() - start) / HOST_CALLS;
   return good(bench, "a call", result) &&
          good(bench, "cuStreamSynchronize",
               bench->session.driver.cuStreamSynchronize(bench->session.stream));
 }
 
 /* The calls take turns, so that all see the same machine; the median of the rounds. */
-bool bench_measure_host(struct bench_run *bench, const struct bench_work *work,
+bool bench_measure_host(struct bench_run *bench, const struct bench_workload *workload,
                         struct bench_host_times *times) {
   static const enqueue calls[] = {enqueue_empty, enqueue_direct, enqueue_table,
                                   enqueue_table_with_copy, enqueue_each_backend};
@@ -183,8 +182,8 @@ bool bench_measure_host(struct bench_run *bench, const struct bench_work *work,
   for (int64_t round = -1; round < bench->replays && done; ++round) {
     for (int c = 0; c < COUNT && done; ++c) {
       double sample = 0;
-      if (c == 0 && !bench->has_floors) continue;
-      done = time_calls(bench, calls[c], work, &sample);
+      if (c == 0 && !bench->has_lower_bounds) continue;
+      done = time_calls(bench, calls[c], workload, &sample);
       if (done && round >= 0) done = samples_add(&samples[c], sample);
     }
   }

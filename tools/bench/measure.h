@@ -1,5 +1,5 @@
 /*
- * How the bench measures: one node of a CUDA graph, and one call on the host.
+ * measure.h: how the bench measures: one node of a CUDA graph, and one call on the host.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -9,8 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "floors.h"
-#include "work.h"
+#include "lower_bounds.h"
+#include "workload.h"
 
 enum { BENCH_NODES = 10 };
 
@@ -36,9 +36,9 @@ struct bench_host_times {
 
 struct bench_run {
   struct gpu_session session;
-  struct bench_floors floors;
-  bool has_floors;
-  char floors_missing[512]; /* why not */
+  struct lower_bounds lower_bounds;
+  bool has_lower_bounds;
+  char lower_bounds_missing[512]; /* why not */
   int64_t replays;
   int64_t backends;  /* that each launch fills */
   double empty_node; /* one graph node of the empty kernel */
@@ -48,11 +48,12 @@ struct bench_run {
 /* Measures the empty node. False on failure, with bench->error set, as for all of these. */
 bool bench_measure_empty(struct bench_run *bench);
 
-/* `full` adds the table entry, the alternatives and the flushed figures to direct and copy. */
-bool bench_measure_work(struct bench_run *bench, const struct bench_work *work, bool full,
-                        struct bench_times *times);
+/* `full` adds the pointer-table call, the alternatives and the flushed figures to direct and copy.
+ */
+bool bench_measure_workload(struct bench_run *bench, const struct bench_workload *workload,
+                            bool full, struct bench_times *times);
 
-bool bench_measure_host(struct bench_run *bench, const struct bench_work *work,
+bool bench_measure_host(struct bench_run *bench, const struct bench_workload *workload,
                         struct bench_host_times *times);
 
 #endif

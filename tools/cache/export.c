@@ -1,5 +1,5 @@
 /*
- * udm cache export: the good entries of all layers in one tar archive. The same
+ * export.c: udm cache export: the good entries of all layers in one tar archive. The same
  * entries always make the same archive, byte for byte.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -11,12 +11,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "action.h"
-#include "atomic_file.h"
-#include "command.h"
-#include "output.h"
-#include "places.h"
-#include "progress.h"
+#include "cache_dirs.h"
+#include "command/atomic_file.h"
+#include "command/command.h"
+#include "command/output.h"
+#include "command/progress.h"
+#include "subcommand.h"
 
 /* 1980-01-01: when an entry was made is nobody's business, and 0 makes tar programs complain. */
 enum { MEMBER_TIME = 315532800 };

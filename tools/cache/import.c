@@ -1,5 +1,5 @@
 /*
- * udm cache import: entries from a tar archive.
+ * import.c: udm cache import: entries from a tar archive.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -12,14 +12,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "action.h"
-#include "command.h"
-#include "evicted.h"
+#include "cache_dirs.h"
+#include "command/command.h"
+#include "command/output.h"
+#include "command/progress.h"
+#include "command/text_table.h"
 #include "import_archive.h"
-#include "output.h"
-#include "places.h"
-#include "progress.h"
-#include "table.h"
+#include "subcommand.h"
 
 /* By import_outcome. */
 static const char *const outcome_names[IMPORT_OUTCOMES] = {"imported", "there", "skipped",
@@ -142,10 +141,10 @@ static const char *archive_name(const struct cache_command *command) {
 }
 
 static int import_opened(const struct cache_command *command, struct import_report *report) {
-  struct cache_places places;
+  struct cache_dirs dirs;
   struct import_result result;
   char error[sizeof result.error + UDM_PATH_SIZE] = "";
-  if (!cache_places_find(&command->options, &places)) {
+  if (!cache_dirs_find(&command->options, &dirs)) {
     return output_fail(command->json, "%s", udm_last_error());
   }
   const bool whole =
@@ -159,7 +158,7 @@ static int import_opened(const struct cache_command *command, struct import_repo
   } else if (entries + result.counts[MEMBER_REFUSED] == 0) {
     snprintf(error, sizeof error, "%s: there is no entry in it", archive_name(command));
   }
-  return print(report, &result, places.dir, error[0] ? error : NULL, command->json);
+  return print(report, &result, dirs.dir, error[0] ? error : NULL, command->json);
 }
 
 /* The archive's descriptor, and its size where that is known; -1 with a message in error. */

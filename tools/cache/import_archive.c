@@ -1,5 +1,5 @@
 /*
- * Takes the members of an opened archive into the cache: see import_archive.h.
+ * import_archive.c: takes the members of an opened archive into the cache: see import_archive.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -1,5 +1,5 @@
 /*
- * Takes the members of an opened archive into the cache, one by one. What they
+ * import_archive.h: takes the members of an opened archive into the cache, one by one. What they
  * are called decides nothing but what is said about them; memory is bounded by
  * the largest entry.
  *

@@ -1,16 +1,38 @@
 /*
- * udm cache list: the entries of every layer.
+ * list.c: udm cache path and udm cache list: the folder, and the entries of every
+ * layer.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <stdio.h>
 #include <time.h>
 
-#include "action.h"
-#include "command.h"
-#include "output.h"
-#include "places.h"
-#include "table.h"
+#include "cache_dirs.h"
+#include "command/command.h"
+#include "command/output.h"
+#include "command/text_table.h"
+#include "subcommand.h"
+
+int cache_path(const struct cache_command *command) {
+  udm_cache_layer_info info = {.struct_size = sizeof info};
+  if (udm_query_cache_layer(&command->options, 0, &info) != UDM_OK) {
+    return output_fail(command->json, "%s", udm_last_error());
+  }
+  if (!info.path[0]) {
+    return output_fail(command->json,
+                       "there is no folder for the cache: %s; give --cache-dir or set "
+                       "UDM_CACHE_DIR",
+                       info.reason);
+  }
+  if (!info.usable) output_error("warning: %s cannot be used: %s", info.path, info.reason);
+  if (command->json) {
+    return output_json(json_pack("{s:o, s:b, s:s}", "dir", output_text(info.path), "usable",
+                                 info.usable, "reason", info.reason),
+                       EXIT_DONE);
+  }
+  puts(info.path);
+  return EXIT_DONE;
+}
 
 struct listing {
   struct text_table table;
@@ -58,12 +80,12 @@ static int add_entry(void *user_data, const udm_cache_entry_info *entry) {
 }
 
 /* error: of a layer that cannot be used; NULL: none. The others' entries are shown all the same. */
-static int report(struct listing *list, const struct cache_places *places, const char *error,
+static int report(struct listing *list, const struct cache_dirs *dirs, const char *error,
                   bool json) {
   const int code = error ? EXIT_COULD_NOT : EXIT_DONE;
   if (json) {
     json_t *object =
-        json_pack("{s:o, s:O}", "dir", output_text(places->dir), "entries", list->entries);
+        json_pack("{s:o, s:O}", "dir", output_text(dirs->dir), "entries", list->entries);
     if (error) json_object_set_new(object, "error", output_text(error));
     return output_json(object, code);
   }
@@ -71,15 +93,15 @@ static int report(struct listing *list, const struct cache_places *places, const
   char bytes[32];
   output_bytes(bytes, sizeof bytes, list->bytes);
   if (count > 0) table_print(&list->table, stdout, 0, "lrllll");
-  printf("%zu %s, %s in %s\n", count, count == 1 ? "entry" : "entries", bytes, places->text);
+  printf("%zu %s, %s in %s\n", count, count == 1 ? "entry" : "entries", bytes, dirs->text);
   return code;
 }
 
 int cache_list(const struct cache_command *command) {
-  struct cache_places places;
+  struct cache_dirs dirs;
   struct listing list = {.entries = json_array()};
   const char *error = NULL;
-  if (!cache_places_find(&command->options, &places)) {
+  if (!cache_dirs_find(&command->options, &dirs)) {
     json_decref(list.entries);
     return output_fail(command->json, "%s", udm_last_error());
   }
@@ -88,7 +110,7 @@ int cache_list(const struct cache_command *command) {
     error = udm_last_error();
     output_error("%s", error);
   }
-  const int code = report(&list, &places, error, command->json);
+  const int code = report(&list, &dirs, error, command->json);
   json_decref(list.entries);
   table_free(&list.table);
   return code;

@@ -1,16 +1,16 @@
 /*
- * udm cache prune and clear: what goes from the writable cache, and why. A dry
+ * prune.c: udm cache prune and clear: what goes from the writable cache, and why. A dry
  * run says the very same as the real one, so the words fit both.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <stdio.h>
 
-#include "action.h"
-#include "command.h"
-#include "output.h"
-#include "places.h"
-#include "table.h"
+#include "cache_dirs.h"
+#include "command/command.h"
+#include "command/output.h"
+#include "command/text_table.h"
+#include "subcommand.h"
 
 struct removals {
   struct text_table table;
@@ -59,13 +59,13 @@ static int report(const struct removals *found, const udm_cache_prune_result *su
 }
 
 static int prune(const struct cache_command *command, const udm_cache_prune_options *rules) {
-  struct cache_places places;
+  struct cache_dirs dirs;
   udm_cache_prune_result sums = {.struct_size = sizeof sums};
   struct removals found = {.remove = json_array(), .in_use = json_array()};
   const char *error = NULL;
   int code = EXIT_COULD_NOT;
   table_add(&found.table, "ARCH\tBYTES\tACTION\tREASON\tPATH");
-  if (!cache_places_find(&command->options, &places)) {
+  if (!cache_dirs_find(&command->options, &dirs)) {
     code = output_fail(command->json, "%s", udm_last_error());
   } else {
     if (udm_cache_prune(&command->options, rules, add_removal, &found, &sums) != UDM_OK) {
@@ -74,7 +74,7 @@ static int prune(const struct cache_command *command, const udm_cache_prune_opti
     if (error && found.table.row_count == 1) { /* nothing was done: no sums to tell */
       code = output_fail(command->json, "%s", error);
     } else {
-      code = report(&found, &sums, places.dir, error, command->json);
+      code = report(&found, &sums, dirs.dir, error, command->json);
     }
   }
   json_decref(found.remove);

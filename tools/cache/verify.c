@@ -1,16 +1,16 @@
 /*
- * udm cache verify: every entry of every layer, read and checked.
+ * verify.c: udm cache verify: every entry of every layer, read and checked.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "action.h"
-#include "command.h"
-#include "output.h"
-#include "places.h"
-#include "progress.h"
+#include "cache_dirs.h"
+#include "command/command.h"
+#include "command/output.h"
+#include "command/progress.h"
+#include "subcommand.h"
 
 struct verification {
   json_t *damaged;
@@ -49,7 +49,7 @@ static int check_entry(void *user_data, const udm_cache_entry_info *entry) {
   return 0;
 }
 
-static int report(const struct verification *found, const struct cache_places *places,
+static int report(const struct verification *found, const struct cache_dirs *dirs,
                   const char *error, bool json) {
   const int code = found->bad == 0 && !error ? EXIT_DONE : EXIT_COULD_NOT;
   if (found->bad > 0) {
@@ -65,15 +65,15 @@ static int report(const struct verification *found, const struct cache_places *p
   }
   printf("%" JSON_INTEGER_FORMAT " ok, %" JSON_INTEGER_FORMAT " stale, %" JSON_INTEGER_FORMAT
          " bad in %s\n",
-         found->ok, found->stale, found->bad, places->text);
+         found->ok, found->stale, found->bad, dirs->text);
   return code;
 }
 
 int cache_verify(const struct cache_command *command) {
-  struct cache_places places;
+  struct cache_dirs dirs;
   struct verification found = {.damaged = json_array()};
   const char *error = NULL;
-  if (!cache_places_find(&command->options, &places)) {
+  if (!cache_dirs_find(&command->options, &dirs)) {
     json_decref(found.damaged);
     return output_fail(command->json, "%s", udm_last_error());
   }
@@ -84,7 +84,7 @@ int cache_verify(const struct cache_command *command) {
     error = udm_last_error();
     output_error("%s", error);
   }
-  const int code = report(&found, &places, error, command->json);
+  const int code = report(&found, &dirs, error, command->json);
   json_decref(found.damaged);
   return code;
 }

@@ -1,5 +1,5 @@
 /*
- * The result of a replay: see report.h.
+ * report.c: the result of a replay: see report.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -8,8 +8,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "../output.h"
-#include "../table.h"
+#include "command/output.h"
+#include "command/text_table.h"
 
 static double mean(int64_t sum, int64_t count) { return count ? (double)sum / (double)count : 0; }
 
@@ -22,11 +22,11 @@ static void add_setting(struct text_table *table, const struct replay_report *re
             report->trace->format, report->trace->count, trace_longest(report->trace));
   table_add(table, "device\t%s%s%s%s", report->device->title, report->note[0] ? " (" : "",
             report->note, report->note[0] ? ")" : "");
-  table_add(table, "call\t%s entry, %d backends, %s extent, page size %d, top-k %d",
-            options->table ? "table" : "direct", options->num_backends,
+  table_add(table, "call\t%s call, %d backends, %s extent, page size %d, top-k %d",
+            options->table ? "pointer-table" : "direct", options->num_backends,
             options->extent == UDM_EXTENT_ROW ? "row" : "batch-max", options->page_size,
             options->nsa_index_topk);
-  table_add(table, "tensors\t%s seq_lens, %s req_pool_indices; tables of up to %d tokens a row%s",
+  table_add(table, "tensors\t%s seq_lens, %s req_pool_indices; tables of up to %d tokens per row%s",
             type_name(options->seq_lens_type), type_name(options->req_pool_indices_type),
             report->result->max_len, options->no_page_table_1 ? ", no page_table_1" : "");
   table_add(table, "KV pool\t%d pages of %d tokens; up to %d requests of %d tokens",
@@ -44,7 +44,7 @@ static void add_course(struct text_table *table, const struct replay_report *rep
             counts->passes > 1 ? " (the trace was started again from the top)" : "");
   table_add(table, "batch\tmean %.1f, max %d, padded to %d", mean(result->batch_sum, result->steps),
             result->max_batch_seen, result->max_padded_batch_seen);
-  table_add(table, "tokens\tmean %.0f in the KV cache a step, %.1f new; longest request %d",
+  table_add(table, "tokens\tmean %.0f in the KV cache per step, %.1f new; longest request %d",
             mean(result->token_sum, result->steps), mean(counts->generated, result->steps),
             result->max_seq_len_seen);
 }
@@ -68,7 +68,7 @@ static void add_times(struct text_table *table, const struct replay_report *repo
     add_time(table, "reference", first->host_us, &result->host_us, "on the CPU, no launch");
     return;
   }
-  add_time(table, "host time", first->host_us, &result->host_us, "a call");
+  add_time(table, "host time", first->host_us, &result->host_us, "per call");
   add_time(table, "GPU time", first->gpu_us, &result->gpu_us, "between events around the call");
 }
 
@@ -97,7 +97,7 @@ static json_t *time_json(double first, const struct time_percentiles *others) {
                    "p99", number_json(others->p99));
 }
 
-/* Each kind of time; null where it is not measured. */
+/* Each kind of time; null if it was not measured. */
 static int set_times(json_t *object, const struct replay_report *report) {
   const struct replay_result *result = report->result;
   const struct launch_time *first = &result->first_call;
@@ -119,7 +119,7 @@ static json_t *mismatches_json(const struct mismatch_log *log) {
   return list;
 }
 
-/* What was asked for, as it was resolved. */
+/* The options of the call, with defaults resolved. */
 static json_t *call_json(const struct replay_report *report) {
   const struct replay_options *options = report->options;
   return json_pack("{s:s, s:i, s:s, s:i, s:i, s:i, s:s, s:s, s:b}", "entry",

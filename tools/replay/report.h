@@ -1,5 +1,5 @@
 /*
- * The result of a replay, as a summary for people or as a JSON object.
+ * report.h: the result of a replay, as a text summary or as a JSON object.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -24,7 +24,7 @@ void replay_report_print(const struct replay_report *report);
 /* NULL without memory. */
 json_t *replay_report_json(const struct replay_report *report);
 
-/* The mismatches that were kept, in words, on stderr. */
+/* Prints the kept mismatches to stderr. */
 void replay_report_mismatches(const struct mismatch_log *log);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * The replay itself: see run.h.
+ * run.c: the replay itself: sizes the KV pool, then runs the steps.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -10,13 +10,83 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../interrupt.h"
-#include "../progress.h"
-#include "batch_inputs.h"
-#include "check.h"
-#include "outputs.h"
-#include "pool_size.h"
-#include "req_to_token.h"
+#include "command/interrupt.h"
+#include "command/progress.h"
+#include "replay/check/check.h"
+#include "replay/device/input_tensors.h"
+#include "replay/device/output_tensors.h"
+
+static int32_t total_tokens(const struct trace_request *request) {
+  return request->input_length + request->output_length;
+}
+
+/* Pages of max_batch average requests, and of the longest alone. */
+static int64_t plausible_pages(const struct request_trace *trace,
+                               const struct scheduler_options *options) {
+  int64_t sum = 0;
+  int64_t count = 0;
+  int64_t longest = 1;
+  for (size_t i = 0; i < trace->count; ++i) {
+    const int32_t total = total_tokens(&trace->requests[i]);
+    if (total > options->max_context) continue;
+    const int64_t pages = pages_for(total, options->page_size);
+    if (pages > longest) longest = pages;
+    sum += pages;
+    ++count;
+  }
+  const int64_t average = count ? (sum + count - 1) / count : 0;
+  const int64_t pages = average * options->max_batch;
+  return pages > longest ? pages : longest;
+}
+
+static bool any_request_runs(const struct request_trace *trace,
+                             const struct scheduler_options *options) {
+  for (size_t i = 0; i < trace->count; ++i) {
+    const struct trace_request *request = &trace->requests[i];
+    if (request->output_length > 0 && scheduler_accepts(options, request)) return true;
+  }
+  return false;
+}
+
+/*
+ * Resolves what the options leave open. False, with error, if no request of the
+ * trace can run or slots do not fit into an int32.
+ */
+static bool resolve_pool_size(const struct request_trace *trace,
+                              const struct replay_options *options,
+                              struct scheduler_options *resolved, char *error, size_t error_size) {
+  const int64_t page_size = options->page_size;
+  *resolved = (struct scheduler_options){
+      .max_batch = options->max_batch,
+      .max_context = options->max_context,
+      .page_size = options->page_size,
+      .draft_tokens = options->draft_tokens,
+      .seed = options->seed,
+      .loop = options->steps > 0,
+  };
+  if (resolved->max_context == 0) {
+    const int64_t rounded = pages_for(trace_longest(trace), options->page_size) * page_size;
+    resolved->max_context =
+        rounded > INT32_MAX - page_size ? INT32_MAX - (int32_t)page_size : (int32_t)rounded;
+  }
+  const int64_t pages =
+      options->pool_tokens ? options->pool_tokens / page_size : plausible_pages(trace, resolved);
+  /* the slots of page `pages` are the largest: page 0 is nobody's */
+  if ((pages + 1) * page_size > INT32_MAX) {
+    snprintf(error, error_size,
+             "a KV pool of %lld pages of %lld tokens has slots past INT32_MAX: lower --max-batch, "
+             "--max-context, --pool-tokens or --page-size",
+             (long long)pages, (long long)page_size);
+    return false;
+  }
+  resolved->pool_pages = (int32_t)pages;
+  if (pages > 0 && any_request_runs(trace, resolved)) return true;
+  snprintf(error, error_size,
+           "no request of the trace can run: each is longer than --max-context %d or than the KV "
+           "pool of %lld tokens, or has no output; raise --max-context and --pool-tokens",
+           resolved->max_context, (long long)(pages * page_size));
+  return false;
+}
 
 enum { STEPS_PER_SWEEP = 100, SMALL_TABLES = 1 << 20 };
 
@@ -29,7 +99,7 @@ struct replay_state {
   struct req_to_token_tensor req_to_token;
   struct step_checker checker;
   struct batch_inputs inputs;
-  CUdeviceptr backend_pointers; /* int64 [7][num_backends]; 0: the direct entry */
+  CUdeviceptr backend_pointers; /* int64 [7][num_backends]; 0: the direct call */
   int64_t *backend_pointers_staging;
   udm_decode_args args;
   struct time_samples host_us;
@@ -51,7 +121,7 @@ static void create_inputs(struct replay_state *run) {
                       run->scheduler.options.max_context);
 }
 
-/* The table entry's array: row = output, column = backend. */
+/* The pointer table: row = output, column = backend. */
 static void create_backend_pointers(struct replay_state *run) {
   struct replay_device *device = run->device;
   const int32_t backends = run->options->num_backends;
@@ -146,7 +216,7 @@ static void count_step(struct replay_state *run, int32_t batch_size) {
   }
 }
 
-/* Where the tables are small, every step is swept: a stray write is found in its own step. */
+/* If the tables are small, every step is swept: a stray write is found in its own step. */
 static bool sweeps_every_step(const struct output_tensors *outputs) {
   const int64_t rows = outputs->shape.max_batch;
   return rows * outputs->page_table_stride * outputs->shape.num_backends <= SMALL_TABLES;
@@ -213,7 +283,7 @@ bool replay_run(const struct request_trace *trace, const struct replay_options *
                 size_t error_size) {
   struct replay_state run = {.options = options, .device = device, .result = result};
   *result = (struct replay_result){.first_call = {-1, -1}};
-  if (!replay_pool_size(trace, options, &result->scheduler, error, error_size)) return false;
+  if (!resolve_pool_size(trace, options, &result->scheduler, error, error_size)) return false;
   result->max_len = result->scheduler.max_context;
   if (options->max_len >= 0 && options->max_len < result->max_len) {
     result->max_len = options->max_len;

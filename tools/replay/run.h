@@ -1,5 +1,5 @@
 /*
- * The replay itself: a trace through the scheduler, and every step's metadata
+ * run.h: the replay itself: a trace through the scheduler, and every step's metadata
  * of all backends in one udm call.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -11,11 +11,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "device.h"
-#include "mismatch.h"
-#include "samples.h"
-#include "scheduler.h"
-#include "trace.h"
+#include "numbers/time_samples.h"
+#include "replay/check/mismatch.h"
+#include "replay/device/device.h"
+#include "replay/scheduler/scheduler.h"
+#include "replay/trace/trace.h"
 
 struct replay_options {
   int32_t max_batch;
@@ -32,7 +32,7 @@ struct replay_options {
   udm_int_type seq_lens_type;
   udm_int_type req_pool_indices_type;
   bool no_page_table_1;
-  bool table; /* the table entry, else the direct one */
+  bool table; /* the pointer-table call, else the direct call */
   bool check;
 };
 

@@ -5,7 +5,7 @@
 # shellcheck source=steps.sh
 : "${root:?}"
 
-# forget_moved_build DIR: a build folder that came along when the tree was copied is of no use.
+# forget_moved_build DIR: a build folder that came along when the tree was copied cannot be used.
 forget_moved_build() {
   local home
   [[ -f $1/CMakeCache.txt ]] || return 0

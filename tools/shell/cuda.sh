@@ -1,5 +1,5 @@
 # What a machine has of CUDA: where cuda.h and nvrtc.h are, NVRTC from the pinned wheels of
-# dependencies/cuda-wheels.txt where no toolkit brings it, and the other versions of NVRTC that the
+# dependencies/cuda-wheels.txt if no toolkit brings it, and the other versions of NVRTC that the
 # tests and ptx/generate want. Sourced by tools/quickstart, tools/check, ptx/generate and
 # tests/declarations.
 #
@@ -10,7 +10,7 @@
 
 cuda_wheels=$root/dependencies/cuda-wheels.txt
 
-# cuda_include_dir HEADER: prints the folder that holds it, fails where none does. The order is
+# cuda_include_dir HEADER: prints the folder that holds it, fails if none does. The order is
 # the one in which the library looks for NVRTC.
 cuda_include_dir() {
   local folder
@@ -33,7 +33,7 @@ cuda_headers_are_there() {
 # status speaks of GPUs, which is not what is asked here.
 doctor_json() { { "$1" doctor --json 2>/dev/null || true; } | tr -d "\n"; }
 
-# nvrtc_path UDM: where it finds NVRTC; fails where it finds none.
+# nvrtc_path UDM: where it finds NVRTC; fails if it finds none.
 nvrtc_path() {
   doctor_json "$1" | sed -nE 's/.*"nvrtc": *\{([^{}]*)\}.*/\1/p' |
     sed -nE 's/.*"path": *"([^"]+)".*/\1/p' | grep .
@@ -47,7 +47,7 @@ use_cuda_wheels() { export VIRTUAL_ENV=$1; }
 
 have_cuda_wheels() { cmp -s "$cuda_wheels" "$1/cuda-wheels.txt"; }
 
-# install_cuda_wheels VENV: fails, with the reason in the log nvrtc, where pip cannot get them.
+# install_cuda_wheels VENV: fails, with the reason in the log nvrtc, if pip cannot get them.
 install_cuda_wheels() {
   local venv=$1
   have_cuda_wheels "$venv" && return
@@ -80,7 +80,7 @@ wheel_programs_dir() {
 # shellcheck disable=SC2034 # of those who source this file
 nvrtc_wheel_versions=(11.8 12.9)
 
-# nvrtc_wheel_library FOLDER VERSION: prints the path of the library, fails where it is not whole.
+# nvrtc_wheel_library FOLDER VERSION: prints the path of the library, fails if it is incomplete.
 nvrtc_wheel_library() {
   cmp -s "$root/dependencies/nvrtc-$2.txt" "$1/$2/list.txt" || return
   find "$1/$2" -name 'libnvrtc.so.*' | grep .

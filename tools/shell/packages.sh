@@ -1,5 +1,5 @@
 # The Debian packages of dependencies/debian.txt: which ones this machine lacks, and how they are
-# installed, or asked for where this script may not. Sourced by tools/quickstart and tools/check.
+# installed, or asks for them if this script may not. Sourced by tools/quickstart and tools/check.
 #
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
@@ -34,7 +34,7 @@ is_present() {
   esac
 }
 
-# missing_packages STAGE...: one package a line.
+# missing_packages STAGE...: one package per line.
 missing_packages() {
   local wanted=" $* " stage package present
   while read -r stage package present; do
@@ -44,7 +44,7 @@ missing_packages() {
   done <"$debian_packages"
 }
 
-# How this user runs apt-get: prints the words to put before it; fails where it cannot.
+# How this user runs apt-get: prints the words to put before it; fails if it cannot.
 root_prefix() {
   if [[ $EUID -eq 0 ]]; then
     return 0

@@ -8,7 +8,7 @@
 
 python_packages=$root/dependencies/python.txt
 
-# install_python_packages VENV: fails, with the reason in the log python, where pip cannot get them.
+# install_python_packages VENV: fails, with the reason in the log python, if pip cannot get them.
 install_python_packages() {
   local venv=$1
   cmp -s "$python_packages" "$venv/python.txt" && "$venv/bin/python" -c '' 2>/dev/null && return

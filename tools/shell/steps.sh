@@ -43,7 +43,7 @@ step_end() { printf '      %s(%s)%s\n' "$dim" "$(seconds_since "$step_started")"
 
 say() { printf '      %s\n' "$*"; }
 
-# fail MESSAGE [CURE]...: ends the script.
+# fail MESSAGE [WHAT_TO_DO]...: ends the script.
 fail() {
   {
     printf '\n%s%s: %s%s\n' "$red" "$(basename "$0")" "$1" "$plain"

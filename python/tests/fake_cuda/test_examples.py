@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 from decode_case import DecodeCase
-from host_tensors import ExchangeTensor, wrap_backends
 from fake_torch import make_torch
+from host_tensors import ExchangeTensor, wrap_backends
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
 

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "cmocka_headers.h"
-#include "replay/device.h"
+#include "replay/device/device.h"
 
 struct spoiling_device {
   struct device_operations operations; /* the CPU's, but for launch */

@@ -6,9 +6,8 @@
 #include <stdlib.h>
 
 #include "cmocka_headers.h"
-#include "replay/free_list.h"
-#include "replay/page_list.h"
-#include "replay/row_history.h"
+#include "replay/scheduler/page_allocator.h"
+#include "replay/scheduler/row_history.h"
 
 static void test_free_list_gives_every_id_once(void **state) {
   (void)state;

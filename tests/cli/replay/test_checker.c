@@ -8,7 +8,7 @@
 
 #include "checker_fixture.h"
 #include "cmocka_headers.h"
-#include "replay/outputs.h"
+#include "replay/device/output_tensors.h"
 
 enum { STEPS = 130, SPOIL_STEP = 41 };
 
@@ -55,7 +55,7 @@ static void flip_an_element(const udm_decode_args *args) {
 static void test_wrong_value_in_each_output(void **state) {
   (void)state;
   for (int output = 0; output < UDM_OUTPUTS_PER_BACKEND; ++output) {
-    const bool has_rows = output == PAGE_TABLE_1 || output == REAL_PAGE_TABLE;
+    const bool has_rows = output == UDM_OUTPUT_PAGE_TABLE_1 || output == UDM_OUTPUT_REAL_PAGE_TABLE;
     spoilt_output = output;
     expect_one(UDM_EXTENT_ROW, flip_an_element,
                &(struct wrong_element){.step = SPOIL_STEP,
@@ -128,7 +128,7 @@ static void test_unwritten_tensor(void **state) {
           .steps = STEPS, .spoil_step = SPOIL_STEP, .spoil = remember_nothing_written},
       &result);
   assert_int_equal(result.mismatches.count, earlier.batch_size);
-  assert_int_equal(result.mismatches.first[0].output, SEQLENS_EXPANDED);
+  assert_int_equal(result.mismatches.first[0].output, UDM_OUTPUT_SEQLENS_EXPANDED);
 }
 
 /* ---- writes outside ---- */
@@ -166,7 +166,7 @@ static void test_stray_writes(void **state) {
   expect_one(UDM_EXTENT_ROW, write_behind_lengths,
              &(struct wrong_element){.step = SPOIL_STEP,
                                      .place = OUTSIDE_EXTENT,
-                                     .output = CACHE_SEQLENS,
+                                     .output = UDM_OUTPUT_CACHE_SEQLENS,
                                      .row = -1,
                                      .column = 5});
   struct replay_result result;
@@ -180,13 +180,13 @@ static void test_stray_writes(void **state) {
   expect_one(UDM_EXTENT_ROW, write_before_tensor,
              &(struct wrong_element){.step = SPOIL_STEP,
                                      .place = OUTSIDE_EXTENT,
-                                     .output = PAGE_TABLE_1,
+                                     .output = UDM_OUTPUT_PAGE_TABLE_1,
                                      .row = -1,
                                      .column = -1});
   expect_one(UDM_EXTENT_ROW, write_far_behind_row,
              &(struct wrong_element){.step = SPOIL_STEP,
                                      .place = OUTSIDE_EXTENT,
-                                     .output = PAGE_TABLE_1,
+                                     .output = UDM_OUTPUT_PAGE_TABLE_1,
                                      .row = 0,
                                      .column = stride - 1});
   const int64_t page_stride = probe.scheduler.max_context / 16 + ROW_GAP;
@@ -194,14 +194,14 @@ static void test_stray_writes(void **state) {
              &(struct wrong_element){.step = SPOIL_STEP,
                                      .place = OUTSIDE_EXTENT,
                                      .backend = 1,
-                                     .output = REAL_PAGE_TABLE,
+                                     .output = UDM_OUTPUT_REAL_PAGE_TABLE,
                                      .row = -1,
                                      .column = 5 * page_stride + 63});
   expect_one(UDM_EXTENT_ROW, write_to_unused_row,
              &(struct wrong_element){.step = SPOIL_STEP,
                                      .place = OUTSIDE_EXTENT,
                                      .backend = 1,
-                                     .output = REAL_PAGE_TABLE,
+                                     .output = UDM_OUTPUT_REAL_PAGE_TABLE,
                                      .row = 4,
                                      .column = page_stride - 1});
 }
@@ -258,7 +258,7 @@ static void test_int64_lengths_without_page_table_1(void **state) {
                 &result);
     assert_int_equal(result.checked_steps, STEPS);
     assert_int_equal(result.mismatches.count, 1);
-    assert_int_equal(result.mismatches.first[0].output, REAL_PAGE_TABLE);
+    assert_int_equal(result.mismatches.first[0].output, UDM_OUTPUT_REAL_PAGE_TABLE);
   }
 }
 

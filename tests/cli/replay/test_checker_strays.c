@@ -6,8 +6,8 @@
  */
 #include "checker_fixture.h"
 #include "cmocka_headers.h"
-#include "replay/outputs.h"
-#include "replay/random.h"
+#include "numbers/random.h"
+#include "replay/device/output_tensors.h"
 
 enum { STEPS = 130, SPOIL_STEP = 41, PLANTED_STRAYS = 600 };
 
@@ -64,7 +64,7 @@ static void test_late_stray_in_words(void **state) {
   const struct wrong_element stray = {.step = 100,
                                       .or_before = true,
                                       .place = OUTSIDE_EXTENT,
-                                      .output = PAGE_TABLE_1,
+                                      .output = UDM_OUTPUT_PAGE_TABLE_1,
                                       .row = 3,
                                       .column = 70,
                                       .got = 7,

@@ -7,7 +7,7 @@
 
 #include "cmocka_headers.h"
 #include "replay/run.h"
-#include "replay/scheduler.h"
+#include "replay/scheduler/scheduler.h"
 
 enum { REQUESTS = 60 };
 

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "cmocka_headers.h"
-#include "replay/trace.h"
+#include "replay/trace/trace.h"
 
 /* Reads text as a trace; false, with error, when it is none. */
 static bool read_text(const char *text, struct request_trace *trace, char *error, size_t size) {

@@ -1,0 +1,115 @@
+/*
+ * lower_bounds.c: the floor kernels on a GPU: see lower_bounds.h.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "lower_bounds.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "kernel_params.h"
+#include "nvrtc/nvrtc_compile.h"
+
+/* Made by cmake/embed.cmake from floor_kernels.cu. */
+extern const unsigned char udm_bench_source[];
+
+#define COUNT_ONE(type, name) +1
+enum {
+  THREADS = 512,
+  VECTORS_IN_FLIGHT = 4,
+  TILE = THREADS * VECTORS_IN_FLIGHT,
+  BLOCKS_PER_MULTIPROCESSOR = 4,
+  PARAMETERS = 0 UDM_KERNEL_SCALARS(COUNT_ONE) + UDM_KERNEL_DIRECT_BACKENDS * UDM_KERNEL_OUTPUTS
+};
+
+static CUresult load(struct lower_bounds *bounds, const struct cuda_driver *driver,
+                     const unsigned char *cubin) {
+  CUresult result = driver->cuModuleLoadDataEx(&bounds->module, cubin, 0, NULL, NULL);
+  if (result == CUDA_SUCCESS) {
+    result = driver->cuModuleGetFunction(&bounds->empty, bounds->module, "udm_bench_empty");
+  }
+  if (result == CUDA_SUCCESS) {
+    result = driver->cuModuleGetFunction(&bounds->empty_general, bounds->module,
+                                         "udm_bench_empty_general");
+  }
+  if (result == CUDA_SUCCESS) {
+    result = driver->cuModuleGetFunction(&bounds->copy, bounds->module, "udm_bench_copy");
+  }
+  if (result == CUDA_SUCCESS) {
+    result = driver->cuModuleGetFunction(&bounds->sweep, bounds->module, "udm_bench_sweep");
+  }
+  return result;
+}
+
+static CUresult prepare_sweep(struct lower_bounds *bounds, const struct gpu_session *session) {
+  const struct cuda_driver *driver = &session->driver;
+  int cache_bytes = 0;
+  CUresult result = driver->cuDeviceGetAttribute(&cache_bytes, CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE,
+                                                 session->device);
+  if (result != CUDA_SUCCESS) return result;
+  const size_t bytes = 4 * (size_t)cache_bytes / 16 * 16;
+  bounds->swept_vectors = (int64_t)(bytes / 16);
+  result = driver->cuMemAlloc_v2(&bounds->swept, bytes + 16);
+  if (result == CUDA_SUCCESS) {
+    result = driver->cuMemsetD32Async(bounds->swept, 0x01020304, bytes / 4, session->stream);
+  }
+  if (result == CUDA_SUCCESS) result = driver->cuMemAlloc_v2(&bounds->sink, 4);
+  return result;
+}
+
+bool lower_bounds_open(struct lower_bounds *bounds, const struct gpu_session *session,
+                       const udm_options *options, char *reason, size_t reason_size) {
+  unsigned char *cubin = NULL;
+  *bounds = (struct lower_bounds){.multiprocessors = (unsigned)session->info.multiprocessor_count};
+  if (!nvrtc_compile(options, (const char *)udm_bench_source, session->info.device_arch, &cubin,
+                     reason, reason_size)) {
+    return false;
+  }
+  CUresult result = load(bounds, &session->driver, cubin);
+  free(cubin);
+  if (result == CUDA_SUCCESS) result = prepare_sweep(bounds, session);
+  if (result == CUDA_SUCCESS) return true;
+  snprintf(reason, reason_size, "the floor kernels cannot be loaded: %s",
+           cuda_driver_error(&session->driver, result));
+  lower_bounds_close(bounds, session);
+  return false;
+}
+
+void lower_bounds_close(struct lower_bounds *bounds, const struct gpu_session *session) {
+  const struct cuda_driver *driver = &session->driver;
+  if (bounds->swept) driver->cuMemFree_v2(bounds->swept);
+  if (bounds->sink) driver->cuMemFree_v2(bounds->sink);
+  if (bounds->module) driver->cuModuleUnload(bounds->module);
+  *bounds = (struct lower_bounds){.module = NULL};
+}
+
+CUresult bench_launch_empty(const struct lower_bounds *bounds, const struct gpu_session *session,
+                            int64_t backends) {
+  static const udm_backend_outputs zeros[UDM_MAX_BACKENDS]; /* of any parameter */
+  void *parameters[PARAMETERS];
+  for (int p = 0; p < PARAMETERS; ++p) parameters[p] = (void *)(uintptr_t)zeros;
+  const CUfunction empty =
+      backends <= UDM_KERNEL_DIRECT_BACKENDS ? bounds->empty : bounds->empty_general;
+  return session->driver.cuLaunchKernel(empty, 1, 1, 1, 256, 1, 1, 0, session->stream, parameters,
+                                        NULL);
+}
+
+CUresult bench_launch_sweep(const struct lower_bounds *bounds, const struct gpu_session *session) {
+  struct lower_bounds copy = *bounds;
+  void *parameters[] = {&copy.swept, &copy.swept_vectors, &copy.sink};
+  return session->driver.cuLaunchKernel(bounds->sweep,
+                                        bounds->multiprocessors * BLOCKS_PER_MULTIPROCESSOR, 1, 1,
+                                        THREADS, 1, 1, 0, session->stream, parameters, NULL);
+}
+
+CUresult bench_launch_copy(const struct lower_bounds *bounds, const struct gpu_session *session,
+                           CUdeviceptr from, const struct bench_targets *to, int64_t elements) {
+  struct bench_targets targets = *to;
+  int64_t vectors = (elements + 3) / 4;
+  void *parameters[] = {&from, targets.tables, &targets.count, &vectors};
+  const int64_t tiles = (vectors - 1) / TILE + 1;
+  const int64_t most = (int64_t)bounds->multiprocessors * BLOCKS_PER_MULTIPROCESSOR;
+  return session->driver.cuLaunchKernel(bounds->copy, (unsigned)(tiles < most ? tiles : most), 1, 1,
+                                        THREADS, 1, 1, 0, session->stream, parameters, NULL);
+}

@@ -1,0 +1,255 @@
+/*
+ * prewarm.c: udm prewarm: compile the kernel into the cache.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cache/cache_dirs.h"
+#include "command/arguments.h"
+#include "command/command.h"
+#include "command/interrupt.h"
+#include "command/output.h"
+#include "prewarm.h"
+
+static const char help_text[] =
+    "usage: udm prewarm [OPTION...]\n"
+    "\n"
+    "Compiles the kernel into the cache, so that no server has to. Needs NVRTC, but neither\n"
+    "a GPU nor a driver. Skips an architecture that has a good entry in the cache already.\n"
+    "If several NVRTCs are found, the newest one that knows an architecture compiles it.\n"
+    "\n"
+    "  --arch LIST       architectures, such as sm_80,sm_90; all: every architecture from sm_70\n"
+    "                    up that an NVRTC here knows; native: this machine's GPUs, with an\n"
+    "                    NVRTC no newer than the driver's CUDA if there is one\n"
+    "                    (default native, or all without a GPU)\n"
+    "  --jobs N          parallel compiles (default: one per processor)\n"
+    "  --force           compile even if the cache has the entry\n"
+    "  --cache-dir DIR   the cache, instead of UDM_CACHE_DIR or ~/.cache/udm\n"
+    "  --json            print one JSON object\n"
+    "\n"
+    "examples\n"
+    "  udm prewarm\n"
+    "  udm prewarm --arch sm_80,sm_90,sm_100 --cache-dir /opt/udm-cache    an image build\n"
+    "  UDM_CACHE_PATH=/opt/udm-cache UDM_NO_COMPILE=strict serve           then in production\n";
+
+enum { ARCH = OPTION_FIRST, JOBS, FORCE, CACHE_DIR, JSON };
+
+static const struct option long_options[] = {
+    {"arch", required_argument, NULL, ARCH},
+    {"jobs", required_argument, NULL, JOBS},
+    {"force", no_argument, NULL, FORCE},
+    {"cache-dir", required_argument, NULL, CACHE_DIR},
+    {"json", no_argument, NULL, JSON},
+    {"help", no_argument, NULL, OPTION_HELP},
+    {NULL, 0, NULL, 0},
+};
+
+/* Volta: the kernel does not run on older GPUs. */
+enum { LOWEST_ARCH = 70 };
+
+static bool add_arch(struct prewarm *work, int32_t arch) {
+  for (int32_t i = 0; i < work->job_count; ++i) {
+    if (work->jobs[i].arch == arch) return true;
+  }
+  if (work->job_count == UDM_MAX_ARCHS) return false;
+  work->jobs[work->job_count++].arch = arch;
+  return true;
+}
+
+/* Reads "sm_80,90"; false with a message when it is no such list. */
+static bool parse_arch_list(struct prewarm *work, const char *list) {
+  const char *text = list;
+  for (;;) {
+    const char *digits = strncmp(text, "sm_", 3) == 0 ? text + 3 : text;
+    const size_t length = strspn(digits, "0123456789");
+    const bool ends = digits[length] == ',' || digits[length] == '\0';
+    if (length < 2 || length > 4 || !ends || !add_arch(work, (int32_t)atoi(digits))) {
+      output_error("--arch: '%s' is not all, native or a list such as sm_80,sm_90", list);
+      return false;
+    }
+    if (digits[length] == '\0') return true;
+    text = digits + length + 1;
+  }
+}
+
+/* What can be compiled that runs on arch: itself, or the highest below it of its generation. */
+static int32_t best_arch(const struct prewarm *work, int32_t arch) {
+  for (int32_t known = arch; known >= arch / 10 * 10; --known) {
+    if (nvrtc_list_newest(&work->nvrtcs, known, 0)) return known;
+  }
+  return arch; /* nothing fits: udm_prewarm() says so */
+}
+
+/* The architectures of this machine's GPUs; returns how many GPUs there are. */
+static int32_t add_native(struct prewarm *work) {
+  udm_driver_info driver = {.struct_size = sizeof driver};
+  if (udm_query_driver(&work->options, &driver) != UDM_OK) return 0;
+  for (int32_t i = 0; i < driver.device_count; ++i) {
+    udm_device_info device = {.struct_size = sizeof device};
+    if (udm_query_device(&work->options, i, &device) != UDM_OK) return 0;
+    add_arch(work, best_arch(work, device.arch));
+  }
+  if (driver.device_count > 0) work->newest_major = driver.version / 1000;
+  return driver.device_count;
+}
+
+static int by_arch(const void *a, const void *b) {
+  return ((const struct prewarm_job *)a)->arch - ((const struct prewarm_job *)b)->arch;
+}
+
+/* The union of what the NVRTCs know; older ones know GPUs for which the kernel is not. */
+static void add_all(struct prewarm *work) {
+  for (int32_t n = 0; n < work->nvrtcs.count; ++n) {
+    const udm_nvrtc_info *info = &work->nvrtcs.items[n].info;
+    for (int32_t i = 0; i < info->arch_count; ++i) {
+      if (info->archs[i] >= LOWEST_ARCH) add_arch(work, info->archs[i]);
+    }
+  }
+  qsort(work->jobs, (size_t)work->job_count, sizeof work->jobs[0], by_arch);
+}
+
+/* Makes the list of jobs; EXIT_DONE when there is something to do. */
+static int choose_archs(struct prewarm *work) {
+  const char *list = work->arch_list;
+  const bool all = list && strcmp(list, "all") == 0;
+  const bool native = list && strcmp(list, "native") == 0;
+  if (list && !all && !native) return parse_arch_list(work, list) ? EXIT_DONE : EXIT_USAGE;
+  if (!all && add_native(work) > 0) return EXIT_DONE;
+  if (native) {
+    return output_fail(work->json,
+                       "--arch native: no GPU is found on this machine; name the architectures, "
+                       "for example --arch sm_90, or give --arch all");
+  }
+  add_all(work);
+  return EXIT_DONE;
+}
+
+static void *work_on_jobs(void *user_data) {
+  struct prewarm *work = user_data;
+  pthread_mutex_lock(&work->lock);
+  while (work->next < work->job_count && !interrupted()) {
+    struct prewarm_job *job = &work->jobs[work->next++];
+    pthread_mutex_unlock(&work->lock);
+    udm_options options = work->options;
+    job->nvrtc = nvrtc_list_newest(&work->nvrtcs, job->arch, work->newest_major);
+    if (job->nvrtc) options.nvrtc_library = job->nvrtc->info.path;
+    job->result.struct_size = sizeof job->result;
+    job->status = udm_prewarm(&options, job->arch, work->flags, &job->result);
+    if (job->status != UDM_OK) job->error = strdup(udm_last_error());
+    pthread_mutex_lock(&work->lock);
+    progress_update(&work->bar, ++work->done);
+  }
+  pthread_mutex_unlock(&work->lock);
+  return NULL;
+}
+
+static void run_jobs(struct prewarm *work) {
+  pthread_t threads[UDM_MAX_ARCHS];
+  int64_t count = work->thread_count ? work->thread_count : sysconf(_SC_NPROCESSORS_ONLN);
+  if (count > work->job_count) count = work->job_count;
+  int64_t started = 0;
+  progress_start(&work->bar, "prewarm", work->job_count);
+  progress_update(&work->bar, 0);
+  /* this thread is one of them, so that all is done even if no other can be started */
+  while (started < count - 1 && pthread_create(&threads[started], NULL, work_on_jobs, work) == 0) {
+    ++started;
+  }
+  work_on_jobs(work);
+  for (int64_t i = 0; i < started; ++i) pthread_join(threads[i], NULL);
+  progress_finish(&work->bar);
+}
+
+static void fail_evicted(struct prewarm *work) {
+  for (int32_t i = 0; i < work->job_count; ++i) {
+    struct prewarm_job *job = &work->jobs[i];
+    if (job->status != UDM_OK || !entry_is_evicted(job->result.path)) continue;
+    job->status = UDM_ERROR_CACHE;
+    job->error = strdup(evicted_text);
+  }
+}
+
+static void fail_not_begun(struct prewarm *work) {
+  for (int32_t i = work->next; i < work->job_count; ++i) {
+    work->jobs[i].status = UDM_ERROR_COMPILE;
+    work->jobs[i].not_begun = true;
+    work->jobs[i].error = strdup("interrupted before it was compiled");
+  }
+}
+
+static int run(struct prewarm *work) {
+  interrupt_watch();
+  if (nvrtc_list_make(&work->options, &work->nvrtcs) != UDM_OK) {
+    return output_fail(work->json, "%s", udm_last_error());
+  }
+  if (!nvrtc_list_first(&work->nvrtcs)) {
+    udm_nvrtc_info info = {.struct_size = sizeof info};
+    const udm_status status = udm_query_nvrtc(&work->options, &info); /* says where it looked */
+    return output_fail(work->json, "%s",
+                       status == UDM_OK ? "NVRTC cannot be listed" : udm_last_error());
+  }
+  int code = choose_archs(work);
+  if (code == EXIT_DONE) {
+    pthread_mutex_init(&work->lock, NULL);
+    run_jobs(work);
+    pthread_mutex_destroy(&work->lock);
+    fail_evicted(work);
+    fail_not_begun(work);
+    code = prewarm_report(work);
+  }
+  return code;
+}
+
+/* EXIT_DONE: go on; *help: the help was asked for. */
+static int parse(int argc, char **argv, struct prewarm *work, bool *help) {
+  int option;
+  while ((option = arguments_next(argc, argv, long_options)) != -1) {
+    switch (option) {
+      case ARCH:
+        work->arch_list = optarg;
+        break;
+      case JOBS:
+        if (!arguments_number("--jobs", optarg, 1, UDM_MAX_ARCHS, &work->thread_count)) {
+          return EXIT_USAGE;
+        }
+        break;
+      case FORCE:
+        work->flags |= UDM_PREWARM_FORCE;
+        break;
+      case CACHE_DIR:
+        work->options.cache_dir = optarg;
+        break;
+      case JSON:
+        work->json = true;
+        break;
+      case OPTION_HELP:
+        *help = true;
+        return EXIT_DONE;
+      default:
+        return EXIT_USAGE;
+    }
+  }
+  return arguments_positional(argc, argv, 0, "") ? EXIT_DONE : EXIT_USAGE;
+}
+
+int prewarm_main(int argc, char **argv) {
+  struct prewarm *work = calloc(1, sizeof *work);
+  if (!work) return output_fail(false, "out of memory");
+  bool help = false;
+  work->options = (udm_options)UDM_OPTIONS_INIT;
+  work->options.log = output_log;
+  int code = parse(argc, argv, work, &help);
+  if (code == EXIT_DONE && help) {
+    fputs(help_text, stdout);
+  } else if (code == EXIT_DONE) {
+    code = run(work);
+  }
+  for (int32_t i = 0; i < work->job_count; ++i) free(work->jobs[i].error);
+  nvrtc_list_free(&work->nvrtcs);
+  free(work);
+  return code;
+}
