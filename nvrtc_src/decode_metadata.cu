@@ -391,6 +391,8 @@ __device__ void copy(const Params &p, const Outputs &outputs, const Row &row, un
     copy_slots<int4, 1>(p, outputs, row, begin, end);
   } else if (Outputs::kOneTile && end - begin <= UDM_KERNEL_TILE) {
     copy_slots<int, 4>(p, outputs, row, begin, end);
+  } else if constexpr (Outputs::kInts == 4 * kSliceTiles) {
+    copy_slots<int, 4 * kSliceTiles>(p, outputs, row, begin, end);
   } else {
     constexpr unsigned kCount = Outputs::kInts, kStep = kCount * 32;
 #pragma unroll 1
