@@ -32,11 +32,11 @@ function(add_python_test name label folder)
   else()
     add_test(NAME ${name} COMMAND sh -c "echo 'skipped: UDM_TEST_PYTHON is not set'; exit 77")
   endif()
-  set_tests_properties(${name} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 600 LABELS "python;${label}"
+  set_tests_properties(${name} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 600 LABELS ${label}
                                           ENVIRONMENT "${environment};${ARGN}")
 endfunction()
 
-add_python_test(python.fake_cuda fake_cuda fake_cuda
+add_python_test(python.fake_cuda python fake_cuda
                 "UDM_DRIVER_LIBRARY=$<TARGET_FILE:fake_cuda>" "UDM_FAKE_CUDA_DEVICES=9.0,8.6")
 add_python_test(gpu.real.python gpu real)
 set_tests_properties(gpu.real.python PROPERTIES RESOURCE_LOCK gpu)

@@ -9,8 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/auxv.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -206,8 +206,9 @@ static int write_all(int file, const unsigned char *bytes, size_t size) {
 }
 
 /*
- * A name that no other writer has, on whatever machine or in whatever container. The bytes that the
- * system gives each program at its start are random, but a forked process has its parent's.
+ * A name that no other writer has, on any machine and in any container. If the kernel gives no
+ * random bytes, the time, the process and a counter make it unlikely that two writers choose the
+ * same name, and O_EXCL makes sure. (glibc 2.17 has no getrandom().)
  */
 static void make_temporary_name(char name[TEMPORARY_NAME_SIZE]) {
   static atomic_uint made;
@@ -217,9 +218,10 @@ static void make_temporary_name(char name[TEMPORARY_NAME_SIZE]) {
     pid_t process;
     unsigned number;
   } unique;
-  const void *random = (const void *)(uintptr_t)getauxval(AT_RANDOM);
   memset(&unique, 0, sizeof unique);
-  if (random) memcpy(unique.random, random, sizeof unique.random);
+#ifdef SYS_getrandom
+  (void)syscall(SYS_getrandom, unique.random, sizeof unique.random, 1 /* GRND_NONBLOCK */);
+#endif
   clock_gettime(CLOCK_REALTIME, &unique.now);
   unique.process = getpid();
   unique.number = atomic_fetch_add(&made, 1);

@@ -142,15 +142,19 @@ void udm_log(const struct settings *settings, udm_log_level level, const char *f
   udm_free(longer);
 }
 
-/* Without memory, the line is lost: it is only a line. */
+/* A line is lost if there is no memory for it. */
 static void keep_line(void *user_data, udm_log_level level, const char *message) {
   struct held_log *held = user_data;
   const size_t length = strlen(message) + 1;
-  char *lines = udm_realloc(held->lines, held->size + 1 + length);
-  if (!lines) return;
-  lines[held->size] = (char)level;
-  memcpy(lines + held->size + 1, message, length);
-  held->lines = lines;
+  if (held->size + 1 + length > held->capacity) {
+    const size_t capacity = 2 * (held->size + 1 + length);
+    char *lines = udm_realloc(held->lines, capacity);
+    if (!lines) return;
+    held->lines = lines;
+    held->capacity = capacity;
+  }
+  held->lines[held->size] = (char)level;
+  memcpy(held->lines + held->size + 1, message, length);
   held->size += 1 + length;
 }
 
@@ -159,6 +163,7 @@ void udm_hold_log(const struct settings *settings, struct held_log *held) {
   held->caller = settings;
   held->lines = NULL;
   held->size = 0;
+  held->capacity = 0;
   if (!settings->log) return;
   held->settings.log = keep_line;
   held->settings.log_user_data = held;
@@ -167,12 +172,13 @@ void udm_hold_log(const struct settings *settings, struct held_log *held) {
 void udm_release_log(struct held_log *held) {
   const struct settings *caller = held->caller;
   if (!caller) return;
+  const struct host_allocator ours = udm_allocator_in_use();
   for (size_t i = 0; i < held->size; i += 2 + strlen(held->lines + i + 1)) {
     caller->log(caller->log_user_data, (udm_log_level)held->lines[i], held->lines + i + 1);
   }
+  udm_allocator_use(&ours); /* the callback may have called udm with other options */
   udm_free(held->lines);
-  held->caller = NULL;
-  held->lines = NULL;
+  *held = (struct held_log)UDM_HELD_LOG_INIT;
 }
 
 bool udm_host_has(const struct symbol_provider *host, udm_library which, const char *name) {

@@ -53,6 +53,7 @@ struct held_log {
   const struct settings *caller; /* NULL: nothing is held */
   char *lines;                   /* each a byte for the level, the text and its 0 */
   size_t size;
+  size_t capacity;
 };
 #define UDM_HELD_LOG_INIT \
   { .caller = NULL }

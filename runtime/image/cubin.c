@@ -57,7 +57,7 @@ const char *udm_cubin_damage(const void *bytes, size_t size) {
 udm_status udm_cubin_check(const void *bytes, size_t size, int32_t arch, struct error *error) {
   const int32_t made_for = udm_cubin_arch(bytes, size);
   const char *damage = udm_cubin_damage(bytes, size);
-  if (made_for != arch) {
+  if (made_for != 0 && made_for != arch) {
     return udm_fail(error, UDM_ERROR_UNSUPPORTED_ARCH, "it holds a cubin for sm_%d, not sm_%d",
                     (int)made_for, (int)arch);
   }

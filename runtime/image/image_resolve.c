@@ -96,9 +96,9 @@ void udm_image_search_accept(struct image_search *search) {
   } else if (search->driver && search->cacheable) {
     store_built(search);
   }
-  udm_log(search->settings, UDM_LOG_INFO, "sm_%d is served by %s (sm_%d, %s)",
-          (int)search->device_arch, udm_image_source_name(image->source), (int)image->arch,
-          image->origin);
+  udm_log(search->settings, UDM_LOG_INFO, "sm_%d %s by %s (sm_%d, %s)", (int)search->device_arch,
+          search->driver ? "is served" : "would be served", udm_image_source_name(image->source),
+          (int)image->arch, image->origin);
 }
 
 void udm_image_search_reject(struct image_search *search) {

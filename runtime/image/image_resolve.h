@@ -3,6 +3,7 @@
  * can load. The caller pulls one image after another, best first:
  *
  *     status = udm_image_search_begin(settings, arch, driver, &search, error);
+ *     if (status != UDM_OK) return status;
  *     while ((status = udm_image_search_next(search, error)) == UDM_OK) {
  *       status = load search->image, with &search->reason as its error;
  *       if (status == UDM_OK) { udm_image_search_accept(search); break; }

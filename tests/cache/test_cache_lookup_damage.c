@@ -272,7 +272,7 @@ static void test_an_image_that_is_not_a_cubin(void **state) {
   (void)state;
   make_entry(&entry);
   replace_image(&entry, text, sizeof text);
-  assert_named_missed_and_repaired(WRONG_ARCH, true);
+  assert_named_missed_and_repaired(REJECTED, true);
 }
 
 /* The driver gets no size, so it would read beyond the end of the image. */

@@ -49,20 +49,20 @@ static bool reserve(struct line_reader *reader, size_t size) {
 
 static enum line_status read_line(struct line_reader *reader) {
   const bool is_csv = reader->has_format && !reader->is_json;
-  bool quoted = false;
+  enum csv_place place = CSV_FIELD_START;
   size_t length = 0;
   int c;
   reader->number = reader->next++;
-  while ((c = trace_input_next(reader->input)) != EOF && (c != '\n' || quoted)) {
+  while ((c = trace_input_next(reader->input)) != EOF && (c != '\n' || place == CSV_QUOTED)) {
     if (c == '\0') return LINE_BINARY;
     if (length + 1 == LONGEST_LINE) return LINE_TOO_LONG;
     if (!reserve(reader, length + 2)) return NO_MEMORY;
-    if (is_csv && c == '"') quoted = !quoted;
+    if (is_csv) place = csv_place_after(place, (char)c);
     if (c == '\n') ++reader->next;
     reader->line[length++] = (char)c;
   }
   if (reader->input->failed) return READ_ERROR;
-  if (quoted) return QUOTE_OPEN;
+  if (place == CSV_QUOTED) return QUOTE_OPEN;
   if (c == EOF && length == 0) return END_OF_FILE;
   if (!reserve(reader, length + 1)) return NO_MEMORY;
   if (length > 0 && reader->line[length - 1] == '\r') --length;

@@ -21,16 +21,13 @@ static char *trim(char *text) {
 static char *next_field(char **rest) {
   char *field = *rest;
   char *out = field;
-  bool quoted = false;
   char *in = field;
-  for (; *in && (quoted || *in != ','); ++in) {
-    if (*in != '"') {
-      *out++ = *in;
-    } else if (quoted && in[1] == '"') {
-      *out++ = *in++;
-    } else {
-      quoted = !quoted;
-    }
+  enum csv_place place = CSV_FIELD_START;
+  for (; *in && (place == CSV_QUOTED || *in != ','); ++in) {
+    const enum csv_place before = place;
+    place = csv_place_after(place, *in);
+    const bool is_text = *in != '"' || before == CSV_FIELD || before == CSV_QUOTE_CLOSED;
+    if (is_text) *out++ = *in;
   }
   *rest = *in ? in + 1 : NULL;
   *out = '\0';
