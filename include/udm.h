@@ -1133,7 +1133,7 @@ UDM_API udm_status udm_cache_import(const udm_options *options, const void *cont
   X(misses_no_entry, "lookups that found no entry")                                   \
   X(misses_damaged, "lookups that found only damaged or foreign entries")             \
   X(misses_wrong_arch, "lookups whose entry held an image for another architecture")  \
-  X(misses_refused, "lookups whose image the driver rejected")                        \
+  X(misses_refused, "lookups whose image udm or the driver rejected")                 \
   X(compiles, "kernels compiled")                                                     \
   X(compile_failures, "compiles that failed")                                         \
   X(remembered_failures, "compiles not tried because the same one had failed before") \
