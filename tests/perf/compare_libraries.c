@@ -218,8 +218,8 @@ static void compare(struct comparison *c, const struct bench_shape *shape, int32
                     bool table) {
   struct bench_workload workload;
   static udm_kernel_launch launches[MAX_LIBRARIES];
-  CUgraphExec graphs[MAX_LIBRARIES + 1];
-  double us[MAX_LIBRARIES + 1];
+  CUgraphExec graphs[MAX_LIBRARIES + 1] = {NULL};
+  double us[MAX_LIBRARIES + 1] = {0};
   check(c, shape->name, bench_workload_open(&workload, &c->session, shape, backends));
   for (int l = 0; l < c->count; ++l) {
     launches[l] = (udm_kernel_launch)UDM_KERNEL_LAUNCH_INIT;
