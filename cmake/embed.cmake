@@ -1,7 +1,11 @@
-# embed.cmake: writes the C file OUTPUT, which holds the bytes of INPUT as the array NAME (with a
-# terminating 0) and their number as NAME_size.
-# Use: cmake -DINPUT=file -DOUTPUT=file.c -DNAME=symbol -P embed.cmake
+# embed.cmake: writes the C file OUTPUT, which holds the bytes of HEADER (if given) and INPUT as the
+# array NAME (with a terminating 0) and their number as NAME_size.
+# Use: cmake -DINPUT=file [-DHEADER=file] -DOUTPUT=file.c -DNAME=symbol -P embed.cmake
 file(READ "${INPUT}" bytes HEX)
+if(HEADER)
+  file(READ "${HEADER}" header HEX)
+  string(PREPEND bytes "${header}")
+endif()
 string(LENGTH "${bytes}" digits)
 math(EXPR size "${digits} / 2")
 string(REGEX REPLACE "(................................)" "\\1\n" bytes "${bytes}")

@@ -4,11 +4,12 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  *
- * In each decode step of a server with speculative decoding, every draft
- * backend needs seven int32 tensors: lengths, prefix sums and page tables. udm
- * fills them for all backends in one kernel launch, through the CUDA Driver
- * API. The formulas are those of SGLang's DSA (NSA) attention backend in
- * decode mode.
+ * A server with speculative decoding repeats three phases: draft decode, target
+ * verify and draft extend. In each, every attention backend needs int32 tensors:
+ * lengths, prefix sums, page tables and schedules. udm fills those of a phase
+ * for all backends in one kernel launch, through the CUDA Driver API. The
+ * formulas are those of SGLang's DSA (NSA) attention backend, and DeepGEMM's for
+ * the schedule.
  *
  * @par Tutorial
  * Create one context per CUDA context, at startup. All slow work happens here:
@@ -40,6 +41,16 @@
  *     if (udm_decode_metadata_direct(ctx, &args, stream) != UDM_OK) {
  *       fprintf(stderr, "%s\n", udm_last_error());
  *     }
+ *
+ * For the other phases, name the mode and what it needs; udm_mode has the
+ * formulas. A verify step of 4 tokens per request, with the schedule of
+ * DeepGEMM's paged MQA logits:
+ *
+ *     args.mode = UDM_MODE_TARGET_VERIFY;
+ *     args.tokens_per_request = 4;
+ *     args.extra[0].paged_mqa_schedule = schedule; // device memory, [num_sms + 1, 2]
+ *     args.num_sms = 132;
+ *     args.schedule_variant = UDM_SCHEDULE_SM90;
  *
  * Destroy the context when no launch is pending:
  *
@@ -463,7 +474,7 @@ typedef enum udm_output {
   UDM_OUTPUT_SEQLENS_EXPANDED = 6   /**< seqlens_expanded */
 } udm_output;
 
-/** Number of outputs per backend. */
+/** Number of outputs per backend in udm_backend_outputs and in a pointer table. */
 #define UDM_OUTPUTS_PER_BACKEND 7
 /** Most backends of one launch. */
 #define UDM_MAX_BACKENDS 8
@@ -471,40 +482,123 @@ typedef enum udm_output {
 #define UDM_MAX_DIRECT_BACKENDS UDM_MAX_BACKENDS
 
 /**
- * The seven outputs of one backend, in the order of udm_output.
+ * The phase of a speculative step that a launch serves. Values are pinned.
  *
- * All are int32 tensors in device memory that the caller owns. The formulas are
- * those of SGLang's DSA (NSA) attention backend, decode mode, with
- * - bs: batch_size;
- * - len(i): seq_lens[i], clamped to 0 .. INT32_MAX;
+ * Request i has s(i) tokens, which is seq_lens[i] clamped to 0 .. INT32_MAX, and
+ * n(i) query tokens in this phase. L(i) is its KV length; expanded(e) is the part
+ * of it that query token e = start(i) + j sees, for 0 <= j < n(i), with start the
+ * exclusive prefix sum of n. T is the number of query tokens.
+ *
+ *     mode            n(i)                      L(i)                     expanded(e)
+ *     DECODE          1                         s(i) + seqlen_offset[b]  L(i)
+ *     TARGET_VERIFY   tokens_per_request        s(i) + n(i)              s(i) + j + 1
+ *                     or extend_lens[i]
+ *     DRAFT_EXTEND    as TARGET_VERIFY          s(i)                     max(s(i) - n(i) + j + 1,
+ * 0)
+ *
+ * L and expanded are limited to INT32_MAX. Source: SGLang 0.5.23, DSA backend,
+ * fused_dsa_decode_metadata, fused_dsa_target_verify_metadata and
+ * fused_dsa_draft_extend_metadata. In TARGET_VERIFY, seq_lens leaves out the draft
+ * tokens; in DRAFT_EXTEND it includes them.
+ */
+typedef enum udm_mode {
+  UDM_MODE_DECODE = 0,        /**< One query token per request. T = bs. */
+  UDM_MODE_TARGET_VERIFY = 1, /**< The target model checks n draft tokens per request. */
+  UDM_MODE_DRAFT_EXTEND = 2   /**< The draft model reads the n accepted tokens of a request. */
+} udm_mode;
+
+/**
+ * Seven outputs of one backend, in the order of udm_output. udm_extra_outputs has
+ * the others.
+ *
+ * All are int32 tensors in device memory that the caller owns. A null (0) output
+ * is not written. Shapes and values use
+ * - bs, T, s, n, start, L, expanded: see udm_mode; T is bs, then bs *
+ *   tokens_per_request, or num_tokens if extend_lens is set;
+ * - visible(x) = min(x, nsa_index_topk). If index_kpool is k > 1:
+ *   min(x / k * k, nsa_index_topk) + x % k;
  * - row(i): row req_pool_indices[i] of req_to_token;
  * - extent(i): tokens whose columns are written, see udm_extent.
  *
- * Prefix sums wrap modulo 2^32. A page table may be null as stated per field;
- * the other outputs are required.
+ * Prefix sums wrap modulo 2^32. If extend_lens is set, tokens at or past the sum
+ * of extend_lens have length 0 and no columns, and tokens at or past T are not
+ * written. A page table has the same row for each token of a request; with
+ * UDM_ROW_PER_REQUEST it has one row per request instead.
  */
 typedef struct udm_backend_outputs {
-  CUdeviceptr cache_seqlens; /**< [bs]: len(i), in tokens. */
+  CUdeviceptr cache_seqlens; /**< [bs]: L(i), in tokens. */
   CUdeviceptr cu_seqlens_k;  /**< [bs + 1]: 0, then the inclusive prefix sum of cache_seqlens. */
-  CUdeviceptr page_table_1;  /**< [bs, page_table_stride]: KV slots row(i)[j] for j less than
-                                  extent(i). 0 (null): not written. */
-  CUdeviceptr nsa_cache_seqlens; /**< [bs]: min(len(i), nsa_index_topk), in tokens. */
-  CUdeviceptr nsa_cu_seqlens_k;  /**< [bs + 1]: 0, then the inclusive prefix sum of
+  CUdeviceptr page_table_1;  /**< [T, page_table_stride]: KV slots row(i)[c] for c less than
+                                  extent(i). */
+  CUdeviceptr nsa_cache_seqlens; /**< [T]: visible(expanded(e)), in tokens. */
+  CUdeviceptr nsa_cu_seqlens_k;  /**< [T + 1]: 0, then the inclusive prefix sum of
                                       nsa_cache_seqlens. */
-  CUdeviceptr real_page_table;   /**< [bs, real_page_table_stride]: page numbers
+  CUdeviceptr real_page_table;   /**< [T, real_page_table_stride]: page numbers
                                       row(i)[c * real_page_size] / real_page_size (C division) for c
                                       less than ceil(extent(i) / real_page_size). Must be null if
-                                      real_page_size is 1; required otherwise. */
-  CUdeviceptr seqlens_expanded;  /**< [bs]: len(i), in tokens. */
+                                      real_page_size is 1. */
+  CUdeviceptr seqlens_expanded;  /**< [T]: expanded(e), in tokens. */
 } udm_backend_outputs;
+
+/** More outputs of one backend, under the rules of udm_backend_outputs. */
+typedef struct udm_extra_outputs {
+  CUdeviceptr cu_seqlens_q;       /**< [bs + 1]: 0, then the inclusive prefix sum of n(i). */
+  CUdeviceptr paged_mqa_ctx_lens; /**< [T]: expanded(e); with UDM_CTX_LENS_OF_REQUEST, L(i) of its
+                                       request. In tokens. */
+  CUdeviceptr paged_mqa_schedule; /**< [num_sms + 1, 2]: where the work of each SM begins; see
+                                       udm_schedule_variant. */
+} udm_extra_outputs;
+
+/**
+ * How DeepGEMM divides the work of its paged MQA logits among the SMs. Values are
+ * pinned. Never guessed: it must be the variant of the DeepGEMM that reads the
+ * schedule.
+ *
+ * The values are those of get_paged_mqa_logits_metadata(context_lens, 64,
+ * num_sms). If schedule_next_n is 0, context_lens has B = T rows, len(b) =
+ * expanded(b), and next_n is 1. Otherwise it is [bs, next_n] of L: B = bs, len(b)
+ * = L(b), and next_n is schedule_next_n.
+ *
+ *     w(b) = ceil(len(b) / 256)
+ *     m    = SM90: ceil(next_n / 2);  SM100: next_n
+ *     q, r = divmod(m * sum of w, num_sms)
+ *
+ * Each SM gets q pieces of work; SM90: the last r SMs get one more; SM100: the
+ * first r. SM i begins at piece p = sum of what the SMs before it get. It lies in
+ * row b, at off = p - m * (sum of w before b):
+ *
+ *     SM90:  { b * m + off / w(b), off % w(b) }
+ *     SM100: { b * m, off / m }
+ *
+ * The last entry is { B * m, 0 }. If all lengths are 0, every entry is { 0, 0 }: no
+ * SM has work. (DeepGEMM's own function then reads outside its arrays.) Source:
+ * DeepGEMM, sm90_paged_mqa_logits_metadata, as in sgl-deep-gemm 0.1.4, and commit
+ * 54e2261 and later for SM100.
+ */
+typedef enum udm_schedule_variant {
+  UDM_SCHEDULE_UNSET = 0, /**< Allowed only if every paged_mqa_schedule is null. */
+  UDM_SCHEDULE_SM90 = 1,  /**< SM90; for next_n 1, all that SGLang 0.5.23 calls. */
+  UDM_SCHEDULE_SM100 = 2  /**< SM100. */
+} udm_schedule_variant;
 
 /** Which columns of the page tables are written. Values are pinned. */
 typedef enum udm_extent {
-  /** extent(i) = min(len(i), max_len): what attention reads. */
+  /** extent(i) = min(L(i), max_len), with the largest seqlen_offset: what attention reads. */
   UDM_EXTENT_ROW = 0,
-  /** extent(i) = min(maximum of len over the batch, max_len): what eager PyTorch code writes. */
+  /** extent(i) = min(maximum of L over the batch, max_len): what eager PyTorch code writes. */
   UDM_EXTENT_BATCH_MAX = 1
 } udm_extent;
+
+/** Flag of udm_decode_args: the page tables have one row per request, [bs, stride]. */
+#define UDM_ROW_PER_REQUEST 0x1u
+/**
+ * Flag of udm_decode_args: requests with seq_lens[i] <= 0 are padding. L and
+ * expanded are 0, no column is written, and the index is not used; n(i) counts as
+ * ever. Without it, the formulas hold as they stand.
+ */
+#define UDM_SKIP_PADDING 0x2u
+/** Flag of udm_decode_args: paged_mqa_ctx_lens holds L, not expanded. */
+#define UDM_CTX_LENS_OF_REQUEST 0x4u
 
 /** Element type of an integer tensor. Values are pinned. */
 typedef enum udm_int_type {
@@ -513,7 +607,7 @@ typedef enum udm_int_type {
 } udm_int_type;
 
 /**
- * The arguments of one decode step.
+ * The arguments of one launch: one phase of a step, for all backends.
  *
  * Pointers are device addresses; for udm_decode_metadata_reference() they are
  * host addresses. The caller owns all memory. A call reads the structure and
@@ -527,8 +621,9 @@ typedef enum udm_int_type {
  *   not 0. Otherwise it is not used: with UDM_EXTENT_ROW, padding rows of
  *   length 0 may hold anything.
  * - Outputs overlap neither the inputs nor each other, with three exceptions:
- *   cache_seqlens may be seqlens_expanded; backends may share whole tensors of
- *   equal contents; int32 seq_lens may be the cache_seqlens of a backend.
+ *   in UDM_MODE_DECODE, cache_seqlens may be seqlens_expanded; backends may share whole tensors of
+ *   equal contents; if L(i) is seq_lens[i], int32 seq_lens may be the
+ *   cache_seqlens of a backend.
  * - A batch has at most 2^31 - 1 tiles of 128 columns. A row of max_len columns
  *   counts at most ceil(max_len / 128) + 1 tiles. If page_table_stride is 0, it
  *   counts ceil(pages / 128) tiles instead.
@@ -560,15 +655,36 @@ typedef struct udm_decode_args {
   udm_extent extent;                  /**< Columns to write; default UDM_EXTENT_ROW. */
   udm_backend_outputs backends[UDM_MAX_BACKENDS]; /**< Outputs of the first num_backends; not used
                                                        by a pointer-table call. */
+  udm_mode mode;                                  /**< Phase; default UDM_MODE_DECODE. */
+  int32_t tokens_per_request; /**< n(i) of every request if extend_lens is null: 1 or more.
+                                   UDM_MODE_DECODE: 0 or 1. Default 0. */
+  CUdeviceptr extend_lens;    /**< [batch_size]: n(i) per request, clamped like seq_lens; default 0
+                                   (null). Not for UDM_MODE_DECODE. */
+  udm_int_type extend_lens_type; /**< Element type of extend_lens; default UDM_INT32. */
+  int32_t num_tokens;  /**< T if extend_lens is set: query tokens that the outputs have room
+                            for, whatever extend_lens holds. Otherwise 0. */
+  int32_t index_kpool; /**< k of visible(); default 0, which is 1. */
+  uint32_t flags;      /**< UDM_ROW_PER_REQUEST, UDM_SKIP_PADDING,
+                            UDM_CTX_LENS_OF_REQUEST; default 0. */
+  int32_t num_sms;     /**< SMs that share the work; 1 or more for a schedule. Default 0. */
+  udm_schedule_variant schedule_variant; /**< Rule of the schedule; default UDM_SCHEDULE_UNSET. */
+  int32_t schedule_next_n;               /**< 0: a row per token. 1 or more: a row per request, and
+                                              next_n. Default 0. */
+  int32_t reserved;                      /**< 0. */
+  int32_t seqlen_offset[UDM_MAX_BACKENDS];   /**< Tokens, 0 or more, added to the lengths of each
+                                                  backend; UDM_MODE_DECODE only. Default 0. */
+  udm_extra_outputs extra[UDM_MAX_BACKENDS]; /**< More outputs of the first num_backends; used by a
+                                                  pointer-table call too. Default: all null. */
 } udm_decode_args;
 
 /** Initializer of udm_decode_args: struct_size and the defaults; the rest is 0. */
-#define UDM_DECODE_ARGS_INIT                                                        \
-  {                                                                                 \
-    sizeof(udm_decode_args), 0, 0, 0, UDM_INT32, UDM_INT32, 0, 0, 0, 0, 0, 0, 0, 1, \
-        UDM_EXTENT_ROW, {                                                           \
-      { 0, 0, 0, 0, 0, 0, 0 }                                                       \
-    }                                                                               \
+#define UDM_DECODE_ARGS_INIT                                                                   \
+  {                                                                                            \
+    sizeof(udm_decode_args), 0, 0, 0, UDM_INT32, UDM_INT32, 0, 0, 0, 0, 0, 0, 0, 1,            \
+        UDM_EXTENT_ROW, {{0, 0, 0, 0, 0, 0, 0}}, UDM_MODE_DECODE, 0, 0, UDM_INT32, 0, 0, 0, 0, \
+        UDM_SCHEDULE_UNSET, 0, 0, {0}, {                                                       \
+      { 0, 0, 0 }                                                                              \
+    }                                                                                          \
   }
 
 /**
@@ -610,8 +726,7 @@ UDM_API udm_status udm_decode_metadata_direct(udm_context *ctx, const udm_decode
  * @param backend_pointers  Device address, aligned to 8 bytes, of an int64 array
  *   [7, num_backends]: row by udm_output, column by backend. The kernel reads it
  *   when it runs: keep it until then, and for as long as a graph that recorded
- *   the launch is used. If a page table in it is null, it is not written; no
- *   other pointer may be null.
+ *   the launch is used. A null output is not written.
  * @param backend_pointers_stride  Elements from row to row, num_backends or more.
  * @param stream            Stream of that CUDA context, or NULL for its default
  *   stream.

@@ -1,1061 +1,843 @@
-// The kernel of udm: decode metadata of every draft backend in one launch.
+// Fills the attention metadata of one phase of a speculative step in one launch. The contract is in
+// include/udm.h.
 //
 // SPDX-License-Identifier: Apache-2.0
 //
-// The contract is in include/udm.h. This file includes nothing: it is compiled
-// by NVRTC on the user's machine, and by the tests for the host CPU.
+// The first copy_blocks blocks fill the page tables, those after them the lengths and prefix sums,
+// the last ones the schedules. Window w of the batch has the requests w, w + num_windows, ..., at
+// most 256. The live columns of a request's row are cut into tiles of 128 columns. A copy block
+// serves one window, in two phases:
 //
-// Four kernels, at the end of this file, do the same work. They differ in what they leave out:
-// numbers of rows, numbers of backends, places where the outputs' pointers can be.
+//   row 0   |s0 s0|s1 s1|s2 s2|                  s0, s1, s2: slices of 1 to 4 tiles that the row
+//   row 1   |s0|s1|                              number alone gives to a warp (static phase): the
+//   row 2   |s0 s0 s0 s0|...|t t t t|t t t t|    copy starts after one load of a length
+//                                                t: what remains of long rows (dynamic phase)
 //
-// Grid: the first page_table_blocks write the page tables, those after them the
-// lengths and their prefix sums, each of rows_of_length_block(). The columns that are live at run
-// time are cut into units. The first units of each row are dealt to the warps by the number of rows
-// alone: a warp reads one length and copies. While these are stored, the units that remain of all
-// rows are counted, by each warp or by each block, and each warp finds the row of a unit by search.
-// So no block waits for another, the cost follows the live columns alone, and the grid depends on
-// the launch's arguments alone: a recorded launch stays right whatever the lengths are when it is
-// replayed.
+// In the dynamic phase the block prefix-sums the remaining tiles of its window's rows. Its warps
+// draw tickets from a shared counter; a ticket is up to 4 tiles, whose row is found by ballots.
+//
+// No block waits for another, and the grid depends on the arguments alone: a recorded launch stays
+// right whatever the lengths are at replay.
 
 namespace {
 
 typedef long long int64;
+typedef unsigned long long uint64;
+constexpr unsigned kThreads = UDM_KERNEL_THREADS, kWarps = UDM_KERNEL_WARPS;
+constexpr unsigned kSliceTiles = UDM_KERNEL_SLICE_TILES, kWholeWarp = 0xffffffffu;
+constexpr unsigned kSmallWindow = 64;  // up to so many rows, each warp keeps its own list of all
+constexpr unsigned kGroups = kWarps * kSmallWindow / 32;  // of 32 rows, in shared memory
 
-constexpr int kThreads = 256;         // and in runtime/kernel_interface.h
-constexpr int kMaxLengthBlocks = 32;  // and in runtime/kernel_interface.h
-constexpr int kBlocks = 2;            // of a multiprocessor at a time
-constexpr unsigned kUnit = 128;       // positions: see Layout; and in runtime/kernel_interface.h
-constexpr unsigned kUnits = 4;        // a warp has at most so many units in flight
-constexpr int kMaxBackends = 8;
-constexpr unsigned kRowsOfWarp = 64;  // up to so many, each warp has the whole batch: two a lane
-constexpr int kWarps = kThreads / 32;
-constexpr unsigned kInt32Max = 0x7fffffff;
-constexpr unsigned kWholeWarp = 0xffffffffu;
-
-// udm_backend_outputs of include/udm.h, in the order of the contract.
-enum Output {
-  kCacheSeqlens = 0,
-  kCuSeqlensK = 1,
-  kPageTable1 = 2,
-  kNsaCacheSeqlens = 3,
-  kNsaCuSeqlensK = 4,
-  kRealPageTable = 5,
-  kSeqlensExpanded = 6,
-  kOutputs = 7,
-};
-
-// Also in runtime/kernel_interface.h.
-enum Flag {
-  kSeqLensInt64 = 1,
-  kReqPoolIndicesInt64 = 2,
-  kExtentBatchMax = 4,
-  kPages = 8,     // a real_page_table is written
-  kSlots = 16,    // a page_table_1 is written
-  kVectors = 32,  // a 16-byte boundary of one page_table_1 is one of all
-};
-// The flags from here up: the element of its 128-byte line at which the first page_table_1 begins.
-constexpr int kAnchorShift = 8;
-
-struct Arguments {
-  const void *seq_lens;
-  const void *req_pool_indices;
-  const int *req_to_token;
-  unsigned batch_size;
-  unsigned batch_reciprocal;  // of batch_size: see Divider
-  unsigned head_pieces;       // of each row: see Heads
-  unsigned flags;
-  int max_len;
-  int page_table_blocks;
-  int64 req_to_token_stride;
-  int64 page_table_stride;
-  int64 real_page_table_stride;
-  int real_page_size;
-  unsigned page_reciprocal;  // of real_page_size: see Divider
-  int nsa_index_topk;
-  int num_backends;
+struct Params : udm_kernel_scalars {
+  __device__ bool has(unsigned flag) const { return flags & flag; }
 };
 
 __device__ unsigned lane_index() { return threadIdx.x % 32; }
-
-__device__ unsigned address_in_elements(const int *pointer) {
-  return static_cast<unsigned>(reinterpret_cast<unsigned long long>(pointer) / 4);
+__device__ unsigned warp_index() { return threadIdx.x / 32; }
+template <class T>
+__device__ T smaller(T a, T b) {
+  return a < b ? a : b;
 }
-
-// The first lane that says yes; one does.
 __device__ int first_lane(bool yes) { return __ffs(__ballot_sync(kWholeWarp, yes)) - 1; }
 
-// The tensors of a backend that hold lengths and their sums. None where the first is null.
-struct LengthTensors {
-  int *cu_seqlens_k;
-  int *nsa_cu_seqlens_k;
-  int *cache_seqlens;
-  int *nsa_cache_seqlens;
-  int *seqlens_expanded;
-};
+// ---- numbers ------------------------------------------------------------------------------------
 
-template <class Outputs>
-__device__ LengthTensors length_tensors(const Outputs &outputs, int backend) {
-  return {outputs.get(backend, kCuSeqlensK), outputs.get(backend, kNsaCuSeqlensK),
-          outputs.get(backend, kCacheSeqlens), outputs.get(backend, kNsaCacheSeqlens),
-          outputs.get(backend, kSeqlensExpanded)};
+__device__ int clamp_length(int64 length) {
+  return length < 0 ? 0 : static_cast<int>(length > 0x7fffffff ? 0x7fffffff : length);
 }
 
-constexpr int kGroup = 3;  // backends whose code is unrolled
-
-// The batches a kernel is for: of up to kThreads rows, of more, of any. The code that only other
-// batches need is left out of it, since code costs even when it is not run.
-enum Rows { kFewRows, kManyRows, kAnyRows };
-
-// The pointers of up to 3 backends: kernel arguments, indexed by constants only, so that they
-// stay in the constant bank. Those past num_backends are null.
-template <Rows kSomeRows>
-struct DirectOutputs {
-  static constexpr Rows kRows = kSomeRows;
-  int *pointers[kOutputs][kGroup];
-
-  __device__ void load() {}
-  __device__ int *get(int backend, Output output) const { return pointers[output][backend]; }
-
-  // the tensors of one output that are not null
-  template <class Body>
-  __device__ void for_each_tensor(Output output, Body body) const {
-#pragma unroll
-    for (int b = 0; b < kGroup; ++b) {
-      if (pointers[output][b]) body(pointers[output][b]);
-    }
-  }
-  template <class Body>
-  __device__ void for_each_backend(Body body) const {
-#pragma unroll
-    for (int b = 0; b < kGroup; ++b) body(length_tensors(*this, b));
-  }
-  // the warps share the backends out: here the first warp takes all, so that indices are constant
-  template <class Body>
-  __device__ void for_each_backend_of_warp(unsigned warp, Body body) const {
-    if (warp == 0) for_each_backend(body);
-  }
-};
-
-struct Backends {
-  int *pointers[kMaxBackends][kOutputs];
-};
-
-// The pointers of up to kGroup backends, in a table in device memory. With kAny: of up to 8, there
-// or in a Backends; both are read through one pointer, as a branch would have each load waited for.
-// The page tables of the first group are loaded once, before they are needed.
-template <bool kAny>
-struct TableOutputs {
-  static constexpr Rows kRows = kAny ? kAnyRows : kFewRows;
-  const int64 *pointers;
-  int64 output_stride;
-  int64 backend_stride;
-  int count;
-  int *page_table_1[kGroup];
-  int *real_page_table[kGroup];
-
-  __device__ int *get(int backend, Output output) const {
-    if (backend >= count) return nullptr;
-    return reinterpret_cast<int *>(pointers[output * output_stride + backend * backend_stride]);
-  }
-  __device__ void load() {
-#pragma unroll
-    for (int b = 0; b < kGroup; ++b) {
-      page_table_1[b] = get(b, kPageTable1);
-      real_page_table[b] = get(b, kRealPageTable);
-    }
-  }
-
-  template <class Body>
-  __device__ void for_each_tensor(Output output, Body body) const {
-    int *group[kGroup];
-#pragma unroll
-    for (int i = 0; i < kGroup; ++i) {
-      group[i] = output == kPageTable1 ? page_table_1[i] : real_page_table[i];
-    }
-    const int backends = kAny ? count : kGroup;
-    int b = kGroup;
-#pragma unroll 1
-    while (true) {
-#pragma unroll
-      for (int i = 0; i < kGroup; ++i) {
-        if (group[i]) body(group[i]);
-      }
-      if (b >= backends) return;
-#pragma unroll
-      for (int i = 0; i < kGroup; ++i) group[i] = get(b + i, output);
-      b += kGroup;
-    }
-  }
-  template <class Body>
-  __device__ void for_each_backend(Body body) const {
-    LengthTensors next = length_tensors(*this, 0);
-#pragma unroll 1
-    for (int b = 1; b <= count; ++b) {
-      const LengthTensors tensors = next;
-      next = length_tensors(*this, b);  // on its way while the present ones are stored to
-      body(tensors);
-    }
-  }
-  template <class Body>
-  __device__ void for_each_backend_of_warp(unsigned warp, Body body) const {
-    if (static_cast<int>(warp) < count) body(length_tensors(*this, static_cast<int>(warp)));
-  }
-};
-
-// The flags, and in them how the page_table_1 lie. page_table_1_flags() of runtime/launch.c has
-// done this, except where it had only a table's address.
-template <Rows kRows>
-__device__ unsigned layout_flags(const Arguments &args, const DirectOutputs<kRows> &) {
-  return args.flags;
-}
-template <bool kAny>
-__device__ unsigned layout_flags(const Arguments &args, const TableOutputs<kAny> &outputs) {
-  if (kAny && (args.flags & kSlots)) return args.flags;
-  unsigned long long first = 0;
-  unsigned vectors = kVectors;
-  const auto look_at = [&](const int *tensor) {
-    const unsigned long long address = reinterpret_cast<unsigned long long>(tensor);
-    if (!first) first = address;
-    if (address && (address - first) % 16) vectors = 0;
-  };
-#pragma unroll
-  for (int b = 0; b < kGroup; ++b) look_at(outputs.page_table_1[b]);
-#pragma unroll 1
-  for (int b = kGroup; kAny && b < outputs.count; ++b) look_at(outputs.get(b, kPageTable1));
-  if (!first || args.page_table_stride <= 0) return args.flags;
-  return args.flags | kSlots | vectors | static_cast<unsigned>(first / 4 % 32) << kAnchorShift;
-}
-
-// Whether the batch has at most so many rows (kThreads or less). Where Rows decides it, this is a
-// constant.
-template <class Outputs>
-__device__ bool has_up_to(unsigned most, const Arguments &args, const Outputs &) {
-  if (Outputs::kRows == kManyRows) return false;
-  if (Outputs::kRows == kFewRows && most >= kThreads) return true;
-  return args.batch_size <= most;
-}
-
-__device__ int min_int(int a, int b) { return a < b ? a : b; }
-__device__ unsigned min_unsigned(unsigned a, unsigned b) { return a < b ? a : b; }
-
-// To what an int32 holds, and to 0.
-__device__ int clamp_length(int value) { return value < 0 ? 0 : value; }
-__device__ int clamp_length(int64 value) {
-  return value < 0 ? 0 : static_cast<int>(value > kInt32Max ? kInt32Max : value);
-}
-
-// An int32 or int64 as it lies in memory. Loading and making sense of it are two
-// steps, so that other work can stand between them.
-struct Words {
+// An int32 or int64 of an array, as it lies there. Loading it and using it are two steps, so that
+// other loads are issued between them.
+struct Integer {
   unsigned low;
-  int high;  // the sign's word: of an int32 the same one
+  int high;  // of an int32 the same word
 
-  __device__ void load(const void *integers, bool wide, unsigned i) {
-    const unsigned *words = static_cast<const unsigned *>(integers);
-    words += static_cast<int64>(i) << wide;
+  __device__ void load(const void *array, bool is_int64, unsigned i) {
+    const unsigned *words = static_cast<const unsigned *>(array);
+    words += static_cast<int64>(i) << is_int64;
     low = words[0];
-    high = static_cast<int>(words[wide]);
+    high = static_cast<int>(words[is_int64]);
   }
-  __device__ int64 value(bool wide) const {
-    const int upper = wide ? high : high >> 31;
-    return static_cast<int64>(static_cast<unsigned long long>(upper) << 32 | low);
+  __device__ int64 value(bool is_int64) const {
+    const int upper = is_int64 ? high : high >> 31;
+    return static_cast<int64>(static_cast<uint64>(upper) << 32 | low);
   }
-  __device__ int clamped(bool wide) const {  // to what an int32 holds, and to 0
-    const bool above = wide & (high > 0);
-    const unsigned value = above ? kInt32Max : min_unsigned(low, kInt32Max);
+  __device__ int length(bool is_int64) const {  // clamped to 0..INT32_MAX
+    const bool is_large = is_int64 & (high > 0);
+    const unsigned value = is_large ? 0x7fffffffu : smaller(low, 0x7fffffffu);
     return high < 0 ? 0 : static_cast<int>(value);
   }
 };
 
-__device__ bool has_wide_lengths(const Arguments &args) { return args.flags & kSeqLensInt64; }
-__device__ bool has_wide_indices(const Arguments &args) {
-  return args.flags & kReqPoolIndicesInt64;
+// Two branches: from the words of an Integer, NVRTC makes two loads that follow each other.
+__device__ int load_length(const void *array, bool is_int64, unsigned i) {
+  if (is_int64) return clamp_length(static_cast<const int64 *>(array)[i]);
+  return clamp_length(static_cast<const int *>(array)[i]);
 }
 
-__device__ int load_length(const Arguments &args, unsigned row) {
-  return has_wide_lengths(args) ? clamp_length(static_cast<const int64 *>(args.seq_lens)[row])
-                                : clamp_length(static_cast<const int *>(args.seq_lens)[row]);
+// n / divisor, rounded down. The quotient by the reciprocal is right or one too small.
+__device__ unsigned divide(unsigned n, unsigned divisor, unsigned reciprocal) {
+  const unsigned quotient = __umulhi(n, reciprocal);
+  return quotient + (n - quotient * divisor >= divisor);
+}
+__device__ unsigned pages_up(const Params &p, unsigned columns) {
+  return divide(columns + p.page_size - 1, p.page_size, p.page_reciprocal);
+}
+__device__ int page_of_slot(const Params &p, int slot) {  // C's division: toward 0
+  const unsigned sign = slot < 0 ? ~0u : 0u;
+  const unsigned magnitude = (static_cast<unsigned>(slot) ^ sign) - sign;
+  return static_cast<int>((divide(magnitude, p.page_size, p.page_reciprocal) ^ sign) - sign);
 }
 
-// Over the first kLanes lanes; the others add to none of them.
-template <int kLanes = 32>
-__device__ unsigned warp_inclusive_scan(unsigned value) {
+// ---- outputs ------------------------------------------------------------------------------------
+
+// A request in this phase: its KV length, its query tokens, and the KV tokens before the first.
+struct Request {
+  int length, tokens;
+  int64 before;
+
+  // what query token j sees of the KV length
+  __device__ int expanded(int j) const { return clamp_length(before + j + 1); }
+};
+
+// N sums side by side: of lengths, of what the query tokens see of them, of query tokens. Prefix
+// sums wrap modulo 2^32 when they are stored.
+template <class T, int N>
+struct Sums {
+  T of[N];
+
+  __device__ Sums &operator+=(const Sums &other) {
 #pragma unroll
-  for (int delta = 1; delta < kLanes; delta *= 2) {
-    const unsigned below = __shfl_up_sync(kWholeWarp, value, delta);
+    for (int s = 0; s < N; ++s) of[s] += other.of[s];
+    return *this;
+  }
+};
+
+// The outputs of the direct kernel: decode mode, up to three backends. Their pointers are
+// parameters, null if absent: constant indices keep them in the constant bank.
+struct DirectOutputs {
+  static constexpr bool kDecodeOnly = true;
+  typedef Sums<unsigned, 2> LengthSums;
+  int *pointers[UDM_KERNEL_OUTPUTS][UDM_KERNEL_DIRECT_BACKENDS];
+
+  __device__ Params fetch(const Params &p) { return p; }
+  __device__ Request request(const Params &, int length, unsigned) const { return {length, 1, 0}; }
+  __device__ int visible(const Params &p, int length) const { return smaller(length, p.topk); }
+
+  // calls body with the pointers of the backends that have this output
+  template <class Body>
+  __device__ void for_each(int output, Body body) const {
+#pragma unroll
+    for (int b = 0; b < UDM_KERNEL_DIRECT_BACKENDS; ++b) {
+      if (pointers[output][b]) body(pointers[output][b]);
+    }
+  }
+};
+
+// The outputs of the general kernel: every mode, up to eight backends. It copies their pointers to
+// shared memory, from a table in device memory or from its parameters.
+struct GeneralOutputs {
+  static constexpr bool kDecodeOnly = false;
+  typedef Sums<uint64, 3> LengthSums;
+  static constexpr unsigned kBackends = UDM_KERNEL_GENERAL_BACKENDS;
+  static constexpr unsigned kAtOnce = 3;  // pointers that are read together
+  const udm_kernel_phase &phase;
+  const udm_kernel_backends &backends;
+  unsigned first, end;  // the backends that this block writes
+  int offset;           // of their lengths
+  int *(*pointers)[kBackends];
+  unsigned *starts;  // of a ragged batch: the first token of each request of the window
+
+  // Returns p with what the host could not know of pointers in device memory.
+  __device__ Params fetch(const Params &p) {
+    __shared__ int *fetched[UDM_KERNEL_ALL_OUTPUTS][kBackends];
+    const unsigned output = threadIdx.x / kBackends, b = threadIdx.x % kBackends;
+    if (output < UDM_KERNEL_ALL_OUTPUTS && b < static_cast<unsigned>(p.num_backends)) {
+      fetched[output][b] =
+          output >= UDM_KERNEL_OUTPUTS ? phase.extra[b][output - UDM_KERNEL_OUTPUTS]
+          : phase.table ? reinterpret_cast<int *>(phase.table[output * phase.table_stride + b])
+                        : backends.outputs[b][output];
+    }
+    pointers = fetched;
+    __syncthreads();
+    Params full = p;
+    if (!phase.table || p.page_table_stride <= 0) return full;
+    uint64 first_address = 0;
+    for_each(UDM_KERNEL_PAGE_TABLE_1, [&](int *pointer) {
+      const auto address = reinterpret_cast<uint64>(pointer);
+      if (!first_address) first_address = address;
+      if ((address - first_address) % 16) full.flags &= ~unsigned{UDM_KERNEL_VECTORS};
+    });
+    const auto line_offset = static_cast<unsigned>(first_address / 4 % 32);
+    if (first_address) full.flags |= UDM_KERNEL_SLOTS | line_offset << UDM_KERNEL_LINE_OFFSET_BIT;
+    return full;
+  }
+
+  __device__ Request request(const Params &p, int length, unsigned i) const {
+    const bool is_padding = p.has(UDM_KERNEL_SKIP_PADDING) && length == 0;
+    const int tokens = phase.extend_lens
+                           ? load_length(phase.extend_lens, p.has(UDM_KERNEL_EXTEND_LENS_INT64), i)
+                           : phase.tokens_per_request;
+    const int added = p.has(UDM_KERNEL_ADD_TOKENS) ? tokens : offset;
+    const int64 sum = is_padding ? 0 : static_cast<int64>(length) + added;
+    return {clamp_length(sum), tokens, sum - tokens};
+  }
+  __device__ int visible(const Params &p, int length) const {
+    const int rest = phase.kpool > 1 ? length % phase.kpool : 0;
+    return smaller(length - rest, p.topk) + rest;
+  }
+
+  template <class Body>
+  __device__ void for_each(int output, Body body) const {
+#pragma unroll 1
+    for (unsigned b = first; b < end; b += kAtOnce) {
+      int *group[kAtOnce];
+#pragma unroll
+      for (unsigned g = 0; g < kAtOnce; ++g) {
+        group[g] = b + g < end ? pointers[output][b + g] : nullptr;
+      }
+#pragma unroll
+      for (unsigned g = 0; g < kAtOnce; ++g) {
+        if (group[g]) body(group[g]);
+      }
+    }
+  }
+};
+
+template <class Outputs>
+__device__ Request load_request(const Params &p, const Outputs &outputs, unsigned i) {
+  return outputs.request(p, load_length(p.seq_lens, p.has(UDM_KERNEL_SEQ_LENS_INT64), i), i);
+}
+
+// ---- lengths and prefix sums --------------------------------------------------------------------
+
+template <class T>
+__device__ T warp_scan(T value) {  // inclusive
+#pragma unroll
+  for (int delta = 1; delta < 32; delta *= 2) {
+    const T below = __shfl_up_sync(kWholeWarp, value, delta);
     if (static_cast<int>(lane_index()) >= delta) value += below;
   }
   return value;
 }
 
-// Division by a number known only at run time: one multiplication and a correction.
-struct Divider {
-  unsigned divisor;
-  unsigned reciprocal;  // rounded down, so a quotient is right or one too small
-  __device__ unsigned divide(unsigned n) const {
-    const unsigned quotient = __umulhi(n, reciprocal);
-    return quotient + (n - quotient * divisor >= divisor);
+// Exclusive scan over the block, or over one warp without a barrier; *total receives the sum.
+template <class T, int N>
+__device__ Sums<T, N> block_scan(const Sums<T, N> &value, Sums<T, N> *total,
+                                 bool is_one_warp = false) {
+  __shared__ Sums<T, N> totals[kWarps];
+  Sums<T, N> begins;
+#pragma unroll
+  for (int s = 0; s < N; ++s) {
+    const T end = warp_scan(value.of[s]);
+    begins.of[s] = end - value.of[s];
+    total->of[s] = is_one_warp ? __shfl_sync(kWholeWarp, end, 31) : 0;
+    if (lane_index() == 31) totals[warp_index()].of[s] = end;
   }
-  __device__ unsigned divide_up(unsigned n) const { return divide(n + divisor - 1); }
-  // C's division, towards 0
-  __device__ int divide_slot(int slot) const {
-    const unsigned sign = slot < 0 ? ~0u : 0u;
-    return static_cast<int>((divide((static_cast<unsigned>(slot) ^ sign) - sign) ^ sign) - sign);
-  }
-};
-
-// ---- lengths and prefix sums ----
-
-// Two running sums side by side. Unsigned: the contract's sums wrap.
-struct Sums {
-  unsigned k;
-  unsigned nsa;
-};
-
-// Inclusive scan over the block; *total receives the sum of all threads.
-__device__ Sums block_inclusive_scan(Sums value, Sums *total) {
-  __shared__ Sums warp_totals[kWarps];
-  const unsigned warp = threadIdx.x / 32;
-  value = {warp_inclusive_scan(value.k), warp_inclusive_scan(value.nsa)};
-  if (lane_index() == 31) warp_totals[warp] = value;
+  if (is_one_warp) return begins;
   __syncthreads();
-  const Sums other = warp_totals[lane_index() % kWarps];
-  const Sums ends = {warp_inclusive_scan<kWarps>(other.k), warp_inclusive_scan<kWarps>(other.nsa)};
-  *total = {__shfl_sync(kWholeWarp, ends.k, kWarps - 1),
-            __shfl_sync(kWholeWarp, ends.nsa, kWarps - 1)};
-  value.k += __shfl_sync(kWholeWarp, ends.k - other.k, warp);
-  value.nsa += __shfl_sync(kWholeWarp, ends.nsa - other.nsa, warp);
-  __syncthreads();  // the next scan reuses warp_totals
-  return value;
-}
-
-// What row i of the batch writes to a backend.
-__device__ void store_lengths(const Arguments &args, const LengthTensors &tensors, unsigned i,
-                              int length, Sums sums) {
-  tensors.cache_seqlens[i] = length;
-  tensors.seqlens_expanded[i] = length;
-  tensors.nsa_cache_seqlens[i] = min_int(length, args.nsa_index_topk);
-  tensors.cu_seqlens_k[i + 1] = static_cast<int>(sums.k);
-  tensors.nsa_cu_seqlens_k[i + 1] = static_cast<int>(sums.nsa);
-}
-
-__device__ void store_zeros(const LengthTensors &tensors) {
-  tensors.cu_seqlens_k[0] = 0;
-  tensors.nsa_cu_seqlens_k[0] = 0;
-}
-
-__device__ Sums length_sums(const Arguments &args, int length) {
-  return {static_cast<unsigned>(length),
-          static_cast<unsigned>(min_int(length, args.nsa_index_topk))};
-}
-
-// Up to 32 rows, all in one warp: no barrier.
-template <class Outputs>
-__device__ void write_few_lengths(const Arguments &args, const Outputs &outputs) {
-  const unsigned i = lane_index();
-  const bool has_row = i < args.batch_size;
-  const int length = has_row ? load_length(args, i) : 0;
-  Sums sums = length_sums(args, length);
-  sums = {warp_inclusive_scan(sums.k), warp_inclusive_scan(sums.nsa)};
-  outputs.for_each_backend_of_warp(threadIdx.x / 32, [&](const LengthTensors &tensors) {
-    if (!tensors.cu_seqlens_k) return;
-    if (i == 0) store_zeros(tensors);
-    if (has_row) store_lengths(args, tensors, i, length, sums);
-  });
-}
-
-// Of the lengths before row `first`, those of the thread.
-template <class Integer>
-__device__ Sums sum_lengths(const Arguments &args, unsigned first) {
-  const Integer *const lengths = static_cast<const Integer *>(args.seq_lens);
-  Sums sums = {0, 0};
-#pragma unroll 4
-  for (unsigned i = threadIdx.x; i < first; i += kThreads) {
-    const Sums one = length_sums(args, clamp_length(lengths[i]));
-    sums.k += one.k;
-    sums.nsa += one.nsa;
+#pragma unroll
+  for (unsigned w = 0; w < kWarps; ++w) {
+    if (w < warp_index()) begins += totals[w];
+    *total += totals[w];
   }
-  return sums;
+  __syncthreads();
+  return begins;
 }
 
-// Rows [first, last) of the batch. What lies before them is summed again, not waited for.
 template <class Outputs>
-__device__ void write_lengths(const Arguments &args, const Outputs &outputs, unsigned first,
-                              unsigned last) {
-  Sums before = {0, 0};
-  if (first > 0) {
-    const Sums mine =
-        has_wide_lengths(args) ? sum_lengths<int64>(args, first) : sum_lengths<int>(args, first);
-    block_inclusive_scan(mine, &before);
+__device__ typename Outputs::LengthSums sums_of(const Params &p, const Outputs &outputs,
+                                                const Request &r) {
+  const auto length = static_cast<unsigned>(r.length);
+  if constexpr (Outputs::kDecodeOnly) {
+    return {{length, static_cast<unsigned>(outputs.visible(p, r.length))}};
   } else {
-    outputs.for_each_backend([&](const LengthTensors &tensors) {
-      if (tensors.cu_seqlens_k && threadIdx.x == kThreads - 1) store_zeros(tensors);
-    });
+    uint64 seen = 0;
+    const int tokens = smaller(r.tokens, outputs.phase.num_tokens);
+#pragma unroll 1
+    for (int j = 0; j < tokens; ++j) seen += outputs.visible(p, r.expanded(j));
+    return {{length, seen, static_cast<uint64>(r.tokens)}};
+  }
+}
+
+// Query token e, before which the query tokens see `seen` in all. Returns the sum with it.
+template <class Outputs, class T>
+__device__ T store_token(const Params &p, const Outputs &outputs, unsigned e, int expanded,
+                         T seen) {
+  const int visible = outputs.visible(p, expanded);
+  seen += visible;
+  outputs.for_each(UDM_KERNEL_SEQLENS_EXPANDED, [&](int *to) { to[e] = expanded; });
+  outputs.for_each(UDM_KERNEL_NSA_CACHE_SEQLENS, [&](int *to) { to[e] = visible; });
+  outputs.for_each(UDM_KERNEL_NSA_CU_SEQLENS_K,
+                   [&](int *to) { to[e + 1] = static_cast<int>(seen); });
+  return seen;
+}
+
+// What request i writes to each backend; `before`: the sums over the requests before it.
+template <class Outputs>
+__device__ void store_lengths(const Params &p, const Outputs &outputs, unsigned i, const Request &r,
+                              const typename Outputs::LengthSums &before) {
+  outputs.for_each(UDM_KERNEL_CACHE_SEQLENS, [&](int *to) { to[i] = r.length; });
+  outputs.for_each(UDM_KERNEL_CU_SEQLENS_K,
+                   [&](int *to) { to[i + 1] = static_cast<int>(before.of[0] + r.length); });
+  if constexpr (Outputs::kDecodeOnly) {
+    store_token(p, outputs, i, r.length, before.of[1]);
+  } else {
+    const uint64 start = before.of[2], total = outputs.phase.num_tokens;
+    outputs.for_each(UDM_KERNEL_CU_SEQLENS_Q,
+                     [&](int *to) { to[i + 1] = static_cast<int>(start + r.tokens); });
+    uint64 seen = before.of[1];
+#pragma unroll 1
+    for (int j = 0; j < r.tokens && start + j < total; ++j) {
+      const auto e = static_cast<unsigned>(start + j);
+      const int expanded = r.expanded(j);
+      const int ctx_len = p.has(UDM_KERNEL_CTX_LENS_OF_REQUEST) ? r.length : expanded;
+      seen = store_token(p, outputs, e, expanded, seen);
+      outputs.for_each(UDM_KERNEL_CTX_LENS, [&](int *to) { to[e] = ctx_len; });
+    }
+  }
+}
+
+// Requests [first, last). A block sums those before its own again rather than wait for their sums.
+template <class Outputs>
+__device__ void write_lengths(const Params &p, const Outputs &outputs, unsigned first,
+                              unsigned last) {
+  typename Outputs::LengthSums before = {}, total;
+  const bool is_one_warp = p.batch_size <= 32;
+  if (is_one_warp && warp_index() > 0) return;
+  if (first > 0) {
+    typename Outputs::LengthSums mine = {};
+#pragma unroll Outputs::kDecodeOnly ? 4 : 1
+    for (unsigned i = threadIdx.x; i < first; i += kThreads) {
+      mine += sums_of(p, outputs, load_request(p, outputs, i));
+    }
+    block_scan(mine, &before);
+  } else if (threadIdx.x == 0) {
+    const auto store_zero = [](int *to) { to[0] = 0; };
+    outputs.for_each(UDM_KERNEL_CU_SEQLENS_K, store_zero);
+    outputs.for_each(UDM_KERNEL_NSA_CU_SEQLENS_K, store_zero);
+    if (!Outputs::kDecodeOnly) outputs.for_each(UDM_KERNEL_CU_SEQLENS_Q, store_zero);
   }
 #pragma unroll 1
   for (; first < last; first += kThreads) {
     const unsigned i = first + threadIdx.x;
-    const int length = i < last ? load_length(args, i) : 0;
-    Sums total;
-    Sums sums = block_inclusive_scan(length_sums(args, length), &total);
-    sums.k += before.k;
-    sums.nsa += before.nsa;
-    before.k += total.k;
-    before.nsa += total.nsa;
-    outputs.for_each_backend([&](const LengthTensors &tensors) {
-      if (tensors.cu_seqlens_k && i < last) store_lengths(args, tensors, i, length, sums);
-    });
-    if (has_up_to(kThreads, args, outputs)) return;  // so that these kernels have no loop
+    typename Outputs::LengthSums own = {};
+    Request r = {};
+    if (i < last) {
+      r = load_request(p, outputs, i);
+      own = sums_of(p, outputs, r);
+    }
+    auto begins = block_scan(own, &total, is_one_warp);
+    begins += before;
+    before += total;
+    if (i < last) store_lengths(p, outputs, i, r, begins);
+  }
+  if constexpr (!Outputs::kDecodeOnly) {  // what a ragged batch leaves of the tokens has length 0
+    if (last < p.batch_size) return;
+    const uint64 threads = is_one_warp ? 32 : kThreads, tokens = outputs.phase.num_tokens;
+#pragma unroll 1
+    for (uint64 e = before.of[2] + threadIdx.x; e < tokens; e += threads) {
+      store_token(p, outputs, static_cast<unsigned>(e), 0, before.of[1]);
+      outputs.for_each(UDM_KERNEL_CTX_LENS, [&](int *to) { to[e] = 0; });
+    }
   }
 }
 
-// ---- page tables ----
+// ---- the schedule of DeepGEMM's paged MQA logits ------------------------------------------------
 
-// How the live columns are cut into units. A position is a column counted from
-// the 128-byte boundary at or before the row's first element in the first
-// page_table_1, so that a warp stores whole lines; where no page_table_1 is
-// written, it is a page. A unit is kUnit positions of one row.
-struct Layout {
-  unsigned flags;
-  unsigned line_mask;  // 31 where rows begin anywhere in a line, 0 where all begin at position 0
-  Divider page_size;
-
-  __device__ bool has(Flag flag) const { return flags & flag; }
-  __device__ unsigned anchor() const { return flags >> kAnchorShift; }
-};
-
-template <class Outputs>
-__device__ Layout make_layout(const Arguments &args, const Outputs &outputs) {
-  Layout layout;
-  layout.flags = layout_flags(args, outputs);
-  layout.page_size = {static_cast<unsigned>(args.real_page_size), args.page_reciprocal};
-  layout.line_mask = layout.has(kSlots) ? 31 : 0;
-  return layout;
-}
-
-// One row of the batch.
-struct Row {
-  unsigned number;
-  unsigned first;      // the position of column 0
-  unsigned end;        // and that after the last live column; 0 where none is live
-  const int *columns;  // of req_to_token
-};
-
-// A row of no live column may have any index.
-__device__ const int *row_columns(const Arguments &args, const Row &row, const Words &index) {
-  const int64 req_pool_index = row.end > 0 ? index.value(has_wide_indices(args)) : 0;
-  return args.req_to_token + req_pool_index * args.req_to_token_stride;
-}
-
-// longest: the extent of every row for kExtentBatchMax; otherwise -1
-__device__ int extent_of(const Arguments &args, int longest, int length) {
-  return longest >= 0 ? longest : min_int(length, args.max_len);
-}
-
-__device__ unsigned first_position(const Arguments &args, const Layout &layout, unsigned row) {
-  return (layout.anchor() + row * static_cast<unsigned>(args.page_table_stride)) & layout.line_mask;
-}
-
-__device__ unsigned end_position(const Layout &layout, unsigned first, int extent) {
-  unsigned positions = static_cast<unsigned>(extent);
-  if (!layout.has(kSlots)) positions = layout.page_size.divide_up(positions);
-  return positions > 0 ? first + positions : 0;
-}
-
-__device__ unsigned units_of(unsigned end) { return (end + kUnit - 1) / kUnit; }
-
-// A row's units that are not dealt as its head: see Heads.
-__device__ unsigned head_units(const Arguments &args) { return args.head_pieces * kUnits; }
-__device__ unsigned units_after_head(const Arguments &args, unsigned end) {
-  const unsigned units = units_of(end);
-  return units > head_units(args) ? units - head_units(args) : 0;
-}
-
-// kExtentBatchMax: the longest of all rows. Every block reads all lengths: the price
-// of a launch in which no block waits.
-__device__ int longest_extent(const Arguments &args) {
-  __shared__ int warp_max[kWarps];
-  int longest = 0;
-#pragma unroll 4
-  for (unsigned i = threadIdx.x; i < args.batch_size; i += kThreads) {
-    const int extent = min_int(load_length(args, i), args.max_len);
-    longest = extent > longest ? extent : longest;
+// A row is a query token, or a request; its work is counted in units of 256 tokens. Each thread
+// sums a segment of the requests; each SM finds the segment, then the row, in which its work
+// begins.
+__device__ void write_schedule(const Params &p, const GeneralOutputs &outputs) {
+  __shared__ uint64 unit_ends[kThreads], row_begins[kThreads];
+  const bool of_requests = p.has(UDM_KERNEL_SCHEDULE_OF_REQUESTS);
+  const unsigned segment = (p.batch_size + kThreads - 1) / kThreads;
+  const unsigned begin = threadIdx.x * segment, end = smaller(begin + segment, p.batch_size);
+  const uint64 most_rows = of_requests ? p.batch_size : outputs.phase.num_tokens;
+  const auto rows_of = [&](const Request &r) { return of_requests ? 1 : r.tokens; };
+  const auto units_of = [&](const Request &r, int j) -> uint64 {
+    return ((of_requests ? r.length : r.expanded(j)) + 255u) / 256;
+  };
+  Sums<uint64, 1> mine = {}, total;
+#pragma unroll 1
+  for (unsigned i = begin; i < end; ++i) mine.of[0] += rows_of(load_request(p, outputs, i));
+  const uint64 row_begin = block_scan(mine, &total).of[0];
+  mine.of[0] = 0;
+  uint64 row = row_begin;
+#pragma unroll 1
+  for (unsigned i = begin; i < end; ++i) {
+    const Request r = load_request(p, outputs, i);
+#pragma unroll 1
+    for (int j = 0; j < rows_of(r) && row < most_rows; ++j, ++row) mine.of[0] += units_of(r, j);
   }
-#pragma unroll
-  for (int delta = 16; delta > 0; delta /= 2) {
-    const int other = __shfl_down_sync(kWholeWarp, longest, delta);
-    longest = other > longest ? other : longest;
-  }
-  if (lane_index() == 0) warp_max[threadIdx.x / 32] = longest;
+  unit_ends[threadIdx.x] = block_scan(mine, &total).of[0] + mine.of[0];
+  row_begins[threadIdx.x] = row_begin;
   __syncthreads();
-  longest = 0;
-#pragma unroll
-  for (int w = 0; w < kWarps; ++w) longest = warp_max[w] > longest ? warp_max[w] : longest;
-  return longest;
+
+  const uint64 sms = outputs.phase.num_sms, pieces = outputs.phase.schedule_pieces;
+  const uint64 quotient = total.of[0] * pieces / sms, more = total.of[0] * pieces % sms;
+  const bool is_sm100 = p.has(UDM_KERNEL_SCHEDULE_SM100);
+#pragma unroll 1
+  for (uint64 sm = threadIdx.x; sm <= sms; sm += kThreads) {
+    const uint64 extra = is_sm100 ? smaller(sm, more) : sm - smaller(sm, sms - more);
+    const uint64 piece = sm * quotient + extra;
+    uint64 unit = piece / pieces, entry = most_rows * pieces, offset = 0, units = 0;
+    if (sm < sms && total.of[0] > 0) {
+      unsigned low = 0;  // the first segment that ends behind the unit
+#pragma unroll 1
+      for (unsigned step = kThreads / 2; step > 0; step /= 2) {
+        if (unit_ends[low + step - 1] <= unit) low += step;
+      }
+      const uint64 passed = low > 0 ? unit_ends[low - 1] : 0;
+      unit -= passed;
+      row = row_begins[low];
+#pragma unroll 1
+      for (unsigned i = low * segment; i < p.batch_size && unit >= units; ++i) {
+        const Request r = load_request(p, outputs, i);
+#pragma unroll 1
+        for (int j = 0; j < rows_of(r) && unit >= units; ++j, ++row) {
+          unit -= units;
+          units = units_of(r, j);
+        }
+      }
+      offset = unit * pieces + piece % pieces;  // pieces since the row began
+      entry = (row - 1) * pieces + (is_sm100 ? 0 : offset / units);
+      offset = is_sm100 ? offset / pieces : offset % units;
+    }
+    if (total.of[0] == 0) entry = 0;
+    outputs.for_each(UDM_KERNEL_SCHEDULE, [&](int *to) {
+      to[2 * sm] = static_cast<int>(entry);
+      to[2 * sm + 1] = static_cast<int>(offset);
+    });
+  }
 }
 
-// A row's length and index on their way.
-struct RowLoad {
-  Words length;
-  Words index;
+// ---- page tables --------------------------------------------------------------------------------
 
-  __device__ void load(const Arguments &args, unsigned row) {
-    length.load(args.seq_lens, has_wide_lengths(args), row);
-    index.load(args.req_pool_indices, has_wide_indices(args), row);
+// A request's row of the page tables. Positions count columns from the 128-byte line in which the
+// row of the first page_table_1 begins, so that a tile is whole lines. Without a page_table_1 they
+// count pages.
+struct Row {
+  const int *source;        // its row of req_to_token
+  unsigned number, copies;  // the first row of the tables, and how many are equal
+  unsigned first, end;      // the positions of column 0 and behind the last live column
+
+  __device__ unsigned tiles(unsigned tile) const { return (end + tile - 1) / tile; }
+};
+
+// A request's integers on their way from memory.
+struct RowLoad {
+  Integer length, index;
+
+  __device__ void load(const Params &p, unsigned i) {
+    i = smaller(i, p.batch_size - 1);
+    length.load(p.seq_lens, p.has(UDM_KERNEL_SEQ_LENS_INT64), i);
+    index.load(p.req_pool_indices, p.has(UDM_KERNEL_REQ_POOL_INDICES_INT64), i);
   }
-  __device__ Row row(const Arguments &args, const Layout &layout, int longest,
-                     unsigned number) const {
-    const bool wide = has_wide_lengths(args);
-    const int tokens = length.clamped(wide);
-    Row row = {number, first_position(args, layout, number), 0, nullptr};
-    row.end = end_position(layout, row.first, extent_of(args, longest, tokens));
-    row.columns = row_columns(args, row, index);
+  // What is computed from the integers is computed after this point, and not before a loop around
+  // it.
+  __device__ void wait_no_earlier() {
+#ifdef __CUDA_ARCH__
+    asm volatile("" : "+r"(length.low), "+r"(length.high), "+r"(index.low), "+r"(index.high));
+#endif
+  }
+  // Request i, at `place` of its window. longest: the extent of every row, or -1.
+  template <class Outputs>
+  __device__ Row row(const Params &p, const Outputs &outputs, unsigned i, unsigned place,
+                     int longest) const {
+    Row row = {p.req_to_token, i, 1, 0, 0};
+    if (i >= p.batch_size) return row;
+    const int tokens = length.length(p.has(UDM_KERNEL_SEQ_LENS_INT64));
+    const Request r = outputs.request(p, tokens, i);
+    unsigned extent = longest >= 0 ? longest : smaller(r.length, p.max_len);
+    if constexpr (!Outputs::kDecodeOnly) {
+      if (!p.has(UDM_KERNEL_ROW_PER_REQUEST)) {
+        const unsigned total = outputs.phase.num_tokens;
+        row.number = outputs.phase.extend_lens ? outputs.starts[place] : i * r.tokens;
+        row.copies = smaller<unsigned>(r.tokens, total - row.number);
+      }
+      if (row.copies == 0 || (p.has(UDM_KERNEL_SKIP_PADDING) && tokens == 0)) extent = 0;
+    }
+    if (p.has(UDM_KERNEL_SLOTS)) {
+      const unsigned line_offset = p.flags >> UDM_KERNEL_LINE_OFFSET_BIT;
+      row.first = (line_offset + row.number * static_cast<unsigned>(p.page_table_stride)) % 32;
+    } else {
+      extent = pages_up(p, extent);
+    }
+    if (extent == 0) return row;  // its index may be anything
+    row.end = row.first + extent;
+    row.source += index.value(p.has(UDM_KERNEL_REQ_POOL_INDICES_INT64)) * p.req_to_token_stride;
     return row;
   }
 };
 
-// Rows of the batch, one a lane, or two that follow each other, and where their units lie in the
-// batch. The units follow each other row by row, but the rows in any order.
-struct Chunk {
-  Row row;
-  Row second;
-  unsigned second_begin;
-  unsigned second_end;
-  unsigned begin;  // the first unit of the first row
-  unsigned end;    // the unit after the last row
-
-  __device__ void count(unsigned units, unsigned second_units) {
-    second_end = begin + warp_inclusive_scan(units + second_units);
-    second_begin = second_end - second_units;
-    end = __shfl_sync(kWholeWarp, second_end, 31);
-  }
-};
-
-// Where the units of the batch lie. The rows are dealt to the threads in turn: the
-// list of thread t is the rows t, t + kThreads, ...
-struct Directory {
-  int longest;
-  unsigned units;  // of the lists of the warp whose number is the lane's
-  unsigned ends;
-  unsigned *list_ends;  // shared memory: counted from the first list of its warp
-  Row *rows;            // shared memory: the first of each list
-};
-
-// Brings the chunk that holds unit `at`: of up to kThreads rows those of a warp, else 32 rows of a
-// list, which is walked from its beginning.
-template <class Outputs>
-__device__ void find_chunk(const Arguments &args, const Outputs &outputs, const Layout &layout,
-                           const Directory &directory, unsigned at, Chunk *chunk) {
-  const unsigned lane = lane_index();
-  const int warp = first_lane(directory.ends > at);
-  chunk->begin = __shfl_sync(kWholeWarp, directory.ends - directory.units, warp);
-  const unsigned ends = directory.list_ends[warp * 32 + lane];
-  if (has_up_to(kThreads, args, outputs)) {
-    chunk->row = directory.rows[warp * 32 + lane];
-    chunk->second_begin = chunk->second_end = chunk->begin + ends;
-    chunk->end = __shfl_sync(kWholeWarp, chunk->second_end, 31);
-    return;
-  }
-  const int list = first_lane(chunk->begin + ends > at);
-  if (list > 0) chunk->begin += __shfl_sync(kWholeWarp, ends, list - 1);
-  chunk->row.number = warp * 32 + list + lane * kThreads;
+// Calls body with each backend's equal rows of a table.
+template <class Outputs, class Body>
+__device__ void for_each_row(const Outputs &outputs, int output, const Row &row, int64 stride,
+                             Body body) {
+  outputs.for_each(output, [&](int *table) {
+    table += row.number * stride;
+    if constexpr (Outputs::kDecodeOnly) {
+      body(table);
+    } else {
 #pragma unroll 1
-  while (true) {
-    unsigned units = 0;
-    if (chunk->row.number < args.batch_size) {
-      RowLoad loaded;
-      loaded.load(args, chunk->row.number);
-      chunk->row = loaded.row(args, layout, directory.longest, chunk->row.number);
-      units = units_after_head(args, chunk->row.end);
+      for (unsigned copy = 0; copy < row.copies; ++copy, table += stride) body(table);
     }
-    chunk->count(units, 0);
-    if (chunk->end > at) return;
-    chunk->begin = chunk->end;
-    chunk->row.number += 32 * kThreads;
-  }
+  });
 }
 
-// The units of the thread's list but for its first row.
-template <class Integer>
-__device__ unsigned count_list(const Arguments &args, const Layout &layout, int longest) {
-  const Integer *const seq_lens = static_cast<const Integer *>(args.seq_lens);
-  unsigned units = 0;
-  constexpr unsigned kAtOnce = 4;
-#pragma unroll 1
-  for (unsigned row = threadIdx.x + kThreads; row < args.batch_size; row += kAtOnce * kThreads) {
-    Integer lengths[kAtOnce];
-#pragma unroll
-    for (unsigned v = 0; v < kAtOnce; ++v) {
-      lengths[v] = seq_lens[min_unsigned(row + v * kThreads, args.batch_size - 1)];
-    }
-#pragma unroll
-    for (unsigned v = 0; v < kAtOnce; ++v) {
-      const int extent = extent_of(args, longest, clamp_length(lengths[v]));
-      const unsigned first = first_position(args, layout, row + v * kThreads);
-      const unsigned some = units_after_head(args, end_position(layout, first, extent));
-      if (row + v * kThreads < args.batch_size) units += some;
-    }
-  }
-  return units;
-}
-
-// What a warp copies at a time: positions [begin, end) of a row, at most kUnits units.
-struct Piece {
-  unsigned row;
-  const int *columns;
-  unsigned first;
-  unsigned begin;
-  unsigned end;
-};
-
-// The pages [begin, end) of a row whose first slots are in a piece, one a lane. The
-// first 32 are loaded together with the piece.
+// Pages [begin, end) of a row, kCount at a time per lane. The first are loaded before the slots of
+// the slice are stored, when their lines are on their way anyway.
+template <unsigned kCount>
 struct Pages {
-  unsigned begin;
-  unsigned end;
-  int slot;  // the first of the lane's page
+  unsigned begin, end;
+  int slots[kCount];
 
-  __device__ bool has_page() const { return begin + lane_index() < end; }
-  __device__ void load(const Layout &layout, const Piece &piece) {
-    const unsigned page = begin + lane_index();
-    if (has_page()) slot = __ldg(piece.columns + page * layout.page_size.divisor);
+  __device__ void load(const Params &p, const Row &row) {
+#pragma unroll
+    for (unsigned v = 0; v < kCount; ++v) {
+      const unsigned page = begin + v * 32 + lane_index();
+      slots[v] = page < end ? __ldg(row.source + page * p.page_size) : 0;
+    }
+  }
+  template <class Outputs>
+  __device__ void store(const Params &p, const Outputs &outputs, const Row &row) {
+#pragma unroll 1
+    while (begin < end) {
+#pragma unroll
+      for (unsigned v = 0; v < kCount; ++v) slots[v] = page_of_slot(p, slots[v]);
+      const unsigned page = begin + lane_index();
+      for_each_row(outputs, UDM_KERNEL_REAL_PAGE_TABLE, row, p.real_page_table_stride,
+                   [&](int *to) {
+#pragma unroll
+                     for (unsigned v = 0; v < kCount; ++v) {
+                       if (page + v * 32 < end) to[page + v * 32] = slots[v];
+                     }
+                   });
+      begin += kCount * 32;
+      load(p, row);
+    }
   }
 };
 
-__device__ Pages pages_of(const Layout &layout, const Piece &piece) {
-  Pages pages = {piece.begin, piece.end, 0};
-  if (layout.has(kSlots)) {
-    const unsigned column = piece.begin < piece.first ? 0 : piece.begin - piece.first;
-    pages.begin = layout.page_size.divide_up(column);
-    pages.end = layout.page_size.divide_up(piece.end - piece.first);
-  }
-  if (!layout.has(kPages)) pages.end = 0;
-  return pages;
-}
-
-// An address of which the compiler knows nothing, so that the vectors' loads follow one another
-// with constant offsets, and that of pages, whose lines they bring, comes after them.
-__device__ const int4 *opaque(const int4 *address) {
+// An address of which the compiler knows nothing, so that it loads the slots in order, before the
+// pages that lie in the same lines.
+template <class T>
+__device__ const T *opaque(const T *address) {
 #ifdef __CUDA_ARCH__
   asm("" : "+l"(address));
 #endif
   return address;
 }
 
-// Up to kCount whole units of vectors. All loads are in flight before the first store, here
-// and below; those of pages come last, as what they load is then on its way.
-template <unsigned kCount, class Outputs>
-__device__ void copy_vectors(const Arguments &args, const Outputs &outputs, const Layout &layout,
-                             const Piece &piece, Pages *pages) {
-  const unsigned column = piece.begin - piece.first + lane_index() * 4;
-  const unsigned size = piece.end - piece.begin;
-  const int4 *from = opaque(reinterpret_cast<const int4 *>(piece.columns + column));
-  int4 slots[kCount];
+// Copies positions [begin, end) of a row: kCount accesses of type T (int or int4) per lane, all
+// loads before the first store. Vectors copy whole tiles only.
+template <class T, unsigned kCount, class Outputs>
+__device__ void copy_slots(const Params &p, const Outputs &outputs, const Row &row, unsigned begin,
+                           unsigned end) {
+  constexpr unsigned kWidth = sizeof(T) / sizeof(int);
+  const unsigned live = begin < row.first ? row.first : begin, count = end - live;
+  const unsigned mine = begin + lane_index() * kWidth - live;  // lanes before the first: huge
+  const int column = static_cast<int>(begin + lane_index() * kWidth - row.first);
+  const auto is_live = [&](unsigned v) {
+    return (kWidth > 1 && v == 0) || mine + v * 32 * kWidth < count;
+  };
+  T slots[kCount];
+  const T *from = opaque(reinterpret_cast<const T *>(row.source + column));
 #pragma unroll
   for (unsigned v = 0; v < kCount; ++v) {
-    if (v == 0 || v * kUnit < size) slots[v] = __ldg(from + v * 32);
+    if (is_live(v)) slots[v] = __ldg(from + v * 32);
   }
-  pages->load(layout, piece);
-  const int64 offset = piece.row * args.page_table_stride + column;
-  outputs.for_each_tensor(kPageTable1, [&](int *table) {
-    int4 *to = reinterpret_cast<int4 *>(table + offset);
-    // NVCC makes four stores of some plain ones
+  Pages<1> pages = {0, 0, {}};
+  if (p.has(UDM_KERNEL_PAGES)) {
+    pages.begin = pages_up(p, live - row.first);
+    pages.end = pages_up(p, end - row.first);
+    pages.load(p, row);
+  }
+  for_each_row(outputs, UDM_KERNEL_PAGE_TABLE_1, row, p.page_table_stride, [&](int *table) {
+    T *to = reinterpret_cast<T *>(table + column);
 #pragma unroll
     for (unsigned v = 0; v < kCount; ++v) {
-      if (v == 0 || v * kUnit < size) __stwb(to + v * 32, slots[v]);
+      if (is_live(v)) __stwb(to + v * 32, slots[v]);
     }
   });
+  pages.store(p, outputs, row);
 }
 
-// Any positions of up to kCount / 4 units, an element at a time.
-template <unsigned kCount, class Outputs>
-__device__ void copy_elements(const Arguments &args, const Outputs &outputs, const Layout &layout,
-                              const Piece &piece, Pages *pages) {
-  const unsigned before = piece.begin < piece.first ? piece.first - piece.begin : 0;
-  const unsigned count = piece.end - piece.begin - before;
-  const unsigned mine = lane_index() - before;
-  const int column = static_cast<int>(piece.begin + lane_index() - piece.first);
-  const int *from = piece.columns + column;
-  int slots[kCount];
-#pragma unroll
-  for (unsigned v = 0; v < kCount; ++v) {
-    if (mine + v * 32 < count) slots[v] = __ldg(from + v * 32);
-  }
-  pages->load(layout, piece);
-  const int64 offset = piece.row * args.page_table_stride + column;
-  outputs.for_each_tensor(kPageTable1, [&](int *table) {
-    int *to = table + offset;
-#pragma unroll
-    for (unsigned v = 0; v < kCount; ++v) {
-      if (mine + v * 32 < count) to[v * 32] = slots[v];
-    }
-  });
-}
-
+// Copies some tiles of a row, at most a slice.
 template <class Outputs>
-__device__ void copy_slots(const Arguments &args, const Outputs &outputs, const Layout &layout,
-                           const Piece &piece, Pages *pages) {
-  const unsigned size = piece.end - piece.begin;
-  const unsigned misaligned = (address_in_elements(piece.columns) - piece.first) % 4;
-  if (!layout.has(kVectors) || misaligned || piece.begin < piece.first || size % kUnit) {
-    if (size <= kUnit) {
-      copy_elements<kUnit / 32>(args, outputs, layout, piece, pages);
+__device__ void copy(const Params &p, const Outputs &outputs, const Row &row, unsigned begin,
+                     unsigned end) {
+  if (!p.has(UDM_KERNEL_SLOTS)) {
+    Pages<kSliceTiles> pages = {begin, p.has(UDM_KERNEL_PAGES) ? end : begin, {}};
+    pages.load(p, row);
+    pages.store(p, outputs, row);
+    return;
+  }
+  const auto source = static_cast<unsigned>(reinterpret_cast<uint64>(row.source) / sizeof(int));
+  const bool has_vectors = p.has(UDM_KERNEL_VECTORS) && begin >= row.first &&
+                           (source - row.first) % 4 == 0 && (end - begin) % UDM_KERNEL_TILE == 0;
+  if (!has_vectors) {
+    constexpr unsigned kCount = 8, kStep = kCount * 32;  // more would take too many registers
+#pragma unroll 1
+    for (; begin < end; begin += kStep) {
+      copy_slots<int, kCount>(p, outputs, row, begin, smaller(begin + kStep, end));
+    }
+  } else if (end - begin <= UDM_KERNEL_TILE) {
+    copy_slots<int4, 1>(p, outputs, row, begin, end);
+  } else {
+    copy_slots<int4, kSliceTiles>(p, outputs, row, begin, end);
+  }
+}
+
+// UDM_EXTENT_BATCH_MAX: the extent of every row. Each block reads all lengths.
+template <class Outputs>
+__device__ int longest_extent(const Params &p, const Outputs &outputs) {
+  __shared__ int longest;
+  if (threadIdx.x == 0) longest = 0;
+  __syncthreads();
+  int mine = 0;
+#pragma unroll Outputs::kDecodeOnly ? 4 : 1
+  for (unsigned i = threadIdx.x; i < p.batch_size; i += kThreads) {
+    mine = -smaller(-mine, -load_request(p, outputs, i).length);
+  }
+  atomicMax(&longest, smaller(mine, p.max_len));
+  __syncthreads();
+  return longest;
+}
+
+// Of a ragged batch: the first tokens of the window's requests, at most num_tokens.
+__device__ void find_starts(const Params &p, const GeneralOutputs &outputs, unsigned window) {
+  Sums<uint64, 1> before = {}, total;
+#pragma unroll 1
+  for (unsigned first = 0; first < p.batch_size; first += kThreads) {
+    const unsigned i = first + threadIdx.x;
+    const int tokens = i < p.batch_size ? load_request(p, outputs, i).tokens : 0;
+    auto begins = block_scan(Sums<uint64, 1>{{static_cast<uint64>(tokens)}}, &total);
+    begins += before;
+    before += total;
+    if (i < p.batch_size && i % p.num_windows == window) {
+      const uint64 most = outputs.phase.num_tokens;
+      outputs.starts[i / p.num_windows] = static_cast<unsigned>(smaller(begins.of[0], most));
+    }
+  }
+  __syncthreads();
+}
+
+// Block `block` of the `blocks` that serve a window.
+template <class Outputs>
+__device__ void copy_window(const Params &arguments, Outputs &outputs, unsigned window,
+                            unsigned block, unsigned blocks) {
+  __shared__ Row rows[kGroups * 32];
+  __shared__ unsigned tile_ends[kGroups * 32], group_totals[kWarps], tickets;
+  const unsigned warps = kWarps * blocks, window_rows = arguments.window_rows;
+  const unsigned slices = window_rows * arguments.slices_per_row;
+  const auto request_at = [&](unsigned place) { return window + place * arguments.num_windows; };
+  const auto part_of = [&](unsigned slice) {
+    return divide(slice, window_rows, arguments.window_reciprocal);
+  };
+  // first all loads that depend on arguments alone
+  RowLoad next, own;
+  unsigned slice = warp_index() * blocks + block, part = part_of(slice);
+  unsigned place = slice - part * window_rows;
+  next.load(arguments, request_at(place));
+  // Each warp has all rows of a small window, two per lane; each block those of a larger one, one
+  // per thread. Rows past the window are past the batch.
+  const bool has_more = arguments.has(UDM_KERNEL_DYNAMIC);
+  const bool is_small = window_rows <= kSmallWindow;
+  const unsigned own_place = is_small ? 2 * lane_index() : threadIdx.x;
+  if (has_more) {
+    own.load(arguments, request_at(own_place));
+    if (threadIdx.x == 0) tickets = kWarps;
+  }
+  const Params p = outputs.fetch(arguments);
+  if constexpr (!Outputs::kDecodeOnly) {
+    if (outputs.phase.extend_lens) find_starts(p, outputs, window);
+  }
+  if (has_more) __syncthreads();
+  const int longest = p.has(UDM_KERNEL_EXTENT_BATCH_MAX) ? longest_extent(p, outputs) : -1;
+  const unsigned tile_size = p.has(UDM_KERNEL_SLOTS) ? UDM_KERNEL_TILE : UDM_KERNEL_PAGE_TILE;
+  const unsigned static_tiles = p.slices_per_row * kSliceTiles;
+  const auto tiles_left = [&](const Row &row) {
+    const unsigned all = row.tiles(tile_size);
+    return all > static_tiles ? all - static_tiles : 0;
+  };
+
+  bool is_static = true;
+  unsigned total = 0, ticket_tiles = 0, tile = 0, ticket_end = 0;  // of the dynamic phase
+  // The rows are in groups of 32. Where the tiles of group group_base + lane end, and begin:
+  unsigned group_ends = 0, group_begins = 0;
+  const unsigned group_base = is_small ? 2 * warp_index() : 0;
+#pragma unroll 1
+  while (true) {
+    Row row;
+    unsigned first, tiles;
+    if (slice < slices) {
+      row = next.row(p, outputs, request_at(place), place, longest);
+      // a short row is spread over all of its slices
+      const unsigned all = row.tiles(tile_size), per_row = p.slices_per_row;
+      tiles = 1 + (all > per_row) + (all > 2 * per_row) + (all > 3 * per_row);
+      first = part * tiles;
+      slice += warps;
+      part = part_of(slice);
+      place = slice - part * window_rows;
+      if (slice < slices) next.load(p, request_at(place));
     } else {
-      copy_elements<kUnits * kUnit / 32>(args, outputs, layout, piece, pages);
+      unsigned ticket = warp_index();
+      if (!has_more) return;
+      if (is_static) {  // each warp comes here once
+        is_static = false;
+        own.wait_no_earlier();
+        const Row mine = own.row(p, outputs, request_at(own_place), own_place, longest);
+        unsigned left = tiles_left(mine);
+        if (is_small) {
+          RowLoad second;
+          second.load(p, request_at(own_place + 1));  // close to the first: in the L1 cache
+          const Row other =
+              second.row(p, outputs, request_at(own_place + 1), own_place + 1, longest);
+          const unsigned other_left = tiles_left(other);
+          left += other_left;
+          if (!__any_sync(kWholeWarp, left > 0)) return;
+          const unsigned ends = warp_scan(left), at = group_base * 32 + 2 * lane_index();
+          rows[at] = mine;
+          rows[at + 1] = other;
+          tile_ends[at] = ends - other_left;
+          tile_ends[at + 1] = ends;
+          group_ends = __shfl_sync(kWholeWarp, ends, lane_index() == 0 ? 15 : 31);
+          total = __shfl_sync(kWholeWarp, ends, 31);
+          __syncwarp();
+        } else {
+          if (!__syncthreads_or(left > 0)) return;
+          const unsigned ends = warp_scan(left);
+          rows[threadIdx.x] = mine;
+          tile_ends[threadIdx.x] = ends;  // counted from the group's beginning
+          if (lane_index() == 31) group_totals[warp_index()] = ends;
+          __syncthreads();
+          const unsigned group_tiles = group_totals[lane_index() % kWarps];
+          group_ends = warp_scan(group_tiles);
+          group_begins = group_ends - group_tiles;
+          total = __shfl_sync(kWholeWarp, group_ends, kWarps - 1);
+        }
+        // few tiles: one per ticket, so that all warps get some
+        ticket_tiles = total > 2 * warps ? kSliceTiles : total > warps ? 2 : 1;
+      } else if (tile == ticket_end) {
+        if (total <= ticket_tiles * warps) return;  // one ticket per warp
+        if (lane_index() == 0) ticket = atomicAdd(&tickets, 1u);
+        ticket = __shfl_sync(kWholeWarp, ticket, 0);
+      }
+      if (tile == ticket_end) {
+        tile = (ticket * blocks + block) * ticket_tiles;
+        ticket_end = smaller(tile + ticket_tiles, total);
+        if (tile >= total) return;
+      }
+      const int group = first_lane(group_ends > tile);
+      const unsigned group_begin = __shfl_sync(kWholeWarp, group_begins, group);
+      const unsigned at = (group_base + group) * 32;
+      const unsigned ends = group_begin + tile_ends[at + lane_index()];
+      const int r = first_lane(ends > tile);
+      row = rows[at + r];
+      const unsigned row_end = __shfl_sync(kWholeWarp, ends, r);
+      first = row.tiles(tile_size) - (row_end - tile);
+      tiles = smaller(ticket_end, row_end) - tile;
+      tile += tiles;
     }
-  } else if (size == kUnit) {
-    copy_vectors<1>(args, outputs, layout, piece, pages);
-  } else {
-    copy_vectors<kUnits>(args, outputs, layout, piece, pages);
+    const unsigned begin = first * tile_size, end = begin + tiles * tile_size;
+    if (begin < row.end) copy(p, outputs, row, begin, smaller(end, row.end));
   }
 }
 
+// ---- the grid -----------------------------------------------------------------------------------
+
 template <class Outputs>
-__device__ void store_pages(const Arguments &args, const Outputs &outputs, const Layout &layout,
-                            const Piece &piece, Pages pages) {
-  const int64 row = piece.row * args.real_page_table_stride;
+__device__ void copy_windows(const Params &p, Outputs &outputs) {
+  unsigned window = 0, block = blockIdx.x, blocks = p.copy_blocks;
+  if (p.num_windows > 1) {
+    window = blockIdx.x % p.num_windows;
+    block = blockIdx.x / p.num_windows;
+    blocks = p.copy_blocks > p.num_windows ? p.copy_blocks / p.num_windows : 1;
+    if (block >= blocks) return;
+  }
 #pragma unroll 1
-  while (pages.begin < pages.end) {
-    const int slot = layout.page_size.divide_slot(pages.slot);
-    const int64 offset = row + pages.begin + lane_index();
-    const bool has_page = pages.has_page();
-    pages.begin += 32;
-    pages.load(layout, piece);
-    outputs.for_each_tensor(kRealPageTable, [&](int *table) {
-      if (has_page) table[offset] = slot;
-    });
+  while (true) {
+    copy_window(p, outputs, window, block, blocks);
+    window += p.copy_blocks;
+    if (window >= p.num_windows) return;
+    __syncthreads();
   }
 }
 
+// Length block `block`: whole chunks of kThreads requests; the host counts the blocks.
 template <class Outputs>
-__device__ void copy_piece(const Arguments &args, const Outputs &outputs, const Layout &layout,
-                           const Piece &piece) {
-  Pages pages = pages_of(layout, piece);
-  if (layout.has(kSlots)) {
-    copy_slots(args, outputs, layout, piece, &pages);
-  } else {
-    pages.load(layout, piece);
-  }
-  store_pages(args, outputs, layout, piece, pages);
-}
-
-// The heads of all rows: head_pieces pieces of each, of as many units as the row fills
-// evenly, kUnits at most. They are dealt to the warps of the grid in turn, row by row:
-// to find one takes a row's length, and no count. What a row has beyond is left to Runs.
-struct Heads {
-  Divider batch_size;
-  unsigned total;
-  unsigned at;
-  unsigned part;  // piece of its row
-
-  __device__ unsigned row() const { return at - part * batch_size.divisor; }
-  __device__ void take(unsigned head) {
-    at = head;
-    part = batch_size.divide(head);
-  }
-  __device__ Piece piece(const Arguments &args, const Row &row) const {
-    const unsigned units = units_of(row.end);
-    const unsigned pieces = args.head_pieces;
-    const unsigned more = (units > pieces) + (units > 2 * pieces) + (units > 3 * pieces);
-    const unsigned size = (1 + more) * kUnit;
-    return {row.number, row.columns, row.first, part * size,
-            min_unsigned(part * size + size, row.end)};
-  }
-};
-
-template <class Outputs>
-__device__ void copy_heads(const Arguments &args, const Outputs &outputs, const Layout &layout,
-                           int longest, unsigned warps, Heads heads, RowLoad loaded) {
-#pragma unroll 1
-  while (heads.at < heads.total) {
-    const Row row = loaded.row(args, layout, longest, heads.row());
-    const Piece piece = heads.piece(args, row);
-    heads.take(heads.at + warps);
-    if (heads.at < heads.total) loaded.load(args, heads.row());
-    if (piece.begin < piece.end) copy_piece(args, outputs, layout, piece);
-  }
-}
-
-// The runs of units that a block copies: the blocks have them in turn, and of a block's
-// each warp takes the next one when it is done, as memory is not equally near to all.
-struct Runs {
-  unsigned total;   // units of the batch
-  unsigned length;  // units of a run
-  unsigned block;
-  unsigned blocks;
-  unsigned *taken;  // shared memory: how many of the block's are; null where there is one a warp
-  unsigned at;      // the next unit of the present run
-  unsigned end;
-
-  __device__ void take(unsigned run) {
-    at = min_unsigned((run * blocks + block) * length, total);
-    end = min_unsigned(at + length, total);
-  }
-  __device__ void take_next() {
-    unsigned run = 0;
-    if (lane_index() == 0) run = atomicAdd(taken, 1u);
-    take(__shfl_sync(kWholeWarp, run, 0));
-  }
-};
-
-// The next piece of the run.
-template <class Outputs>
-__device__ Piece find_piece(const Arguments &args, const Outputs &outputs, const Layout &layout,
-                            const Directory &directory, Chunk *chunk, Runs *runs) {
-  const unsigned at = runs->at;
-  if (at >= chunk->end) find_chunk(args, outputs, layout, directory, at, chunk);
-  const bool second = at >= chunk->second_begin;
-  const int k = first_lane(chunk->second_end > at);
-  // the row's, computed rather than kept in a register
-  const unsigned first_begin = chunk->second_begin - units_after_head(args, chunk->row.end);
-  const unsigned row_begin = __shfl_sync(kWholeWarp, second ? chunk->second_begin : first_begin, k);
-  const unsigned row_end =
-      __shfl_sync(kWholeWarp, second ? chunk->second_end : chunk->second_begin, k);
-  const int *const columns = second ? chunk->second.columns : chunk->row.columns;
-  const unsigned end = __shfl_sync(kWholeWarp, second ? chunk->second.end : chunk->row.end, k);
-  const unsigned unit = head_units(args) + at - row_begin;
-  Piece piece;
-  piece.row = __shfl_sync(kWholeWarp, chunk->row.number + second, k);
-  piece.columns = reinterpret_cast<const int *>(
-      __shfl_sync(kWholeWarp, reinterpret_cast<unsigned long long>(columns), k));
-  piece.first =
-      __shfl_sync(kWholeWarp, first_position(args, layout, chunk->row.number + second), k);
-  piece.begin = unit * kUnit;
-  const unsigned units = min_unsigned(min_unsigned(runs->end, row_end) - at, kUnits);
-  piece.end = min_unsigned((unit + units) * kUnit, end);
-  runs->at = at + units;
-  return piece;
-}
-
-template <class Outputs>
-__device__ void copy_runs(const Arguments &args, const Outputs &outputs, const Layout &layout,
-                          const Directory &directory, Runs runs, Chunk chunk) {
-#pragma unroll 1
-  while (runs.at < runs.total) {
-    const Piece piece = find_piece(args, outputs, layout, directory, &chunk, &runs);
-    copy_piece(args, outputs, layout, piece);
-    if (runs.at < runs.end) continue;
-    if (!runs.taken) return;
-    runs.take_next();
-  }
-}
-
-// Units of a run: few where there are few, so that all warps have one; many where rows are
-// looked up.
-template <class Outputs>
-__device__ unsigned run_length(const Arguments &args, const Outputs &outputs, unsigned total,
-                               unsigned warps) {
-  if (!has_up_to(kThreads, args, outputs) && total > 2 * kUnits * warps) return total / (2 * warps);
-  return total > 2 * warps ? kUnits : total > warps ? 2 : 1;
-}
-
-// The rows whose units the thread counts, on their way: two where each warp has all, else the
-// first of its list.
-struct OwnRows {
-  unsigned number;
-  RowLoad row;
-  RowLoad second;
-
-  template <class Outputs>
-  __device__ void load(const Arguments &args, const Outputs &outputs) {
-    number = has_up_to(kRowsOfWarp, args, outputs) ? 2 * lane_index() : threadIdx.x;
-    row.load(args, min_unsigned(number, args.batch_size - 1));
-    if (has_up_to(kRowsOfWarp, args, outputs)) {
-      second.load(args, min_unsigned(number + 1, args.batch_size - 1));
-    }
-  }
-};
-
-// Up to kRowsOfWarp rows: all are the warp's chunk. Returns whether they have units.
-__device__ bool take_all_rows(const Arguments &args, const Layout &layout, int longest,
-                              const OwnRows &own, Chunk *chunk) {
-  const unsigned number = own.number;
-  chunk->row = own.row.row(args, layout, longest, number);
-  chunk->second = own.second.row(args, layout, longest, number + 1);
-  unsigned units = units_after_head(args, chunk->row.end);
-  unsigned second_units = units_after_head(args, chunk->second.end);
-  if (number >= args.batch_size) units = 0;
-  if (number + 1 >= args.batch_size) second_units = 0;
-  if (!__any_sync(kWholeWarp, units + second_units > 0)) return false;
-  chunk->count(units, second_units);
-  return true;
-}
-
-// More than kRowsOfWarp rows: the block's threads tell each other what their lists have. No chunk
-// is taken yet. Returns the units of the batch.
-template <class Outputs>
-__device__ unsigned make_directory(const Arguments &args, const Outputs &outputs,
-                                   const Layout &layout, const OwnRows &own, Directory *directory,
-                                   Chunk *chunk) {
-  __shared__ unsigned warp_units[kWarps];
-  const unsigned number = own.number;
-  const Row row = own.row.row(args, layout, directory->longest, number);
-  unsigned units = number < args.batch_size ? units_after_head(args, row.end) : 0;
-  if (!has_up_to(kThreads, args, outputs)) {
-    units += has_wide_lengths(args) ? count_list<int64>(args, layout, directory->longest)
-                                    : count_list<int>(args, layout, directory->longest);
-  }
-  if (!__syncthreads_or(units > 0)) return 0;
-  const unsigned ends = warp_inclusive_scan(units);
-  directory->rows[threadIdx.x] = row;
-  directory->list_ends[threadIdx.x] = ends;
-  if (lane_index() == 31) warp_units[threadIdx.x / 32] = ends;
-  __syncthreads();
-  directory->units = warp_units[lane_index() % kWarps];
-  directory->ends = warp_inclusive_scan<kWarps>(directory->units);
-  chunk->end = 0;
-  return __shfl_sync(kWholeWarp, directory->ends, kWarps - 1);
-}
-
-// What the heads leave. `taken` is kWarps, for all threads of the block.
-template <class Outputs>
-__device__ void copy_rest(const Arguments &args, const Outputs &outputs, const Layout &layout,
-                          Directory directory, const OwnRows &own, unsigned block, unsigned blocks,
-                          unsigned *taken) {
-  const unsigned warps = blocks * kWarps;
-  unsigned total;
-  Chunk chunk;
-  chunk.begin = 0;
-  if (has_up_to(kRowsOfWarp, args, outputs)) {
-    if (!take_all_rows(args, layout, directory.longest, own, &chunk)) return;
-    total = chunk.end;
-  } else {
-    total = make_directory(args, outputs, layout, own, &directory, &chunk);
-    if (total == 0) return;
-  }
-  const unsigned run = run_length(args, outputs, total, warps);
-  const bool is_one_a_warp = total <= run * warps;
-  Runs runs = {total, run, block, blocks, is_one_a_warp ? nullptr : taken, 0, 0};
-  runs.take(threadIdx.x / 32);
-  copy_runs(args, outputs, layout, directory, runs, chunk);
-}
-
-template <class Outputs>
-__device__ void write_page_tables(const Arguments &args, Outputs &outputs, unsigned block,
-                                  unsigned blocks) {
-  __shared__ unsigned list_ends[kThreads];
-  __shared__ Row rows[kThreads];
-  __shared__ unsigned taken;
-  // all loads that depend on arguments alone
-  Heads heads = {
-      {args.batch_size, args.batch_reciprocal}, args.batch_size * args.head_pieces, 0, 0};
-  RowLoad head;
-  OwnRows own;
-  heads.take(threadIdx.x / 32 * blocks + block);
-  head.load(args, heads.row());
-  own.load(args, outputs);
-  outputs.load();
-  // here, where the warps wait for their loads anyway, and not after the heads
-  if (threadIdx.x == 0) taken = kWarps;
-  __syncthreads();
-  const Layout layout = make_layout(args, outputs);
-  Directory directory = {-1, 0, 0, list_ends, rows};
-  if (args.flags & kExtentBatchMax) directory.longest = longest_extent(args);
-
-  copy_heads(args, outputs, layout, directory.longest, blocks * kWarps, heads, head);
-  copy_rest(args, outputs, layout, directory, own, block, blocks, &taken);
-}
-
-// Whole chunks of kThreads rows. length_blocks() of runtime/launch.c counts the blocks.
-__device__ unsigned rows_of_length_block(const Arguments &args) {
-  const unsigned chunks = (args.batch_size + kThreads - 1) / kThreads;
-  return (chunks + kMaxLengthBlocks - 1) / kMaxLengthBlocks * kThreads;
-}
-
-template <class Outputs>
-__device__ void decode_metadata(const Arguments &args, Outputs &outputs) {
-  const unsigned copiers = static_cast<unsigned>(args.page_table_blocks);
-  if (blockIdx.x < copiers) {
-    write_page_tables(args, outputs, blockIdx.x, copiers);
-    return;
-  }
-  if (has_up_to(32, args, outputs)) {
-    write_few_lengths(args, outputs);
-    return;
-  }
-  const unsigned rows = has_up_to(kThreads, args, outputs) ? kThreads : rows_of_length_block(args);
-  const unsigned first = has_up_to(kThreads, args, outputs) ? 0 : (blockIdx.x - copiers) * rows;
-  write_lengths(args, outputs, first, min_unsigned(first + rows, args.batch_size));
+__device__ void write_length_block(const Params &p, Outputs &outputs, unsigned block) {
+  const unsigned chunks = (p.batch_size + kThreads - 1) / kThreads;
+  const unsigned most = UDM_KERNEL_LENGTH_BLOCKS;
+  const unsigned requests = (chunks + most - 1) / most * kThreads, first = block * requests;
+  write_lengths(outputs.fetch(p), outputs, first, smaller(first + requests, p.batch_size));
 }
 
 }  // namespace
 
-// The parameters common to all kernels. runtime/launch.c packs them in this order.
-#define UDM_INPUTS const void *seq_lens, const void *req_pool_indices, const int *req_to_token
-#define UDM_SCALARS                                                                      \
-  unsigned batch_size, unsigned batch_reciprocal, unsigned head_pieces, unsigned flags,  \
-      int max_len, int page_table_blocks, long long req_to_token_stride,                 \
-      long long page_table_stride, long long real_page_table_stride, int real_page_size, \
-      unsigned page_reciprocal, int nsa_index_topk, int num_backends
-#define UDM_ARGUMENTS                                                                           \
-  {                                                                                             \
-    seq_lens, req_pool_indices, req_to_token, batch_size, batch_reciprocal, head_pieces, flags, \
-        max_len, page_table_blocks, req_to_token_stride, page_table_stride,                     \
-        real_page_table_stride, real_page_size, page_reciprocal, nsa_index_topk, num_backends   \
+#define UDM_PARAMETER(type, name) type name,
+#define UDM_ARGUMENT(type, name) name,
+#define UDM_SCALARS UDM_KERNEL_SCALARS(UDM_PARAMETER)
+#define UDM_PARAMS                       \
+  {                                      \
+    { UDM_KERNEL_SCALARS(UDM_ARGUMENT) } \
   }
+#define UDM_POINTERS(name) int *name##_0, int *name##_1, int *name##_2
 
-// An output of three backends. The page tables come first: they are needed first, and the
-// constant cache brings what stands together.
-#define UDM_TENSORS(name) int *name##_0, int *name##_1, int *name##_2
-#define UDM_POINTERS(name) \
-  { name##_0, name##_1, name##_2 }
-
-#define UDM_OUTPUTS                                                                             \
-  UDM_TENSORS(page_table_1), UDM_TENSORS(real_page_table), UDM_TENSORS(cache_seqlens),          \
-      UDM_TENSORS(cu_seqlens_k), UDM_TENSORS(nsa_cache_seqlens), UDM_TENSORS(nsa_cu_seqlens_k), \
-      UDM_TENSORS(seqlens_expanded)
-#define UDM_DIRECT_OUTPUTS                                                                 \
-  {                                                                                        \
-    {                                                                                      \
-      UDM_POINTERS(cache_seqlens), UDM_POINTERS(cu_seqlens_k), UDM_POINTERS(page_table_1), \
-          UDM_POINTERS(nsa_cache_seqlens), UDM_POINTERS(nsa_cu_seqlens_k),                 \
-          UDM_POINTERS(real_page_table), UDM_POINTERS(seqlens_expanded)                    \
-    }                                                                                      \
+#ifndef UDM_GENERAL_ALONE  // the shipped PTX
+// Decode mode, up to 3 backends.
+extern "C" __global__ void __launch_bounds__(UDM_KERNEL_THREADS, 2)
+    udm_decode_metadata_direct(UDM_SCALARS UDM_POINTERS(page_table_1),
+                               UDM_POINTERS(real_page_table), UDM_POINTERS(cache_seqlens),
+                               UDM_POINTERS(cu_seqlens_k), UDM_POINTERS(nsa_cache_seqlens),
+                               UDM_POINTERS(nsa_cu_seqlens_k), UDM_POINTERS(seqlens_expanded)) {
+  const Params p = UDM_PARAMS;
+  DirectOutputs outputs = {{{cache_seqlens_0, cache_seqlens_1, cache_seqlens_2},
+                            {cu_seqlens_k_0, cu_seqlens_k_1, cu_seqlens_k_2},
+                            {page_table_1_0, page_table_1_1, page_table_1_2},
+                            {nsa_cache_seqlens_0, nsa_cache_seqlens_1, nsa_cache_seqlens_2},
+                            {nsa_cu_seqlens_k_0, nsa_cu_seqlens_k_1, nsa_cu_seqlens_k_2},
+                            {real_page_table_0, real_page_table_1, real_page_table_2},
+                            {seqlens_expanded_0, seqlens_expanded_1, seqlens_expanded_2}}};
+  if (blockIdx.x < copy_blocks) {
+    copy_windows(p, outputs);
+  } else {
+    write_length_block(p, outputs, blockIdx.x - copy_blocks);
   }
-
-// Up to kThreads rows and 3 backends.
-extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)
-    udm_decode_metadata_direct(UDM_INPUTS, UDM_SCALARS, UDM_OUTPUTS) {
-  const Arguments args = UDM_ARGUMENTS;
-  DirectOutputs<kFewRows> outputs = UDM_DIRECT_OUTPUTS;
-  decode_metadata(args, outputs);
 }
+#endif
 
-// More than kThreads rows, up to 3 backends.
-extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)
-    udm_decode_metadata_direct_large_batch(UDM_INPUTS, UDM_SCALARS, UDM_OUTPUTS) {
-  const Arguments args = UDM_ARGUMENTS;
-  DirectOutputs<kManyRows> outputs = UDM_DIRECT_OUTPUTS;
-  decode_metadata(args, outputs);
-}
-
-// Up to kThreads rows and 3 backends, whose pointers are in a table.
-extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)
-    udm_decode_metadata_table(UDM_INPUTS, UDM_SCALARS, const long long *backend_pointers,
-                              long long backend_pointers_stride) {
-  const Arguments args = UDM_ARGUMENTS;
-  TableOutputs<false> outputs = {
-      backend_pointers, backend_pointers_stride, 1, num_backends, {}, {}};
-  decode_metadata(args, outputs);
-}
-
-// Before CUDA 11.7 a parameter whose address is taken is copied, to each thread's local memory.
+// Before CUDA 11.7 a parameter whose address is taken is copied to each thread's local memory.
 #if defined(__CUDACC_RTC__) && __CUDACC_VER_MAJOR__ * 100 + __CUDACC_VER_MINOR__ < 1107
 #define __grid_constant__
 #endif
 
-// Any rows and up to 8 backends: the pointers of the table where there is one, else of `backends`.
-extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)
-    udm_decode_metadata_general(UDM_INPUTS, UDM_SCALARS, const long long *backend_pointers,
-                                long long backend_pointers_stride,
-                                const __grid_constant__ Backends backends) {
-  const Arguments args = UDM_ARGUMENTS;
-  TableOutputs<true> outputs = {
-      reinterpret_cast<const long long *>(&backends), 1, kOutputs, num_backends, {}, {}};
-  if (backend_pointers) {
-    outputs.pointers = backend_pointers;
-    outputs.output_stride = backend_pointers_stride;
-    outputs.backend_stride = 1;
+// Every mode, up to 8 backends.
+extern "C" __global__ void __launch_bounds__(UDM_KERNEL_THREADS, 2)
+    udm_decode_metadata_general(UDM_SCALARS const __grid_constant__ udm_kernel_phase phase,
+                                const __grid_constant__ udm_kernel_backends backends) {
+  __shared__ unsigned starts[kThreads];
+  const Params p = UDM_PARAMS;
+  const unsigned all = static_cast<unsigned>(num_backends);
+  GeneralOutputs outputs = {phase, backends, 0, all, phase.largest_offset, nullptr, starts};
+  if (blockIdx.x < copy_blocks) {
+    copy_windows(p, outputs);
+    return;
   }
-  decode_metadata(args, outputs);
+  const unsigned block = blockIdx.x - copy_blocks;
+  const bool is_schedule = block >= phase.length_groups * phase.length_blocks;
+  const unsigned group =
+      is_schedule ? block - phase.length_groups * phase.length_blocks : block / phase.length_blocks;
+  if (phase.length_groups > 1) {
+    outputs.first = group;
+    outputs.end = group + 1;
+  }
+  outputs.offset = phase.offsets[group];
+  if (is_schedule) {
+    write_schedule(outputs.fetch(p), outputs);
+  } else {
+    write_length_block(p, outputs, block % phase.length_blocks);
+  }
 }

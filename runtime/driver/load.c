@@ -114,20 +114,26 @@ udm_status udm_code_load(const struct driver *driver, const void *image, bool is
   return udm_fail_driver(driver, status_of_loading(result), call, origin, result, error);
 }
 
-udm_status udm_code_function(const struct driver *driver, const struct loaded_code *code,
-                             const char *name, CUfunction *function, struct error *error) {
-  const char *call = "cuModuleGetFunction";
-  CUresult result = CUDA_SUCCESS;
+static CUresult find_function(const struct driver *driver, const struct loaded_code *code,
+                              const char *name, CUfunction *function, const char **call) {
+  *call = "cuModuleGetFunction";
+  if (!code->library) return driver->cuModuleGetFunction(function, code->module, name);
   CUkernel kernel = NULL;
-  if (code->library) {
-    call = "cuLibraryGetKernel";
-    result = driver->cuLibraryGetKernel(&kernel, code->library, name);
-    if (result == CUDA_SUCCESS) {
-      call = "cuKernelGetFunction";
-      result = driver->cuKernelGetFunction(function, kernel);
-    }
-  } else {
-    result = driver->cuModuleGetFunction(function, code->module, name);
+  *call = "cuLibraryGetKernel";
+  const CUresult result = driver->cuLibraryGetKernel(&kernel, code->library, name);
+  if (result != CUDA_SUCCESS) return result;
+  *call = "cuKernelGetFunction";
+  return driver->cuKernelGetFunction(function, kernel);
+}
+
+static udm_status get_function(const struct driver *driver, const struct loaded_code *code,
+                               const char *name, bool optional, CUfunction *function,
+                               struct error *error) {
+  const char *call = NULL;
+  CUresult result = find_function(driver, code, name, function, &call);
+  if (optional && result == CUDA_ERROR_NOT_FOUND) {
+    *function = NULL;
+    return UDM_OK;
   }
   if (result == CUDA_SUCCESS && driver->cuFuncLoad) {
     call = "cuFuncLoad";
@@ -135,6 +141,17 @@ udm_status udm_code_function(const struct driver *driver, const struct loaded_co
   }
   if (result == CUDA_SUCCESS) return UDM_OK;
   return udm_fail_driver(driver, status_of_loading(result), call, name, result, error);
+}
+
+udm_status udm_code_function(const struct driver *driver, const struct loaded_code *code,
+                             const char *name, CUfunction *function, struct error *error) {
+  return get_function(driver, code, name, false, function, error);
+}
+
+udm_status udm_code_optional_function(const struct driver *driver, const struct loaded_code *code,
+                                      const char *name, CUfunction *function,
+                                      struct error *error) {
+  return get_function(driver, code, name, true, function, error);
 }
 
 void udm_code_unload(const struct driver *driver, struct loaded_code *code) {

@@ -30,6 +30,10 @@ udm_status udm_code_load(const struct driver *driver, const void *image, bool is
 udm_status udm_code_function(const struct driver *driver, const struct loaded_code *code,
                              const char *name, CUfunction *function, struct error *error);
 
+/* The same, but *function is NULL if the code has no function of this name. */
+udm_status udm_code_optional_function(const struct driver *driver, const struct loaded_code *code,
+                                      const char *name, CUfunction *function, struct error *error);
+
 /* The context into which the code was loaded must be current. */
 void udm_code_unload(const struct driver *driver, struct loaded_code *code);
 

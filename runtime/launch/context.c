@@ -12,7 +12,6 @@
 #include "core/status.h"
 #include "core/struct_size.h"
 #include "image/image_resolve.h"
-#include "launch/kernel_interface.h"
 
 /*
  * cuCtxGetId (CUDA 12) distinguishes a destroyed context from a later one at the same address.
@@ -66,19 +65,15 @@ static udm_status find_device(udm_context *ctx, struct error *error) {
 
 static udm_status load_image(udm_context *ctx, const struct image *image, struct error *error) {
   const struct driver *driver = &ctx->driver;
-  const struct {
-    const char *name;
-    CUfunction *function;
-  } kernels[] = {
-#define KERNEL(name) {"udm_decode_metadata_" #name, &ctx->name},
-      UDM_FOR_EACH_KERNEL(KERNEL)
-#undef KERNEL
-  };
   udm_status status =
       udm_code_load(driver, image->bytes, image->is_ptx, image->origin, &ctx->code, error);
   if (status != UDM_OK) return status;
-  for (size_t k = 0; status == UDM_OK && k < sizeof kernels / sizeof kernels[0]; ++k) {
-    status = udm_code_function(driver, &ctx->code, kernels[k].name, kernels[k].function, error);
+  status =
+      udm_code_function(driver, &ctx->code, "udm_decode_metadata_general", &ctx->general, error);
+  /* the shipped PTX has the general kernel alone */
+  if (status == UDM_OK) {
+    status = udm_code_optional_function(driver, &ctx->code, "udm_decode_metadata_direct",
+                                        &ctx->direct, error);
   }
   if (status != UDM_OK) udm_code_unload(driver, &ctx->code);
   return status;

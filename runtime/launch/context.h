@@ -14,12 +14,9 @@ struct udm_context {
   CUcontext cuda_context;             /* the caller owns it */
   unsigned long long cuda_context_id; /* 0 if the driver gives none */
   struct loaded_code code;
-  /* the kernels. Few rows: at most one per thread of a block. Few backends: at most 3. */
-  CUfunction direct;             /* few rows, few backends */
-  CUfunction direct_large_batch; /* more rows, few backends */
-  CUfunction table;              /* few rows, few backends, pointer table in device memory */
-  CUfunction general;            /* all other launches */
-  unsigned process_number;       /* identifies the process that made it: fork_guard.h */
+  CUfunction direct;       /* up to 3 backends, whose pointers are parameters; may be null */
+  CUfunction general;      /* all other launches, and those if direct is null */
+  unsigned process_number; /* identifies the process that made it: fork_guard.h */
   udm_context_info info;
 };
 

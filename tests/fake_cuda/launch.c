@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernel_params.h"
+
 enum { MAX_GRID_YZ = 65535, MAX_BLOCK_Z = 64, MAX_SHARED_BYTES = 48 * 1024 };
 
 static bool is_within_limits(struct host_kernel_dim3 grid, struct host_kernel_dim3 block) {
@@ -87,19 +89,17 @@ CUresult cuLaunchKernel(CUfunction function, unsigned int grid_x, unsigned int g
 
 /* Where the kernel writes the leading 0 of backend 0's cu_seqlens_k, by its signature. */
 static int32_t *first_prefix_sum(const struct host_kernel *kernel, void *const *parameters) {
-  const size_t first = 16; /* after 3 inputs and 13 scalars */
+#define COUNT_ONE(type, name) +1
+  const size_t first = 0 UDM_KERNEL_SCALARS(COUNT_ONE);
   int64_t address = 0;
-  int64_t table = 0;
-  int64_t stride = 0;
-  memcpy(&table, parameters[first], sizeof table);
-  memcpy(&stride, parameters[first + 1], sizeof stride);
   if (strncmp(kernel->name, "udm_decode_metadata_direct", 26) == 0) {
     memcpy(&address, parameters[first + 9], sizeof address); /* after three outputs of three */
-  } else if (table) {
-    memcpy(&address, (const int64_t *)(intptr_t)table + stride, sizeof address);
-  } else {
-    memcpy(&address, (const int64_t *)parameters[first + 2] + 1, sizeof address);
+    return (int32_t *)(intptr_t)address;
   }
+  const struct udm_kernel_phase *phase = parameters[first];
+  const struct udm_kernel_backends *backends = parameters[first + 1];
+  if (!phase->table) return backends->outputs[0][UDM_KERNEL_CU_SEQLENS_K];
+  memcpy(&address, phase->table + phase->table_stride, sizeof address);
   return (int32_t *)(intptr_t)address;
 }
 

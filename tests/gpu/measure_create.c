@@ -16,11 +16,10 @@
 #include "numbers/clock.h"
 #include "udm.h"
 
-enum { MOST = 1000, KERNELS = 4 };
+enum { MOST = 1000, KERNELS = 2 };
 
 static const char *const kernels[KERNELS] = {
-    "udm_decode_metadata_direct", "udm_decode_metadata_direct_large_batch",
-    "udm_decode_metadata_table", "udm_decode_metadata_general"};
+    "udm_decode_metadata_direct", "udm_decode_metadata_general"};
 
 /* The calls that only this program makes. NULL if the driver lacks them. */
 struct loading {

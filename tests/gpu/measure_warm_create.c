@@ -20,11 +20,10 @@
 #include "gpu_session.h"
 #include "numbers/clock.h"
 
-enum { DEFAULT_REPETITIONS = 201, FEWEST = 30, WARM_UP = 5, KERNELS = 4 };
+enum { DEFAULT_REPETITIONS = 201, FEWEST = 30, WARM_UP = 5, KERNELS = 2 };
 
 static const char *const kernels[KERNELS] = {
-    "udm_decode_metadata_direct", "udm_decode_metadata_direct_large_batch",
-    "udm_decode_metadata_table", "udm_decode_metadata_general"};
+    "udm_decode_metadata_direct", "udm_decode_metadata_general"};
 
 /* NULL if the driver lacks a function: libraries came with CUDA 12. */
 static struct {

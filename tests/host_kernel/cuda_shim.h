@@ -54,6 +54,11 @@ inline unsigned atomicAdd(unsigned *address, unsigned value) {
   *address = old + value;
   return old;
 }
+inline int atomicMax(int *address, int value) {
+  const int old = *address;
+  if (value > old) *address = value;
+  return old;
+}
 
 template <class T>
 T host_warp(enum warp_operation operation, unsigned mask, T value, unsigned operand, int width,

@@ -10,7 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { THREADS = 256, MOST_LENGTH_BLOCKS = 32, MOST_COPY_BLOCKS = 24 };
+#include "launch/kernel_scalars.h"
+
+enum {
+  THREADS = UDM_KERNEL_THREADS,
+  MOST_LENGTH_BLOCKS = UDM_KERNEL_LENGTH_BLOCKS,
+  MOST_COPY_BLOCKS = 24
+};
 
 uint32_t decode_launch_length_blocks(const udm_decode_args *args) {
   const uint32_t windows = ((uint32_t)args->batch_size + THREADS - 1) / THREADS;
@@ -26,68 +32,39 @@ struct host_kernel_dim3 decode_launch_grid(const udm_decode_args *args) {
       decode_launch_length_blocks(args) + (copies < most ? (uint32_t)copies : most), 1, 1};
 }
 
-/* The alignment of the tables: bits 4 and 5, and from bit 8 up the line offset. */
-static uint32_t layout_flags(const udm_decode_args *args) {
-  CUdeviceptr first = 0;
-  uint32_t flags = 16 | 32;
-  for (int32_t b = args->num_backends - 1; b >= 0; --b) {
-    if (args->backends[b].page_table_1) first = args->backends[b].page_table_1;
-  }
-  for (int32_t b = 0; b < args->num_backends; ++b) {
-    const CUdeviceptr table = args->backends[b].page_table_1;
-    if (table && table % 16 != first % 16) flags = 16;
-  }
-  return first && args->page_table_stride > 0 ? flags | (uint32_t)(first / 4 % 32) << 8 : 0;
-}
-
-/* Bits 0 to 3 of the kernel's flags. */
-static uint32_t launch_flags(const udm_decode_args *args) {
-  return (args->seq_lens_type == UDM_INT64 ? 1u : 0u) |
-         (args->req_pool_indices_type == UDM_INT64 ? 2u : 0u) |
-         (args->extent == UDM_EXTENT_BATCH_MAX ? 4u : 0u) |
-         (args->real_page_size > 1 && args->real_page_table_stride > 0 ? 8u : 0u);
-}
-
-enum { COMMON_PARAMETERS = 16, FEW = 3, MOST_PARAMETERS = 37, WARPS = THREADS / 32 };
-
-struct derived_scalars {
-  uint32_t batch_reciprocal;
-  uint32_t static_slices;
-  uint32_t flags;
-  uint32_t page_table_blocks;
-  uint32_t page_reciprocal;
+#define COUNT_ONE(type, name) +1
+enum {
+  SCALARS = 0 UDM_KERNEL_SCALARS(COUNT_ONE),
+  FEW = UDM_KERNEL_DIRECT_BACKENDS,
+  MOST_PARAMETERS = SCALARS + FEW * UDM_KERNEL_OUTPUTS
 };
 
 /* The inputs and scalars, which all kernels take first. */
-static size_t pack_common(udm_decode_args *args, uint32_t flags, struct host_kernel_dim3 grid,
-                          uint64_t seed, struct derived_scalars *derived, void **parameters) {
-  void *const common[COMMON_PARAMETERS] = {&args->seq_lens,
-                                           &args->req_pool_indices,
-                                           &args->req_to_token,
-                                           &args->batch_size,
-                                           &derived->batch_reciprocal,
-                                           &derived->static_slices,
-                                           &derived->flags,
-                                           &args->max_len,
-                                           &derived->page_table_blocks,
-                                           &args->req_to_token_stride,
-                                           &args->page_table_stride,
-                                           &args->real_page_table_stride,
-                                           &args->real_page_size,
-                                           &derived->page_reciprocal,
-                                           &args->nsa_index_topk,
-                                           &args->num_backends};
-  const uint32_t rows = (uint32_t)args->batch_size;
-  *derived = (struct derived_scalars){0, 1, flags, 0, UINT32_MAX / (uint32_t)args->real_page_size};
-  if (rows > 0) {
-    derived->batch_reciprocal = UINT32_MAX / rows;
-    derived->page_table_blocks = grid.x - decode_launch_length_blocks(args);
-    /* any number gives right results: the library's number, or fewer */
-    const uint32_t most = derived->page_table_blocks * WARPS / rows;
-    if (most > 1) derived->static_slices = most - (uint32_t)(seed % most);
+static size_t pack_scalars(const udm_decode_args *args, bool direct, struct host_kernel_dim3 *grid,
+                           uint64_t seed, struct udm_kernel_scalars *scalars, void **parameters) {
+  const uint32_t copies = grid->x - decode_launch_length_blocks(args);
+  udm_kernel_scalars_fill(args, direct, copies, scalars);
+  /* any number of copy blocks, slices and windows is right: the library's, or others */
+  scalars->copy_blocks = copies;
+  if (args->batch_size > 0) {
+    const uint32_t rows = (uint32_t)args->batch_size;
+    const uint32_t fewer = (uint32_t)(seed % scalars->slices_per_row);
+    scalars->slices_per_row -= fewer;
+    if (fewer > 0) scalars->flags |= UDM_KERNEL_DYNAMIC;
+    const uint32_t windows = scalars->num_windows + (uint32_t)(seed / 8 % 4 ? 0 : seed / 32 % 5);
+    if (windows <= rows) {
+      if (windows != scalars->num_windows) scalars->flags |= UDM_KERNEL_DYNAMIC;
+      scalars->num_windows = windows;
+      scalars->window_rows = (rows + windows - 1) / windows;
+      scalars->window_reciprocal = UINT32_MAX / scalars->window_rows;
+    }
+  } else {
+    scalars->copy_blocks = 0;
+    grid->x = decode_launch_length_blocks(args);
   }
-  memcpy(parameters, common, sizeof common);
-  return COMMON_PARAMETERS;
+#define PACK(type, name) *parameters++ = &scalars->name;
+  UDM_KERNEL_SCALARS(PACK)
+  return SCALARS;
 }
 
 static bool launch(const char *name, void **parameters, struct host_kernel_dim3 grid, uint64_t seed,
@@ -101,59 +78,54 @@ static bool launch(const char *name, void **parameters, struct host_kernel_dim3 
                             seed, text);
 }
 
-/* The order of the outputs among the parameters of the direct kernels. */
-static const udm_output outputs_in_order[UDM_OUTPUTS_PER_BACKEND] = {
-    UDM_OUTPUT_PAGE_TABLE_1,    UDM_OUTPUT_REAL_PAGE_TABLE,   UDM_OUTPUT_CACHE_SEQLENS,
-    UDM_OUTPUT_CU_SEQLENS_K,    UDM_OUTPUT_NSA_CACHE_SEQLENS, UDM_OUTPUT_NSA_CU_SEQLENS_K,
-    UDM_OUTPUT_SEQLENS_EXPANDED};
-
 static bool launch_few(const udm_decode_args *args, struct host_kernel_dim3 grid, uint64_t seed,
                        char *text) {
-  udm_decode_args copy = *args;
-  CUdeviceptr pointers[FEW * UDM_OUTPUTS_PER_BACKEND] = {0};
+#define OUTPUT(name) UDM_KERNEL_##name,
+  static const int outputs[] = {UDM_KERNEL_DIRECT_OUTPUTS(OUTPUT)};
+  CUdeviceptr pointers[FEW * UDM_KERNEL_OUTPUTS] = {0};
   void *parameters[MOST_PARAMETERS];
-  struct derived_scalars derived;
-  const uint32_t flags = launch_flags(args) | layout_flags(args);
-  size_t count = pack_common(&copy, flags, grid, seed, &derived, parameters);
-  memcpy(pointers, copy.backends, (size_t)copy.num_backends * sizeof copy.backends[0]);
-  for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND; ++o) {
+  struct udm_kernel_scalars scalars;
+  size_t count = pack_scalars(args, true, &grid, seed, &scalars, parameters);
+  memcpy(pointers, args->backends, (size_t)args->num_backends * sizeof args->backends[0]);
+  for (int o = 0; o < UDM_KERNEL_OUTPUTS; ++o) {
     for (int b = 0; b < FEW; ++b) {
-      parameters[count++] = &pointers[b * UDM_OUTPUTS_PER_BACKEND + (int)outputs_in_order[o]];
+      parameters[count++] = &pointers[b * UDM_KERNEL_OUTPUTS + outputs[o]];
     }
   }
-  const char *const kernel = args->batch_size <= THREADS ? "udm_decode_metadata_direct"
-                                                         : "udm_decode_metadata_direct_large_batch";
-  return launch(kernel, parameters, grid, seed, text);
+  return launch("udm_decode_metadata_direct", parameters, grid, seed, text);
 }
 
-/* backend_pointers 0: the backends of args. */
-static bool launch_table(const udm_decode_args *args, CUdeviceptr backend_pointers,
-                         int64_t backend_pointers_stride, struct host_kernel_dim3 grid,
-                         uint64_t seed, char *text) {
+/* A null table: the backends of args. */
+static bool launch_general(const udm_decode_args *args, CUdeviceptr backend_pointers,
+                           int64_t backend_pointers_stride, struct host_kernel_dim3 grid,
+                           uint64_t seed, char *text) {
   udm_decode_args copy = *args;
   void *parameters[MOST_PARAMETERS];
-  struct derived_scalars derived;
-  const uint32_t flags = launch_flags(args) | (backend_pointers ? 0 : layout_flags(args));
-  size_t count = pack_common(&copy, flags, grid, seed, &derived, parameters);
-  if (backend_pointers) memset(copy.backends, 0xa5, sizeof copy.backends); /* must not be used */
-  parameters[count++] = &backend_pointers;
-  parameters[count++] = &backend_pointers_stride;
+  struct udm_kernel_scalars scalars;
+  struct udm_kernel_phase phase;
+  size_t count = pack_scalars(args, !backend_pointers, &grid, seed, &scalars, parameters);
+  udm_kernel_phase_fill(args, &phase);
+  phase.table = (const long long *)(uintptr_t)backend_pointers;
+  phase.table_stride = backend_pointers_stride;
+  if (backend_pointers) memset(copy.backends, 0xa5, sizeof copy.backends); /* not looked at */
+  parameters[count++] = &phase;
   parameters[count++] = copy.backends;
-  const bool few = backend_pointers && args->num_backends <= FEW && args->batch_size <= THREADS;
-  return launch(few ? "udm_decode_metadata_table" : "udm_decode_metadata_general", parameters, grid,
-                seed, text);
+  return launch("udm_decode_metadata_general", parameters, grid, seed, text);
 }
 
 bool decode_launch_direct(const udm_decode_args *args, struct host_kernel_dim3 grid, uint64_t seed,
                           char *text) {
-  if (args->num_backends > FEW) return launch_table(args, 0, 0, grid, seed, text);
+  /* few backends by the general kernel too, as from the shipped PTX */
+  if (args->num_backends > FEW || seed % 4 == 3) {
+    return launch_general(args, 0, 0, grid, seed, text);
+  }
   return launch_few(args, grid, seed, text);
 }
 
 bool decode_launch_table(const udm_decode_args *args, CUdeviceptr backend_pointers,
                          int64_t backend_pointers_stride, struct host_kernel_dim3 grid,
                          uint64_t seed, char *text) {
-  return launch_table(args, backend_pointers, backend_pointers_stride, grid, seed, text);
+  return launch_general(args, backend_pointers, backend_pointers_stride, grid, seed, text);
 }
 
 static size_t integer_size(udm_int_type type) { return type == UDM_INT64 ? 8 : 4; }

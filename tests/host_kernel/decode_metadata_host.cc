@@ -4,6 +4,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cuda_shim.h"
 // after the shim
+#include "kernel_params.h"
 #include "decode_metadata.cu"
 #include "host_kernel_call.hpp"
 #include "lower_bound_kernels.cu"
@@ -13,9 +14,6 @@ uint64_t host_kernel_vector_stores(void) { return shim_vector_stores; }
 const host_kernel *host_kernel_find(const char *name) {
   static const host_kernel kernels[] = {
       make_host_kernel("udm_decode_metadata_direct", udm_decode_metadata_direct),
-      make_host_kernel("udm_decode_metadata_direct_large_batch",
-                       udm_decode_metadata_direct_large_batch),
-      make_host_kernel("udm_decode_metadata_table", udm_decode_metadata_table),
       make_host_kernel("udm_decode_metadata_general", udm_decode_metadata_general),
       make_host_kernel("udm_bench_empty", udm_bench_empty),
       make_host_kernel("udm_bench_empty_general", udm_bench_empty_general),

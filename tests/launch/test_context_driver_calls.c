@@ -127,12 +127,12 @@ static void test_bad_outputs_launch_nothing(void **state) {
   reset_calls();
   CHECK_REFUSED(page_table_stride, u.args.max_len - 1);
   CHECK_REFUSED(real_page_table_stride, 3);
-  CHECK_REFUSED(backends[1].cache_seqlens, 0);
+  CHECK_REFUSED(backends[1].cache_seqlens, 1);
   CHECK_REFUSED(backends[1].cu_seqlens_k, 2);
   CHECK_REFUSED(backends[0].page_table_1, 2);
-  CHECK_REFUSED(backends[0].nsa_cache_seqlens, 0);
-  CHECK_REFUSED(backends[0].nsa_cu_seqlens_k, 0);
-  CHECK_REFUSED(backends[1].real_page_table, 0);
+  CHECK_REFUSED(backends[0].nsa_cache_seqlens, 3);
+  CHECK_REFUSED(backends[0].nsa_cu_seqlens_k, 1);
+  CHECK_REFUSED(backends[1].real_page_table, 2);
   CHECK_REFUSED(backends[1].seqlens_expanded, 1);
   release(&u);
 }

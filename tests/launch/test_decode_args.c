@@ -33,15 +33,23 @@ static udm_decode_args good_args(void) {
   return args;
 }
 
+static udm_status check(const udm_decode_args *args) {
+  udm_decode_args storage;
+  return udm_check_decode_args(&args, &storage, udm_thread_error());
+}
+
+static udm_status check_for_table(const udm_decode_args *args) {
+  udm_decode_args storage;
+  return udm_check_decode_args_for_table(&args, &storage, udm_thread_error());
+}
+
 static void refuses(const udm_decode_args *args, const char *name) {
-  assert_int_equal(udm_check_decode_args(args, UDM_MAX_DIRECT_BACKENDS, udm_thread_error()),
-                   UDM_ERROR_INVALID_ARGUMENT);
+  assert_int_equal(check(args), UDM_ERROR_INVALID_ARGUMENT);
   if (!strstr(udm_last_error(), name)) fail_msg("'%s' does not name %s", udm_last_error(), name);
 }
 
 static void accepts(const udm_decode_args *args) {
-  const udm_status status =
-      udm_check_decode_args(args, UDM_MAX_DIRECT_BACKENDS, udm_thread_error());
+  const udm_status status = check(args);
   if (status != UDM_OK) fail_msg("%s", udm_last_error());
 }
 
@@ -61,10 +69,10 @@ static void test_good_ones_pass(void **state) {
 
 static void test_structure(void **state) {
   (void)state;
-  assert_int_equal(udm_check_decode_args(NULL, 3, udm_thread_error()), UDM_ERROR_INVALID_ARGUMENT);
+  assert_int_equal(check(NULL), UDM_ERROR_INVALID_ARGUMENT);
   assert_string_equal(udm_last_error(), "args is null");
   REFUSES(struct_size, 0);
-  REFUSES(struct_size, sizeof(udm_decode_args) - 1);
+  REFUSES(struct_size, offsetof(udm_decode_args, mode) - 1);
   REFUSES(struct_size, SIZE_MAX);
 }
 
@@ -116,14 +124,12 @@ static void test_strides(void **state) {
 
 static void accepts_all_ways(const udm_decode_args *args) {
   accepts(args);
-  if (udm_check_decode_args_for_table(args, udm_thread_error()) != UDM_OK)
-    fail_msg("%s", udm_last_error());
+  if (check_for_table(args) != UDM_OK) fail_msg("%s", udm_last_error());
 }
 
 static void refuses_all_ways(const udm_decode_args *args, const char *name) {
   refuses(args, name);
-  assert_int_equal(udm_check_decode_args_for_table(args, udm_thread_error()),
-                   UDM_ERROR_INVALID_ARGUMENT);
+  assert_int_equal(check_for_table(args), UDM_ERROR_INVALID_ARGUMENT);
   assert_int_equal(udm_decode_metadata_reference(args), UDM_ERROR_INVALID_ARGUMENT);
 }
 
@@ -175,12 +181,6 @@ static void test_inputs(void **state) {
 
 static void test_outputs(void **state) {
   (void)state;
-  REFUSES(backends[0].cache_seqlens, 0);
-  REFUSES(backends[1].cu_seqlens_k, 0);
-  REFUSES(backends[2].nsa_cache_seqlens, 0);
-  REFUSES(backends[0].nsa_cu_seqlens_k, 0);
-  REFUSES(backends[1].real_page_table, 0);
-  REFUSES(backends[2].seqlens_expanded, 0);
   REFUSES(backends[0].cache_seqlens, 0x100001);
   REFUSES(backends[1].cu_seqlens_k, 0x100002);
   REFUSES(backends[2].page_table_1, 0x100003);
@@ -213,8 +213,12 @@ static void test_what_is_not_needed_may_be_missing(void **state) {
   args.backends[0].cache_seqlens = 0;
   args.backends[0].real_page_table = 0;
   accepts(&args);
-  args.backends[0].nsa_cu_seqlens_k = 0;
-  refuses(&args, "backends[0].nsa_cu_seqlens_k");
+
+  args = good_args();
+  for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND; ++o) {
+    (&args.backends[o % 3].cache_seqlens)[o] = 0;
+    accepts(&args);
+  }
 
   args = good_args();
   args.max_len = 0;
@@ -233,20 +237,104 @@ static void test_table(void **state) {
   udm_decode_args args = good_args();
   memset(args.backends, 0, sizeof args.backends);
   args.num_backends = UDM_MAX_BACKENDS;
-  assert_int_equal(udm_check_decode_args_for_table(&args, udm_thread_error()), UDM_OK);
+  assert_int_equal(check_for_table(&args), UDM_OK);
   args.num_backends = UDM_MAX_BACKENDS + 1;
-  assert_int_equal(udm_check_decode_args_for_table(&args, udm_thread_error()),
-                   UDM_ERROR_INVALID_ARGUMENT);
+  assert_int_equal(check_for_table(&args), UDM_ERROR_INVALID_ARGUMENT);
   args.num_backends = 1;
   args.page_table_stride = 99;
-  assert_int_equal(udm_check_decode_args_for_table(&args, udm_thread_error()),
-                   UDM_ERROR_INVALID_ARGUMENT);
+  assert_int_equal(check_for_table(&args), UDM_ERROR_INVALID_ARGUMENT);
   args.page_table_stride = 0;
   args.real_page_table_stride = 0;
-  assert_int_equal(udm_check_decode_args_for_table(&args, udm_thread_error()), UDM_OK);
+  assert_int_equal(check_for_table(&args), UDM_OK);
   args.real_page_table_stride = 24;
-  assert_int_equal(udm_check_decode_args_for_table(&args, udm_thread_error()),
-                   UDM_ERROR_INVALID_ARGUMENT);
+  assert_int_equal(check_for_table(&args), UDM_ERROR_INVALID_ARGUMENT);
+}
+
+/* An older caller's structure ends with the backends; what lies behind it is not read. */
+static void test_an_older_caller_decodes(void **state) {
+  (void)state;
+  udm_decode_args older = good_args(), storage;
+  older.mode = UDM_MODE_DRAFT_EXTEND;
+  older.struct_size = offsetof(udm_decode_args, mode);
+  const udm_decode_args *args = &older;
+  assert_int_equal(udm_check_decode_args(&args, &storage, udm_thread_error()), UDM_OK);
+  assert_ptr_equal(args, &storage);
+  assert_int_equal(args->mode, UDM_MODE_DECODE);
+  assert_true(udm_is_decode_only(args));
+  assert_int_equal(udm_num_tokens(args), 2);
+}
+
+static udm_decode_args verify_args(void) {
+  udm_decode_args args = good_args();
+  args.mode = UDM_MODE_TARGET_VERIFY;
+  args.tokens_per_request = 4;
+  return args;
+}
+
+#define REFUSES_IN(good, field, value) \
+  do {                                 \
+    udm_decode_args broken_ = (good);  \
+    broken_.field = (value);           \
+    refuses(&broken_, #field);         \
+  } while (0)
+
+static void test_modes(void **state) {
+  (void)state;
+  REFUSES(mode, (udm_mode)3);
+  REFUSES(mode, (udm_mode)-1);
+  REFUSES(index_kpool, -1);
+  REFUSES(flags, 0x8);
+  REFUSES(reserved, 1);
+  REFUSES(tokens_per_request, 2);
+  REFUSES(extend_lens, 0x40000);
+  REFUSES(extend_lens_type, (udm_int_type)2);
+  REFUSES(num_tokens, 2);
+  REFUSES(seqlen_offset[1], -1);
+  REFUSES_IN(verify_args(), tokens_per_request, 0);
+  REFUSES_IN(verify_args(), tokens_per_request, INT32_MAX);
+  REFUSES_IN(verify_args(), seqlen_offset[2], 1);
+  REFUSES_IN(verify_args(), num_tokens, 8);
+  udm_decode_args args = verify_args();
+  accepts(&args);
+  assert_int_equal(udm_num_tokens(&args), 8);
+  args.backends[1].seqlens_expanded = args.backends[1].cache_seqlens;
+  refuses(&args, "backends[1].seqlens_expanded is cache_seqlens");
+  args.mode = UDM_MODE_DECODE;
+  args.tokens_per_request = 1;
+  accepts(&args);
+}
+
+static void test_ragged_batches(void **state) {
+  (void)state;
+  udm_decode_args args = verify_args();
+  args.tokens_per_request = 0;
+  args.extend_lens = 0x40004;
+  args.num_tokens = 11;
+  accepts(&args);
+  assert_int_equal(udm_num_tokens(&args), 11);
+  REFUSES_IN(args, tokens_per_request, 4);
+  REFUSES_IN(args, num_tokens, -1);
+  REFUSES_IN(args, extend_lens, 0x40002);
+  args.extend_lens_type = UDM_INT64;
+  refuses(&args, "extend_lens");
+}
+
+static void test_extra_outputs(void **state) {
+  (void)state;
+  REFUSES(extra[0].cu_seqlens_q, 0x50001);
+  REFUSES(extra[1].paged_mqa_ctx_lens, 0x50002);
+  REFUSES(extra[2].paged_mqa_schedule, 0x50003);
+  udm_decode_args args = good_args();
+  args.extra[2].paged_mqa_schedule = 0x50004;
+  refuses(&args, "num_sms");
+  args.num_sms = 132;
+  refuses(&args, "schedule_variant");
+  args.schedule_variant = (udm_schedule_variant)3;
+  refuses(&args, "schedule_variant");
+  args.schedule_variant = UDM_SCHEDULE_SM100;
+  accepts(&args);
+  assert_int_equal(check_for_table(&args), UDM_OK);
+  REFUSES_IN(args, schedule_next_n, -1);
 }
 
 static void test_null_handles(void **state) {
@@ -281,6 +369,10 @@ int main(void) {
       cmocka_unit_test(test_page_size_1),
       cmocka_unit_test(test_what_is_not_needed_may_be_missing),
       cmocka_unit_test(test_table),
+      cmocka_unit_test(test_an_older_caller_decodes),
+      cmocka_unit_test(test_modes),
+      cmocka_unit_test(test_ragged_batches),
+      cmocka_unit_test(test_extra_outputs),
       cmocka_unit_test(test_null_handles),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

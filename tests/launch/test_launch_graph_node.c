@@ -6,6 +6,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "gpu_fixture.h"
+#include "kernel_params.h"
 
 static CUDA_KERNEL_NODE_PARAMS_v1 node_of(const udm_kernel_launch *launch) {
   const CUDA_KERNEL_NODE_PARAMS_v1 node = {.func = (CUfunction)launch->function,
@@ -180,11 +181,21 @@ static void test_the_largest_batch_can_be_described(void **state) {
   assert_int_equal(udm_prepare_direct(session->udm, &args, &launch), UDM_OK);
 }
 
-/* Indices of parameters that all kernels have in common. */
-enum { RECIPROCAL_PARAMETER = 4, STATIC_SLICES_PARAMETER = 5, FLAGS_PARAMETER = 6 };
+/* Which parameters of all kernels. */
+/* The scalars of the kernel by their place among its parameters. */
+#define PLACE(type, name) PLACE_##name,
+enum { UDM_KERNEL_SCALARS(PLACE) SCALARS };
+#undef PLACE
 
-/* Bits of the kernel's flags; from LINE_OFFSET_SHIFT up: the line offset of the first table. */
-enum { SLOTS = 16, VECTORS = 32, LINE_OFFSET_SHIFT = 8 };
+static uint32_t scalar(const udm_kernel_launch *launch, int place) {
+  return *(const uint32_t *)launch->parameters[place];
+}
+
+enum {
+  SLOTS = UDM_KERNEL_SLOTS,
+  VECTORS = UDM_KERNEL_VECTORS,
+  LINE_OFFSET_BIT = UDM_KERNEL_LINE_OFFSET_BIT
+};
 
 /* The host describes page_table_1 by flags; from a pointer table, the kernel finds out itself. */
 static void test_the_flags_state_the_alignment_of_the_tables(void **state) {
@@ -194,11 +205,11 @@ static void test_the_flags_state_the_alignment_of_the_tables(void **state) {
     uint32_t flags;
   } rows[] = {
       {{4096, 8192, 12288}, SLOTS | VECTORS},
-      {{4096 + 124, 8192 + 12, 12288 + 28}, SLOTS | VECTORS | 31 << LINE_OFFSET_SHIFT},
-      {{0, 8192 + 68, 4096 + 4}, SLOTS | VECTORS | 17 << LINE_OFFSET_SHIFT},
-      {{4096 + 8, 0, 4096 + 24}, SLOTS | VECTORS | 2 << LINE_OFFSET_SHIFT},
-      {{4096 + 8, 0, 4096 + 12}, SLOTS | 2 << LINE_OFFSET_SHIFT},
-      {{8192 + 4, 4096, 4096 + 4}, SLOTS | 1 << LINE_OFFSET_SHIFT},
+      {{4096 + 124, 8192 + 12, 12288 + 28}, SLOTS | VECTORS | 31 << LINE_OFFSET_BIT},
+      {{0, 8192 + 68, 4096 + 4}, SLOTS | VECTORS | 17 << LINE_OFFSET_BIT},
+      {{4096 + 8, 0, 4096 + 24}, SLOTS | VECTORS | 2 << LINE_OFFSET_BIT},
+      {{4096 + 8, 0, 4096 + 12}, SLOTS | 2 << LINE_OFFSET_BIT},
+      {{8192 + 4, 4096, 4096 + 4}, SLOTS | 1 << LINE_OFFSET_BIT},
       {{0, 0, 0}, 0},
   };
   udm_decode_args args = UDM_DECODE_ARGS_INIT;
@@ -214,32 +225,29 @@ static void test_the_flags_state_the_alignment_of_the_tables(void **state) {
       args.backends[b] = (udm_backend_outputs){4096, 4096, rows[r].tables[b], 4096, 4096, 0, 4096};
     }
     assert_int_equal(udm_prepare_direct(session->udm, &args, &launch), UDM_OK);
-    assert_int_equal(*(const uint32_t *)launch.parameters[FLAGS_PARAMETER], rows[r].flags);
-    udm_decode_args more = args; /* the same tables as the last three of six */
+    assert_int_equal(scalar(&launch, PLACE_flags), rows[r].flags);
+    udm_decode_args more = args; /* the last three of six */
     more.num_backends = 6;
     memcpy(more.backends + 3, args.backends, sizeof args.backends[0] * 3);
     for (int b = 0; b < 3; ++b) more.backends[b].page_table_1 = 0;
     assert_int_equal(udm_prepare_direct(session->udm, &more, &launch), UDM_OK);
-    assert_int_equal(*(const uint32_t *)launch.parameters[FLAGS_PARAMETER], rows[r].flags);
+    assert_int_equal(scalar(&launch, PLACE_flags), rows[r].flags);
     assert_int_equal(udm_prepare_table(session->udm, &args, 4096, 3, &launch), UDM_OK);
-    assert_int_equal(*(const uint32_t *)launch.parameters[FLAGS_PARAMETER], 0);
+    assert_int_equal(scalar(&launch, PLACE_flags), VECTORS); /* until the kernel finds it false */
   }
 }
 
-/*
- * Direct launches of up to 3 backends have two kernels: for up to 256 rows, and for more. Table
- * launches with few backends and few rows have one. The general kernel serves the rest.
- */
-static void test_rows_and_backends_choose_the_kernel(void **state) {
-  enum { DIRECT, LARGE_BATCH, TABLE, GENERAL, KERNELS };
+/* Direct launches of up to 3 backends have a kernel of their own; the general one is for all else. */
+static void test_backends_choose_the_kernel(void **state) {
+  enum { DIRECT, GENERAL, KERNELS };
   const struct gpu_session *session = *state;
   static const struct {
     bool table;
     int32_t backends, rows, kernel;
   } launches[] = {
-      {false, 3, 256, DIRECT}, {false, 3, 257, LARGE_BATCH}, {true, 3, 256, TABLE},
-      {false, 4, 1, GENERAL},  {false, 8, 257, GENERAL},     {true, 3, 257, GENERAL},
-      {true, 4, 256, GENERAL}, {false, 1, 0, DIRECT},        {true, 1, 1, TABLE},
+      {false, 3, 256, DIRECT}, {false, 3, 257, DIRECT},  {true, 3, 256, GENERAL},
+      {false, 4, 1, GENERAL},  {false, 8, 257, GENERAL}, {true, 3, 257, GENERAL},
+      {true, 4, 256, GENERAL}, {false, 1, 0, DIRECT},    {true, 1, 1, GENERAL},
   };
   void *kernels[KERNELS] = {NULL};
   udm_decode_args args = UDM_DECODE_ARGS_INIT;
@@ -277,9 +285,14 @@ static void prepare_shape(const struct gpu_session *session, int32_t batch_size,
   assert_int_equal(udm_prepare_direct(session->udm, &args, launch), UDM_OK);
 }
 
-/* Beyond 128 rows, two blocks run per multiprocessor, length blocks included. */
-static int32_t copying_blocks_beside(int32_t length_blocks, int32_t multiprocessors) {
-  return length_blocks < multiprocessors ? 2 * multiprocessors - length_blocks : multiprocessors;
+/*
+ * Beyond 128 rows two blocks per multiprocessor run at a time, the length blocks among them. Every
+ * window has the same number of copy blocks.
+ */
+static int32_t copy_blocks_beside(int32_t length_blocks, int32_t windows, int32_t multiprocessors) {
+  const int32_t most =
+      length_blocks < multiprocessors ? 2 * multiprocessors - length_blocks : multiprocessors;
+  return most > windows ? most - most % windows : most;
 }
 
 /* One length block per 256 rows, 32 at most; one copy block per 256 columns. */
@@ -296,12 +309,12 @@ static void test_the_grid_follows_the_columns(void **state) {
       {9, 100, 1 + 4},
       {256, 1, 1 + 2},
       {128, 1 << 20, 1 + most},
-      {129, 1 << 20, 1 + copying_blocks_beside(1, most)},
-      {256, 1 << 20, 1 + copying_blocks_beside(1, most)},
-      {257, 1 << 20, 2 + copying_blocks_beside(2, most)},
-      {8192, 1 << 20, 32 + copying_blocks_beside(32, most)},
-      {8193, 1 << 20, 17 + copying_blocks_beside(17, most)},    /* 33 windows, two per block */
-      {1 << 16, 1 << 16, 32 + copying_blocks_beside(32, most)}, /* 2^32 columns */
+      {129, 1 << 20, 1 + copy_blocks_beside(1, 1, most)},
+      {256, 1 << 20, 1 + copy_blocks_beside(1, 1, most)},
+      {257, 1 << 20, 2 + copy_blocks_beside(2, 2, most)},
+      {8192, 1 << 20, 32 + copy_blocks_beside(32, 32, most)},
+      {8193, 1 << 20, 17 + copy_blocks_beside(17, 33, most)},     /* 33 times 256 rows, by twos */
+      {1 << 16, 1 << 16, 32 + copy_blocks_beside(32, 256, most)}, /* 2^32 columns */
   };
   for (size_t g = 0; g < sizeof grids / sizeof grids[0]; ++g) {
     udm_kernel_launch launch = UDM_KERNEL_LAUNCH_INIT;
@@ -310,33 +323,36 @@ static void test_the_grid_follows_the_columns(void **state) {
   }
 }
 
-/* The static slices of each row: the copy warps, 8 per block, divided by the rows; at least one. */
+/* The static phase copies as many slices of each row as there are copying warps, 8 per block. */
 static void test_every_row_has_static_slices(void **state) {
   const struct gpu_session *session = *state;
   udm_context_info info = UDM_CONTEXT_INFO_INIT;
   assert_int_equal(udm_get_context_info(session->udm, &info), UDM_OK);
-  const int32_t warps = 8 * info.multiprocessor_count;
+  const int32_t most = info.multiprocessor_count;
   const struct {
     int32_t batch_size, max_len;
-    int32_t slices;
-  } shapes[] = {
-      {1, 1 << 20, warps},
-      {7, 1 << 20, warps / 7},
-      {128, 1 << 20, warps / 128},
-      {129, 1 << 20, 8 * copying_blocks_beside(1, info.multiprocessor_count) / 129},
-      {9, 100, 8 * 4 / 9},
-      {1000, 1 << 20, 8 * copying_blocks_beside(4, info.multiprocessor_count) / 1000},
-      {1 << 16, 1 << 20, 1},
-      {0, 100, 1},
-      {9, 0, 1},
+    int32_t windows, window_rows, slices;
+  } rows[] = {
+      {1, 1 << 20, 1, 1, 8 * most},
+      {7, 1 << 20, 1, 7, 8 * most / 7},
+      {128, 1 << 20, 1, 128, 8 * most / 128},
+      {129, 1 << 20, 1, 129, 8 * copy_blocks_beside(1, 1, most) / 129},
+      {9, 100, 1, 9, 8 * 4 / 9},
+      {257, 1 << 20, 2, 129, 8 * copy_blocks_beside(2, 2, most) / 257},
+      {1000, 1 << 20, 4, 250, 8 * copy_blocks_beside(4, 4, most) / 1000},
+      {1 << 16, 1 << 20, 256, 256, 1},
+      {0, 100, 1, 1, 1},
+      {9, 0, 1, 9, 1},
   };
-  for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; ++s) {
+  for (size_t r = 0; r < sizeof rows / sizeof rows[0]; ++r) {
     udm_kernel_launch launch = UDM_KERNEL_LAUNCH_INIT;
-    prepare_shape(session, shapes[s].batch_size, shapes[s].max_len, &launch);
-    const uint32_t rows = shapes[s].batch_size > 0 ? (uint32_t)shapes[s].batch_size : 1;
-    const uint32_t slices = shapes[s].slices > 0 ? (uint32_t)shapes[s].slices : 1;
-    assert_int_equal(*(const uint32_t *)launch.parameters[RECIPROCAL_PARAMETER], UINT32_MAX / rows);
-    assert_int_equal(*(const uint32_t *)launch.parameters[STATIC_SLICES_PARAMETER], slices);
+    prepare_shape(session, rows[r].batch_size, rows[r].max_len, &launch);
+    const uint32_t slices = rows[r].slices > 0 ? (uint32_t)rows[r].slices : 1;
+    assert_int_equal(scalar(&launch, PLACE_num_windows), rows[r].windows);
+    assert_int_equal(scalar(&launch, PLACE_window_rows), rows[r].window_rows);
+    assert_int_equal(scalar(&launch, PLACE_window_reciprocal),
+                     UINT32_MAX / (uint32_t)rows[r].window_rows);
+    assert_int_equal(scalar(&launch, PLACE_slices_per_row), slices);
   }
 }
 
@@ -349,7 +365,7 @@ int main(void) {
       cmocka_unit_test(test_wrong_arguments_are_named),
       cmocka_unit_test(test_the_largest_batch_can_be_described),
       cmocka_unit_test(test_the_flags_state_the_alignment_of_the_tables),
-      cmocka_unit_test(test_rows_and_backends_choose_the_kernel),
+      cmocka_unit_test(test_backends_choose_the_kernel),
       cmocka_unit_test(test_the_grid_follows_the_columns),
       cmocka_unit_test(test_every_row_has_static_slices),
   };

@@ -25,14 +25,12 @@ MOST_REGISTERS = 128
 MOST_FRAME = 0  # bytes of local memory of a thread: nothing is spilled
 MOST_INSTRUCTIONS = {
     "udm_decode_metadata_direct": 2400,
-    "udm_decode_metadata_direct_large_batch": 3300,
-    "udm_decode_metadata_table": 2400,
-    "udm_decode_metadata_general": 4200,
+    "udm_decode_metadata_general": 2400,
 }
 ENTRIES = list(MOST_INSTRUCTIONS)
 # A warp copies 1 or up to 4 vectors per lane at a time to each of 3 tables, all loads before the
-# first store. The static slices and the ticketed slices each have a copy of this code.
-COPIED_VECTORS = [1, 1, 4, 4]
+# first store.
+COPIED_VECTORS = [1, 4]
 TABLES = 3
 # From the first load of 4 vectors to the last, from the first of their 12 stores to the last, and
 # from that load to that store. The stores of the general kernel may go on to more tables.
@@ -40,8 +38,6 @@ MOST_LOAD_INSTRUCTIONS = 12
 MOST_STORE_INSTRUCTIONS = 28
 MOST_COPY_INSTRUCTIONS = {
     "udm_decode_metadata_direct": 46,
-    "udm_decode_metadata_direct_large_batch": 48,
-    "udm_decode_metadata_table": 42,
     "udm_decode_metadata_general": 58,
 }
 

@@ -5,24 +5,14 @@
 //
 // udm bench compiles them with NVRTC when it runs.
 
-// clang-format off
+#define UDM_UNUSED(type, name) type,
+#define UDM_UNUSED_POINTERS(name) int *, int *, int *
 extern "C" __global__ void udm_bench_empty(
-    const void *, const void *, const int *,
-    unsigned, unsigned, unsigned, unsigned, int, int, long long, long long, long long,
-    int, unsigned, int, int,
-    int *, int *, int *, int *, int *, int *, int *,
-    int *, int *, int *, int *, int *, int *, int *,
-    int *, int *, int *, int *, int *, int *, int *) {}
-
-struct general_pointers {
-  int *pointers[8][7];
-};
-extern "C" __global__ void udm_bench_empty_general(
-    const void *, const void *, const int *,
-    unsigned, unsigned, unsigned, unsigned, int, int, long long, long long, long long,
-    int, unsigned, int, int,
-    const long long *, long long, const general_pointers) {}
-// clang-format on
+    UDM_KERNEL_SCALARS(UDM_UNUSED) UDM_UNUSED_POINTERS(0), UDM_UNUSED_POINTERS(1),
+    UDM_UNUSED_POINTERS(2), UDM_UNUSED_POINTERS(3), UDM_UNUSED_POINTERS(4), UDM_UNUSED_POINTERS(5),
+    UDM_UNUSED_POINTERS(6)) {}
+extern "C" __global__ void udm_bench_empty_general(UDM_KERNEL_SCALARS(UDM_UNUSED) const udm_kernel_phase,
+                                                   const udm_kernel_backends) {}
 
 enum { IN_FLIGHT = 4 };
 

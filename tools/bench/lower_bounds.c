@@ -8,18 +8,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "kernel_params.h"
 #include "nvrtc/nvrtc_compile.h"
 
 /* Made by cmake/embed.cmake from lower_bound_kernels.cu. */
 extern const unsigned char udm_bench_source[];
 
+#define COUNT_ONE(type, name) +1
 enum {
   THREADS = 512,
   VECTORS_IN_FLIGHT = 4,
   TILE = THREADS * VECTORS_IN_FLIGHT,
   BLOCKS_PER_MULTIPROCESSOR = 4,
-  FEW_BACKENDS = 3, /* up to here each pointer is a parameter of its own */
-  PARAMETERS = 37
+  PARAMETERS = 0 UDM_KERNEL_SCALARS(COUNT_ONE) + UDM_KERNEL_DIRECT_BACKENDS * UDM_KERNEL_OUTPUTS
 };
 
 static CUresult load(struct lower_bounds *bounds, const struct cuda_driver *driver,
@@ -88,7 +89,8 @@ CUresult bench_launch_empty(const struct lower_bounds *bounds, const struct gpu_
   static const udm_backend_outputs zeros[UDM_MAX_BACKENDS]; /* the value of every parameter */
   void *parameters[PARAMETERS];
   for (int p = 0; p < PARAMETERS; ++p) parameters[p] = (void *)(uintptr_t)zeros;
-  const CUfunction empty = backends <= FEW_BACKENDS ? bounds->empty : bounds->empty_general;
+  const CUfunction empty =
+      backends <= UDM_KERNEL_DIRECT_BACKENDS ? bounds->empty : bounds->empty_general;
   return session->driver.cuLaunchKernel(empty, 1, 1, 1, 256, 1, 1, 0, session->stream, parameters,
                                         NULL);
 }

@@ -23,16 +23,16 @@ int destroy_context(void **state) {
   return cuCtxDestroy_v2(*state) == CUDA_SUCCESS ? 0 : -1;
 }
 
-const char table_kernel[] = "udm_decode_metadata_table";
+const char general_kernel[] = "udm_decode_metadata_general";
 
 CUresult load_tiny_cubin(CUmodule *module, int abi_version, int arch) {
-  const char *const kernels[TINY_CUBIN_KERNELS] = {table_kernel};
+  const char *const kernels[TINY_CUBIN_KERNELS] = {general_kernel};
   const struct tiny_cubin cubin = tiny_cubin_make(abi_version, arch, kernels, "a test");
   return cuModuleLoadDataEx(module, &cubin, 0, NULL, NULL);
 }
 
 CUresult load_library(CUlibrary *library, int abi_version, int arch) {
-  const char *const kernels[TINY_CUBIN_KERNELS] = {table_kernel};
+  const char *const kernels[TINY_CUBIN_KERNELS] = {general_kernel};
   const struct tiny_cubin cubin = tiny_cubin_make(abi_version, arch, kernels, "a test");
   return cuLibraryLoadData(library, &cubin, NULL, NULL, 0, NULL, NULL, 0);
 }
@@ -46,16 +46,17 @@ void make_empty_batch(struct empty_batch *b) {
   pointers[1] = (int64_t)b->memory + SUMS_OFFSET;
   pointers[4] = (int64_t)b->memory + SUMS_OFFSET + 4;
   assert_int_equal(cuMemcpyHtoD_v2(b->memory, pointers, sizeof pointers), CUDA_SUCCESS);
-  b->pointers = b->memory;
-  b->pointers_stride = 1;
-  b->scalars[0] = 1;
-  b->scalars[3] = 1;
-  for (size_t p = 0; p < 3; ++p) b->parameters[p] = &b->inputs[p];
-  for (size_t p = 0; p < 6; ++p) b->parameters[3 + p] = &b->batch[p];
-  for (size_t p = 0; p < 3; ++p) b->parameters[9 + p] = &b->strides[p];
-  for (size_t p = 0; p < 4; ++p) b->parameters[12 + p] = &b->scalars[p];
-  b->parameters[16] = &b->pointers;
-  b->parameters[17] = &b->pointers_stride;
+  b->phase.table = (const long long *)(uintptr_t)b->memory;
+  b->phase.table_stride = 1;
+  b->phase.tokens_per_request = 1;
+  b->phase.length_blocks = b->phase.length_groups = 1;
+  b->scalars.page_size = 1;
+  b->scalars.num_backends = 1;
+  void **parameter = b->parameters;
+#define PACK(type, name) *parameter++ = &b->scalars.name;
+  UDM_KERNEL_SCALARS(PACK)
+  *parameter++ = &b->phase;
+  *parameter++ = &b->no_backends;
 }
 
 uint64_t read_sums(const struct empty_batch *b) {
@@ -73,7 +74,7 @@ CUfunction load_function(void) {
   CUmodule module = NULL;
   CUfunction function = NULL;
   assert_int_equal(load_tiny_cubin(&module, 8, 90), CUDA_SUCCESS);
-  assert_int_equal(cuModuleGetFunction(&function, module, table_kernel), CUDA_SUCCESS);
+  assert_int_equal(cuModuleGetFunction(&function, module, general_kernel), CUDA_SUCCESS);
   return function;
 }
 

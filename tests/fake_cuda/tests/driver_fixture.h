@@ -1,6 +1,6 @@
 /*
  * driver_fixture.h: what the tests of the fake driver share: a context, tiny cubins, and a launch
- * of the pointer-table kernel over an empty batch of one backend, which sets two numbers to 0.
+ * of the general kernel over an empty batch of one backend, which sets two numbers to 0.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -9,6 +9,7 @@
 
 #include "cmocka_headers.h"
 #include "driver_functions.h"
+#include "kernel_params.h"
 
 /* Setup and teardown: *state is the current context, of device 0. */
 int use_first_device(void **state);
@@ -16,25 +17,25 @@ int destroy_context(void **state);
 
 #define DRIVER_TEST(name) cmocka_unit_test_setup_teardown(name, use_first_device, destroy_context)
 
-extern const char table_kernel[];
+extern const char general_kernel[];
 
-/* Both load a cubin that holds the table kernel alone. */
+/* Both load a cubin that holds the general kernel alone. */
 CUresult load_tiny_cubin(CUmodule *module, int abi_version, int arch);
 CUresult load_library(CUlibrary *library, int abi_version, int arch);
 
 /* The kernel, from a new module in the current context. */
 CUfunction load_function(void);
 
-/* The arguments of the table kernel for an empty batch of one backend. */
+#define COUNT_ONE(type, name) +1
+enum { EMPTY_BATCH_SCALARS = 0 UDM_KERNEL_SCALARS(COUNT_ONE) };
+#undef COUNT_ONE
+
+/* The arguments of the general kernel for an empty batch of one backend. */
 struct empty_batch {
-  CUdeviceptr inputs[3];
-  int32_t
-      batch[6]; /* batch_size, its reciprocal, static_slices, flags, max_len, page_table_blocks */
-  long long strides[3];
-  int32_t scalars[4]; /* real_page_size, page_reciprocal, nsa_index_topk, num_backends */
-  CUdeviceptr pointers;
-  long long pointers_stride;
-  void *parameters[18];
+  struct udm_kernel_scalars scalars;
+  struct udm_kernel_phase phase;
+  struct udm_kernel_backends no_backends;
+  void *parameters[EMPTY_BATCH_SCALARS + 2];
   CUdeviceptr memory; /* the pointer array, then two int32 */
 };
 

@@ -36,7 +36,7 @@ static void test_modules_must_suit_the_device(void **state) {
   assert_int_equal(cuModuleLoadDataEx(&module, text, 0, NULL, NULL), CUDA_ERROR_INVALID_IMAGE);
   for (int abi_version = 7; abi_version <= 8; ++abi_version) {
     assert_int_equal(load_tiny_cubin(&module, abi_version, 90), CUDA_SUCCESS);
-    assert_int_equal(cuModuleGetFunction(&function, module, table_kernel), CUDA_SUCCESS);
+    assert_int_equal(cuModuleGetFunction(&function, module, general_kernel), CUDA_SUCCESS);
     /* a host kernel that this image does not have */
     assert_int_equal(cuModuleGetFunction(&function, module, "udm_decode_metadata_direct"),
                      CUDA_ERROR_NOT_FOUND);
@@ -58,7 +58,7 @@ static void test_a_library_becomes_a_module_of_each_context(void **state) {
   CUcontext other = NULL;
   assert_int_equal(load_library(&library, 8, 90), CUDA_SUCCESS);
   assert_int_equal(cuLibraryGetKernel(&kernel, library, "no_such"), CUDA_ERROR_NOT_FOUND);
-  assert_int_equal(cuLibraryGetKernel(&kernel, library, table_kernel), CUDA_SUCCESS);
+  assert_int_equal(cuLibraryGetKernel(&kernel, library, general_kernel), CUDA_SUCCESS);
   assert_int_equal(cuKernelGetFunction(&functions[0], kernel), CUDA_SUCCESS);
   assert_int_equal(cuCtxCreate_v2(&other, 0, 0), CUDA_SUCCESS);
   assert_int_equal(cuKernelGetFunction(&functions[1], kernel), CUDA_SUCCESS);
@@ -82,12 +82,12 @@ static void test_links_assemble_ptx(void **state) {
   const void *cubin = NULL;
   char text[256] = "";
   static const char good[] =
-      "// PTX\n.version 7.8\n.target sm_70\n.visible .entry udm_decode_metadata_table(\n)\n";
+      "// PTX\n.version 7.8\n.target sm_70\n.visible .entry udm_decode_metadata_general(\n)\n";
   assert_int_equal(assemble(good, &cubin, &link, text, sizeof text), CUDA_SUCCESS);
   assert_int_equal(cuModuleLoadDataEx(&module, cubin, 0, NULL, NULL), CUDA_SUCCESS);
   assert_int_equal(cuLinkDestroy(link), CUDA_SUCCESS);
   assert_int_equal(cuLinkDestroy(link), CUDA_ERROR_INVALID_HANDLE);
-  assert_int_equal(cuModuleGetFunction(&function, module, table_kernel), CUDA_SUCCESS);
+  assert_int_equal(cuModuleGetFunction(&function, module, general_kernel), CUDA_SUCCESS);
   assert_int_equal(cuModuleUnload(module), CUDA_SUCCESS);
   assert_int_equal(cuModuleLoadDataEx(&module, good, 0, NULL, NULL), CUDA_SUCCESS);
   assert_int_equal(cuModuleUnload(module), CUDA_SUCCESS);

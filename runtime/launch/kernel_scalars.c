@@ -1,0 +1,193 @@
+/*
+ * kernel_scalars.c: how a launch is split into blocks, windows and slices, and the parameters that
+ * tell the kernel so.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "launch/kernel_scalars.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#include "launch/decode_args.h"
+
+enum {
+  BLOCK_COLUMNS = UDM_KERNEL_THREADS, /* the least work that is worth a block */
+  ROWS_OF_ONE_BLOCK = 128             /* with more rows, two copy blocks per multiprocessor */
+};
+
+_Static_assert(sizeof(((struct udm_kernel_phase *)0)->extra) ==
+                   sizeof(((udm_decode_args *)0)->extra),
+               "the kernel takes the extra outputs in the order of udm_extra_outputs");
+
+static unsigned int divide_up(unsigned int n, unsigned int divisor) {
+  return n / divisor + (n % divisor > 0);
+}
+
+/* The number of length blocks, the last blocks of the grid, which write lengths and prefix sums. */
+unsigned int udm_length_blocks(const udm_decode_args *args) {
+  const unsigned int chunks = divide_up((unsigned)args->batch_size, UDM_KERNEL_THREADS);
+  if (chunks == 0) return 1;
+  return divide_up(chunks, divide_up(chunks, UDM_KERNEL_LENGTH_BLOCKS));
+}
+
+/* For pointers in device memory, the strides decide. */
+static bool has_real_page_tables(const udm_decode_args *args, bool direct) {
+  if (args->real_page_size == 1 || args->real_page_table_stride <= 0) return false;
+  bool any = !direct;
+  for (int32_t b = 0; b < args->num_backends; ++b) any |= args->backends[b].real_page_table != 0;
+  return any;
+}
+
+static bool has_equal_rows(const udm_decode_args *args) {
+  if (args->flags & UDM_ROW_PER_REQUEST) return false;
+  return args->extend_lens || udm_tokens_per_request(args) > 1;
+}
+
+/* Whether equal rows have the same alignment modulo 16 bytes. */
+static unsigned int vector_flag(const udm_decode_args *args) {
+  return has_equal_rows(args) && args->page_table_stride % 4 ? 0 : UDM_KERNEL_VECTORS;
+}
+
+/* How the page_table_1 are aligned. For pointers in device memory the kernel finds it out. */
+static unsigned int page_table_1_flags(const udm_decode_args *args) {
+  CUdeviceptr first = 0;
+  unsigned int flags = vector_flag(args);
+  if (args->page_table_stride <= 0) return 0;
+  for (int32_t b = 0; b < args->num_backends; ++b) {
+    const CUdeviceptr table = args->backends[b].page_table_1;
+    if (!first) first = table;
+    if (table && (table - first) % 16) flags = 0;
+  }
+  if (!first) return 0;
+  const unsigned int line_offset = (unsigned int)(first / sizeof(int32_t) % 32);
+  return flags | UDM_KERNEL_SLOTS | line_offset << UDM_KERNEL_LINE_OFFSET_BIT;
+}
+
+static unsigned int flags_of(const udm_decode_args *args, bool direct) {
+  unsigned int flags = 0;
+  if (args->seq_lens_type == UDM_INT64) flags |= UDM_KERNEL_SEQ_LENS_INT64;
+  if (args->req_pool_indices_type == UDM_INT64) flags |= UDM_KERNEL_REQ_POOL_INDICES_INT64;
+  if (args->extent == UDM_EXTENT_BATCH_MAX) flags |= UDM_KERNEL_EXTENT_BATCH_MAX;
+  if (has_real_page_tables(args, direct)) flags |= UDM_KERNEL_PAGES;
+  if (args->extend_lens_type == UDM_INT64) flags |= UDM_KERNEL_EXTEND_LENS_INT64;
+  if (args->mode == UDM_MODE_TARGET_VERIFY) flags |= UDM_KERNEL_ADD_TOKENS;
+  if (args->flags & UDM_ROW_PER_REQUEST) flags |= UDM_KERNEL_ROW_PER_REQUEST;
+  if (args->flags & UDM_SKIP_PADDING) flags |= UDM_KERNEL_SKIP_PADDING;
+  if (args->flags & UDM_CTX_LENS_OF_REQUEST) flags |= UDM_KERNEL_CTX_LENS_OF_REQUEST;
+  if (args->schedule_next_n > 0) flags |= UDM_KERNEL_SCHEDULE_OF_REQUESTS;
+  if (args->schedule_variant == UDM_SCHEDULE_SM100) flags |= UDM_KERNEL_SCHEDULE_SM100;
+  return flags | (direct ? page_table_1_flags(args) : vector_flag(args));
+}
+
+/*
+ * One copy block per multiprocessor saturates the memory, and every further block repeats the
+ * counting. With many rows, two per multiprocessor balance better and hide the row lookups. They
+ * leave room for the length blocks, which would otherwise start only after the first copy blocks
+ * have finished.
+ */
+static unsigned int most_copy_blocks(unsigned int multiprocessors, const udm_decode_args *args) {
+  if (args->batch_size <= ROWS_OF_ONE_BLOCK) return multiprocessors;
+  const unsigned int lengths = udm_length_blocks(args);
+  return lengths < multiprocessors ? 2 * multiprocessors - lengths : multiprocessors;
+}
+
+/*
+ * Depends on the arguments alone, never on what the tensors hold, so that a recorded launch stays
+ * right.
+ */
+unsigned int udm_copy_blocks(unsigned int multiprocessors, const udm_decode_args *args) {
+  if (!udm_has_page_columns(args)) return 0;
+  if (args->page_table_stride <= 0 && !has_real_page_tables(args, false)) return 0;
+  const unsigned int most = most_copy_blocks(multiprocessors, args);
+  const uint64_t columns = (uint64_t)args->batch_size * (unsigned)args->max_len;
+  const uint64_t blocks = columns / BLOCK_COLUMNS + 1;
+  return blocks < most ? (unsigned int)blocks : most;
+}
+
+/*
+ * Every window gets the same number of copy blocks, or a block several windows. The static phase
+ * copies one slice per copying warp if there are more warps than rows.
+ */
+static void split_into_windows(struct udm_kernel_scalars *scalars) {
+  const unsigned int rows = scalars->batch_size > 0 ? scalars->batch_size : 1;
+  const unsigned int windows = divide_up(rows, UDM_KERNEL_THREADS);
+  if (scalars->copy_blocks > windows) scalars->copy_blocks -= scalars->copy_blocks % windows;
+  const unsigned int slices = scalars->copy_blocks * UDM_KERNEL_WARPS / rows;
+  scalars->num_windows = windows;
+  scalars->window_rows = divide_up(rows, windows);
+  scalars->window_reciprocal = UINT32_MAX / scalars->window_rows;
+  scalars->slices_per_row = slices > 0 ? slices : 1;
+}
+
+/* Of a row, whichever of its page tables are written. */
+static int64_t most_tiles(const udm_decode_args *args) {
+  const int64_t columns = (int64_t)args->max_len + 31; /* a row may begin anywhere in a line */
+  const int64_t pages = (args->max_len - 1) / args->real_page_size + 1;
+  const int64_t tiles = (columns + UDM_KERNEL_TILE - 1) / UDM_KERNEL_TILE;
+  const int64_t page_tiles = (pages + UDM_KERNEL_PAGE_TILE - 1) / UDM_KERNEL_PAGE_TILE;
+  return tiles > page_tiles ? tiles : page_tiles;
+}
+
+static const void *device_address(CUdeviceptr address) { return (const void *)(uintptr_t)address; }
+
+void udm_kernel_scalars_fill(const udm_decode_args *args, bool direct, unsigned int copies,
+                             struct udm_kernel_scalars *out) {
+  const unsigned int page_size = (unsigned int)args->real_page_size;
+  *out = (struct udm_kernel_scalars){
+      .seq_lens = device_address(args->seq_lens),
+      .req_pool_indices = device_address(args->req_pool_indices),
+      .req_to_token = device_address(args->req_to_token),
+      .req_to_token_stride = args->req_to_token_stride,
+      .page_table_stride = args->page_table_stride,
+      .real_page_table_stride = args->real_page_table_stride,
+      .batch_size = (unsigned int)args->batch_size,
+      .flags = flags_of(args, direct),
+      .max_len = args->max_len,
+      .topk = args->nsa_index_topk,
+      .page_size = page_size,
+      .page_reciprocal = UINT32_MAX / page_size,
+      .copy_blocks = copies,
+      .num_backends = args->num_backends,
+  };
+  split_into_windows(out);
+  if (most_tiles(args) > (int64_t)out->slices_per_row * UDM_KERNEL_SLICE_TILES) {
+    out->flags |= UDM_KERNEL_DYNAMIC;
+  }
+}
+
+static bool has_different_offsets(const udm_decode_args *args) {
+  for (int32_t b = 1; b < args->num_backends; ++b) {
+    if (args->seqlen_offset[b] != args->seqlen_offset[0]) return true;
+  }
+  return false;
+}
+
+static bool has_schedule(const udm_decode_args *args) {
+  for (int32_t b = 0; b < args->num_backends; ++b) {
+    if (args->extra[b].paged_mqa_schedule) return true;
+  }
+  return false;
+}
+
+void udm_kernel_phase_fill(const udm_decode_args *args, struct udm_kernel_phase *out) {
+  const int32_t next_n = args->schedule_next_n > 0 ? args->schedule_next_n : 1;
+  const bool sm100 = args->schedule_variant == UDM_SCHEDULE_SM100;
+  *out = (struct udm_kernel_phase){
+      .extend_lens = device_address(args->extend_lens),
+      .tokens_per_request = udm_tokens_per_request(args),
+      .num_tokens = udm_num_tokens(args),
+      .kpool = args->index_kpool > 1 ? args->index_kpool : 1,
+      .num_sms = args->num_sms,
+      .schedule_pieces = sm100 ? next_n : next_n / 2 + next_n % 2,
+      .length_blocks = udm_length_blocks(args),
+      .length_groups = has_different_offsets(args) ? (unsigned int)args->num_backends : 1,
+      .largest_offset = udm_largest_offset(args),
+  };
+  memcpy(out->offsets, args->seqlen_offset, sizeof out->offsets);
+  memcpy(out->extra, args->extra, sizeof out->extra);
+}
+
+unsigned int udm_phase_blocks(const udm_decode_args *args, const struct udm_kernel_phase *phase) {
+  return phase->length_groups * (phase->length_blocks + (has_schedule(args) ? 1 : 0));
+}
