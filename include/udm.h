@@ -571,7 +571,8 @@ typedef struct udm_extra_outputs {
  *     SM100: { b * m, off / m }
  *
  * The last entry is { B * m, 0 }. If all lengths are 0, every entry is { 0, 0 }: no
- * SM has work. (DeepGEMM's own function then reads outside its arrays.) Source:
+ * SM has work. (DeepGEMM's own function then reads outside its arrays.) All pieces
+ * together must be fewer than 2^32, which are 2^40 tokens. Source:
  * DeepGEMM, sm90_paged_mqa_logits_metadata, as in sgl-deep-gemm 0.1.4, and commit
  * 54e2261 and later for SM100.
  */
