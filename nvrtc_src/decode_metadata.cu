@@ -876,10 +876,14 @@ extern "C" __global__ void __launch_bounds__(UDM_KERNEL_THREADS, 2)
   __shared__ unsigned starts[kThreads];
   const Params p = UDM_PARAMS;
   GeneralOutputs outputs(phase);
-  const bool has_table = phase.table;
-  outputs.pointers = has_table ? phase.table : reinterpret_cast<const int64 *>(&backends);
-  outputs.output_stride = has_table ? phase.table_stride : 1;
-  outputs.backend_stride = has_table ? 1 : UDM_KERNEL_OUTPUTS;
+  outputs.pointers = reinterpret_cast<const int64 *>(&backends);
+  outputs.output_stride = 1;
+  outputs.backend_stride = UDM_KERNEL_OUTPUTS;
+  if (phase.table) {
+    outputs.pointers = phase.table;
+    outputs.output_stride = phase.table_stride;
+    outputs.backend_stride = 1;
+  }
   outputs.first = 0;
   outputs.end = num_backends;
   outputs.offset = phase.largest_offset;
