@@ -375,14 +375,14 @@ __device__ void write_schedule(const Params &p, const GeneralOutputs &outputs) {
   __syncthreads();
 
   const uint64 sms = outputs.phase.num_sms, pieces = outputs.phase.schedule_pieces;
-  const uint64 quotient = total.of[0] * pieces / sms, more = total.of[0] * pieces % sms;
+  const uint64 all = total.of[0] * pieces, quotient = all / sms, more = all % sms;
   const bool is_sm100 = p.has(UDM_KERNEL_SCHEDULE_SM100);
 #pragma unroll 1
   for (uint64 sm = threadIdx.x; sm <= sms; sm += kThreads) {
     const uint64 extra = is_sm100 ? smaller(sm, more) : sm - smaller(sm, sms - more);
     const uint64 piece = sm * quotient + extra;
     uint64 unit = piece / pieces, entry = most_rows * pieces, offset = 0, units = 0;
-    if (sm < sms && total.of[0] > 0) {
+    if (piece < all) {  // else the end, or an SM without work
       unsigned low = 0;  // the first segment that ends behind the unit
 #pragma unroll 1
       for (unsigned step = kThreads / 2; step > 0; step /= 2) {
@@ -404,7 +404,7 @@ __device__ void write_schedule(const Params &p, const GeneralOutputs &outputs) {
       entry = (row - 1) * pieces + (is_sm100 ? 0 : offset / units);
       offset = is_sm100 ? offset / pieces : offset % units;
     }
-    if (total.of[0] == 0) entry = 0;
+    if (all == 0) entry = 0;
     outputs.for_each(UDM_KERNEL_SCHEDULE, [&](int *to) {
       to[2 * sm] = static_cast<int>(entry);
       to[2 * sm + 1] = static_cast<int>(offset);
