@@ -67,6 +67,7 @@ static void test_large_batches(void **state) {
     request.table = s % 2 == 0;
     request.mode = DECODE_CASE_DECODE_ONLY;
     gpu_fixture_check_request(&runner, &request);
+    request.tokens_per_request = 4 * (int32_t)(s % 2); /* 0: ragged */
     for (request.mode = UDM_MODE_DECODE; request.mode <= UDM_MODE_DRAFT_EXTEND; ++request.mode) {
       gpu_fixture_check_request(&runner, &request);
     }
