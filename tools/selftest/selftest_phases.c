@@ -17,13 +17,14 @@ enum {
   CASES_OF_BATCH_SIZE = 2 + SELFTEST_MODES,
   BATCH_SIZE_CASES = CASES_OF_BATCH_SIZE * (SELFTEST_LARGEST_BATCH + 1),
   CONTEXT_CASES = 20, /* in a second context, then in the first again */
-  LARGE_BATCHES = 13, /* each with the seven outputs, then in a mode */
+  LARGE_BATCHES = 13,
+  LARGE_BATCH_CASES = 2 * LARGE_BATCHES, /* each with the seven outputs, then in a mode */
   MISMATCHES_SHOWN = 8
 };
 
 static int64_t total_work(const struct selftest *test) {
-  return test->cases + BATCH_SIZE_CASES + 2 * LARGE_BATCHES + SELFTEST_GRAPHS * test->replays +
-         2 * CONTEXT_CASES;
+  return test->cases + BATCH_SIZE_CASES + LARGE_BATCH_CASES + SELFTEST_GRAPHS * test->replays +
+         CONTEXT_CASES + CONTEXT_CASES;
 }
 
 static void count_result(struct selftest *test, bool matches, const char *what,
@@ -90,7 +91,7 @@ static bool run_large_batches(struct selftest *test, struct case_runner *runner)
       {65534, 3, UDM_EXTENT_ROW},       {65535, 3, UDM_EXTENT_ROW},
       {70000, 3, UDM_EXTENT_ROW},
   };
-  for (int i = 0; i < 2 * LARGE_BATCHES && !interrupted(); ++i) {
+  for (int i = 0; i < LARGE_BATCH_CASES && !interrupted(); ++i) {
     struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
     const int batch = i / 2;
     request.seed = (uint64_t)test->seed + 7000 + (uint64_t)i;
