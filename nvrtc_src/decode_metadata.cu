@@ -452,8 +452,8 @@ __device__ void write_schedule(const Params &p, const GeneralOutputs &outputs) {
     const unsigned piece =
         sm * quotient + (is_sm100 ? smaller(sm, more) : sm - smaller(sm, sms - more));
     unsigned unit = piece / pieces, entry = total > 0 ? rows * pieces : 0, offset = 0;
-    if (sm < sms && total > 0) {
-      unsigned low = 0;  // the first segment that ends behind the unit
+    if (piece < total) {  // else the end, or an SM without work
+      unsigned low = 0;   // the first segment that ends behind the unit
 #pragma unroll 1
       for (unsigned step = kThreads / 2; step > 0; step /= 2) {
         if (unit_ends[low + step - 1] <= unit) low += step;
