@@ -5,18 +5,16 @@
  */
 #include "phase_call.h"
 
-static struct output_shape shape_of(enum step_phase phase, const struct replay_device *device,
-                                    const struct replay_options *options,
-                                    const struct replay_result *result) {
-  const struct scheduler_options *scheduler = &result->scheduler;
+static struct output_shape shape_of(enum step_phase phase, const struct phase_call_setup *setup) {
+  const struct replay_options *options = setup->options;
   return (struct output_shape){
       .num_backends = phase == DRAFT_DECODE ? options->num_backends : 1,
       .max_batch = options->max_batch,
-      .max_tokens = options->max_batch * phase_most_tokens(scheduler, phase),
-      .columns = result->columns,
+      .max_tokens = options->max_batch * phase_most_tokens(setup->scheduler, phase),
+      .columns = setup->columns,
       .page_size = options->page_size,
       .page_table_1 = !options->no_page_table_1,
-      .num_sms = scheduler->whole_step ? device->num_sms : 0,
+      .num_sms = options->whole_step ? setup->device->num_sms : 0,
   };
 }
 
@@ -62,43 +60,40 @@ static void set_schedule(udm_decode_args *args, enum step_phase phase,
   args->flags |= UDM_CTX_LENS_OF_REQUEST;
 }
 
-static void prepare_args(struct phase_call *call, const struct replay_options *options,
-                         const struct replay_result *result, const struct batch_inputs *inputs,
-                         const struct req_to_token_tensor *req_to_token) {
-  const struct scheduler_options *scheduler = &result->scheduler;
+static void prepare_args(struct phase_call *call, const struct phase_call_setup *setup) {
+  const struct replay_options *options = setup->options;
   call->args = (udm_decode_args)UDM_DECODE_ARGS_INIT;
   udm_decode_args *args = &call->args;
-  args->seq_lens = inputs->seq_lens.memory;
-  args->req_pool_indices = inputs->req_pool_indices.memory;
-  args->req_to_token = req_to_token->memory;
+  args->seq_lens = setup->inputs->seq_lens.memory;
+  args->req_pool_indices = setup->inputs->req_pool_indices.memory;
+  args->req_to_token = setup->req_to_token->memory;
   args->seq_lens_type = options->seq_lens_type;
   args->req_pool_indices_type = options->req_pool_indices_type;
-  args->req_to_token_stride = req_to_token->stride;
+  args->req_to_token_stride = setup->req_to_token->stride;
   args->page_table_stride = options->no_page_table_1 ? 0 : call->outputs.page_table_stride;
   args->real_page_table_stride = call->outputs.real_page_table_stride;
-  args->max_len = result->max_len;
+  args->max_len = setup->max_len;
   args->num_backends = call->outputs.shape.num_backends;
   args->nsa_index_topk = options->nsa_index_topk;
   args->real_page_size = options->page_size;
   args->extent = options->extent;
   outputs_pointers(&call->outputs, args);
-  if (!scheduler->whole_step) return;
-  set_mode(args, call->phase, scheduler, inputs);
-  set_schedule(args, call->phase, scheduler, call->device->num_sms, options->schedule);
+  if (!options->whole_step) return;
+  set_mode(args, call->phase, setup->scheduler, setup->inputs);
+  set_schedule(args, call->phase, setup->scheduler, setup->device->num_sms, options->schedule);
 }
 
-bool phase_call_create(struct phase_call *call, enum step_phase phase, struct replay_device *device,
-                       const struct replay_options *options, struct replay_result *result,
-                       const struct batch_inputs *inputs,
-                       const struct req_to_token_tensor *req_to_token) {
+bool phase_call_create(struct phase_call *call, enum step_phase phase,
+                       const struct phase_call_setup *setup) {
+  struct replay_device *device = setup->device;
+  const struct output_shape shape = shape_of(phase, setup);
   *call = (struct phase_call){.phase = phase, .device = device};
-  const struct output_shape shape = shape_of(phase, device, options, result);
   outputs_create(&call->outputs, device, &shape);
-  if (options->table) create_backend_pointers(call);
-  prepare_args(call, options, result, inputs, req_to_token);
-  if (device->error[0] || !options->check) return !device->error[0];
+  if (setup->options->table) create_backend_pointers(call);
+  prepare_args(call, setup);
+  if (device->error[0] || !setup->options->check) return !device->error[0];
   return checker_create(&call->checker, device, &call->outputs, &call->args, phase,
-                        &result->mismatches);
+                        setup->mismatches);
 }
 
 void phase_call_release(struct phase_call *call) {

@@ -7,10 +7,10 @@
 #ifndef UDM_TOOLS_REPLAY_PHASE_CALL_H
 #define UDM_TOOLS_REPLAY_PHASE_CALL_H
 
+#include "options.h"
 #include "replay/check/check.h"
 #include "replay/device/input_tensors.h"
 #include "replay/device/output_tensors.h"
-#include "run.h"
 
 struct phase_call {
   enum step_phase phase;
@@ -22,14 +22,24 @@ struct phase_call {
   udm_decode_args args;
 };
 
+/* What the calls of all phases have in common. */
+struct phase_call_setup {
+  struct replay_device *device;
+  const struct replay_options *options;
+  const struct scheduler_options *scheduler;
+  int32_t columns; /* of page_table_1 */
+  int32_t max_len;
+  const struct batch_inputs *inputs;
+  const struct req_to_token_tensor *req_to_token;
+  struct mismatch_log *mismatches;
+};
+
 /*
- * Creates what the call needs; result has the resolved options. Returns false if memory runs out;
- * device->error may say more, and the caller may release the call then too.
+ * Returns false if memory runs out; device->error may say more, and the caller may release the call
+ * then too. What setup points to must stay valid.
  */
-bool phase_call_create(struct phase_call *call, enum step_phase phase, struct replay_device *device,
-                       const struct replay_options *options, struct replay_result *result,
-                       const struct batch_inputs *inputs,
-                       const struct req_to_token_tensor *req_to_token);
+bool phase_call_create(struct phase_call *call, enum step_phase phase,
+                       const struct phase_call_setup *setup);
 void phase_call_release(struct phase_call *call);
 
 /* Launches the call for this batch, and waits for it. Returns its times. */

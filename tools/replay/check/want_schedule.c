@@ -14,7 +14,9 @@
 
 enum { UNIT_TOKENS = 256 };
 
-static int64_t units_of(int32_t length) { return ((int64_t)length + UNIT_TOKENS - 1) / UNIT_TOKENS; }
+static int64_t units_of(int32_t length) {
+  return ((int64_t)length + UNIT_TOKENS - 1) / UNIT_TOKENS;
+}
 
 void want_schedule(const int32_t *lengths, int32_t rows, int32_t next_n,
                    udm_schedule_variant variant, int32_t num_sms, int32_t *entries) {
