@@ -20,7 +20,8 @@ struct replay_options {
   bool whole_step;    /* else draft decode alone */
   bool static_extend; /* draft extend reads all verified tokens, not only the accepted ones */
   udm_schedule_variant schedule;
-  int32_t num_backends; /* of draft decode; the other phases have one */
+  bool schedule_requests; /* a schedule has a row per request, unless draft extend is ragged */
+  int32_t num_backends;   /* of draft decode; the other phases have one */
   int32_t nsa_index_topk;
   int64_t steps; /* 0: until the trace is done */
   uint64_t seed;

@@ -37,26 +37,25 @@ static void create_backend_pointers(struct phase_call *call) {
 }
 
 static void set_mode(udm_decode_args *args, enum step_phase phase,
-                     const struct scheduler_options *scheduler, const struct batch_inputs *inputs) {
+                     const struct phase_call_setup *setup) {
+  const struct scheduler_options *scheduler = setup->scheduler;
   static const udm_mode modes[PHASE_COUNT] = {UDM_MODE_DECODE, UDM_MODE_TARGET_VERIFY,
                                               UDM_MODE_DRAFT_EXTEND};
   args->mode = modes[phase];
   if (phase_is_ragged(scheduler, phase)) {
-    args->extend_lens = inputs->extend_lens.memory;
-    args->extend_lens_type = inputs->extend_lens.type;
+    args->extend_lens = setup->inputs->extend_lens.memory;
+    args->extend_lens_type = setup->inputs->extend_lens.type;
   } else if (phase != DRAFT_DECODE) {
     args->tokens_per_request = phase_most_tokens(scheduler, phase);
   }
 }
 
-/* With SM100, the schedule and the context lengths are per request, unless the batch is ragged. */
 static void set_schedule(udm_decode_args *args, enum step_phase phase,
-                         const struct scheduler_options *scheduler, int32_t num_sms,
-                         udm_schedule_variant variant) {
-  args->num_sms = num_sms;
-  args->schedule_variant = variant;
-  if (variant != UDM_SCHEDULE_SM100 || phase_is_ragged(scheduler, phase)) return;
-  args->schedule_next_n = phase_most_tokens(scheduler, phase);
+                         const struct phase_call_setup *setup) {
+  args->num_sms = setup->device->num_sms;
+  args->schedule_variant = setup->options->schedule;
+  if (!setup->options->schedule_requests || phase_is_ragged(setup->scheduler, phase)) return;
+  args->schedule_next_n = phase_most_tokens(setup->scheduler, phase);
   args->flags |= UDM_CTX_LENS_OF_REQUEST;
 }
 
@@ -79,8 +78,8 @@ static void prepare_args(struct phase_call *call, const struct phase_call_setup 
   args->extent = options->extent;
   outputs_pointers(&call->outputs, args);
   if (!options->whole_step) return;
-  set_mode(args, call->phase, setup->scheduler, setup->inputs);
-  set_schedule(args, call->phase, setup->scheduler, setup->device->num_sms, options->schedule);
+  set_mode(args, call->phase, setup);
+  set_schedule(args, call->phase, setup);
 }
 
 bool phase_call_create(struct phase_call *call, enum step_phase phase,

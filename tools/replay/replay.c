@@ -54,8 +54,11 @@ static const char help_text[] =
     "                           cu_seqlens_q, context lengths and schedules (default step)\n"
     "  --extend ragged|static   draft extend reads the accepted tokens of a request, or all\n"
     "                           1+N that were verified (default ragged)\n"
-    "  --schedule sm90|sm100    variant of the DeepGEMM schedules; sm100 schedules requests,\n"
-    "                           sm90 and a ragged extend tokens (default sm90)\n"
+    "  --schedule sm90|sm100    variant of the DeepGEMM schedules (default sm90)\n"
+    "  --schedule-rows token|request\n"
+    "                           a row of a schedule, and its context length, belong to a\n"
+    "                           query token or to a request; a ragged extend has tokens\n"
+    "                           (default token)\n"
     "call\n"
     "  --backends N             draft backends, 1 to 8 (default 3)\n"
     "  --page-size P            tokens per KV page (default 64)\n"
@@ -76,7 +79,7 @@ static const char help_text[] =
     "examples\n"
     "  udm replay trace.jsonl --check\n"
     "  udm replay trace.csv --device cpu --check --max-batch 256\n"
-    "  udm replay trace.csv --check --extend static --schedule sm100\n"
+    "  udm replay trace.csv --check --extend static --schedule sm100 --schedule-rows request\n"
     "  udm replay trace.csv.gz --device gpu --steps 0 --json\n"
     "  head -n 1000 trace.jsonl | udm replay - --check\n";
 
@@ -105,6 +108,7 @@ enum {
   MODE,
   EXTEND,
   SCHEDULE,
+  SCHEDULE_ROWS,
   BACKENDS,
   TOKENS_PER_PAGE,
   TOPK,
@@ -131,6 +135,7 @@ static const struct option long_options[] = {
     {"mode", required_argument, NULL, MODE},
     {"extend", required_argument, NULL, EXTEND},
     {"schedule", required_argument, NULL, SCHEDULE},
+    {"schedule-rows", required_argument, NULL, SCHEDULE_ROWS},
     {"backends", required_argument, NULL, BACKENDS},
     {"page-size", required_argument, NULL, TOKENS_PER_PAGE},
     {"topk", required_argument, NULL, TOPK},
@@ -194,6 +199,7 @@ static const struct choice_option choice_options[] = {
     {MODE, "--mode", {"step", "decode"}},
     {EXTEND, "--extend", {"ragged", "static"}},
     {SCHEDULE, "--schedule", {"sm90", "sm100"}},
+    {SCHEDULE_ROWS, "--schedule-rows", {"token", "request"}},
     {EXTENT, "--extent", {"row", "batch-max"}},
     {ENTRY, "--entry", {"direct", "table"}},
     {SEQ_LENS_TYPE, "--seq-lens-type", {"int32", "int64"}},
@@ -213,6 +219,9 @@ static void take_choice(struct replay_command *command, int option, int choice) 
       break;
     case SCHEDULE:
       command->options.schedule = choice == 0 ? UDM_SCHEDULE_SM90 : UDM_SCHEDULE_SM100;
+      break;
+    case SCHEDULE_ROWS:
+      command->options.schedule_requests = choice == 1;
       break;
     case EXTENT:
       command->options.extent = (udm_extent)choice;
@@ -266,6 +275,7 @@ static bool set_option(struct replay_command *command, int option, const char *t
     case MODE:
     case EXTEND:
     case SCHEDULE:
+    case SCHEDULE_ROWS:
     case EXTENT:
     case ENTRY:
     case SEQ_LENS_TYPE:

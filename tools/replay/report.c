@@ -19,12 +19,18 @@ static const char *schedule_name(udm_schedule_variant variant) {
   return variant == UDM_SCHEDULE_SM100 ? "sm100" : "sm90";
 }
 
+static const char *schedule_row(const struct replay_options *options) {
+  return options->schedule_requests ? "request" : "token";
+}
+
 static void add_phases(struct text_table *table, const struct replay_report *report) {
   const struct replay_options *options = report->options;
   if (!options->whole_step) return;
-  table_add(table, "step\tdraft decode, target verify of %d tokens, %s draft extend; %s schedules",
+  table_add(table,
+            "step\tdraft decode, target verify of %d tokens, %s draft extend; %s schedules of %ss",
             scheduler_verify_tokens(&report->result->scheduler),
-            options->static_extend ? "static" : "ragged", schedule_name(options->schedule));
+            options->static_extend ? "static" : "ragged", schedule_name(options->schedule),
+            schedule_row(options));
 }
 
 static void add_setting(struct text_table *table, const struct replay_report *report) {
@@ -146,6 +152,7 @@ static int set_step(json_t *call, const struct replay_report *report) {
          json_object_set_new(call, "extend",
                              json_string(options->static_extend ? "static" : "ragged")) ||
          json_object_set_new(call, "schedule", json_string(schedule_name(options->schedule))) ||
+         json_object_set_new(call, "schedule_rows", json_string(schedule_row(options))) ||
          json_object_set_new(call, "num_sms", json_integer(report->device->num_sms));
 }
 

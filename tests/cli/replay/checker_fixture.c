@@ -41,6 +41,7 @@ void fixture_run(const struct checked_replay *wanted, struct replay_result *resu
                                          .whole_step = wanted->whole_step,
                                          .static_extend = wanted->static_extend,
                                          .schedule = wanted->schedule,
+                                         .schedule_requests = wanted->schedule_requests,
                                          .num_backends = 2,
                                          .nsa_index_topk = 100,
                                          .steps = wanted->steps,

@@ -28,6 +28,7 @@ struct checked_replay {
   bool whole_step; /* else draft decode alone */
   bool static_extend;
   udm_schedule_variant schedule; /* of a whole step */
+  bool schedule_requests;
   enum step_phase spoil_phase;
   udm_int_type seq_lens_type;
 };

@@ -12,13 +12,14 @@ enum { STEPS = 130, SPOIL_STEP = 41, VERIFY_TOKENS = 4 };
 
 /* Calls body with every kind of whole step. */
 static void for_each_kind(void (*body)(const struct checked_replay *kind)) {
-  for (int bits = 0; bits < 8; ++bits) {
+  for (int bits = 0; bits < 16; ++bits) {
     const struct checked_replay kind = {
         .whole_step = true,
         .steps = STEPS,
         .extent = bits & 1 ? UDM_EXTENT_BATCH_MAX : UDM_EXTENT_ROW,
         .static_extend = bits & 2,
         .schedule = bits & 4 ? UDM_SCHEDULE_SM100 : UDM_SCHEDULE_SM90,
+        .schedule_requests = bits & 8,
     };
     body(&kind);
   }
@@ -27,6 +28,7 @@ static void for_each_kind(void (*body)(const struct checked_replay *kind)) {
 static void run_spoilt(const struct checked_replay *kind, enum step_phase phase,
                        spoil_function spoil, struct replay_result *result) {
   struct checked_replay replay = *kind;
+  replay.steps = SPOIL_STEP + 1;
   replay.spoil_step = SPOIL_STEP;
   replay.spoil_phase = phase;
   replay.spoil = spoil;
@@ -73,6 +75,49 @@ static void test_small_pool_and_each_kind_of_call(void **state) {
     assert_int_equal(result.mismatches.count, 0);
     assert_true(result.counts.preempted > 0);
   }
+}
+
+/* ---- the phases of a step belong together: the same step of replays of the same seed ---- */
+
+static int64_t drafted_from[5];
+
+static void remember_lengths(const udm_decode_args *args) {
+  assert_int_equal(args->batch_size, 5);
+  for (int32_t i = 0; i < args->batch_size; ++i) drafted_from[i] = length_of(args, i);
+}
+
+static void see_verify(const udm_decode_args *args) {
+  assert_int_equal(args->tokens_per_request, VERIFY_TOKENS);
+  for (int32_t i = 0; i < args->batch_size; ++i) {
+    assert_int_equal(length_of(args, i), drafted_from[i]);
+  }
+}
+
+static void see_ragged_extend(const udm_decode_args *args) {
+  assert_int_equal(args->num_tokens, 5 * VERIFY_TOKENS);
+  for (int32_t i = 0; i < args->batch_size; ++i) {
+    const int64_t accepted = integer(args->extend_lens, args->extend_lens_type, i);
+    assert_in_range(accepted, 1, VERIFY_TOKENS);
+    assert_int_equal(length_of(args, i), drafted_from[i] + accepted);
+  }
+}
+
+static void see_static_extend(const udm_decode_args *args) {
+  assert_int_equal(args->tokens_per_request, VERIFY_TOKENS);
+  for (int32_t i = 0; i < args->batch_size; ++i) {
+    assert_int_equal(length_of(args, i), drafted_from[i] + VERIFY_TOKENS);
+  }
+}
+
+static void test_phases_of_a_step(void **state) {
+  (void)state;
+  struct checked_replay kind = {.whole_step = true, .schedule = UDM_SCHEDULE_SM90, .steps = STEPS};
+  struct replay_result result;
+  run_spoilt(&kind, DRAFT_DECODE, remember_lengths, &result);
+  run_spoilt(&kind, TARGET_VERIFY, see_verify, &result);
+  run_spoilt(&kind, DRAFT_EXTEND, see_ragged_extend, &result);
+  kind.static_extend = true;
+  run_spoilt(&kind, DRAFT_EXTEND, see_static_extend, &result);
 }
 
 /* ---- a wrong value in each output of each phase ---- */
@@ -217,6 +262,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_right_outputs_pass),
       cmocka_unit_test(test_small_pool_and_each_kind_of_call),
+      cmocka_unit_test(test_phases_of_a_step),
       cmocka_unit_test(test_wrong_value_in_each_output_of_each_phase),
       cmocka_unit_test(test_behind_the_query_tokens),
       cmocka_unit_test(test_inputs_are_not_believed),
