@@ -109,10 +109,13 @@ nvrtcResult fake_cuda_fault(const char *function) {
 
 /* One write(), so that lines of several processes do not mix. */
 void fake_cuda_log_compile(const char *target) {
-  char line[64];
+  char line[96];
   const char *path = getenv("UDM_FAKE_NVRTC_LOG");
+  const char *disable = getenv("CUDA_CACHE_DISABLE"); /* the driver's cache of a real NVRTC */
+  const bool disabled = disable && strcmp(disable, "1") == 0;
   if (!path || !*path) return;
-  const int length = snprintf(line, sizeof line, "compile %.32s %ld\n", target, (long)getpid());
+  const int length = snprintf(line, sizeof line, "compile %.32s %ld%s\n", target, (long)getpid(),
+                              disabled ? " CUDA_CACHE_DISABLE=1" : "");
   const int file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   if (file < 0) return;
   if (write(file, line, (size_t)length) != length) {

@@ -61,17 +61,25 @@ static bool make_current(struct gpu_session *session, int32_t ordinal, char *err
   return false;
 }
 
-bool gpu_session_open(struct gpu_session *session, const udm_options *options, int32_t ordinal,
-                      char *error, size_t error_size) {
+bool gpu_session_open_without_udm(struct gpu_session *session, const udm_options *options,
+                                  int32_t ordinal, char *error, size_t error_size) {
   *session = (struct gpu_session){.info = UDM_CONTEXT_INFO_INIT};
   if (find_device(session, options, ordinal, error, error_size) &&
       make_current(session, ordinal, error, error_size)) {
-    if (udm_create(options, &session->udm) == UDM_OK &&
-        udm_get_context_info(session->udm, &session->info) == UDM_OK) {
-      return true;
-    }
-    snprintf(error, error_size, "%s", udm_last_error());
+    return true;
   }
+  gpu_session_close(session);
+  return false;
+}
+
+bool gpu_session_open(struct gpu_session *session, const udm_options *options, int32_t ordinal,
+                      char *error, size_t error_size) {
+  if (!gpu_session_open_without_udm(session, options, ordinal, error, error_size)) return false;
+  if (udm_create(options, &session->udm) == UDM_OK &&
+      udm_get_context_info(session->udm, &session->info) == UDM_OK) {
+    return true;
+  }
+  snprintf(error, error_size, "%s", udm_last_error());
   gpu_session_close(session);
   return false;
 }
