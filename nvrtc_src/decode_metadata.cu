@@ -382,7 +382,7 @@ __device__ void write_schedule(const Params &p, const GeneralOutputs &outputs) {
     const uint64 extra = is_sm100 ? smaller(sm, more) : sm - smaller(sm, sms - more);
     const uint64 piece = sm * quotient + extra;
     uint64 unit = piece / pieces, entry = most_rows * pieces, offset = 0, units = 0;
-    if (sm < sms && total.of[0] > 0) {
+    if (piece < total.of[0] * pieces) {  // else it begins where the work ends
       unsigned low = 0;  // the first segment that ends behind the unit
 #pragma unroll 1
       for (unsigned step = kThreads / 2; step > 0; step /= 2) {

@@ -186,7 +186,9 @@ static void write_schedule(const udm_decode_args *args, int32_t b) {
   schedule.remainder = schedule.total % schedule.num_sms;
   schedule.total = 0;
   for_each_schedule_row(args, args->seqlen_offset[b], place_row, &schedule);
-  schedule.entries[2 * schedule.num_sms] = (int32_t)((uint64_t)rows * schedule.pieces_per_unit);
+  for (; schedule.sm <= schedule.num_sms; ++schedule.sm) { /* these begin where the work ends */
+    schedule.entries[2 * schedule.sm] = (int32_t)((uint64_t)rows * schedule.pieces_per_unit);
+  }
 }
 
 /* ---- page tables ---- */
