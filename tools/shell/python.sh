@@ -4,7 +4,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 # shellcheck source=steps.sh
-: "${root:?}"
+: "${root:?}" "${log_dir?}"
 
 python_packages=$root/dependencies/python.txt
 sglang_package=$root/dependencies/sglang.txt
