@@ -87,17 +87,29 @@ class StandIn(types.ModuleType):
         return Anything(name, (), {})
 
 
+def is_for_sglang(name):
+    """Whether SGLang imports it. Others may have a way to do without it."""
+    if isinstance(sys.modules.get(name.rpartition(".")[0]), StandIn):
+        return True
+    frame = sys._getframe(1)
+    while frame and (
+        frame.f_code.co_filename.startswith("<frozen") or frame.f_code.co_filename == __file__
+    ):
+        frame = frame.f_back
+    return frame is not None and frame.f_globals.get("__name__", "").startswith("sglang.")
+
+
 class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """First, for SGLang's modules; last (missing=True), for those that are not installed."""
 
-    def __init__(self, package, missing):
-        self.package, self.missing = package, missing
+    def __init__(self, package, missing, blocked=()):
+        self.package, self.missing, self.blocked = package, missing, blocked
 
     def is_real(self, name):
         return any(name == r or name.startswith(r + ".") for r in REAL)
 
     def find_spec(self, name, path=None, target=None):
-        if self.missing and not name.startswith("sglang."):
+        if self.missing and not name.startswith("sglang.") and is_for_sglang(name):
             return importlib.machinery.ModuleSpec(name, self, is_package=True)
         if self.missing or not name.startswith("sglang."):
             return None
@@ -107,7 +119,7 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             return importlib.util.spec_from_file_location(
                 name, file, submodule_search_locations=[str(place)] if place.is_dir() else None
             )
-        if not place.is_dir() and not file.exists():
+        if name in self.blocked or not (place.is_dir() or file.exists()):
             return None
         return importlib.machinery.ModuleSpec(
             name, self, is_package=True, loader_state=file if file.exists() else os.devnull
@@ -134,9 +146,10 @@ def folder():
 
 
 @contextlib.contextmanager
-def sglang():
-    """SGLang as far as REAL names it; afterwards none of it is imported any more."""
-    finders = Finder(folder(), False), Finder(folder(), True)
+def sglang(blocked=()):
+    """SGLang as far as REAL names it, without the modules in blocked. Afterwards none of it is
+    imported any more."""
+    finders = Finder(folder(), False, blocked), Finder(folder(), True)
     before = dict(sys.modules)
     package = StandIn("sglang")
     package.__path__ = [str(folder())]
