@@ -179,16 +179,15 @@ static void write_schedule(const udm_decode_args *args, int32_t b) {
                               .more_first = sm100};
   if (!schedule.entries) return;
   for_each_schedule_row(args, args->seqlen_offset[b], add_row, &schedule);
-  const bool has_work = schedule.total > 0;
-  for (uint64_t i = 0; i < 2 * (schedule.num_sms + 1); ++i) schedule.entries[i] = 0;
-  if (!has_work) return;
+  const uint64_t end = schedule.total > 0 ? (uint64_t)rows * schedule.pieces_per_unit : 0;
+  for (uint64_t i = 0; i <= schedule.num_sms; ++i) {
+    schedule.entries[2 * i] = (int32_t)end;
+    schedule.entries[2 * i + 1] = 0;
+  }
   schedule.quotient = schedule.total / schedule.num_sms;
   schedule.remainder = schedule.total % schedule.num_sms;
   schedule.total = 0;
   for_each_schedule_row(args, args->seqlen_offset[b], place_row, &schedule);
-  for (; schedule.sm <= schedule.num_sms; ++schedule.sm) { /* these begin where the work ends */
-    schedule.entries[2 * schedule.sm] = (int32_t)((uint64_t)rows * schedule.pieces_per_unit);
-  }
 }
 
 /* ---- page tables ---- */
