@@ -11,7 +11,7 @@
 
 #include "python_api.h"
 
-enum { MAX_ARGUMENTS = 12 };
+enum { MAX_ARGUMENTS = 24 };
 
 struct signature {
   const char *function;

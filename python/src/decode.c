@@ -8,31 +8,34 @@
 #include <string.h>
 
 #include "arguments.h"
+#include "options.h"
 
 const char unified_decode_metadata_cuda_direct_doc[] =
     "unified_decode_metadata_cuda_direct(seq_lens, req_pool_indices, req_to_token, "
-    "backend_metadata_list, nsa_index_topk, real_page_size, *, extent='row', max_len=None, "
-    "stream=None)\n--\n\n"
-    "Fills the decode metadata of 1 to 8 backends in one kernel launch.\n\n"
+    "backend_metadata_list, nsa_index_topk, real_page_size, *, extend_lens=None, "
+    "stream=None, " OPTION_SIGNATURE
+    ")\n--\n\n"
+    "Fills the metadata of 1 to 8 backends in one kernel launch. mode chooses the phase of a\n"
+    "speculative step; the others of its keywords are listed in the documentation of Plan.\n\n"
     "seq_lens                int32 or int64 [bs]: tokens in the KV cache per request\n"
     "req_pool_indices        int32 or int64 [>= bs]: row of req_to_token per request; elements\n"
     "                        after the first bs are not read\n"
     "req_to_token            int32 [requests, columns]: KV slot of every token\n"
-    "backend_metadata_list   list of objects with these attributes, int32 outputs:\n"
+    "backend_metadata_list   list of objects with these attributes, int32 outputs. None: not\n"
+    "                        written. tokens is bs in mode 'decode', else bs * tokens_per_request\n"
+    "                        or num_tokens:\n"
     "    cache_seqlens_int32       [>= bs]\n"
     "    cu_seqlens_k              [>= bs + 1]\n"
-    "    page_table_1              [>= bs, >= max_len], or None: not written\n"
-    "    nsa_cache_seqlens_int32   [>= bs], or dsa_cache_seqlens_int32\n"
-    "    nsa_cu_seqlens_k          [>= bs + 1], or dsa_cu_seqlens_k\n"
-    "    real_page_table           [>= bs, >= ceil(max_len / real_page_size)]; not used if\n"
+    "    page_table_1              [>= tokens, >= max_len]\n"
+    "    nsa_cache_seqlens_int32   [>= tokens], or dsa_cache_seqlens_int32\n"
+    "    nsa_cu_seqlens_k          [>= tokens + 1], or dsa_cu_seqlens_k\n"
+    "    real_page_table           [>= tokens, >= ceil(max_len / real_page_size)]; not used if\n"
     "                              real_page_size is 1\n"
-    "    nsa_seqlens_expanded      [>= bs], or dsa_seqlens_expanded\n"
+    "    nsa_seqlens_expanded      [>= tokens], or dsa_seqlens_expanded\n"
     "nsa_index_topk          lengths are cut to it for nsa_cache_seqlens_int32\n"
     "real_page_size          tokens per page\n"
-    "extent                  'row': writes the page table columns of each request's own length;\n"
-    "                        'batch_max': in every row as many as the longest request needs\n"
-    "max_len                 most tokens per request in the page tables; None: as many as\n"
-    "                        page_table_1 and req_to_token both have columns for\n"
+    "extend_lens             int32 or int64 [>= bs]: tokens per request in this phase, with\n"
+    "                        num_tokens\n"
     "stream                  None: the current stream of the tensors' framework; else an integer\n"
     "                        or a stream object\n\n"
     "Tensors of PyTorch, CuPy, JAX and others, all on one CUDA device. Any thread. The first call\n"
@@ -50,14 +53,13 @@ const char unified_decode_metadata_cuda_doc[] =
     "unified_decode_metadata_cuda(seq_lens, req_pool_indices, req_to_token, backend_pointers, "
     "max_len_allocated, nsa_index_topk, real_page_size, real_page_table_cols, "
     "real_page_table_dst_stride, *, extent='row', stream=None)\n--\n\n"
-    "The same for backends given by the addresses of their int32 outputs. Everything else\n"
+    "Mode 'decode' for backends given by the addresses of their int32 outputs. Everything else\n"
     "is as for unified_decode_metadata_cuda_direct().\n\n"
     "backend_pointers            int64 [7, N]: row = output, in the order of the attributes of\n"
-    "                            unified_decode_metadata_cuda_direct(); column = backend. 0 for a\n"
-    "                            page_table_1 that is not written, and for real_page_table if\n"
-    "                            real_page_size is 1. N is 1 to 8. The call reads a CPU tensor\n"
-    "                            and copies nothing to the GPU. The kernel reads a GPU tensor,\n"
-    "                            so keep it as long as a graph that recorded the call\n"
+    "                            unified_decode_metadata_cuda_direct(); column = backend. 0: not\n"
+    "                            written. N is 1 to 8. The call reads a CPU tensor and copies\n"
+    "                            nothing to the GPU. The kernel reads a GPU tensor, so keep it as\n"
+    "                            long as a graph that recorded the call\n"
     "max_len_allocated           columns, and row stride, of page_table_1\n"
     "real_page_table_cols        columns of real_page_table\n"
     "real_page_table_dst_stride  its row stride in elements\n\n"
@@ -100,10 +102,10 @@ enum direct_argument {
   DIRECT_BACKENDS,
   DIRECT_TOPK,
   DIRECT_PAGE_SIZE,
-  DIRECT_EXTENT,
-  DIRECT_MAX_LEN,
+  DIRECT_EXTEND_LENS,
   DIRECT_STREAM,
-  DIRECT_ARGUMENTS
+  DIRECT_OPTIONS,
+  DIRECT_ARGUMENTS = DIRECT_OPTIONS + OPTIONS
 };
 
 static const struct signature direct_signature = {
@@ -112,12 +114,7 @@ static const struct signature direct_signature = {
     6,
     DIRECT_ARGUMENTS,
     {"seq_lens", "req_pool_indices", "req_to_token", "backend_metadata_list", "nsa_index_topk",
-     "real_page_size", "extent", "max_len", "stream"}};
-
-int optional_max_len(PyObject *value, int64_t *out) {
-  *out = -1;
-  return value && !Py_IsNone(value) ? argument_int64("max_len", value, 0, out) : 0;
-}
+     "real_page_size", "extend_lens", "stream", OPTION_NAMES}};
 
 PyObject *unified_decode_metadata_cuda_direct(PyObject *module, PyObject *const *arguments,
                                               Py_ssize_t given, PyObject *keyword_names) {
@@ -125,19 +122,22 @@ PyObject *unified_decode_metadata_cuda_direct(PyObject *module, PyObject *const 
   PyObject *values[DIRECT_ARGUMENTS];
   struct binding b;
   CUstream stream = NULL;
-  int64_t max_len = -1;
   if (arguments_parse(&direct_signature, arguments, given, keyword_names, values) < 0) return NULL;
   binding_init(&b);
   if (stream_choose(values[DIRECT_STREAM], &b.consumer) < 0) return NULL;
-  if (optional_max_len(values[DIRECT_MAX_LEN], &max_len) < 0) return NULL;
-  if (bind_scalars(&b, values[DIRECT_TOPK], values[DIRECT_PAGE_SIZE], values[DIRECT_EXTENT]) < 0 ||
+  if (bind_options(&b, values + DIRECT_OPTIONS) < 0 ||
+      bind_scalars(&b, values[DIRECT_TOPK], values[DIRECT_PAGE_SIZE]) < 0 ||
       bind_batch(&b, values[DIRECT_SEQ_LENS], values[DIRECT_REQ_POOL_INDICES], &stream) < 0 ||
+      bind_extend_lens(&b, values[DIRECT_EXTEND_LENS]) < 0 ||
       bind_req_to_token(&b, values[DIRECT_REQ_TO_TOKEN]) < 0) {
     return NULL;
   }
   int64_t rows = b.args.batch_size;
   b.backends_argument = direct_signature.names[DIRECT_BACKENDS];
-  if (bind_backends(&b, values[DIRECT_BACKENDS], &rows, max_len, NULL) < 0) return NULL;
+  if (bind_backends(&b, values[DIRECT_BACKENDS], &rows, NULL) < 0 ||
+      bind_offsets(&b, values[DIRECT_OPTIONS + OPTION_SEQLEN_OFFSET]) < 0) {
+    return NULL;
+  }
   return none_or_null(launch_direct(&b, stream));
 }
 
@@ -255,8 +255,8 @@ PyObject *unified_decode_metadata_cuda(PyObject *module, PyObject *const *argume
   }
   binding_init(&b);
   if (stream_choose(values[POINTER_STREAM], &b.consumer) < 0) return NULL;
-  if (bind_scalars(&b, values[POINTER_TOPK], values[POINTER_PAGE_SIZE], values[POINTER_EXTENT]) <
-          0 ||
+  if (bind_scalars(&b, values[POINTER_TOPK], values[POINTER_PAGE_SIZE]) < 0 ||
+      bind_extent(&b, values[POINTER_EXTENT]) < 0 ||
       bind_batch(&b, values[POINTER_SEQ_LENS], values[POINTER_REQ_POOL_INDICES], &stream) < 0 ||
       bind_req_to_token(&b, values[POINTER_REQ_TO_TOKEN]) < 0 || bind_widths(&b, values) < 0) {
     return NULL;

@@ -22,7 +22,4 @@ extern const char unified_decode_metadata_cuda_doc[];
 /* Launches the bound call on stream. */
 int launch_direct(const struct binding *b, CUstream stream);
 
-/* Sets -1 for None and NULL. */
-int optional_max_len(PyObject *value, int64_t *out);
-
 #endif

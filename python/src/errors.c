@@ -23,7 +23,18 @@ const char *const output_attributes[UDM_OUTPUTS_PER_BACKEND] = {
     [UDM_OUTPUT_REAL_PAGE_TABLE] = "real_page_table",
     [UDM_OUTPUT_SEQLENS_EXPANDED] = "nsa_seqlens_expanded"};
 
-/* The fields of udm_backend_outputs. */
+const char *const extra_attributes[EXTRA_OUTPUTS] = {
+    [EXTRA_CU_SEQLENS_Q] = "cu_seqlens_q",
+    [EXTRA_CTX_LENS] = "paged_mqa_ctx_lens_2d",
+    [EXTRA_SCHEDULE] = "paged_mqa_schedule_metadata"};
+
+const char *const mode_names[] = {[UDM_MODE_DECODE] = "decode",
+                                  [UDM_MODE_TARGET_VERIFY] = "target_verify",
+                                  [UDM_MODE_DRAFT_EXTEND] = "draft_extend"};
+
+/* The fields of udm_extra_outputs, and of udm_backend_outputs. */
+static const char *const extra_fields[EXTRA_OUTPUTS] = {"cu_seqlens_q", "paged_mqa_ctx_lens",
+                                                        "paged_mqa_schedule"};
 static const char *const fields[UDM_OUTPUTS_PER_BACKEND] = {
     [UDM_OUTPUT_CACHE_SEQLENS] = "cache_seqlens",
     [UDM_OUTPUT_CU_SEQLENS_K] = "cu_seqlens_k",
@@ -43,6 +54,7 @@ static const struct {
     {"args->real_page_table_stride", "the row stride of real_page_table"},
     {"args->req_to_token_stride", "the row stride of req_to_token"},
     {"args->", ""},
+    {"UDM_MODE_DECODE", "mode 'decode'"},
     {"; udm_query_driver tells how many there are", "; python -m udm doctor lists those there are"},
     {"the CUDA context that was current in udm_create must be current, and the stream must be of "
      "that context",
@@ -50,25 +62,38 @@ static const struct {
     {"call udm_create", "call udm.prepare()"},
 };
 
-/* The output whose field name text starts with, and the length of that name; -1: none. */
-static int field_at(const char *text, size_t *length) {
+/* The field whose name text starts with, and the length of that name; -1: none. */
+static int field_at(const char *text, const char *const *names, int count, size_t *length) {
   *length = strcspn(text, " .,:;");
-  for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND; ++o) {
-    if (strlen(fields[o]) == *length && strncmp(text, fields[o], *length) == 0) return o;
+  for (int o = 0; o < count; ++o) {
+    if (strlen(names[o]) == *length && strncmp(text, names[o], *length) == 0) return o;
   }
   return -1;
 }
 
-/* A message about an output starts with the output's name. */
-static PyObject *name_output(const char *text, const char *list) {
-  static const char backends[] = "args->backends[";
+/* A field of args->ARRAY[backend] at the start of text; -1: none. Sets *rest to what follows it. */
+static int field_of(const char *text, const char *array, const char *const *names, int count,
+                    int *backend, const char **rest) {
   size_t length = 0;
   char *end = NULL;
-  if (strncmp(text, backends, strlen(backends)) != 0) return NULL;
-  const int backend = (int)strtol(text + strlen(backends), &end, 10);
-  const int output = strncmp(end, "].", 2) == 0 ? field_at(end + 2, &length) : -1;
+  if (strncmp(text, array, strlen(array)) != 0) return -1;
+  *backend = (int)strtol(text + strlen(array), &end, 10);
+  const int field = strncmp(end, "].", 2) == 0 ? field_at(end + 2, names, count, &length) : -1;
+  *rest = end + 2 + length;
+  return field;
+}
+
+/* A message about an output starts with the output's name. */
+static PyObject *name_output(const char *text, const char *list) {
+  int backend = 0;
+  const char *rest = NULL;
+  const int extra = field_of(text, "args->extra[", extra_fields, EXTRA_OUTPUTS, &backend, &rest);
+  if (extra >= 0 && list) {
+    return PyUnicode_FromFormat("%s[%d].%s%s", list, backend, extra_attributes[extra], rest);
+  }
+  const int output =
+      field_of(text, "args->backends[", fields, UDM_OUTPUTS_PER_BACKEND, &backend, &rest);
   if (output < 0) return NULL;
-  const char *rest = end + 2 + length;
   if (list) {
     return PyUnicode_FromFormat("%s[%d].%s%s", list, backend, output_attributes[output], rest);
   }

@@ -43,4 +43,11 @@ int raise_named(const struct tensor_name *about);
 /* The attributes of a backend's metadata, indexed by enum udm_output. */
 extern const char *const output_attributes[];
 
+/* The outputs that are written only if extra_outputs names them, as in udm_extra_outputs. */
+enum extra_output { EXTRA_CU_SEQLENS_Q, EXTRA_CTX_LENS, EXTRA_SCHEDULE, EXTRA_OUTPUTS };
+extern const char *const extra_attributes[EXTRA_OUTPUTS];
+
+/* The modes as callers spell them, by enum udm_mode. */
+extern const char *const mode_names[];
+
 #endif

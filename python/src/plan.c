@@ -13,6 +13,7 @@
 #include "arguments.h"
 #include "binding.h"
 #include "decode.h"
+#include "options.h"
 
 /* CPython's vectorcall protocol: the flag of the type, and the bit that is not part of the count.
    Every version since 3.8 has it; the limited API declares it from 3.12 on. */
@@ -29,27 +30,37 @@ struct plan {
   PyObject *weak_references;
 };
 
+/* In parts, because a compiler need not accept longer literals; joined_doc() joins them. */
+static const char plan_signature_doc[] =
+    "Plan(metadata_list, req_to_token, nsa_index_topk, real_page_size, *, "
+    "max_batch_size=None, " OPTION_SIGNATURE ")\n--\n\n";
+
 static const char plan_doc[] =
-    "Plan(metadata_list, req_to_token, nsa_index_topk, real_page_size, *, extent='row', "
-    "max_len=None, max_batch_size=None)\n--\n\n"
     "Binds the outputs of 1 to 8 backends once, so that plan(seq_lens, req_pool_indices) only\n"
     "reads two tensors and launches. For servers that call it every step, with the same metadata\n"
-    "objects each time.\n\n"
-    "metadata_list     as backend_metadata_list of unified_decode_metadata_cuda_direct(). The\n"
-    "                  plan keeps its tensors alive, not the objects. It does not see a tensor\n"
-    "                  that later replaces one of them\n"
-    "req_to_token      int32 [requests, columns]; the plan keeps it alive too\n"
-    "max_batch_size    None: the length of the first backend's cache_seqlens_int32\n"
-    "other arguments   as for unified_decode_metadata_cuda_direct()\n\n"
-    "plan(seq_lens, req_pool_indices, *, stream=None) takes, on the same device,\n\n"
+    "objects each time: one plan per mode and captured batch size.\n\n"
+    "metadata_list        as backend_metadata_list of unified_decode_metadata_cuda_direct(). The\n"
+    "                     plan keeps its tensors alive, not the objects. It does not see a tensor\n"
+    "                     that later replaces one of them\n"
+    "req_to_token         int32 [requests, columns]; the plan keeps it alive too\n"
+    "nsa_index_topk       lengths are cut to it for nsa_cache_seqlens_int32\n"
+    "real_page_size       tokens per page\n"
+    "max_batch_size       None: the length of the first backend's cache_seqlens_int32\n";
+
+static const char plan_call_doc[] =
+    "\n"
+    "plan(seq_lens, req_pool_indices, extend_lens=None, *, stream=None) takes, on the same "
+    "device,\n"
+    "\n"
     "seq_lens          int32 or int64 [bs], bs at most max_batch_size: tokens per request\n"
     "req_pool_indices  int32 or int64 [>= bs]: row of req_to_token per request\n"
+    "extend_lens       int32 or int64 [>= bs], if the plan was made with num_tokens\n"
     "stream            as for unified_decode_metadata_cuda_direct()\n\n"
     "Making a plan loads the kernel, unless it is loaded. Several threads may call a plan at "
     "once,\n"
-    "also during stream capture. A graph records the addresses of seq_lens, req_pool_indices and\n"
-    "the plan's tensors: keep the two and the plan for as long as you replay the graph, and\n"
-    "update the two in place.\n\n"
+    "also during stream capture. A graph records the addresses of the tensors of the call and of\n"
+    "the plan's tensors: keep them and the plan for as long as you replay the graph, and update\n"
+    "those of the call in place.\n\n"
     "Example:\n\n"
     "    plan = udm.Plan(metadata, req_to_token, 2048, 64)   # once per captured batch size\n"
     "    plan(seq_lens, req_pool_indices)                    # every step, or recorded:\n\n"
@@ -57,41 +68,43 @@ static const char plan_doc[] =
     "    with torch.cuda.graph(graph):\n"
     "        plan(seq_lens, req_pool_indices)\n"
     "    seq_lens.copy_(new_seq_lens)\n"
-    "    graph.replay()\n";
+    "    graph.replay()\n\n"
+    "    verify = udm.Plan(metadata, req_to_token, 2048, 64, mode='target_verify',\n"
+    "                      tokens_per_request=4, schedule_variant='sm90',\n"
+    "                      extra_outputs=['paged_mqa_schedule_metadata'])\n";
 
 enum plan_argument {
   PLAN_METADATA,
   PLAN_REQ_TO_TOKEN,
   PLAN_TOPK,
   PLAN_PAGE_SIZE,
-  PLAN_EXTENT,
-  PLAN_MAX_LEN,
   PLAN_MAX_BATCH_SIZE,
-  PLAN_ARGUMENTS
+  PLAN_OPTIONS,
+  PLAN_ARGUMENTS = PLAN_OPTIONS + OPTIONS
 };
 
-static const struct signature plan_signature = {
-    "Plan",
-    4,
-    4,
-    PLAN_ARGUMENTS,
-    {"metadata_list", "req_to_token", "nsa_index_topk", "real_page_size", "extent", "max_len",
-     "max_batch_size"}};
+static const struct signature plan_signature = {"Plan",
+                                                4,
+                                                4,
+                                                PLAN_ARGUMENTS,
+                                                {"metadata_list", "req_to_token", "nsa_index_topk",
+                                                 "real_page_size", "max_batch_size", OPTION_NAMES}};
 
 static int bind(struct plan *self, PyObject *const *values) {
-  int64_t max_len = -1;
+  struct binding *b = &self->bound;
   int64_t rows = -1;
-  if (optional_max_len(values[PLAN_MAX_LEN], &max_len) < 0) return -1;
   if (values[PLAN_MAX_BATCH_SIZE] && !Py_IsNone(values[PLAN_MAX_BATCH_SIZE]) &&
       argument_int64("max_batch_size", values[PLAN_MAX_BATCH_SIZE], 0, &rows) < 0) {
     return -1;
   }
-  binding_init(&self->bound);
-  self->bound.backends_argument = plan_signature.names[PLAN_METADATA];
-  if (bind_scalars(&self->bound, values[PLAN_TOPK], values[PLAN_PAGE_SIZE], values[PLAN_EXTENT]) <
-          0 ||
-      bind_req_to_token(&self->bound, values[PLAN_REQ_TO_TOKEN]) < 0 ||
-      bind_backends(&self->bound, values[PLAN_METADATA], &rows, max_len, self->tensors) < 0) {
+  if (rows > INT32_MAX) rows = INT32_MAX; /* more than a call can have */
+  binding_init(b);
+  b->backends_argument = plan_signature.names[PLAN_METADATA];
+  if (bind_options(b, values + PLAN_OPTIONS) < 0 ||
+      bind_scalars(b, values[PLAN_TOPK], values[PLAN_PAGE_SIZE]) < 0 ||
+      bind_req_to_token(b, values[PLAN_REQ_TO_TOKEN]) < 0 ||
+      bind_backends(b, values[PLAN_METADATA], &rows, self->tensors) < 0 ||
+      bind_offsets(b, values[PLAN_OPTIONS + OPTION_SEQLEN_OFFSET]) < 0) {
     return -1;
   }
   self->max_batch_size = rows;
@@ -128,17 +141,27 @@ static void plan_free(PyObject *object) {
   Py_DECREF(type);
 }
 
-enum call_argument { CALL_SEQ_LENS, CALL_REQ_POOL_INDICES, CALL_STREAM, CALL_ARGUMENTS };
+enum call_argument {
+  CALL_SEQ_LENS,
+  CALL_REQ_POOL_INDICES,
+  CALL_EXTEND_LENS,
+  CALL_STREAM,
+  CALL_ARGUMENTS
+};
 
 static const struct signature call_signature = {
-    "Plan.__call__", 2, 2, CALL_ARGUMENTS, {"seq_lens", "req_pool_indices", "stream"}};
+    "Plan.__call__",
+    2,
+    3,
+    CALL_ARGUMENTS,
+    {"seq_lens", "req_pool_indices", "extend_lens", "stream"}};
 
 static PyObject *launch_plan(const struct plan *self, PyObject *const *values) {
-  struct binding b;
+  struct binding b = self->bound;
   CUstream stream = NULL;
-  binding_copy(&self->bound, &b);
   if (stream_choose(values[CALL_STREAM], &b.consumer) < 0) return NULL;
-  if (bind_batch(&b, values[CALL_SEQ_LENS], values[CALL_REQ_POOL_INDICES], &stream) < 0) {
+  if (bind_batch(&b, values[CALL_SEQ_LENS], values[CALL_REQ_POOL_INDICES], &stream) < 0 ||
+      bind_extend_lens(&b, values[CALL_EXTEND_LENS]) < 0) {
     return NULL;
   }
   if (b.args.batch_size > self->max_batch_size) {
@@ -173,10 +196,10 @@ static PyObject *plan_repr(PyObject *object) {
   const struct plan *self = (const struct plan *)(const void *)object;
   const udm_decode_args *args = &self->bound.args;
   return PyUnicode_FromFormat(
-      "<udm.Plan: %d backends, batch size up to %lld, %d tokens per request, pages of %d, "
+      "<udm.Plan: %s, %d backends, batch size up to %lld, %d tokens per request, pages of %d, "
       "CUDA device %d>",
-      (int)args->num_backends, self->max_batch_size, (int)args->max_len, (int)args->real_page_size,
-      (int)self->bound.device);
+      mode_names[args->mode], (int)args->num_backends, self->max_batch_size, (int)args->max_len,
+      (int)args->real_page_size, (int)self->bound.device);
 }
 
 #define BOUND(field) (Py_ssize_t) offsetof(struct plan, bound.field)
@@ -200,8 +223,15 @@ static void hide(PyObject *type, const char *attribute) {
   if (PyObject_DelAttrString(type, attribute) < 0) PyErr_Clear();
 }
 
+static char *joined_doc(void) {
+  static char doc[sizeof plan_signature_doc + sizeof plan_doc + 4096 + sizeof plan_call_doc];
+  PyOS_snprintf(doc, sizeof doc, "%s%s%s%s", plan_signature_doc, plan_doc, option_doc,
+                plan_call_doc);
+  return doc;
+}
+
 int plan_create(PyObject *module) {
-  PyType_Slot slots[] = {{Py_tp_doc, (void *)(uintptr_t)plan_doc},
+  PyType_Slot slots[] = {{Py_tp_doc, joined_doc()},
                          {Py_tp_new, SLOT(plan_new)},
                          {Py_tp_dealloc, SLOT(plan_free)},
                          {Py_tp_call, SLOT(plan_call)},

@@ -15,9 +15,21 @@ def unified_decode_metadata_cuda_direct(
     nsa_index_topk: int,
     real_page_size: int,
     *,
+    extend_lens: Any = None,
+    stream: Any = None,
     extent: Literal["row", "batch_max"] = "row",
     max_len: Optional[int] = None,
-    stream: Any = None,
+    mode: Literal["decode", "target_verify", "draft_extend"] = "decode",
+    tokens_per_request: Optional[int] = None,
+    num_tokens: Optional[int] = None,
+    index_kpool: int = 1,
+    seqlen_offset: Union[int, list[int], tuple[int, ...]] = 0,
+    row_per_request: bool = False,
+    skip_padding: bool = False,
+    extra_outputs: Union[list[str], tuple[str, ...]] = (),
+    ctx_lens_of_request: bool = False,
+    schedule_variant: Optional[Literal["sm90", "sm100"]] = None,
+    schedule_next_n: int = 0,
 ) -> None: ...
 def unified_decode_metadata_cuda(
     seq_lens: Any,
@@ -53,11 +65,24 @@ class Plan:
         nsa_index_topk: int,
         real_page_size: int,
         *,
+        max_batch_size: Optional[int] = None,
         extent: Literal["row", "batch_max"] = "row",
         max_len: Optional[int] = None,
-        max_batch_size: Optional[int] = None,
+        mode: Literal["decode", "target_verify", "draft_extend"] = "decode",
+        tokens_per_request: Optional[int] = None,
+        num_tokens: Optional[int] = None,
+        index_kpool: int = 1,
+        seqlen_offset: Union[int, list[int], tuple[int, ...]] = 0,
+        row_per_request: bool = False,
+        skip_padding: bool = False,
+        extra_outputs: Union[list[str], tuple[str, ...]] = (),
+        ctx_lens_of_request: bool = False,
+        schedule_variant: Optional[Literal["sm90", "sm100"]] = None,
+        schedule_next_n: int = 0,
     ) -> Plan: ...
-    def __call__(self, seq_lens: Any, req_pool_indices: Any, *, stream: Any = None) -> None: ...
+    def __call__(
+        self, seq_lens: Any, req_pool_indices: Any, extend_lens: Any = None, *, stream: Any = None
+    ) -> None: ...
 
 class Error(RuntimeError):
     status: str

@@ -3,6 +3,7 @@
 
 import ctypes
 import os
+import sys
 
 import pytest
 
@@ -61,3 +62,32 @@ def driver(session_driver):
     yield session_driver
     session_driver("cuCtxSetCurrent", session_driver.primary_context(0))
     session_driver.synchronise()
+
+
+@pytest.fixture
+def stubs(tmp_path, monkeypatch):
+    """SGLang, and udm as an installed distribution with its plug-in."""
+    import sglang_server
+    import sglang_stubs
+
+    from udm import _sglang_replay
+
+    info = tmp_path / "udm-0.1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: udm\nVersion: 0.1.0\n")
+    (info / "entry_points.txt").write_text(sglang_server.entry_points())
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delenv("UDM_SGLANG", raising=False)
+    monkeypatch.setattr(_sglang_replay, "_warned", False)
+    with sglang_stubs.sglang():
+        yield
+        sys.modules.pop("deep_gemm", None)
+
+
+@pytest.fixture
+def server(stubs, driver):
+    import sglang_server
+
+    made = sglang_server.Server()
+    made.load_plugins()
+    return made

@@ -5,6 +5,7 @@ in which udm takes a tensor."""
 import ctypes
 from types import SimpleNamespace
 
+import numpy as np
 import tvm_ffi
 
 
@@ -22,6 +23,25 @@ class DataPtrTensor:
 
     def stride(self):
         return tuple(s // self.array.itemsize for s in self.array.strides)
+
+
+class ServerTensor(DataPtrTensor):
+    """With what a server does with PyTorch's, as far as udm.sglang and the plug-in rely on it."""
+
+    copies = []  # PyTorch frees memory in the order of the stream; here it stays
+
+    def __getitem__(self, key):
+        return ServerTensor(self.array[key])
+
+    def reshape(self, *shape):
+        return ServerTensor(self.array.reshape(*shape))
+
+    def contiguous(self):
+        self.copies.append(np.ascontiguousarray(self.array))
+        return ServerTensor(self.copies[-1])
+
+    def new_empty(self, shape):
+        return ServerTensor(np.full(shape, -1, self.array.dtype))
 
 
 class ArrayInterfaceTensor:

@@ -236,8 +236,8 @@ def test_every_way_to_call_a_plan(driver, call):
     run(driver, case, lambda: plan.__call__(seq_lens, req_pool_indices=req_pool_indices))
     run(driver, case, lambda: plan(*[seq_lens], **{"req_pool_indices": req_pool_indices}))
     run(driver, case, lambda: any(map(plan, [seq_lens], [req_pool_indices])))
-    with pytest.raises(TypeError, match="takes at most 2 positional arguments"):
-        call(plan, 1, 2, 3)
+    with pytest.raises(TypeError, match="takes at most 3 positional arguments"):
+        call(plan, 1, 2, 3, 4)
     with pytest.raises(TypeError, match="missing required argument 'req_pool_indices'"):
         call(plan, seq_lens)
     with pytest.raises(TypeError, match="multiple values for argument 'seq_lens'"):

@@ -34,8 +34,6 @@ def test_pointers(driver):
     wrong = "^backend_pointers has 1 dimensions: it must be of shape"
     pointers_fail(ValueError, wrong, np.zeros(7, np.int64))
     pointers_fail(TypeError, "backend_pointers is a <class 'list'>", [[0]] * 7)
-    wrong = r"^backend_pointers\[1, 0\], cu_seqlens_k, is null"
-    pointers_fail(udm.InvalidArgumentError, wrong, np.zeros((7, 1), np.int64))
     wrong = r"^backend_pointers\[6, 2\], nsa_seqlens_expanded, is not aligned to 4 bytes: 0x"
     misaligned = good.copy()
     misaligned[6, 2] += 2
@@ -52,6 +50,20 @@ def test_pointers(driver):
     other_gpu = wrap(good, device=(2, 1))
     pointers_fail(ValueError, "backend_pointers is on CUDA device 1", other_gpu)
     assert driver.calls("cuLaunchKernel") == launches
+
+
+@pytest.mark.parametrize("output", range(7))
+def test_pointers_that_are_0(driver, output):
+    """That output is not written."""
+    case = DecodeCase(BS)
+    pointers = case.pointers()
+    pointers[output, 1] = 0
+    expected = case.expected()
+    expected[7 + output] = case.buffers[7 + output].copy()
+    host = DataPtrTensor(pointers, device="cpu")
+    udm.unified_decode_metadata_cuda(*inputs(case, wrap), host, 300, 48, 64, 5, 5)
+    driver.synchronise()
+    case.check(expected)
 
 
 def test_pointers_at_an_odd_address(driver):
