@@ -427,11 +427,13 @@ typedef struct udm_context_info {
   udm_image_source image_source; /**< Where the image came from. */
   size_t image_bytes;            /**< Size of the image in bytes. */
   int32_t multiprocessor_count;  /**< Number of SMs of the device. */
+  const char *image_producer;    /**< What made the image, such as "NVRTC 13.0, build ..."; the
+                                      context owns it, until udm_destroy(). */
 } udm_context_info;
 
 /** Initializer of udm_context_info. */
 #define UDM_CONTEXT_INFO_INIT \
-  { sizeof(udm_context_info), 0, 0, 0, UDM_IMAGE_NONE, 0, 0 }
+  { sizeof(udm_context_info), 0, 0, 0, UDM_IMAGE_NONE, 0, 0, NULL }
 
 /**
  * Describes a context: its device and its kernel image.

@@ -15,7 +15,11 @@ def main() -> None:
         if path:
             os.environ["UDM_NVRTC_LIBRARY"] = path
     sys.stdout.flush()
-    os.execv(command, ["udm", *sys.argv[1:]])
+    try:
+        os.execv(command, ["udm", *sys.argv[1:]])
+    except OSError as error:
+        error.filename = command  # which os.execv() leaves out
+        raise
 
 
 if __name__ == "__main__":

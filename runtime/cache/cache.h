@@ -245,8 +245,10 @@ bool udm_cache_has_no_locks(long file_system_type);
 struct cache_hit {
   const unsigned char *image;
   size_t image_size;
-  bool writable;    /* in the writable layer */
-  const char *path; /* for messages */
+  bool writable;        /* in the writable layer */
+  const char *path;     /* for messages */
+  const char *producer; /* not 0-terminated */
+  size_t producer_size;
 };
 
 enum cache_lookup_flags {
