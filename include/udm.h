@@ -319,7 +319,8 @@ typedef struct udm_options {
                                        $XDG_CACHE_HOME/udm, then $HOME/.cache/udm, then .cache/udm in
                                        the home folder that the user database names. */
   const char *cache_path;         /**< Read-only cache folders, separated by colons; UDM_CACHE_PATH,
-                                       then none. */
+                                       and after it the cubins that are installed with the library
+                                       (docs/CACHE.md). */
   udm_log_callback log;           /**< Receives log lines; default NULL: no log. */
   void *log_user_data;            /**< Passed to log; default NULL. */
   uint64_t cache_max_bytes;       /**< Size limit of the writable cache in bytes; default 0:
