@@ -259,8 +259,7 @@ static bool raise_system_error(PyObject *value, const struct tensor_name *about)
   if (complete && PyLong_Check(part[0])) {
     named = name_text(about);
     text = named ? PyUnicode_FromFormat("%U cannot be read: %S", named, part[1]) : NULL;
-    /* OSError itself makes the subclass of an errno. The fourth argument matters on Windows alone.
-     */
+    /* OSError itself makes the subclass of an errno. Only Windows reads the fourth argument. */
     again = text ? PyObject_CallFunction(PyExc_OSError, "OOOOO", part[0], text, part[2], Py_None,
                                          part[3])
                  : NULL;
