@@ -330,7 +330,8 @@ typedef struct udm_options {
                                        $XDG_CACHE_HOME/udm, then $HOME/.cache/udm, then .cache/udm in
                                        the home folder that the user database names. */
   const char *cache_path;         /**< Read-only cache folders, separated by colons; UDM_CACHE_PATH,
-                                       then none. */
+                                       and after it the cubins that are installed with the library
+                                       (docs/CACHE.md). */
   udm_log_callback log;           /**< Receives log lines; default NULL: no log. */
   void *log_user_data;            /**< Passed to log; default NULL. */
   uint64_t cache_max_bytes;       /**< Size limit of the writable cache in bytes; default 0:
@@ -438,11 +439,13 @@ typedef struct udm_context_info {
   udm_image_source image_source; /**< Where the image came from. */
   size_t image_bytes;            /**< Size of the image in bytes. */
   int32_t multiprocessor_count;  /**< Number of SMs of the device. */
+  const char *image_producer;    /**< What made the image, such as "NVRTC 13.0, build ..."; the
+                                      context owns it, until udm_destroy(). */
 } udm_context_info;
 
 /** Initializer of udm_context_info. */
 #define UDM_CONTEXT_INFO_INIT \
-  { sizeof(udm_context_info), 0, 0, 0, UDM_IMAGE_NONE, 0, 0 }
+  { sizeof(udm_context_info), 0, 0, 0, UDM_IMAGE_NONE, 0, 0, NULL }
 
 /**
  * Describes a context: its device and its kernel image.

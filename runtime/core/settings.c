@@ -117,6 +117,7 @@ udm_status udm_settings_resolve(const udm_options *options, struct settings *set
   settings->nvrtc_library = given_or_environment(copy.nvrtc_library, "UDM_NVRTC_LIBRARY");
   settings->cache_dir = given_or_environment(copy.cache_dir, "UDM_CACHE_DIR");
   settings->cache_path = given_or_environment(copy.cache_path, "UDM_CACHE_PATH");
+  settings->system_layer = !copy.cache_path || !*copy.cache_path;
   settings->log = copy.log;
   settings->log_user_data = copy.log_user_data;
   resolve_cache_limits(&copy, settings);

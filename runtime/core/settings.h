@@ -26,6 +26,7 @@ struct settings {
   const char *nvrtc_library;
   const char *cache_dir;
   const char *cache_path;
+  bool system_layer; /* after cache_path: the layer that is installed with the library */
   udm_log_callback log;
   void *log_user_data;
   uint64_t cache_max_bytes;    /* 0: no limit */

@@ -15,7 +15,7 @@
 #include "image/kernel_compile.h"
 
 static void set_image(struct image_search *search, int32_t arch, udm_image_source source,
-                      const char *origin) {
+                      const char *origin, const char *producer, size_t producer_size) {
   struct image *image = &search->image;
   image->bytes = NULL;
   image->size = 0;
@@ -23,6 +23,8 @@ static void set_image(struct image_search *search, int32_t arch, udm_image_sourc
   image->is_ptx = false;
   image->source = source;
   snprintf(image->origin, sizeof image->origin, "%s", origin);
+  snprintf(image->producer, sizeof image->producer, "%.*s", (int)producer_size, producer);
+  udm_producer_join_lines(image->producer);
 }
 
 /* The next cached cubin for `arch` by this producer (NULL: any). NOT_FOUND if there is none. */
@@ -37,7 +39,8 @@ static udm_status next_cached(struct image_search *search, int32_t arch, const c
     if (status != UDM_OK) return status;
   }
   if (udm_cache_lookup_next_cubin(search->lookup, arch, &hit)) {
-    set_image(search, arch, hit.writable ? UDM_IMAGE_CACHE : UDM_IMAGE_READ_ONLY_LAYER, hit.path);
+    set_image(search, arch, hit.writable ? UDM_IMAGE_CACHE : UDM_IMAGE_READ_ONLY_LAYER, hit.path,
+              hit.producer, hit.producer_size);
     search->image.bytes = hit.image;
     search->image.size = hit.image_size;
     return UDM_OK;
@@ -63,7 +66,7 @@ static udm_status next_cached_or_built(struct image_search *search, int32_t arch
   if (status == UDM_OK || udm_image_is_fatal(status)) return status;
   search->build_tried = true;
   search->cacheable = true;
-  set_image(search, arch, source, origin);
+  set_image(search, arch, source, origin, producer, strlen(producer));
   return search->driver ? build(search, error) : UDM_OK;
 }
 

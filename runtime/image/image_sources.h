@@ -18,6 +18,7 @@ struct image {
   bool is_ptx; /* for a driver that assembles only while it loads: 0-terminated text */
   udm_image_source source;
   char origin[UDM_PATH_SIZE]; /* the cache entry, the NVRTC library, "the PTX that udm carries" */
+  char producer[UDM_CACHE_TEXT_SIZE]; /* the compiler that made it, on one line */
 };
 
 /* The state of a walk. It is large and lives on the heap. */
