@@ -166,11 +166,30 @@ static udm_status next_of_cache_locked(struct image_search *search, struct error
   return next_of_cache(search, error);
 }
 
+/*
+ * After a failed compile: true if another NVRTC, now search->nvrtc, can be tried for the
+ * architecture. The image then is that one's.
+ */
+static bool try_next_nvrtc(struct image_search *search, int32_t arch, udm_status status,
+                           const struct error *error) {
+  if (status != UDM_ERROR_COMPILE ||
+      !udm_nvrtc_replace(search->settings, arch, udm_error_text(error), &search->nvrtc)) {
+    return false;
+  }
+  snprintf(search->image.origin, sizeof search->image.origin, "%s", search->nvrtc.path);
+  return true;
+}
+
 static udm_status build_cubin(struct image_search *search, struct error *error) {
+  char producer[UDM_PRODUCER_SIZE];
   double milliseconds = 0;
-  const udm_status status =
-      udm_kernel_compile(search->settings, &search->nvrtc, search->target, &search->built,
-                         &search->image.size, &milliseconds, error);
+  udm_status status = UDM_OK;
+  do {
+    udm_producer_nvrtc(&search->nvrtc, producer);
+    udm_kernel_key(search->target, producer, &search->key);
+    status = udm_kernel_compile(search->settings, &search->nvrtc, search->target, &search->built,
+                                &search->image.size, &milliseconds, error);
+  } while (try_next_nvrtc(search, search->target, status, error));
   search->image.bytes = search->built;
   return status;
 }
@@ -242,10 +261,16 @@ static void use_ptx(struct image_search *search, const char *ptx, size_t size) {
 }
 
 static udm_status build_from_nvrtc_ptx(struct image_search *search, struct error *error) {
+  char producer[UDM_PRODUCER_SIZE];
   unsigned char *ptx = NULL;
   size_t size = 0;
-  udm_status status = udm_kernel_compile_ptx(search->settings, &search->nvrtc, search->virtual_arch,
-                                             &ptx, &size, error);
+  udm_status status = UDM_OK;
+  do {
+    udm_producer_nvrtc_ptx(&search->nvrtc, search->virtual_arch, search->driver_version, producer);
+    udm_kernel_key(search->device_arch, producer, &search->key);
+    status = udm_kernel_compile_ptx(search->settings, &search->nvrtc, search->virtual_arch, &ptx,
+                                    &size, error);
+  } while (try_next_nvrtc(search, search->virtual_arch, status, error));
   if (status != UDM_OK) return status;
   if (!udm_can_assemble(search->driver)) {
     search->built = ptx;

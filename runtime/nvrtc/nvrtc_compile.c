@@ -56,9 +56,9 @@ static udm_status fail_compile(const struct nvrtc *nvrtc, nvrtcProgram program, 
     if (log && nvrtc->nvrtcGetProgramLog(program, log) != NVRTC_SUCCESS) log[0] = '\0';
   }
   const udm_status status =
-      udm_fail(error, UDM_ERROR_COMPILE, "nvrtcCompileProgram: %s (%u) (%s, NVRTC %d.%d)\n%s",
+      udm_fail(error, UDM_ERROR_COMPILE, "nvrtcCompileProgram: %s (%u) (%s, NVRTC %d.%d)%s%s",
                nvrtc->nvrtcGetErrorString(result), (unsigned)result, nvrtc->path,
-               nvrtc->version_major, nvrtc->version_minor, log ? log : "");
+               nvrtc->version_major, nvrtc->version_minor, log && *log ? "\n" : "", log ? log : "");
   udm_free(log);
   return status;
 }
@@ -69,11 +69,9 @@ static udm_status fail_compile(const struct nvrtc *nvrtc, nvrtcProgram program, 
  * the log of the compile says so.
  */
 static void open_builtins(const struct nvrtc *nvrtc) {
-  char path[UDM_PATH_SIZE + 64];
-  const char *slash = strrchr(nvrtc->path, '/');
-  if (!slash) return;
-  snprintf(path, sizeof path, "%.*s/libnvrtc-builtins.so.%d.%d", (int)(slash - nvrtc->path),
-           nvrtc->path, nvrtc->version_major, nvrtc->version_minor);
+  char path[UDM_PATH_SIZE];
+  udm_nvrtc_builtins(nvrtc, path);
+  if (!*path) return;
   if (!dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE)) dlerror(); /* this clears the message */
 }
 

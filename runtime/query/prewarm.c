@@ -94,13 +94,14 @@ static udm_status prewarm_arch(const struct settings *settings, int32_t arch, ui
   nvrtc = udm_calloc(1, sizeof *nvrtc);
   if (!nvrtc) return udm_fail_memory(error, "NVRTC's functions", sizeof *nvrtc);
   udm_status status = udm_nvrtc_open(settings, nvrtc, error);
+  if (status == UDM_OK) status = check_arch(nvrtc, arch, error);
   if (status == UDM_OK) {
-    status = check_arch(nvrtc, arch, error);
-    if (status == UDM_OK) {
+    do {
       status = fill_cache(settings, nvrtc, arch, (flags & UDM_PREWARM_FORCE) != 0, result, error);
-    }
-    udm_nvrtc_close(nvrtc);
+    } while (status == UDM_ERROR_COMPILE &&
+             udm_nvrtc_replace(settings, arch, udm_error_text(error), nvrtc));
   }
+  udm_nvrtc_close(nvrtc);
   udm_free(nvrtc);
   return status;
 }

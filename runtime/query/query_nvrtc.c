@@ -5,7 +5,6 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "core/allocator.h"
 #include "core/struct_size.h"
@@ -40,8 +39,6 @@ udm_status udm_query_nvrtc(const udm_options *options, udm_nvrtc_info *info) {
   return status;
 }
 
-enum { MOST_FILES = 256 };
-
 /* What udm_nvrtc_enumerate() works with: too large for a stack frame. */
 struct enumeration {
   const struct settings *settings;
@@ -49,30 +46,8 @@ struct enumeration {
   void *user_data;
   struct nvrtc nvrtc;
   udm_nvrtc_info info;
-  /* the files so far, by device and inode: one file has many names */
-  int file_count;
-  struct {
-    dev_t device;
-    ino_t number;
-  } files[MOST_FILES];
+  struct library_files files; /* those so far */
 };
-
-/* Returns false for a file that was reported before. If stat() fails, the file counts as new. */
-static bool is_new(struct enumeration *all, const char *path) {
-  struct stat status;
-  if (stat(path, &status) != 0) return true;
-  for (int i = 0; i < all->file_count; ++i) {
-    if (all->files[i].device == status.st_dev && all->files[i].number == status.st_ino) {
-      return false;
-    }
-  }
-  if (all->file_count < MOST_FILES) {
-    all->files[all->file_count].device = status.st_dev;
-    all->files[all->file_count].number = status.st_ino;
-    ++all->file_count;
-  }
-  return true;
-}
 
 static bool report(const struct enumeration *all, const udm_nvrtc_candidate *candidate) {
   const struct host_allocator ours = udm_allocator_in_use();
@@ -111,7 +86,7 @@ static bool report_candidate(void *user_data, const char *library, bool already_
   info->struct_size = sizeof *info;
   const udm_status status = udm_nvrtc_open_candidate(library, already_loaded, nvrtc, &reason);
   if (status == UDM_ERROR_NOT_FOUND && !all->settings->nvrtc_library) return false;
-  if (!is_new(all, status == UDM_OK ? nvrtc->path : library)) {
+  if (!udm_library_files_add(&all->files, nvrtc->path)) {
     udm_nvrtc_close(nvrtc);
     return false;
   }
