@@ -839,6 +839,26 @@ typedef struct udm_nvrtc_candidate {
 typedef int (*udm_nvrtc_callback)(void *user_data, const udm_nvrtc_candidate *candidate);
 
 /**
+ * Reports the file of every candidate of the search for NVRTC, in search order,
+ * and opens none that is not loaded yet.
+ *
+ * A library that is damaged in a way that its ELF headers do not show can kill
+ * the process that opens it: with these names, a tool can open each candidate
+ * in a child process (name it in the options). A candidate's nvrtc is NULL; its
+ * reason is "" unless its file is truncated.
+ *
+ * @param options    Options, or NULL for the defaults.
+ * @param callback   Receives each candidate; must not be NULL.
+ * @param user_data  Passed to callback; may be NULL.
+ * @return UDM_OK, also if there is no candidate or the callback stopped, or:
+ *   - UDM_ERROR_INVALID_ARGUMENT: callback is NULL, or options are malformed.
+ *   - UDM_ERROR_OUT_OF_MEMORY: no host memory.
+ * @note Any thread. Not during stream capture.
+ */
+UDM_API udm_status udm_nvrtc_find(const udm_options *options, udm_nvrtc_callback callback,
+                                  void *user_data);
+
+/**
  * Reports every candidate of the search for NVRTC, in search order.
  *
  * udm_query_nvrtc() and a compile use the first candidate that works. A library

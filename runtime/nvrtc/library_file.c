@@ -35,11 +35,14 @@ static bool read_at(int file, uint64_t offset, void *bytes, size_t size) {
   return pread(file, bytes, size, (off_t)offset) == (ssize_t)size;
 }
 
-/* Reads the ELF header. Returns false for other files, and for those of another word size. */
+/* Reads the header of an ELF file. Returns false for others. */
 static bool read_header(int file, ElfW(Ehdr) * header) {
-  const unsigned char native = sizeof(void *) == 8 ? ELFCLASS64 : ELFCLASS32;
-  return read_at(file, 0, header, sizeof *header) &&
-         memcmp(header->e_ident, ELFMAG, SELFMAG) == 0 && header->e_ident[EI_CLASS] == native;
+  return read_at(file, 0, header, sizeof *header) && memcmp(header->e_ident, ELFMAG, SELFMAG) == 0;
+}
+
+/* True for an ELF file of this process's word size. */
+static bool is_native(const ElfW(Ehdr) * header) {
+  return header->e_ident[EI_CLASS] == (sizeof(void *) == 8 ? ELFCLASS64 : ELFCLASS32);
 }
 
 static uint64_t end_of(uint64_t offset, uint64_t size) {
@@ -74,7 +77,7 @@ udm_status udm_library_file_check(const char *path, struct error *error) {
   uint64_t needed = 0;
   const int file = open_file(path, &size);
   if (file < 0) return UDM_OK;
-  if (read_header(file, &header)) needed = needed_size(file, &header);
+  if (read_header(file, &header) && is_native(&header)) needed = needed_size(file, &header);
   close(file);
   if (needed <= size) return UDM_OK;
   return udm_fail(error, UDM_ERROR_NO_NVRTC,
@@ -87,14 +90,14 @@ udm_status udm_library_file_check(const char *path, struct error *error) {
  * Where the loader finds a bare name
  * --------------------------------------------------------------------- */
 
-/* The loader passes over files of another word size. */
+/* The loader takes the first file of the name that it can open, but none of another word size. */
 static bool is_for_loader(const char *path) {
   ElfW(Ehdr) header;
   uint64_t size = 0;
   const int file = open_file(path, &size);
-  const bool fits = file >= 0 && read_header(file, &header);
+  const bool passed_over = file >= 0 && read_header(file, &header) && !is_native(&header);
   if (file >= 0) close(file);
-  return fits;
+  return file >= 0 && !passed_over;
 }
 
 #ifdef __GLIBC__ /* other loaders do not say where they search */

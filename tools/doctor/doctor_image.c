@@ -4,8 +4,10 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "command/child_process.h"
 #include "doctor.h"
 
 enum { ADVICE_SIZE = 512 };
@@ -111,11 +113,47 @@ static void add_no_image(struct findings *found, int32_t ordinal, int32_t arch) 
   table_add(&found->table, "\tno image: see below");
 }
 
+/* What a child process works on: the plan of a server that starts here. */
+struct server_plan {
+  const udm_options *options;
+  int32_t arch;
+  udm_image_plan plan;
+};
+
+static void plan_as_server(void *data) {
+  struct server_plan *server = data;
+  server->plan.struct_size = sizeof server->plan;
+  if (udm_plan_image(server->options, server->arch, &server->plan) != UDM_OK) {
+    server->plan.source = UDM_IMAGE_NONE;
+  }
+}
+
+/* Adds a problem if a server would open the NVRTC that kills, or compile with it. */
+static void warn_of_killer(struct findings *found, int32_t ordinal, int32_t arch) {
+  const struct nvrtc_found *killer = nvrtc_list_killer(&found->nvrtcs);
+  struct server_plan *server = killer ? calloc(1, sizeof *server) : NULL;
+  char death[64];
+  char text[UDM_PATH_SIZE + 256];
+  if (!server) return;
+  server->options = found->given_options;
+  server->arch = arch;
+  if (!child_process_run(plan_as_server, server, sizeof *server, death) ||
+      server->plan.source == UDM_IMAGE_NVRTC || server->plan.source == UDM_IMAGE_NVRTC_PTX) {
+    snprintf(text, sizeof text,
+             "GPU %d (sm_%d): a server that starts here opens %s, which kills it: install its "
+             "package again, remove the file, or name another NVRTC in UDM_NVRTC_LIBRARY",
+             ordinal, arch, killer->library);
+    doctor_problem(found, text);
+  }
+  free(server);
+}
+
 json_t *doctor_image(struct findings *found, int32_t ordinal, int32_t arch) {
   udm_image_plan plan = {.struct_size = sizeof plan};
   char advice[ADVICE_SIZE];
   char image_arch[16];
-  if (udm_plan_image(found->options, arch, &plan) != UDM_OK) {
+  warn_of_killer(found, ordinal, arch);
+  if (udm_plan_image(&found->options, arch, &plan) != UDM_OK) {
     add_no_image(found, ordinal, arch);
     return json_null();
   }

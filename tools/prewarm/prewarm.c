@@ -183,17 +183,28 @@ static void fail_not_begun(struct prewarm *work) {
   }
 }
 
+static int fail_no_nvrtc(struct prewarm *work) {
+  udm_nvrtc_info info = {.struct_size = sizeof info};
+  const struct nvrtc_found *one = nvrtc_list_killer(&work->nvrtcs);
+  /* the library's message says where udm looked */
+  if (!one && udm_query_nvrtc(&work->options, &info) != UDM_OK) {
+    return output_fail(work->json, "%s", udm_last_error());
+  }
+  if (!one) one = work->nvrtcs.items;
+  return output_fail(work->json, "no NVRTC can be used: %s: %s", one ? one->library : "the host's",
+                     one ? one->reason : "it cannot be listed");
+}
+
 static int run(struct prewarm *work) {
   interrupt_watch();
   if (nvrtc_list_make(&work->options, &work->nvrtcs) != UDM_OK) {
     return output_fail(work->json, "%s", udm_last_error());
   }
-  if (!nvrtc_list_first(&work->nvrtcs)) {
-    udm_nvrtc_info info = {.struct_size = sizeof info};
-    const udm_status status =
-        udm_query_nvrtc(&work->options, &info); /* its message says where udm looked */
-    return output_fail(work->json, "%s",
-                       status == UDM_OK ? "NVRTC cannot be listed" : udm_last_error());
+  if (!nvrtc_list_first(&work->nvrtcs)) return fail_no_nvrtc(work);
+  for (int32_t i = 0; i < work->nvrtcs.count; ++i) {
+    const struct nvrtc_found *found = &work->nvrtcs.items[i];
+    if (nvrtc_is_usable(found)) continue;
+    output_error("warning: the NVRTC %s is passed over: %s", found->library, found->reason);
   }
   int code = choose_archs(work);
   if (code == EXIT_DONE) {
