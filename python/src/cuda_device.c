@@ -125,13 +125,27 @@ static const struct loaded_kernel *find(CUcontext cuda) {
   return kernel;
 }
 
+/*
+ * Lets Python's signal handlers run. Ctrl-C raises KeyboardInterrupt: then the wait or the compile
+ * ends, and the exception stays set.
+ */
+static int should_stop(void *user_data, udm_activity activity) {
+  (void)user_data;
+  (void)activity;
+  const PyGILState_STATE state = PyGILState_Ensure();
+  const int raised = PyErr_CheckSignals();
+  PyGILState_Release(state);
+  return raised;
+}
+
 /* Runs without the GIL. Looks for NVRTC of a wheel only if the library finds none itself. */
 static udm_status create(udm_context **out) {
-  const udm_status status = udm_create(NULL, out);
+  udm_options options = UDM_OPTIONS_INIT;
+  options.should_stop = should_stop;
+  const udm_status status = udm_create(&options, out);
   if (status != UDM_ERROR_NO_IMAGE && status != UDM_ERROR_NO_NVRTC) return status;
   char path[UDM_PATH_SIZE];
   if (!nvrtc_wheel_path(path, sizeof path)) return status;
-  udm_options options = UDM_OPTIONS_INIT;
   options.nvrtc_library = path;
   return udm_create(&options, out);
 }
@@ -159,7 +173,7 @@ static const struct loaded_kernel *load(CUcontext cuda, int32_t device) {
 
   if (!other && status == UDM_OK) return kernel;
   free(kernel);
-  if (status != UDM_OK) raise_status(status);
+  if (status != UDM_OK && !PyErr_Occurred()) raise_status(status);
   return other;
 }
 

@@ -157,7 +157,9 @@ static udm_status next_of_cache_locked(struct image_search *search, struct error
   if (!search->begun) {
     struct kernel_key key;
     udm_kernel_key(search->device_arch, NULL, &key);
-    udm_cache_lock_key(search->settings, &key.key, &search->lock);
+    if (udm_cache_lock_key(search->settings, &key.key, &search->lock) == CACHE_LOCK_CANCELLED) {
+      return udm_fail_cancelled(error, "the wait for another process or thread");
+    }
     if (search->lock.file >= 0) {
       udm_hold_log(search->settings, &search->held_log);
       search->settings = &search->held_log.settings;

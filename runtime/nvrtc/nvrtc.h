@@ -24,6 +24,7 @@
   X(REQUIRED, nvrtcCreateProgram)        \
   X(REQUIRED, nvrtcDestroyProgram)       \
   X(REQUIRED, nvrtcCompileProgram)       \
+  X(OPTIONAL, nvrtcSetFlowCallback)      \
   X(REQUIRED, nvrtcGetCUBINSize)         \
   X(REQUIRED, nvrtcGetCUBIN)             \
   X(OPTIONAL, nvrtcGetPTXSize)           \
@@ -83,8 +84,9 @@ void udm_nvrtc_builtins(const struct nvrtc *nvrtc, char path[UDM_PATH_SIZE]);
 int udm_nvrtc_arch_below(const struct nvrtc *nvrtc, int32_t lowest, int32_t highest);
 
 struct nvrtc_job {
-  const char *source; /* 0-terminated */
-  const char *name;   /* of the source, for messages */
+  const struct settings *settings; /* whom to ask whether to stop */
+  const char *source;              /* 0-terminated */
+  const char *name;                /* of the source, for messages */
   int option_count;
   const char *const *options;
   bool to_ptx;  /* else to a cubin */
@@ -93,7 +95,7 @@ struct nvrtc_job {
 
 /*
  * Compiles to a cubin, or to PTX as 0-terminated text. The caller frees *bytes with udm_free().
- * COMPILE carries NVRTC's log. The locale stays as it was.
+ * COMPILE carries NVRTC's log; CANCELLED: the host asked to stop. The locale stays as it was.
  */
 udm_status udm_nvrtc_compile(const struct nvrtc *nvrtc, struct nvrtc_job *job,
                              unsigned char **bytes, size_t *size, struct error *error);

@@ -72,7 +72,9 @@ static udm_status fill_cache(const struct settings *settings, const struct nvrtc
   const unsigned first = CACHE_LOOKUP_FIRST | CACHE_LOOKUP_REPAIR;
   if (!force && find_entry(&writable_only, &key, arch, first, result)) return UDM_OK;
   /* if several want the image at once, one compiles, and the others find its entry */
-  udm_cache_lock_key(&writable_only, &key.key, &lock);
+  if (udm_cache_lock_key(&writable_only, &key.key, &lock) == CACHE_LOCK_CANCELLED) {
+    return udm_fail_cancelled(error, "the wait for another process or thread");
+  }
   udm_hold_log(&writable_only, &log);
   udm_status status = UDM_OK;
   if (force || !find_entry(&log.settings, &key, arch, CACHE_LOOKUP_REPAIR, result)) {
