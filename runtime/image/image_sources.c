@@ -212,10 +212,12 @@ static udm_status next_of_nvrtc(struct image_search *search, struct error *error
     search->target = udm_nvrtc_arch_below(nvrtc, lowest, search->device_arch);
     if (search->target == 0) {
       return udm_fail(error, UDM_ERROR_UNSUPPORTED_ARCH,
-                      "NVRTC %d.%d (%s) knows no architecture that runs on sm_%d: install %s one",
+                      "NVRTC %d.%d (%s) knows no architecture that runs on sm_%d: install %s one, "
+                      "such as the Python package %s",
                       nvrtc->version_major, nvrtc->version_minor, nvrtc->path,
                       (int)search->device_arch,
-                      search->device_arch < nvrtc->archs[0] ? "an older" : "a newer");
+                      search->device_arch < nvrtc->archs[0] ? "an older" : "a newer",
+                      udm_nvrtc_package(search->device_arch));
     }
   }
   udm_producer_nvrtc(nvrtc, producer);

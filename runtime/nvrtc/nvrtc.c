@@ -227,8 +227,9 @@ static udm_status open_next(const struct settings *settings, struct library_file
         opening.tried,
         settings->nvrtc_library
             ? "Correct the path given in the options or in UDM_NVRTC_LIBRARY"
-            : "Install a CUDA toolkit, or the wheel nvidia-cuda-nvrtc (for CUDA 12: "
-              "nvidia-cuda-nvrtc-cu12) in the active virtual environment, or name the library "
+            : "Install a CUDA toolkit, or the wheel nvidia-cuda-nvrtc (for CUDA 12, and "
+              "for sm_70: nvidia-cuda-nvrtc-cu12) in the active virtual environment, or name the "
+              "library "
               "in UDM_NVRTC_LIBRARY");
   }
   nvrtc->seen = *seen;
@@ -273,6 +274,11 @@ bool udm_nvrtc_replace(const struct settings *settings, int32_t arch, const char
   }
   udm_free(next);
   return found;
+}
+
+const char *udm_nvrtc_package(int32_t arch) {
+  enum { LOWEST_OF_CUDA_13 = 75 };
+  return arch < LOWEST_OF_CUDA_13 ? "nvidia-cuda-nvrtc-cu12" : "nvidia-cuda-nvrtc";
 }
 
 int udm_nvrtc_arch_below(const struct nvrtc *nvrtc, int32_t lowest, int32_t highest) {

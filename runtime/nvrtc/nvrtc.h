@@ -83,6 +83,12 @@ void udm_nvrtc_builtins(const struct nvrtc *nvrtc, char path[UDM_PATH_SIZE]);
 /* Returns the highest architecture from lowest to highest that this NVRTC knows, or 0. */
 int udm_nvrtc_arch_below(const struct nvrtc *nvrtc, int32_t lowest, int32_t highest);
 
+/*
+ * The Python package with the newest NVRTC that knows the architecture: CUDA 13 does not know Volta
+ * any more.
+ */
+const char *udm_nvrtc_package(int32_t arch);
+
 struct nvrtc_job {
   const struct settings *settings; /* whom to ask whether to stop */
   const char *source;              /* 0-terminated */

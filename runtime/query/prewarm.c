@@ -37,8 +37,12 @@ static udm_status check_arch(const struct nvrtc *nvrtc, int32_t arch, struct err
     if (nvrtc->archs[i] == arch) return UDM_OK;
     udm_append(known, sizeof known, " sm_%d", nvrtc->archs[i]);
   }
-  return udm_fail(error, UDM_ERROR_UNSUPPORTED_ARCH, "NVRTC %d.%d (%s) does not know sm_%d, only%s",
-                  nvrtc->version_major, nvrtc->version_minor, nvrtc->path, (int)arch, known);
+  return udm_fail(
+      error, UDM_ERROR_UNSUPPORTED_ARCH,
+      "NVRTC %d.%d (%s) does not know sm_%d, only%s: install one that does, such as the "
+      "Python package %s",
+      nvrtc->version_major, nvrtc->version_minor, nvrtc->path, (int)arch, known,
+      udm_nvrtc_package(arch));
 }
 
 static udm_status compile_and_store(const struct settings *settings, const struct nvrtc *nvrtc,

@@ -32,10 +32,13 @@ static void advise_on_nvrtc(const struct findings *found, int32_t arch, const ud
       "; this NVRTC is newer than the driver's CUDA, so the driver may reject the image (udm then "
       "loads the PTX that it ships): install an NVRTC of the driver's CUDA, or name one in "
       "UDM_NVRTC_LIBRARY";
-  char better[96] = "";
+  char better[160] = "";
   if (plan->image_arch != arch || ptx) {
-    snprintf(better, sizeof better,
-             "; for a cubin of its own architecture, install an NVRTC that knows sm_%d", arch);
+    snprintf(
+        better, sizeof better,
+        "; for a cubin of its own architecture, install an NVRTC that knows sm_%d (pip install "
+        "%s)",
+        arch, nvrtc_package(arch, found->driver_version));
   }
   snprintf(text, ADVICE_SIZE, "%s%s%s",
            ptx ? "the first start compiles to PTX, and the driver assembles it"
@@ -50,11 +53,11 @@ static void advise_on_shipped_ptx(const struct findings *found, int32_t arch,
       text, ADVICE_SIZE,
       "the driver assembles it at the first start%s; for a cubin of its own architecture, fill "
       "the cache with 'udm prewarm --arch sm_%d' and an NVRTC that knows it (pip install "
-      "nvidia-cuda-nvrtc)",
+      "%s)",
       found->driver_version < CUDA_OF_SHIPPED_PTX
           ? ", but this driver is older than CUDA 11.8 and will reject it: update the driver"
           : "",
-      arch);
+      arch, nvrtc_package(arch, found->driver_version));
 }
 
 /* Says what to do; "" if there is no better image. */

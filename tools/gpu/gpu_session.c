@@ -77,7 +77,8 @@ static int stop_or_show(void *user_data, udm_activity activity) {
 
 static udm_status create(const udm_options *options, udm_context **udm) {
   struct progress_bar bar;
-  udm_options own = *options;
+  udm_options own = UDM_OPTIONS_INIT;
+  if (options) own = *options;
   own.should_stop = stop_or_show;
   own.should_stop_user_data = &bar;
   progress_start(&bar, "waiting for another process that compiles the kernel", 0);

@@ -51,6 +51,12 @@ bool nvrtc_knows(const struct nvrtc_found *found, int32_t arch);
 const struct nvrtc_found *nvrtc_list_newest(const struct nvrtc_list *list, int32_t arch,
                                             int32_t newest_major);
 
+/*
+ * The Python package with an NVRTC that knows the architecture and is no newer than the driver's
+ * CUDA (13000; 0: any), if one is both.
+ */
+const char *nvrtc_package(int32_t arch, int32_t driver_version);
+
 /* "13.0" */
 void nvrtc_version_text(const struct nvrtc_found *found, char text[32]);
 
