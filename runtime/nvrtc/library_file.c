@@ -102,7 +102,17 @@ static bool is_for_loader(const char *path) {
 
 #ifdef __GLIBC__ /* other loaders do not say where they search */
 
-static bool find_in_folders(void *handle, const char *name, char path[UDM_PATH_SIZE]) {
+/* The system's own folders, which the loader searches after its cache. */
+static bool is_default(const char *folder) {
+  const char *rest = strncmp(folder, "/usr", 4) == 0 ? folder + 4 : folder;
+  if (strncmp(rest, "/lib", 4) != 0) return false;
+  rest += 4;
+  if (strncmp(rest, "64", 2) == 0) rest += 2;
+  return *rest == '\0' || strstr(rest, "-linux-gnu") != NULL;
+}
+
+static bool find_in_folders(void *handle, bool defaults, const char *name,
+                            char path[UDM_PATH_SIZE]) {
   Dl_serinfo size;
   bool found = false;
   if (dlinfo(handle, RTLD_DI_SERINFOSIZE, &size) != 0) return false;
@@ -111,7 +121,9 @@ static bool find_in_folders(void *handle, const char *name, char path[UDM_PATH_S
   if (dlinfo(handle, RTLD_DI_SERINFOSIZE, folders) == 0 &&
       dlinfo(handle, RTLD_DI_SERINFO, folders) == 0) {
     for (unsigned i = 0; i < folders->dls_cnt && !found; ++i) {
-      snprintf(path, UDM_PATH_SIZE, "%s/%s", folders->dls_serpath[i].dls_name, name);
+      const char *folder = folders->dls_serpath[i].dls_name;
+      if (is_default(folder) != defaults) continue;
+      snprintf(path, UDM_PATH_SIZE, "%s/%s", folder, name);
       found = is_for_loader(path);
     }
   }
@@ -119,8 +131,8 @@ static bool find_in_folders(void *handle, const char *name, char path[UDM_PATH_S
   return found;
 }
 
-/* The loader's folders for a library that this code opens; its cache is not among them. */
-static bool find_in_loader_folders(const char *name, char path[UDM_PATH_SIZE]) {
+/* The loader's folders for a library that this code opens, without its cache. */
+static bool find_in_loader_folders(bool defaults, const char *name, char path[UDM_PATH_SIZE]) {
   static const char here = 0;
   Dl_info info;
   void *known = NULL;
@@ -131,7 +143,7 @@ static bool find_in_loader_folders(const char *name, char path[UDM_PATH_SIZE]) {
     dlerror(); /* this clears the message */
     return false;
   }
-  const bool found = find_in_folders(handle, name, path);
+  const bool found = find_in_folders(handle, defaults, name, path);
   dlclose(handle);
   return found;
 }
@@ -181,15 +193,16 @@ static bool find_in_loader_cache(const char *name, char path[UDM_PATH_SIZE]) {
   if (bytes == MAP_FAILED) return false;
   /* ldconfig of glibc before 2.32 puts an older format before this one */
   const char *start = memmem(bytes, size, magic, strlen(magic));
-  const bool found =
-      start && find_in_cache((const struct loader_cache *)(const void *)start,
-                             size - (size_t)(start - (const char *)bytes), name, path);
+  const bool found = start && (uintptr_t)start % sizeof(uint64_t) == 0 &&
+                     find_in_cache((const struct loader_cache *)(const void *)start,
+                                   size - (size_t)(start - (const char *)bytes), name, path);
   munmap(bytes, size);
   return found;
 }
 
 static bool find_name(const char *name, char path[UDM_PATH_SIZE]) {
-  return find_in_loader_folders(name, path) || find_in_loader_cache(name, path);
+  return find_in_loader_folders(false, name, path) || find_in_loader_cache(name, path) ||
+         find_in_loader_folders(true, name, path);
 }
 
 #else

@@ -176,8 +176,10 @@ udm_status udm_nvrtc_open_candidate(const char *library, bool already_loaded, st
   nvrtc->library = dlopen(library, flags);
   if (!nvrtc->library) {
     const char *reason = dlerror(); /* this call also clears it */
-    const bool missing = already_loaded || (reason && does_not_exist(library, reason));
-    return udm_fail(error, missing ? UDM_ERROR_NOT_FOUND : UDM_ERROR_NO_NVRTC, "%s",
+    if (already_loaded || (reason && does_not_exist(library, reason))) {
+      return udm_fail(error, UDM_ERROR_NOT_FOUND, "%s", reason ? reason : "dlopen failed");
+    }
+    return udm_fail(error, UDM_ERROR_NO_NVRTC, "%s: install its package again, or remove the file",
                     reason ? reason : "dlopen failed");
   }
   status = resolve_symbols(nvrtc, error);
