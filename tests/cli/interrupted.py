@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""SIGINT and SIGTERM: a command ends its step, reports what was done, and dies of the signal. A wait
-for another process and a compile end at once.
+"""SIGINT and SIGTERM: a command ends its step, reports what was done, and dies of the signal.
+A wait for another process and a compile end at once.
 
 No moment is guessed: a signal is sent when the process has its handler, or has begun to compile.
 
