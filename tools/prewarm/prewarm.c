@@ -311,20 +311,18 @@ static int parse(int argc, char **argv, struct prewarm *work, bool *help) {
 }
 
 int prewarm_main(int argc, char **argv) {
-  struct prewarm *work = calloc(1, sizeof *work);
-  if (!work) return output_fail(false, "out of memory");
+  static struct prewarm work; /* static: after a signal, threads may still use it at the end */
   bool help = false;
-  work->options = (udm_options)UDM_OPTIONS_INIT;
-  work->options.log = output_log;
-  int code = parse(argc, argv, work, &help);
+  work.options = (udm_options)UDM_OPTIONS_INIT;
+  work.options.log = output_log;
+  int code = parse(argc, argv, &work, &help);
   if (code == EXIT_DONE && help) {
     fputs(help_text, stdout);
   } else if (code == EXIT_DONE) {
-    code = run(work);
+    code = run(&work);
   }
-  if (work->abandoned) return code; /* its threads die with the process */
-  for (int32_t i = 0; i < work->job_count; ++i) free(work->jobs[i].error);
-  nvrtc_list_free(&work->nvrtcs);
-  free(work);
+  if (work.abandoned) return code;
+  for (int32_t i = 0; i < work.job_count; ++i) free(work.jobs[i].error);
+  nvrtc_list_free(&work.nvrtcs);
   return code;
 }
