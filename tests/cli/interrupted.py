@@ -4,7 +4,9 @@ A wait for another process and a compile end at once.
 
 No moment is guessed: a signal is sent when the process has its handler, or has begun to compile.
 
-    interrupted.py UDM FAKE_CUDA FAKE_NVRTC LEAST_NVRTC
+    interrupted.py UDM FAKE_CUDA FAKE_NVRTC LEAST_NVRTC steps|wait
+
+wait: only the wait for another process; steps: the rest.
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -152,15 +154,17 @@ def check_ignored(env):
 
 
 def main():
-    udm, driver, nvrtc, least = sys.argv[1:]
+    udm, driver, nvrtc, least, part = sys.argv[1:]
     with tempfile.TemporaryDirectory(prefix="udm-interrupted-") as tmp:
         env = {key: value for key, value in os.environ.items() if not key.startswith("UDM_")}
         env.update({"UDM": udm, "UDM_CACHE_DIR": os.path.join(tmp, "cache"),
                     "UDM_DRIVER_LIBRARY": driver, "UDM_NVRTC_LIBRARY": nvrtc})
+        if part == "wait":
+            check_wait(env, tmp)
+            return
         check_replay(env)
         check_prewarm(env, tmp, nvrtc)
         check_prewarm(env, tmp, least)
-        check_wait(env, tmp)
         # an image that is cached is loaded without a step that could be stopped
         subprocess.run([udm, "prewarm", "--arch", "sm_90"], env=env, check=True,
                        stdout=subprocess.DEVNULL)
