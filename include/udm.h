@@ -162,7 +162,8 @@ typedef struct CUstream_st *CUstream;
   X(UDM_ERROR_NO_IMAGE, 10, "no usable kernel image for this device")            \
   X(UDM_ERROR_CACHE, 11, "the cubin cache cannot be used")                       \
   X(UDM_ERROR_NOT_FOUND, 12, "nothing at that index or name")                    \
-  X(UDM_ERROR_CAPTURE, 13, "the driver does not do this during stream capture")
+  X(UDM_ERROR_CAPTURE, 13, "the driver does not do this during stream capture")  \
+  X(UDM_ERROR_CANCELLED, 14, "the host's callback asked to stop")
 
 /** Result of a call; see UDM_STATUS_TABLE. */
 typedef enum udm_status {
@@ -300,6 +301,35 @@ typedef enum udm_library {
  */
 typedef void *(*udm_find_symbol_callback)(void *user_data, udm_library library, const char *name);
 
+/** What a call is doing while it asks whether to stop. Values are pinned. */
+typedef enum udm_activity {
+  UDM_ACTIVITY_WAITING = 0,  /**< Waiting for another process or thread that builds this image. */
+  UDM_ACTIVITY_COMPILING = 1 /**< Compiling, or about to. */
+} udm_activity;
+
+/**
+ * Says whether the call should stop, for example because of Ctrl-C or SIGTERM.
+ *
+ * udm_create() and udm_prewarm() ask at least ten times per second while they
+ * wait for another process or thread, and once before each compile. While NVRTC
+ * compiles, it decides when to ask: with udm's kernel, at least every 0.7
+ * seconds. An NVRTC without nvrtcSetFlowCallback (12.9 has it, 11.8 does not)
+ * does not ask: a compile that it has begun, some seconds long, ends first. Nor
+ * does the driver ask while it assembles PTX.
+ *
+ * After a stop, the call returns UDM_ERROR_CANCELLED and leaves nothing behind;
+ * it does not ask again. The next call starts anew.
+ *
+ * The library calls it only inside a function that was given the options, on
+ * the thread that called the function, and never from a launch. It must not
+ * call udm functions. A lock of the cache may be held meanwhile.
+ *
+ * @param user_data  should_stop_user_data of the options.
+ * @param activity   What the call is doing.
+ * @return 0 to continue, anything else to stop.
+ */
+typedef int (*udm_stop_callback)(void *user_data, udm_activity activity);
+
 /**
  * Flag of udm_options: never compile. udm does not even search for NVRTC. The
  * driver may still assemble the PTX that the library carries, which is much
@@ -343,11 +373,16 @@ typedef struct udm_options {
   udm_find_symbol_callback find_symbol; /**< Finds functions of the host's libraries; default NULL:
                                              udm opens the libraries. */
   void *find_symbol_user_data;          /**< Passed to find_symbol; default NULL. */
+  udm_stop_callback should_stop;        /**< Ends waits and compiles; default NULL: nothing does. */
+  void *should_stop_user_data;          /**< Passed to should_stop; default NULL. */
 } udm_options;
 
 /** Initializer of udm_options: all defaults. */
-#define UDM_OPTIONS_INIT \
-  { sizeof(udm_options), 0, NULL, NULL, NULL, NULL, NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL }
+#define UDM_OPTIONS_INIT                                                                         \
+  {                                                                                              \
+    sizeof(udm_options), 0, NULL, NULL, NULL, NULL, NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL, \
+        NULL, NULL                                                                               \
+  }
 
 /* ------------------------------------------------------------------------
  * Context
@@ -389,6 +424,7 @@ typedef struct udm_context udm_context;
  *     CUDA 10.1) cannot load code meanwhile. The capture is now invalid.
  *   - UDM_ERROR_NO_IMAGE: no image source worked, or the device is below compute
  *     capability 7.0. The message gives the reason per source.
+ *   - UDM_ERROR_CANCELLED: should_stop of the options asked to stop.
  * @note Any thread; concurrent calls are allowed. Allowed during stream capture
  *   by this thread or another, and nothing of it becomes part of the capture;
  *   but it is slow, so prefer to call it earlier.
@@ -958,6 +994,26 @@ typedef struct udm_nvrtc_candidate {
 typedef int (*udm_nvrtc_callback)(void *user_data, const udm_nvrtc_candidate *candidate);
 
 /**
+ * Reports the file of every candidate of the search for NVRTC, in search order,
+ * and opens none that is not loaded yet.
+ *
+ * A library that is damaged in a way that its ELF headers do not show can kill
+ * the process that opens it: with these names, a tool can open each candidate
+ * in a child process (name it in the options). A candidate's nvrtc is NULL; its
+ * reason is "" unless its file is truncated.
+ *
+ * @param options    Options, or NULL for the defaults.
+ * @param callback   Receives each candidate; must not be NULL.
+ * @param user_data  Passed to callback; may be NULL.
+ * @return UDM_OK, also if there is no candidate or the callback stopped, or:
+ *   - UDM_ERROR_INVALID_ARGUMENT: callback is NULL, or options are malformed.
+ *   - UDM_ERROR_OUT_OF_MEMORY: no host memory.
+ * @note Any thread. Not during stream capture.
+ */
+UDM_API udm_status udm_nvrtc_find(const udm_options *options, udm_nvrtc_callback callback,
+                                  void *user_data);
+
+/**
  * Reports every candidate of the search for NVRTC, in search order.
  *
  * udm_query_nvrtc() and a compile use the first candidate that works. A library
@@ -1037,6 +1093,7 @@ typedef struct udm_prewarm_result {
  *   - UDM_ERROR_UNSUPPORTED_ARCH: the kernel or this NVRTC does not support arch.
  *   - UDM_ERROR_COMPILE: NVRTC failed; the message holds its log.
  *   - UDM_ERROR_CACHE: the entry could not be written.
+ *   - UDM_ERROR_CANCELLED: should_stop of the options asked to stop.
  * @note Any thread; calls for different architectures can run concurrently. Not
  *   during stream capture.
  */

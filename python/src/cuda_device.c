@@ -126,11 +126,25 @@ static const struct loaded_kernel *find(CUcontext cuda) {
   return kernel;
 }
 
+/*
+ * Lets Python's signal handlers run. Ctrl-C raises KeyboardInterrupt: then the wait or the compile
+ * ends, and the exception stays set.
+ */
+static int should_stop(void *user_data, udm_activity activity) {
+  (void)user_data;
+  (void)activity;
+  const PyGILState_STATE state = PyGILState_Ensure();
+  const int raised = PyErr_CheckSignals();
+  PyGILState_Release(state);
+  return raised;
+}
+
 /* Runs without the GIL. Looks for NVRTC of a wheel only if the library finds none itself. */
 static udm_status create(struct library_log *log, udm_context **out) {
   udm_options options = UDM_OPTIONS_INIT;
   options.log = library_log_keep;
   options.log_user_data = log;
+  options.should_stop = should_stop;
   const udm_status status = udm_create(&options, out);
   if (status != UDM_ERROR_NO_IMAGE && status != UDM_ERROR_NO_NVRTC) return status;
   char path[UDM_PATH_SIZE];
@@ -147,8 +161,9 @@ static int finish_create(udm_status status, struct library_log *log) {
   PyObject *type = NULL;
   PyObject *value = NULL;
   PyObject *traceback = NULL;
-  if (status == UDM_OK) return library_log_pass_on(log);
-  raise_status(status); /* before a handler of the log calls udm */
+  const bool interrupted = PyErr_Occurred(); /* should_stop() lets the exception stay */
+  if (status == UDM_OK && !interrupted) return library_log_pass_on(log);
+  if (!interrupted) raise_status(status); /* before a handler of the log calls udm */
   PyErr_Fetch(&type, &value, &traceback);
   if (library_log_pass_on(log) < 0) PyErr_WriteUnraisable(NULL);
   PyErr_Restore(type, value, traceback);

@@ -1,6 +1,7 @@
 # The types of udm. SPDX-License-Identifier: Apache-2.0
 from udm._udm import (
     CacheError,
+    CancelledError,
     CaptureError,
     CompileError,
     DriverError,
@@ -26,6 +27,7 @@ from udm._udm import (
 
 __all__ = [
     "CacheError",
+    "CancelledError",
     "CaptureError",
     "CompileError",
     "DriverError",

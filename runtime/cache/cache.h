@@ -207,6 +207,7 @@ struct cache_lock {
 enum cache_lock_outcome {
   CACHE_LOCKED, /* at once */
   CACHE_LOCKED_AFTER_WAIT,
+  CACHE_LOCK_CANCELLED,   /* the host asked to stop; the lock is not held */
   CACHE_LOCK_TIMED_OUT,   /* another holder kept it for longer than the settings allow */
   CACHE_LOCK_UNAVAILABLE, /* no folder to lock in, or a file system without locks */
 };

@@ -74,7 +74,7 @@ extern const int udm_image_source_count;
 /* True if the failure does not concern one image: the next image would meet it too. */
 static inline bool udm_image_is_fatal(udm_status status) {
   return status == UDM_ERROR_DRIVER || status == UDM_ERROR_CAPTURE ||
-         status == UDM_ERROR_OUT_OF_MEMORY;
+         status == UDM_ERROR_OUT_OF_MEMORY || status == UDM_ERROR_CANCELLED;
 }
 
 #endif

@@ -92,7 +92,9 @@ void fake_nvrtc_reset_calls(void) {
 
 nvrtcResult fake_cuda_fault(const char *function) {
   const long call = add_to_count(function, 1);
-  const char *rest = getenv("UDM_FAKE_NVRTC_FAIL");
+  char text[512];
+  read_text("UDM_FAKE_NVRTC_FAIL", "fail", "", text, sizeof text);
+  const char *rest = text;
   const size_t length = strlen(function);
   while (rest && *rest) {
     if (strncmp(rest, function, length) == 0 && rest[length] == ':') {
