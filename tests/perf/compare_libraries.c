@@ -33,7 +33,8 @@ static const char help_text[] =
     "and the ratio to BASE. \"DIFFER\": a library wrote other bytes than BASE; exit status 1.\n"
     "\n"
     "  --rounds N     rounds per workload (default 25)\n"
-    "  --match TEXT   only the workloads whose names contain TEXT\n";
+    "  --match TEXT   only the workloads whose names contain TEXT; \"verify\" and \"schedules\", which\n"
+    "                 libraries of before udm_mode cannot do, run only if TEXT names them\n";
 
 static const struct bench_shape shapes[] = {
     {"bs 1, 4k", 1, 8192, 4096, 0, 0, BENCH_DRAFT},
@@ -54,6 +55,11 @@ static const struct bench_shape shapes[] = {
     {"pages alone: bs 1, 4k", 1, 131072, 4096, 0, BENCH_PAGES_ALONE, BENCH_DRAFT},
     {"pages alone: bs 64, 1k to 128k", 64, 131072, 131072, 1024, BENCH_PAGES_ALONE, BENCH_DRAFT},
     {"pages alone: bs 64, 128k", 64, 131072, 131072, 0, BENCH_PAGES_ALONE, BENCH_DRAFT},
+    {"schedules: bs 1, 4k", 1, 131072, 4096, 0, 0, BENCH_DRAFT_WITH_SCHEDULES},
+    {"schedules: bs 64, 1k to 128k", 64, 131072, 131072, 1024, 0, BENCH_DRAFT_WITH_SCHEDULES},
+    {"verify: bs 1, 4k", 1, 131072, 4096, 0, 0, BENCH_VERIFY},
+    {"verify: bs 64, 1k to 128k", 64, 131072, 131072, 1024, 0, BENCH_VERIFY},
+    {"verify: bs 256, 4k", 256, 16384, 4096, 0, 0, BENCH_VERIFY},
 };
 
 typedef udm_status create_function(const udm_options *options, udm_context **out);
@@ -263,6 +269,14 @@ int main(int argc, char **argv) {
   printf("device %s\nus per graph node, median of %ld rounds\n", c.session.name, c.rounds);
   for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; ++s) {
     if (!strstr(shapes[s].name, match)) continue;
+    if (shapes[s].phase == BENCH_VERIFY) {
+      if (*match) compare(&c, &shapes[s], 1, false);
+      continue;
+    }
+    if (shapes[s].phase != BENCH_DRAFT) {
+      if (*match) compare(&c, &shapes[s], 3, false);
+      continue;
+    }
     compare(&c, &shapes[s], 3, false);
     compare(&c, &shapes[s], 1, false);
     compare(&c, &shapes[s], 3, true);
