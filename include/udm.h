@@ -573,7 +573,7 @@ typedef struct udm_extra_outputs {
  * The last entry is { B * m, 0 }, and so is that of an SM that begins behind all
  * work (SM100, fewer pieces than SMs). If all lengths are 0, every entry is
  * { 0, 0 }: no SM has work. (DeepGEMM's own function then reads outside its
- * arrays.) All pieces together must be fewer than 2^32, which are 2^40 tokens. Source:
+ * arrays.) Source:
  * DeepGEMM, sm90_paged_mqa_logits_metadata, as in sgl-deep-gemm 0.1.4, and commit
  * 54e2261 and later for SM100.
  */

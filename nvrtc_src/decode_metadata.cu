@@ -110,7 +110,7 @@ struct Sums {
   }
 };
 typedef Sums<unsigned, 2> LengthSums;  // of lengths, and of what the query tokens see of them
-typedef Sums<uint64, 1> TokenSum;      // of query tokens: extend_lens may hold anything
+typedef Sums<uint64, 1> Sum;           // of query tokens, or of work: extend_lens may hold anything
 
 // The pointers of a backend to lengths, sums and the schedule; null: not written.
 struct LengthTensors {
@@ -352,10 +352,10 @@ __device__ void write_lengths(const Params &p, const Outputs &outputs, unsigned 
   const unsigned threads = is_one_warp ? 32 : kThreads, thread = threadIdx.x % threads;
   if (Outputs::kDecodeOnly && threadIdx.x >= threads) return;
   LengthSums before = {};
-  TokenSum tokens = {};
+  Sum tokens = {};
   if (first > 0) {
     LengthSums mine = {};
-    TokenSum my_tokens = {};
+    Sum my_tokens = {};
 #pragma unroll Outputs::kDecodeOnly ? 4 : 1
     for (unsigned i = threadIdx.x; i < first; i += kThreads) {
       const Request r = load_request(p, outputs, i);
@@ -379,10 +379,10 @@ __device__ void write_lengths(const Params &p, const Outputs &outputs, unsigned 
     LengthSums total, begins = block_scan(sums_of(p, outputs, r), &total, is_one_warp);
     begins += before;
     before += total;
-    TokenSum start = {};
+    Sum start = {};
     if constexpr (!Outputs::kDecodeOnly) {
-      TokenSum more;
-      start = block_scan(TokenSum{{static_cast<uint64>(r.tokens)}}, &more, is_one_warp);
+      Sum more;
+      start = block_scan(Sum{{static_cast<uint64>(r.tokens)}}, &more, is_one_warp);
       start += tokens;
       tokens += more;
     }
@@ -423,37 +423,38 @@ __device__ void for_each_schedule_row(const Params &p, const GeneralOutputs &out
 // sums a segment of the requests; each SM finds the segment, then the row, in which its work
 // begins.
 __device__ void write_schedule(const Params &p, const GeneralOutputs &outputs) {
-  __shared__ unsigned unit_ends[kThreads], row_begins[kThreads];
+  __shared__ uint64 unit_ends[kThreads];
+  __shared__ unsigned row_begins[kThreads];
   const bool of_requests = p.has(UDM_KERNEL_SCHEDULE_OF_REQUESTS);
   const unsigned segment = (p.batch_size + kThreads - 1) / kThreads;
   const unsigned begin = threadIdx.x * segment, end = smaller(begin + segment, p.batch_size);
   const unsigned rows = of_requests ? p.batch_size : outputs.phase.num_tokens;
-  TokenSum my_rows = {}, all_rows;
+  Sum mine = {}, total;
 #pragma unroll 1
   for (unsigned i = begin; i < end; ++i) {
-    my_rows.of[0] += of_requests ? 1 : load_request(p, outputs, i).tokens;
+    mine.of[0] += of_requests ? 1 : load_request(p, outputs, i).tokens;
   }
-  const uint64 first_row = block_scan(my_rows, &all_rows).of[0];
-  row_begins[threadIdx.x] = static_cast<unsigned>(smaller<uint64>(first_row, rows));
-  Sums<unsigned, 1> my_units = {}, all_units;
-  for_each_schedule_row(p, outputs, begin, end, row_begins[threadIdx.x], rows,
-                        [&](unsigned, unsigned units) {
-                          my_units.of[0] += units;
-                          return true;
-                        });
-  unit_ends[threadIdx.x] = block_scan(my_units, &all_units).of[0] + my_units.of[0];
+  const unsigned first_row =
+      static_cast<unsigned>(smaller<uint64>(block_scan(mine, &total).of[0], rows));
+  mine = {};
+  for_each_schedule_row(p, outputs, begin, end, first_row, rows, [&](unsigned, unsigned units) {
+    mine.of[0] += units;
+    return true;
+  });
+  row_begins[threadIdx.x] = first_row;
+  unit_ends[threadIdx.x] = block_scan(mine, &total).of[0] + mine.of[0];
   __syncthreads();
 
-  const unsigned sms = outputs.phase.num_sms, pieces = outputs.phase.schedule_pieces;
-  const unsigned total = all_units.of[0] * pieces, quotient = total / sms, more = total % sms;
+  const uint64 sms = outputs.phase.num_sms, pieces = outputs.phase.schedule_pieces;
+  const uint64 all = total.of[0] * pieces, quotient = all / sms, more = all % sms;
   const bool is_sm100 = p.has(UDM_KERNEL_SCHEDULE_SM100);
 #pragma unroll 1
-  for (unsigned sm = threadIdx.x; sm <= sms; sm += kThreads) {
-    const unsigned piece =
+  for (uint64 sm = threadIdx.x; sm <= sms; sm += kThreads) {
+    const uint64 piece =
         sm * quotient + (is_sm100 ? smaller(sm, more) : sm - smaller(sm, sms - more));
-    unsigned unit = piece / pieces, entry = total > 0 ? rows * pieces : 0, offset = 0;
-    if (piece < total) {  // else the end, or an SM without work
-      unsigned low = 0;   // the first segment that ends behind the unit
+    uint64 unit = piece / pieces, entry = all > 0 ? rows * pieces : 0, offset = 0;
+    if (piece < all) {   // else the end, or an SM without work
+      unsigned low = 0;  // the first segment that ends behind the unit
 #pragma unroll 1
       for (unsigned step = kThreads / 2; step > 0; step /= 2) {
         if (unit_ends[low + step - 1] <= unit) low += step;
@@ -687,12 +688,12 @@ __device__ int longest_extent(const Params &p, const Outputs &outputs) {
 
 // Of a ragged batch: the first tokens of the window's requests, at most num_tokens.
 __device__ void find_starts(const Params &p, const GeneralOutputs &outputs, unsigned window) {
-  TokenSum before = {}, total;
+  Sum before = {}, total;
 #pragma unroll 1
   for (unsigned first = 0; first < p.batch_size; first += kThreads) {
     const unsigned i = first + threadIdx.x;
     const int tokens = i < p.batch_size ? load_request(p, outputs, i).tokens : 0;
-    auto begins = block_scan(TokenSum{{static_cast<uint64>(tokens)}}, &total);
+    auto begins = block_scan(Sum{{static_cast<uint64>(tokens)}}, &total);
     begins += before;
     before += total;
     if (i < p.batch_size && i % p.num_windows == window) {
