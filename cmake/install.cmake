@@ -1,5 +1,6 @@
 # Installs three components: runtime (the shared library), development (headers, the
-# static library, CMake and pkg-config files), tools (the udm command, its pages and completions).
+# static library, CMake and pkg-config files), tools (the udm command, its pages and completions),
+# cubins (the kernel, compiled).
 # SPDX-License-Identifier: Apache-2.0
 include(CMakePackageConfigHelpers)
 
@@ -44,4 +45,7 @@ install(FILES ${CMAKE_CURRENT_BINARY_DIR}/udm.pc DESTINATION ${CMAKE_INSTALL_LIB
 
 if(UDM_BUILD_TOOLS)
   install(TARGETS udm_command RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT tools)
+endif()
+if(UDM_BUILD_CUBINS)
+  udm_install_cubins(${CMAKE_INSTALL_LIBDIR}/udm/cubins cubins)
 endif()

@@ -1,5 +1,5 @@
-# cpack -G DEB makes libudm0, libudm-dev and udm-tools. Configure with -DCMAKE_INSTALL_PREFIX=/usr, so
-# that the library goes to Debian's folder for the architecture.
+# cpack -G DEB makes libudm0, libudm-dev, udm-tools and, with UDM_BUILD_CUBINS, udm-cubins. Configure
+# with -DCMAKE_INSTALL_PREFIX=/usr, so that the library goes to Debian's folder for the architecture.
 # SPDX-License-Identifier: Apache-2.0
 set(CPACK_GENERATOR DEB TGZ)
 set(CPACK_PACKAGE_NAME udm)
@@ -17,6 +17,9 @@ set(CPACK_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS
 set(CPACK_COMPONENTS_ALL runtime development)
 if(UDM_BUILD_TOOLS)
   list(APPEND CPACK_COMPONENTS_ALL tools)
+endif()
+if(UDM_BUILD_CUBINS)
+  list(APPEND CPACK_COMPONENTS_ALL cubins)
 endif()
 
 set(CPACK_DEB_COMPONENT_INSTALL ON)
@@ -82,5 +85,23 @@ udm_debian_package(
   "Reports what udm can use on a machine, compiles its kernel into the cache with or
 without a GPU, manages that cache, replays request traces with every output
 checked, and tests and measures a GPU.")
+
+udm_debian_package(
+  cubins udm-cubins libs "unified decode metadata: the compiled kernel"
+  "The kernel of udm, compiled for every GPU architecture that the compiler of
+this package knew. With it, the library and the command need no NVRTC, and the
+first use on a machine compiles nothing.")
+set(CPACK_DEBIAN_CUBINS_PACKAGE_SHLIBDEPS OFF)
+# of that version alone: another kernel has other entries
+set(CPACK_DEBIAN_CUBINS_PACKAGE_DEPENDS
+    "libudm${PROJECT_VERSION_MAJOR} (= ${PROJECT_VERSION}-${CPACK_DEBIAN_PACKAGE_RELEASE})")
+# lintian takes these ELF files for programs of the CPU
+file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/debian/overrides "\
+udm-cubins: binary-from-other-architecture
+udm-cubins: statically-linked-binary
+udm-cubins: unstripped-binary-or-object
+")
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/debian/overrides RENAME udm-cubins
+        DESTINATION ${CMAKE_INSTALL_DATADIR}/lintian/overrides COMPONENT cubins EXCLUDE_FROM_ALL)
 
 include(CPack)

@@ -20,7 +20,8 @@
   X(NVRTC_ERROR_INVALID_INPUT, 3)   \
   X(NVRTC_ERROR_INVALID_PROGRAM, 4) \
   X(NVRTC_ERROR_INVALID_OPTION, 5)  \
-  X(NVRTC_ERROR_COMPILATION, 6)
+  X(NVRTC_ERROR_COMPILATION, 6)     \
+  X(NVRTC_ERROR_CANCELLED, 16)
 
 #ifndef __NVRTC_H__
 
@@ -45,6 +46,9 @@ enum { CUDA_NVRTC_CONSTANTS(CUDA_CONSTANT) };
   X(nvrtcResult, nvrtcDestroyProgram, (nvrtcProgram * program))                      \
   X(nvrtcResult, nvrtcCompileProgram,                                                \
     (nvrtcProgram program, int option_count, const char *const *options))            \
+  /* 12.9 has it, 11.8 not */                                                        \
+  X(nvrtcResult, nvrtcSetFlowCallback,                                               \
+    (nvrtcProgram program, int (*callback)(void *, void *), void *payload))          \
   X(nvrtcResult, nvrtcGetCUBINSize, (nvrtcProgram program, size_t * size))           \
   X(nvrtcResult, nvrtcGetCUBIN, (nvrtcProgram program, char *cubin))                 \
   X(nvrtcResult, nvrtcGetPTXSize, (nvrtcProgram program, size_t * size))             \

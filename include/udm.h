@@ -162,7 +162,8 @@ typedef struct CUstream_st *CUstream;
   X(UDM_ERROR_NO_IMAGE, 10, "no usable kernel image for this device")            \
   X(UDM_ERROR_CACHE, 11, "the cubin cache cannot be used")                       \
   X(UDM_ERROR_NOT_FOUND, 12, "nothing at that index or name")                    \
-  X(UDM_ERROR_CAPTURE, 13, "the driver does not do this during stream capture")
+  X(UDM_ERROR_CAPTURE, 13, "the driver does not do this during stream capture")  \
+  X(UDM_ERROR_CANCELLED, 14, "the host's callback asked to stop")
 
 /** Result of a call; see UDM_STATUS_TABLE. */
 typedef enum udm_status {
@@ -300,6 +301,35 @@ typedef enum udm_library {
  */
 typedef void *(*udm_find_symbol_callback)(void *user_data, udm_library library, const char *name);
 
+/** What a call is doing while it asks whether to stop. Values are pinned. */
+typedef enum udm_activity {
+  UDM_ACTIVITY_WAITING = 0,  /**< Waiting for another process or thread that builds this image. */
+  UDM_ACTIVITY_COMPILING = 1 /**< Compiling, or about to. */
+} udm_activity;
+
+/**
+ * Says whether the call should stop, for example because of Ctrl-C or SIGTERM.
+ *
+ * udm_create() and udm_prewarm() ask at least ten times per second while they
+ * wait for another process or thread, and once before each compile. While NVRTC
+ * compiles, it decides when to ask: with udm's kernel, at least every 0.7
+ * seconds. An NVRTC without nvrtcSetFlowCallback (12.9 has it, 11.8 does not)
+ * does not ask: a compile that it has begun, some seconds long, ends first. Nor
+ * does the driver ask while it assembles PTX.
+ *
+ * After a stop, the call returns UDM_ERROR_CANCELLED and leaves nothing behind;
+ * it does not ask again. The next call starts anew.
+ *
+ * The library calls it only inside a function that was given the options, on
+ * the thread that called the function, and never from a launch. It must not
+ * call udm functions. A lock of the cache may be held meanwhile.
+ *
+ * @param user_data  should_stop_user_data of the options.
+ * @param activity   What the call is doing.
+ * @return 0 to continue, anything else to stop.
+ */
+typedef int (*udm_stop_callback)(void *user_data, udm_activity activity);
+
 /**
  * Flag of udm_options: never compile. udm does not even search for NVRTC. The
  * driver may still assemble the PTX that the library carries, which is much
@@ -330,7 +360,8 @@ typedef struct udm_options {
                                        $XDG_CACHE_HOME/udm, then $HOME/.cache/udm, then .cache/udm in
                                        the home folder that the user database names. */
   const char *cache_path;         /**< Read-only cache folders, separated by colons; UDM_CACHE_PATH,
-                                       then none. */
+                                       and after it the cubins that are installed with the library
+                                       (docs/CACHE.md). */
   udm_log_callback log;           /**< Receives log lines; default NULL: no log. */
   void *log_user_data;            /**< Passed to log; default NULL. */
   uint64_t cache_max_bytes;       /**< Size limit of the writable cache in bytes; default 0:
@@ -342,11 +373,16 @@ typedef struct udm_options {
   udm_find_symbol_callback find_symbol; /**< Finds functions of the host's libraries; default NULL:
                                              udm opens the libraries. */
   void *find_symbol_user_data;          /**< Passed to find_symbol; default NULL. */
+  udm_stop_callback should_stop;        /**< Ends waits and compiles; default NULL: nothing does. */
+  void *should_stop_user_data;          /**< Passed to should_stop; default NULL. */
 } udm_options;
 
 /** Initializer of udm_options: all defaults. */
-#define UDM_OPTIONS_INIT \
-  { sizeof(udm_options), 0, NULL, NULL, NULL, NULL, NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL }
+#define UDM_OPTIONS_INIT                                                                         \
+  {                                                                                              \
+    sizeof(udm_options), 0, NULL, NULL, NULL, NULL, NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL, \
+        NULL, NULL                                                                               \
+  }
 
 /* ------------------------------------------------------------------------
  * Context
@@ -388,6 +424,7 @@ typedef struct udm_context udm_context;
  *     CUDA 10.1) cannot load code meanwhile. The capture is now invalid.
  *   - UDM_ERROR_NO_IMAGE: no image source worked, or the device is below compute
  *     capability 7.0. The message gives the reason per source.
+ *   - UDM_ERROR_CANCELLED: should_stop of the options asked to stop.
  * @note Any thread; concurrent calls are allowed. Allowed during stream capture
  *   by this thread or another, and nothing of it becomes part of the capture;
  *   but it is slow, so prefer to call it earlier.
@@ -438,11 +475,13 @@ typedef struct udm_context_info {
   udm_image_source image_source; /**< Where the image came from. */
   size_t image_bytes;            /**< Size of the image in bytes. */
   int32_t multiprocessor_count;  /**< Number of SMs of the device. */
+  const char *image_producer;    /**< What made the image, such as "NVRTC 13.0, build ..."; the
+                                      context owns it, until udm_destroy(). */
 } udm_context_info;
 
 /** Initializer of udm_context_info. */
 #define UDM_CONTEXT_INFO_INIT \
-  { sizeof(udm_context_info), 0, 0, 0, UDM_IMAGE_NONE, 0, 0 }
+  { sizeof(udm_context_info), 0, 0, 0, UDM_IMAGE_NONE, 0, 0, NULL }
 
 /**
  * Describes a context: its device and its kernel image.
@@ -570,12 +609,11 @@ typedef struct udm_extra_outputs {
  *     SM90:  { b * m + off / w(b), off % w(b) }
  *     SM100: { b * m, off / m }
  *
- * The last entry is { B * m, 0 }, and so is that of an SM that begins behind all
- * work (SM100, fewer pieces than SMs). If all lengths are 0, every entry is
- * { 0, 0 }: no SM has work. (DeepGEMM's own function then reads outside its
- * arrays.) Source:
- * DeepGEMM, sm90_paged_mqa_logits_metadata, as in sgl-deep-gemm 0.1.4, and commit
- * 54e2261 and later for SM100.
+ * The last entry, and that of an SM that begins behind the last piece, is
+ * { B * m, 0 }. If all lengths are 0, every entry is { 0, 0 }: no SM has work.
+ * (DeepGEMM's own function then reads outside its arrays.) Source: DeepGEMM,
+ * sm90_paged_mqa_logits_metadata, as in sgl-deep-gemm 0.1.4, and commit 54e2261
+ * and later for SM100.
  */
 typedef enum udm_schedule_variant {
   UDM_SCHEDULE_UNSET = 0, /**< Allowed only if every paged_mqa_schedule is null. */
@@ -956,6 +994,26 @@ typedef struct udm_nvrtc_candidate {
 typedef int (*udm_nvrtc_callback)(void *user_data, const udm_nvrtc_candidate *candidate);
 
 /**
+ * Reports the file of every candidate of the search for NVRTC, in search order,
+ * and opens none that is not loaded yet.
+ *
+ * A library that is damaged in a way that its ELF headers do not show can kill
+ * the process that opens it: with these names, a tool can open each candidate
+ * in a child process (name it in the options). A candidate's nvrtc is NULL; its
+ * reason is "" unless its file is truncated.
+ *
+ * @param options    Options, or NULL for the defaults.
+ * @param callback   Receives each candidate; must not be NULL.
+ * @param user_data  Passed to callback; may be NULL.
+ * @return UDM_OK, also if there is no candidate or the callback stopped, or:
+ *   - UDM_ERROR_INVALID_ARGUMENT: callback is NULL, or options are malformed.
+ *   - UDM_ERROR_OUT_OF_MEMORY: no host memory.
+ * @note Any thread. Not during stream capture.
+ */
+UDM_API udm_status udm_nvrtc_find(const udm_options *options, udm_nvrtc_callback callback,
+                                  void *user_data);
+
+/**
  * Reports every candidate of the search for NVRTC, in search order.
  *
  * udm_query_nvrtc() and a compile use the first candidate that works. A library
@@ -1035,6 +1093,7 @@ typedef struct udm_prewarm_result {
  *   - UDM_ERROR_UNSUPPORTED_ARCH: the kernel or this NVRTC does not support arch.
  *   - UDM_ERROR_COMPILE: NVRTC failed; the message holds its log.
  *   - UDM_ERROR_CACHE: the entry could not be written.
+ *   - UDM_ERROR_CANCELLED: should_stop of the options asked to stop.
  * @note Any thread; calls for different architectures can run concurrently. Not
  *   during stream capture.
  */

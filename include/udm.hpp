@@ -5,8 +5,10 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * A udm::context owns its handle, and a call that fails throws udm::error.
- * Everything else is the contract of the function of udm.h with that name:
- * parameters, threads, stream capture, lifetime.
+ * Arguments are the structures of udm.h, with their modes and outputs:
+ * decode_args(), phase_args() or ragged_args() begins them. Everything else is the
+ * contract of the function of udm.h with that name: parameters, threads, stream
+ * capture, lifetime.
  */
 #ifndef UDM_HPP
 #define UDM_HPP
@@ -55,6 +57,37 @@ inline void check(udm_status status) {
 
 /** @return UDM_DECODE_ARGS_INIT: set struct_size, other fields at their defaults. */
 inline udm_decode_args decode_args() noexcept { return UDM_DECODE_ARGS_INIT; }
+/**
+ * The arguments of a target verify or a draft extend in which every request has as many tokens.
+ *
+ * @param mode                UDM_MODE_TARGET_VERIFY or UDM_MODE_DRAFT_EXTEND.
+ * @param tokens_per_request  Query tokens of every request.
+ * @return decode_args() with both set.
+ */
+inline udm_decode_args phase_args(udm_mode mode, int32_t tokens_per_request) noexcept {
+  udm_decode_args args = decode_args();
+  args.mode = mode;
+  args.tokens_per_request = tokens_per_request;
+  return args;
+}
+/**
+ * The arguments of a target verify or a draft extend of a ragged batch.
+ *
+ * @param mode              UDM_MODE_TARGET_VERIFY or UDM_MODE_DRAFT_EXTEND.
+ * @param extend_lens       Device address: query tokens per request.
+ * @param extend_lens_type  Element type of extend_lens.
+ * @param num_tokens        Query tokens that the outputs have room for.
+ * @return decode_args() with all set.
+ */
+inline udm_decode_args ragged_args(udm_mode mode, CUdeviceptr extend_lens,
+                                   udm_int_type extend_lens_type, int32_t num_tokens) noexcept {
+  udm_decode_args args = decode_args();
+  args.mode = mode;
+  args.extend_lens = extend_lens;
+  args.extend_lens_type = extend_lens_type;
+  args.num_tokens = num_tokens;
+  return args;
+}
 /** @return UDM_OPTIONS_INIT: set struct_size, other fields at their defaults. */
 inline udm_options options() noexcept { return UDM_OPTIONS_INIT; }
 

@@ -1,6 +1,6 @@
 /*
- * launch.cc: the launch of ../launch in C++17, with udm.hpp. Objects own the
- * handle and the host's CUDA resources, and failures throw.
+ * launch.cc: the launch of ../launch in C++17, with udm.hpp, and a target verify.
+ * Objects own the handle and the host's CUDA resources, and failures throw.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -19,6 +19,7 @@ namespace {
 constexpr int32_t kBatch = 4;
 constexpr int32_t MAX_CONTEXT = 1024;
 constexpr int32_t TOKENS_PER_PAGE = 64;
+constexpr int32_t VERIFIED = 4; /* tokens per request */
 constexpr int32_t PAGES = MAX_CONTEXT / TOKENS_PER_PAGE;
 
 int run() {
@@ -40,17 +41,20 @@ int run() {
   const host::buffer nsa_sums(driver, kBatch + 1);
   const host::buffer pages(driver, size_t{kBatch} * PAGES);
 
+  const auto set_inputs = [&](udm_decode_args &args) {
+    args.seq_lens = lengths.address();
+    args.req_pool_indices = rows.address();
+    args.req_to_token = req_to_token.address();
+    args.req_to_token_stride = MAX_CONTEXT;
+    args.batch_size = kBatch;
+    args.max_len = MAX_CONTEXT;
+    args.num_backends = 1;
+    args.nsa_index_topk = 512;
+    args.real_page_size = TOKENS_PER_PAGE;
+    args.real_page_table_stride = PAGES;
+  };
   udm_decode_args args = udm::decode_args();
-  args.seq_lens = lengths.address();
-  args.req_pool_indices = rows.address();
-  args.req_to_token = req_to_token.address();
-  args.req_to_token_stride = MAX_CONTEXT;
-  args.batch_size = kBatch;
-  args.max_len = MAX_CONTEXT;
-  args.num_backends = 1;
-  args.nsa_index_topk = 512;
-  args.real_page_size = TOKENS_PER_PAGE;
-  args.real_page_table_stride = PAGES;
+  set_inputs(args);
   args.backends[0] = {seqlens.address(),     sums.address(),     0 /* no page_table_1 */,
                       nsa_seqlens.address(), nsa_sums.address(), pages.address(),
                       seqlens.address()};
@@ -61,6 +65,25 @@ int run() {
   for (int32_t sum : sums.values()) std::cout << ' ' << sum;
   std::cout << '\n';
 
+  /* The target model verifies tokens of each request. DeepGEMM's schedule comes with the lengths.
+   */
+  const int32_t num_sms = udm.info().multiprocessor_count;
+  const host::buffer expanded(driver, size_t{kBatch} * VERIFIED);
+  const host::buffer schedule(driver, 2 * (static_cast<size_t>(num_sms) + 1));
+  udm_decode_args verify = udm::phase_args(UDM_MODE_TARGET_VERIFY, VERIFIED);
+  set_inputs(verify);
+  verify.backends[0].seqlens_expanded = expanded.address(); /* the other outputs stay null */
+  verify.extra[0].paged_mqa_schedule = schedule.address();
+  verify.num_sms = num_sms;
+  verify.schedule_variant = UDM_SCHEDULE_SM90;
+  udm.decode_metadata_direct(verify, stream.get());
+  stream.synchronize();
+  const std::vector<int32_t> lens = expanded.values();
+  const std::vector<int32_t> starts = schedule.values();
+  std::cout << "the last request's tokens see";
+  for (size_t e = lens.size() - VERIFIED; e < lens.size(); ++e) std::cout << ' ' << lens[e];
+  std::cout << "; the schedule ends with row " << starts[starts.size() - 2] << '\n';
+
   args.max_len = -1; /* a mistake: udm launches nothing, and the error names the argument */
   try {
     udm.decode_metadata_direct(args, stream.get());
@@ -69,7 +92,9 @@ int run() {
     std::cout << error.what() << '\n';
   }
   const udm::context moved = std::move(udm); /* one object owns it at a time */
-  return sums.values().back() == 1101 && moved.get() ? 0 : 1;
+  const bool right = sums.values().back() == 1101 && lens.back() == 1000 + VERIFIED &&
+                     starts[starts.size() - 2] == kBatch * VERIFIED;
+  return right && moved.get() ? 0 : 1;
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-//! launch.rs: the launch of ../launch in Rust. udm.rs wraps the few calls of udm.h; driver.rs stands
+//! launch.rs: the launch of ../launch in Rust, and a target verify. udm.rs wraps the few calls of udm.h; driver.rs stands
 //! for the host's own CUDA objects.
 //!
 //! SPDX-License-Identifier: Apache-2.0
@@ -10,6 +10,7 @@ use std::error::Error;
 const BATCH: usize = 4;
 const MAX_CONTEXT: usize = 1024;
 const PAGE_SIZE: usize = 64;
+const VERIFIED: usize = 4; // tokens per request
 const PAGES: usize = MAX_CONTEXT / PAGE_SIZE;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -51,6 +52,22 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cu_seqlens_k {:?}", sums.values()?);
     assert_eq!(sums.values()?, [0, 100, 101, 101, 1101]);
     assert_eq!(pages.values()?[..2], [48, 49]);
+
+    // The target model verifies tokens of each request, which follow those in the KV cache.
+    let expanded = session.buffer(&[0; BATCH * VERIFIED])?;
+    let query_sums = session.buffer(&[0; BATCH + 1])?;
+    args.mode = udm::MODE_TARGET_VERIFY;
+    args.tokens_per_request = VERIFIED as i32;
+    args.backends[0] = udm::BackendOutputs {
+        seqlens_expanded: expanded.address(),
+        ..Default::default() // the other outputs are not written
+    };
+    args.extra[0].cu_seqlens_q = query_sums.address();
+    unsafe { udm.decode_metadata_direct(&args, session.stream())? };
+    session.synchronize()?;
+    println!("the last request's tokens see {:?}", &expanded.values()?[(BATCH - 1) * VERIFIED..]);
+    assert_eq!(expanded.values()?[..VERIFIED], [101, 102, 103, 104]);
+    assert_eq!(query_sums.values()?, [0, 4, 8, 12, 16]);
 
     args.max_len = -1; // a mistake: udm launches nothing, and the error names the argument
     let error = unsafe { udm.decode_metadata_direct(&args, session.stream()) }.unwrap_err();

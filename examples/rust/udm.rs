@@ -8,7 +8,7 @@ use std::{fmt, mem, ptr};
 pub type DevicePtr = u64;
 pub type Stream = *mut c_void;
 
-/// The seven outputs of one backend; 0 for a page table that the caller does not want.
+/// The seven outputs of one backend; 0 for one that the caller does not want.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 pub struct BackendOutputs {
@@ -20,6 +20,17 @@ pub struct BackendOutputs {
     pub real_page_table: DevicePtr,
     pub seqlens_expanded: DevicePtr,
 }
+
+/// More outputs of one backend.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct ExtraOutputs {
+    pub cu_seqlens_q: DevicePtr,
+    pub paged_mqa_ctx_lens: DevicePtr,
+    pub paged_mqa_schedule: DevicePtr,
+}
+
+pub const MODE_TARGET_VERIFY: c_int = 1;
 
 /// udm_decode_args, as UDM_DECODE_ARGS_INIT makes it.
 #[repr(C)]
@@ -41,6 +52,19 @@ pub struct DecodeArgs {
     pub real_page_size: i32,
     pub extent: c_int,
     pub backends: [BackendOutputs; 8],
+    pub mode: c_int,
+    pub tokens_per_request: i32,
+    pub extend_lens: DevicePtr,
+    pub extend_lens_type: c_int,
+    pub num_tokens: i32,
+    pub index_kpool: i32,
+    pub flags: u32,
+    pub num_sms: i32,
+    pub schedule_variant: c_int,
+    pub schedule_next_n: i32,
+    reserved: i32,
+    pub seqlen_offset: [i32; 8],
+    pub extra: [ExtraOutputs; 8],
 }
 
 impl Default for DecodeArgs {

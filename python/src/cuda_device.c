@@ -16,6 +16,7 @@
 #include "cuda/cuda_driver.h"
 #include "errors.h"
 #include "foreign_tensor.h"
+#include "library_log.h"
 #include "names.h"
 #include "python_api.h"
 
@@ -125,15 +126,48 @@ static const struct loaded_kernel *find(CUcontext cuda) {
   return kernel;
 }
 
+/*
+ * Lets Python's signal handlers run. Ctrl-C raises KeyboardInterrupt: then the wait or the compile
+ * ends, and the exception stays set.
+ */
+static int should_stop(void *user_data, udm_activity activity) {
+  (void)user_data;
+  (void)activity;
+  const PyGILState_STATE state = PyGILState_Ensure();
+  const int raised = PyErr_CheckSignals();
+  PyGILState_Release(state);
+  return raised;
+}
+
 /* Runs without the GIL. Looks for NVRTC of a wheel only if the library finds none itself. */
-static udm_status create(udm_context **out) {
-  const udm_status status = udm_create(NULL, out);
+static udm_status create(struct library_log *log, udm_context **out) {
+  udm_options options = UDM_OPTIONS_INIT;
+  options.log = library_log_keep;
+  options.log_user_data = log;
+  options.should_stop = should_stop;
+  const udm_status status = udm_create(&options, out);
   if (status != UDM_ERROR_NO_IMAGE && status != UDM_ERROR_NO_NVRTC) return status;
   char path[UDM_PATH_SIZE];
   if (!nvrtc_wheel_path(path, sizeof path)) return status;
-  udm_options options = UDM_OPTIONS_INIT;
   options.nvrtc_library = path;
   return udm_create(&options, out);
+}
+
+/*
+ * Passes on the log of a create with this status, and raises what it failed with. Returns -1 with
+ * an exception set, also if the log itself raised one.
+ */
+static int finish_create(udm_status status, struct library_log *log) {
+  PyObject *type = NULL;
+  PyObject *value = NULL;
+  PyObject *traceback = NULL;
+  const bool interrupted = PyErr_Occurred(); /* should_stop() lets the exception stay */
+  if (status == UDM_OK && !interrupted) return library_log_pass_on(log);
+  if (!interrupted) raise_status(status); /* before a handler of the log calls udm */
+  PyErr_Fetch(&type, &value, &traceback);
+  if (library_log_pass_on(log) < 0) PyErr_WriteUnraisable(NULL);
+  PyErr_Restore(type, value, traceback);
+  return -1;
 }
 
 /* Loads the kernel into cuda, which is the current context. */
@@ -145,11 +179,12 @@ static const struct loaded_kernel *load(CUcontext cuda, int32_t device) {
   }
   *kernel = (struct loaded_kernel){cuda, device, NULL, NULL};
   udm_status status = UDM_OK;
+  struct library_log log = {NULL, 0, 0};
 
   PyThreadState *state = PyEval_SaveThread();
   pthread_mutex_lock(&loading);
   const struct loaded_kernel *other = find(cuda); /* only the holder of the mutex adds one */
-  if (!other) status = create(&kernel->udm);
+  if (!other) status = create(&log, &kernel->udm);
   PyEval_RestoreThread(state); /* a thread that waits for the mutex does not hold the GIL */
   if (!other && status == UDM_OK) {
     kernel->next = loaded;
@@ -157,10 +192,9 @@ static const struct loaded_kernel *load(CUcontext cuda, int32_t device) {
   }
   pthread_mutex_unlock(&loading);
 
-  if (!other && status == UDM_OK) return kernel;
-  free(kernel);
-  if (status != UDM_OK) raise_status(status);
-  return other;
+  const struct loaded_kernel *result = other ? other : kernel;
+  if (other || status != UDM_OK) free(kernel);
+  return finish_create(status, &log) == 0 ? result : NULL;
 }
 
 /* Pushes the device's primary context, and keeps it retained: udm's kernel stays in it. */

@@ -226,19 +226,21 @@ int raise_text(udm_status status, const char *format, ...) {
   return raise_message(status, message);
 }
 
+/* "seq_lens", or "backend_metadata_list[1].page_table_1" */
+static PyObject *name_text(const struct tensor_name *about) {
+  if (about->backend < 0) return PyUnicode_FromString(about->argument);
+  return PyUnicode_FromFormat("%s[%d].%s", about->argument, about->backend, about->attribute);
+}
+
 int raise_about(PyObject *exception, const struct tensor_name *about, const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
   PyObject *text = PyUnicode_FromFormatV(format, arguments);
   va_end(arguments);
-  if (!text) return -1;
-  if (about->backend < 0) {
-    PyErr_Format(exception, "%s %U", about->argument, text);
-  } else {
-    PyErr_Format(exception, "%s[%d].%s %U", about->argument, about->backend, about->attribute,
-                 text);
-  }
-  Py_DECREF(text);
+  PyObject *named = text ? name_text(about) : NULL;
+  if (named) PyErr_Format(exception, "%U %U", named, text);
+  Py_XDECREF(named);
+  Py_XDECREF(text);
   return -1;
 }
 
@@ -264,6 +266,50 @@ static void set_cause(PyObject *cause) {
   PyErr_Restore(type, value, traceback);
 }
 
+/*
+ * FileNotFoundError and the like, whose text has parts. Sets one with the same parts, the name
+ * before its strerror. Returns false, with nothing set, if value is none of them.
+ */
+static bool raise_system_error(PyObject *value, const struct tensor_name *about) {
+  static const char *const parts[] = {"errno", "strerror", "filename", "filename2"};
+  PyObject *part[4] = {NULL, NULL, NULL, NULL};
+  PyObject *named = NULL;
+  PyObject *text = NULL;
+  PyObject *again = NULL;
+  bool complete = PyErr_GivenExceptionMatches(value, PyExc_OSError);
+  for (int i = 0; complete && i < 4; ++i) {
+    part[i] = PyObject_GetAttrString(value, parts[i]);
+    complete = part[i] != NULL;
+  }
+  if (complete && PyLong_Check(part[0])) {
+    named = name_text(about);
+    text = named ? PyUnicode_FromFormat("%U cannot be read: %S", named, part[1]) : NULL;
+    /* OSError itself makes the subclass of an errno. Only Windows reads the fourth argument. */
+    again = text ? PyObject_CallFunction(PyExc_OSError, "OOOOO", part[0], text, part[2], Py_None,
+                                         part[3])
+                 : NULL;
+  }
+  PyErr_Clear();
+  const bool same_type = again && Py_TYPE(again) == Py_TYPE(value);
+  if (same_type) PyErr_SetObject((PyObject *)Py_TYPE(again), again);
+  Py_XDECREF(again);
+  Py_XDECREF(text);
+  Py_XDECREF(named);
+  for (int i = 0; i < 4; ++i) Py_XDECREF(part[i]);
+  return same_type;
+}
+
+/* Python 3.11 and later show notes below the text of an exception of any type. */
+static void add_note(PyObject *value, const struct tensor_name *about) {
+  PyObject *named = name_text(about);
+  PyObject *note = named ? PyUnicode_FromFormat("udm cannot read %U", named) : NULL;
+  PyObject *result = note ? PyObject_CallMethod(value, "add_note", "O", note) : NULL;
+  Py_XDECREF(result);
+  Py_XDECREF(note);
+  Py_XDECREF(named);
+  PyErr_Clear(); /* an older Python */
+}
+
 int raise_named(const struct tensor_name *about) {
   PyObject *type = NULL;
   PyObject *value = NULL;
@@ -271,11 +317,13 @@ int raise_named(const struct tensor_name *about) {
   PyErr_Fetch(&type, &value, &traceback);
   PyErr_NormalizeException(&type, &value, &traceback);
   PyObject *as = retold_as(type);
-  if (!as) {
+  if (as) {
+    raise_about(as, about, "cannot be read: %S", value);
+  } else if (!raise_system_error(value, about)) {
+    add_note(value, about);
     PyErr_Restore(type, value, traceback);
     return -1;
   }
-  raise_about(as, about, "cannot be read: %S", value);
   if (traceback) { /* shows where the tensor's own Python code failed */
     PyException_SetTraceback(value, traceback);
     set_cause(Py_NewRef(value));

@@ -35,8 +35,8 @@ int raise_text(udm_status status, const char *format, ...);
 int raise_about(PyObject *exception, const struct tensor_name *about, const char *format, ...);
 
 /*
- * Raises the current exception again, with the tensor's name before its text. Leaves it as it is if
- * its type is not Python's own. Returns -1.
+ * Raises the current exception again, with the tensor's name before its text. If its type is not
+ * Python's own, raises the same one, with the name as a note. Returns -1.
  */
 int raise_named(const struct tensor_name *about);
 

@@ -8,6 +8,7 @@
 #include "cuda_device.h"
 #include "decode.h"
 #include "errors.h"
+#include "inspection.h"
 #include "names.h"
 #include "plan.h"
 
@@ -57,7 +58,7 @@ static PyCFunction as_method(fast_function *function) {
   return (PyCFunction)(void (*)(void))function;
 }
 
-static PyMethodDef methods[5];
+static PyMethodDef methods[7];
 
 static void list_methods(void) {
   const int fast = METH_FASTCALL | METH_KEYWORDS;
@@ -70,6 +71,8 @@ static void list_methods(void) {
   methods[2] = (PyMethodDef){"prepare", as_method(prepare), fast, prepare_doc};
   methods[3] = (PyMethodDef){"library_finds_nvrtc", library_finds_nvrtc, METH_NOARGS,
                              library_finds_nvrtc_doc};
+  methods[4] = (PyMethodDef){"image", as_method(image), fast, image_doc};
+  methods[5] = (PyMethodDef){"cache_counters", cache_counters, METH_NOARGS, cache_counters_doc};
 }
 
 static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT,
@@ -88,7 +91,8 @@ PyMODINIT_FUNC PyInit__udm(void) {
   list_methods();
   PyObject *module = PyModule_Create(&definition);
   if (!module) return NULL;
-  if (names_create() < 0 || errors_create(module) < 0 || plan_create(module) < 0 ||
+  if (names_create() < 0 || errors_create(module) < 0 || inspection_create(module) < 0 ||
+      plan_create(module) < 0 ||
       PyModule_AddStringConstant(module, "__version__", udm_version_string()) < 0) {
     Py_DECREF(module);
     return NULL;

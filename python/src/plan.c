@@ -26,7 +26,7 @@ struct plan {
   PyObject_HEAD vectorcall_function *call; /* found by __vectorcalloffset__ */
   struct binding bound;                    /* never changes: calls on several threads read it */
   long long max_batch_size;
-  PyObject *tensors; /* kept alive */
+  PyObject *tensors; /* kept alive; NULL: the garbage collector has taken them */
   PyObject *weak_references;
 };
 
@@ -131,9 +131,24 @@ static PyObject *plan_new(PyTypeObject *type, PyObject *arguments, PyObject *key
   return NULL;
 }
 
+/* For the garbage collector: a plan may be an attribute of one of its own tensors. */
+static int plan_traverse(PyObject *object, visitproc visit, void *arg) {
+  struct plan *self = (struct plan *)(void *)object;
+  Py_VISIT(self->tensors);
+  Py_VISIT((PyObject *)Py_TYPE(object));
+  return 0;
+}
+
+static int plan_clear(PyObject *object) {
+  struct plan *self = (struct plan *)(void *)object;
+  Py_CLEAR(self->tensors);
+  return 0;
+}
+
 static void plan_free(PyObject *object) {
   struct plan *self = (struct plan *)(void *)object;
   PyTypeObject *type = Py_TYPE(object);
+  PyObject_GC_UnTrack(object);
   if (self->weak_references) PyObject_ClearWeakRefs(object);
   Py_XDECREF(self->tensors);
   freefunc release = (freefunc)(uintptr_t)PyType_GetSlot(type, Py_tp_free);
@@ -159,6 +174,10 @@ static const struct signature call_signature = {
 static PyObject *launch_plan(const struct plan *self, PyObject *const *values) {
   struct binding b = self->bound;
   CUstream stream = NULL;
+  if (!self->tensors) { /* code that runs while a cycle is collected: the memory may be gone */
+    PyErr_SetString(PyExc_ReferenceError, "this plan is being garbage collected");
+    return NULL;
+  }
   if (stream_choose(values[CALL_STREAM], &b.consumer) < 0) return NULL;
   if (bind_batch(&b, values[CALL_SEQ_LENS], values[CALL_REQ_POOL_INDICES], &stream) < 0 ||
       bind_extend_lens(&b, values[CALL_EXTEND_LENS]) < 0) {
@@ -234,11 +253,13 @@ int plan_create(PyObject *module) {
   PyType_Slot slots[] = {{Py_tp_doc, joined_doc()},
                          {Py_tp_new, SLOT(plan_new)},
                          {Py_tp_dealloc, SLOT(plan_free)},
+                         {Py_tp_traverse, SLOT(plan_traverse)},
+                         {Py_tp_clear, SLOT(plan_clear)},
                          {Py_tp_call, SLOT(plan_call)},
                          {Py_tp_repr, SLOT(plan_repr)},
                          {Py_tp_members, plan_members},
                          {0, NULL}};
-  const unsigned flags = Py_TPFLAGS_DEFAULT | HAVE_VECTORCALL;
+  const unsigned flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | HAVE_VECTORCALL;
   PyType_Spec spec = {"udm.Plan", (int)sizeof(struct plan), 0, flags, slots};
   PyObject *type = PyType_FromSpec(&spec);
   if (!type) return -1;

@@ -37,7 +37,8 @@ function(add_python_test name label folder)
 endfunction()
 
 add_python_test(python.fake_cuda python fake_cuda
-                "UDM_DRIVER_LIBRARY=$<TARGET_FILE:fake_cuda>" "UDM_FAKE_CUDA_DEVICES=9.0,8.6")
+                "UDM_DRIVER_LIBRARY=$<TARGET_FILE:fake_cuda>" "UDM_FAKE_CUDA_DEVICES=9.0,8.6"
+                "FAKE_NVRTC=$<TARGET_FILE:fake_nvrtc>")
 add_python_test(gpu.real.python gpu real)
 set_tests_properties(gpu.real.python PROPERTIES RESOURCE_LOCK gpu)
 

@@ -24,16 +24,22 @@ except ImportError as error:
 from udm._udm import *  # noqa: F403 (the exceptions, one per status)
 from udm._udm import (
     Error,
+    Image,
     Plan,
     __version__,
+    cache_counters,
+    image,
     prepare,
     unified_decode_metadata_cuda,
     unified_decode_metadata_cuda_direct,
 )
 
 __all__ = [
+    "Image",
     "Plan",
     "__version__",
+    "cache_counters",
+    "image",
     "prepare",
     "unified_decode_metadata_cuda",
     "unified_decode_metadata_cuda_direct",

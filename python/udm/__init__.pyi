@@ -1,10 +1,12 @@
 # The types of udm. SPDX-License-Identifier: Apache-2.0
 from udm._udm import (
     CacheError,
+    CancelledError,
     CaptureError,
     CompileError,
     DriverError,
     Error,
+    Image,
     InvalidArgumentError,
     NoCurrentContextError,
     NoDeviceError,
@@ -16,6 +18,8 @@ from udm._udm import (
     Plan,
     UnsupportedArchError,
     __version__,
+    cache_counters,
+    image,
     prepare,
     unified_decode_metadata_cuda,
     unified_decode_metadata_cuda_direct,
@@ -23,10 +27,12 @@ from udm._udm import (
 
 __all__ = [
     "CacheError",
+    "CancelledError",
     "CaptureError",
     "CompileError",
     "DriverError",
     "Error",
+    "Image",
     "InvalidArgumentError",
     "NoCurrentContextError",
     "NoDeviceError",
@@ -38,6 +44,8 @@ __all__ = [
     "Plan",
     "UnsupportedArchError",
     "__version__",
+    "cache_counters",
+    "image",
     "prepare",
     "unified_decode_metadata_cuda",
     "unified_decode_metadata_cuda_direct",

@@ -13,7 +13,7 @@ def explain(error: ImportError) -> ImportError:
         return error
     return ImportError(
         f"{package} is the source of udm, which has no compiled part: install the package "
-        f"(pip install {source}), and run Python in another folder than {source}",
+        f"(pip install {os.path.dirname(source)}), and run Python in another folder than {source}",
         name="udm",
         path=package,
     )

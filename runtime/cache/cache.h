@@ -78,12 +78,14 @@ bool udm_cache_is_entry_name(const char *name);
 
 struct cache_dir {
   bool writable;
-  int fd;     /* -1: not open */
-  char *path; /* "" if no folder is known; UDM_PATH_TOO_LONG if no system call would take the
-                 path; NULL if there was no memory for it */
+  int fd;      /* -1: not open */
+  char *path;  /* "" if no folder is known; UDM_PATH_TOO_LONG if no system call would take the
+                  path; NULL if there was no memory for it */
+  bool system; /* installed with the library */
+  struct stat library; /* of the file that holds the library, if so */
 };
 #define UDM_CACHE_DIR_INIT \
-  { false, -1, NULL }
+  { .fd = -1 }
 
 #define UDM_PATH_TOO_LONG "(a path that is too long)"
 
@@ -110,10 +112,17 @@ void udm_cache_dir_file_path(const struct cache_dir *dir, const char *name,
 
 /*
  * CACHE if the owner or mode of a folder or file of this layer is not trusted. A
- * read-only layer may belong to root.
+ * read-only layer may belong to root. The system layer may belong to whoever may write the library.
  */
 udm_status udm_cache_dir_check_owner(const struct cache_dir *dir, const struct stat *status,
                                      struct error *error);
+
+/* ------------------------------------------------------------------------
+ * cache_system_layer.c: the read-only layer that is installed with the library
+ * --------------------------------------------------------------------- */
+
+/* Finds its folder, and the status of the file that holds the library. False if there is none. */
+bool udm_cache_system_layer(char path[UDM_PATH_SIZE], struct stat *library);
 
 /* ------------------------------------------------------------------------
  * cache_file.c: one file of a folder
@@ -198,6 +207,7 @@ struct cache_lock {
 enum cache_lock_outcome {
   CACHE_LOCKED, /* at once */
   CACHE_LOCKED_AFTER_WAIT,
+  CACHE_LOCK_CANCELLED,   /* the host asked to stop; the lock is not held */
   CACHE_LOCK_TIMED_OUT,   /* another holder kept it for longer than the settings allow */
   CACHE_LOCK_UNAVAILABLE, /* no folder to lock in, or a file system without locks */
 };
@@ -245,8 +255,10 @@ bool udm_cache_has_no_locks(long file_system_type);
 struct cache_hit {
   const unsigned char *image;
   size_t image_size;
-  bool writable;    /* in the writable layer */
-  const char *path; /* for messages */
+  bool writable;        /* in the writable layer */
+  const char *path;     /* for messages */
+  const char *producer; /* not 0-terminated */
+  size_t producer_size;
 };
 
 enum cache_lookup_flags {

@@ -52,11 +52,14 @@ static void strip_slashes(char *path) {
   while (length > 1 && path[length - 1] == '/') path[--length] = '\0';
 }
 
-/* Finds the path of read-only layer `index`, from 1, in UDM_CACHE_PATH. "a::b" has two. */
-static const char *read_only_path(const char *paths, int index, size_t *length) {
+/*
+ * Finds the path of read-only layer `index`, from 1, in UDM_CACHE_PATH. "a::b" has two. NULL if
+ * there are fewer: index is then that of the layer after them, from 1.
+ */
+static const char *read_only_path(const char *paths, int *index, size_t *length) {
   for (const char *rest = paths ? paths : ""; *rest; rest += *length + (rest[*length] == ':')) {
     *length = strcspn(rest, ":");
-    if (*length > 0 && --index == 0) return rest;
+    if (*length > 0 && --*index == 0) return rest;
   }
   return NULL;
 }
@@ -67,12 +70,19 @@ bool udm_cache_dir_at(const struct settings *settings, int index, struct cache_d
   dir->writable = index == 0;
   dir->fd = -1;
   dir->path = NULL;
+  dir->system = false;
   if (!dir->writable) {
-    listed = read_only_path(settings->cache_path, index, &length);
-    if (!listed) return false;
+    listed = read_only_path(settings->cache_path, &index, &length);
+    dir->system = !listed && index == 1 && settings->system_layer;
+    if (!listed && !dir->system) return false;
   }
   dir->path = udm_malloc(UDM_PATH_SIZE);
   if (!dir->path) return true; /* udm_cache_dir_open() reports it */
+  if (dir->system) {
+    if (udm_cache_system_layer(dir->path, &dir->library)) return true;
+    udm_cache_dir_close(dir);
+    return false;
+  }
   if (dir->writable) {
     writable_path(settings, dir->path);
   } else if (length < UDM_PATH_SIZE) {
@@ -123,9 +133,18 @@ static udm_status fail_open(const char *path, int number, int make_number, struc
   return udm_fail(error, UDM_ERROR_CACHE, "%s", udm_errno_text(number, text));
 }
 
+/* Who may write the folder or file may write the library as well. */
+static bool is_as_the_library(const struct cache_dir *dir, const struct stat *status) {
+  const mode_t others = S_IWGRP | S_IWOTH;
+  return dir->system && status->st_uid == dir->library.st_uid &&
+         status->st_gid == dir->library.st_gid &&
+         (status->st_mode & ~dir->library.st_mode & others) == 0;
+}
+
 udm_status udm_cache_dir_check_owner(const struct cache_dir *dir, const struct stat *status,
                                      struct error *error) {
   const bool root_may_own = !dir->writable;
+  if (is_as_the_library(dir, status)) return UDM_OK;
   if (status->st_uid != geteuid() && !(root_may_own && status->st_uid == 0)) {
     return udm_fail(error, UDM_ERROR_CACHE, "it belongs to another user");
   }

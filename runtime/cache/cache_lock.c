@@ -83,6 +83,7 @@ static enum cache_lock_outcome wait_for(const struct settings *settings, struct 
   const double deadline = udm_clock_seconds() + settings->cache_lock_seconds;
   struct timespec pause = {0, 1000000};
   while (udm_clock_seconds() < deadline) {
+    if (udm_should_stop(settings, UDM_ACTIVITY_WAITING)) return CACHE_LOCK_CANCELLED;
     nanosleep(&pause, NULL);
     if (set_lock(lock->file, F_WRLCK, lock->start, 1) == 0) return CACHE_LOCKED_AFTER_WAIT;
     if (!is_taken(errno)) return CACHE_LOCK_UNAVAILABLE;
@@ -133,7 +134,7 @@ enum cache_lock_outcome udm_cache_lock_key(const struct settings *settings,
         key->arch_name, settings->cache_lock_seconds);
   }
   if (outcome == CACHE_LOCK_UNAVAILABLE) udm_count(lock_failures);
-  if (outcome == CACHE_LOCK_UNAVAILABLE || outcome == CACHE_LOCK_TIMED_OUT) close_lock(lock);
+  if (outcome != CACHE_LOCKED && outcome != CACHE_LOCKED_AFTER_WAIT) close_lock(lock);
   return outcome;
 }
 

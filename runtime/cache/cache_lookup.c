@@ -220,7 +220,12 @@ static bool read_candidate(struct cache_lookup *lookup, struct cache_hit *hit) {
   struct error reason = {text, sizeof text};
   udm_cache_dir_file_path(&lookup->dir, name, lookup->path);
   if (read_entry(lookup, name, &view, &reason) == UDM_OK) {
-    *hit = (struct cache_hit){view.image, view.image_size, lookup->dir.writable, lookup->path};
+    *hit = (struct cache_hit){.image = view.image,
+                              .image_size = view.image_size,
+                              .writable = lookup->dir.writable,
+                              .path = lookup->path,
+                              .producer = view.producer,
+                              .producer_size = view.producer_size};
     udm_log(lookup->settings, UDM_LOG_DEBUG, "cache hit: %s", lookup->path);
     return true;
   }

@@ -117,8 +117,11 @@ udm_status udm_settings_resolve(const udm_options *options, struct settings *set
   settings->nvrtc_library = given_or_environment(copy.nvrtc_library, "UDM_NVRTC_LIBRARY");
   settings->cache_dir = given_or_environment(copy.cache_dir, "UDM_CACHE_DIR");
   settings->cache_path = given_or_environment(copy.cache_path, "UDM_CACHE_PATH");
+  settings->system_layer = !copy.cache_path || !*copy.cache_path;
   settings->log = copy.log;
   settings->log_user_data = copy.log_user_data;
+  settings->should_stop = copy.should_stop;
+  settings->should_stop_user_data = copy.should_stop_user_data;
   resolve_cache_limits(&copy, settings);
   return UDM_OK;
 }
@@ -140,6 +143,19 @@ void udm_log(const struct settings *settings, udm_log_level level, const char *f
   settings->log(settings->log_user_data, level, longer ? longer : line);
   udm_allocator_use(&ours); /* the callback may have called udm with other options */
   udm_free(longer);
+}
+
+bool udm_should_stop(const struct settings *settings, udm_activity activity) {
+  if (!settings->should_stop) return false;
+  const struct host_allocator ours = udm_allocator_in_use();
+  const bool stop = settings->should_stop(settings->should_stop_user_data, activity) != 0;
+  udm_allocator_use(&ours); /* the callback may have called udm with other options */
+  return stop;
+}
+
+udm_status udm_fail_cancelled(struct error *error, const char *what) {
+  return udm_fail(error, UDM_ERROR_CANCELLED, "%s was stopped, as options->should_stop asked",
+                  what);
 }
 
 /* A line is lost if there is no memory for it. */

@@ -26,9 +26,12 @@ struct settings {
   const char *nvrtc_library;
   const char *cache_dir;
   const char *cache_path;
+  bool system_layer; /* after cache_path: the layer that is installed with the library */
   udm_log_callback log;
   void *log_user_data;
-  uint64_t cache_max_bytes;    /* 0: no limit */
+  uint64_t cache_max_bytes; /* 0: no limit */
+  udm_stop_callback should_stop;
+  void *should_stop_user_data;
   unsigned cache_lock_seconds; /* how long to wait while another process builds the same image */
   struct symbol_provider host;
 };
@@ -43,6 +46,12 @@ const char *udm_environment(const char *name);
 /* Passes one line to the caller's log callback. The library prints nothing. */
 void udm_log(const struct settings *settings, udm_log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* Asks the host whether to stop; false if it gave no callback. After true, do not ask again. */
+bool udm_should_stop(const struct settings *settings, udm_activity activity);
+
+/* The host asked to stop: CANCELLED. */
+udm_status udm_fail_cancelled(struct error *error, const char *what);
 
 /*
  * Log lines that wait while a lock of the cache is held: the host's callback may throw or jump, and

@@ -6,6 +6,7 @@
 #include "driver/driver.h"
 
 #include <dlfcn.h>
+#include <link.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -144,8 +145,33 @@ static const char *what_to_do(CUresult result) {
              "driver's compute libraries (NVIDIA_DRIVER_CAPABILITIES=compute,utility)";
     case CUDA_ERROR_JIT_COMPILATION_DISABLED:
       return "unset CUDA_DISABLE_PTX_JIT";
+    case CUDA_ERROR_SYSTEM_DRIVER_MISMATCH:
+      return "this libcuda does not fit the kernel's driver module: after an update of the driver, "
+             "restart the machine or reload the module; in a container, or with a compatibility "
+             "package (cuda-compat), take it off LD_LIBRARY_PATH, or name the libcuda of the "
+             "machine's driver in UDM_DRIVER_LIBRARY";
+    case CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE:
+      return "this libcuda is of a compatibility package (cuda-compat), which this GPU does not "
+             "support: take its folder off LD_LIBRARY_PATH, or name the libcuda of the machine's "
+             "driver in UDM_DRIVER_LIBRARY";
     default:
       return NULL;
+  }
+}
+
+/* True if another libcuda may be what helps, so that the message must name this one. */
+static bool is_about_the_library(CUresult result) {
+  return result == CUDA_ERROR_STUB_LIBRARY || result == CUDA_ERROR_SYSTEM_DRIVER_MISMATCH ||
+         result == CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE;
+}
+
+void udm_driver_library_path(const struct driver *driver, char path[UDM_PATH_SIZE]) {
+  struct link_map *map = NULL;
+  path[0] = '\0';
+  if (!driver->library) {
+    udm_symbol_path(find_exported(driver, "cuInit"), path);
+  } else if (dlinfo(driver->library, RTLD_DI_LINKMAP, &map) == 0 && map->l_name) {
+    snprintf(path, UDM_PATH_SIZE, "%s", map->l_name);
   }
 }
 
@@ -154,6 +180,11 @@ udm_status udm_fail_driver(const struct driver *driver, udm_status status, const
   const char *name = NULL;
   const char *text = NULL;
   const char *advice = what_to_do(result);
+  char path[UDM_PATH_SIZE] = "";
+  if (!about && is_about_the_library(result)) {
+    udm_driver_library_path(driver, path);
+    about = *path ? path : NULL;
+  }
   if (driver->cuGetErrorName) driver->cuGetErrorName(result, &name);
   if (driver->cuGetErrorString) driver->cuGetErrorString(result, &text);
   return udm_fail(error, status, "%s%s%s%s: %s (%u)%s%s%s%s", call, about ? " (" : "",

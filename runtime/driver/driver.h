@@ -63,6 +63,9 @@ struct driver {
  */
 udm_status udm_driver_open(const struct settings *settings, struct driver *driver,
                            struct error *error);
+/* The file of the library; "" if it is not known. */
+void udm_driver_library_path(const struct driver *driver, char path[UDM_PATH_SIZE]);
+
 void udm_driver_close(struct driver *driver);
 
 /* The name that was passed to dlopen. */

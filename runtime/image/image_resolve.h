@@ -29,8 +29,8 @@ udm_status udm_image_search_begin(const struct settings *settings, int32_t devic
 
 /*
  * Puts the next image into search->image. Returns NO_IMAGE, with the reason of
- * every source, after the last image; OUT_OF_MEMORY, DRIVER or CAPTURE for a
- * failure that the next image would meet too.
+ * every source, after the last image; OUT_OF_MEMORY, DRIVER, CAPTURE or CANCELLED
+ * for a failure that the next image would meet too.
  */
 udm_status udm_image_search_next(struct image_search *search, struct error *error);
 

@@ -15,7 +15,7 @@
 #include "image/kernel_compile.h"
 
 static void set_image(struct image_search *search, int32_t arch, udm_image_source source,
-                      const char *origin) {
+                      const char *origin, const char *producer, size_t producer_size) {
   struct image *image = &search->image;
   image->bytes = NULL;
   image->size = 0;
@@ -23,6 +23,8 @@ static void set_image(struct image_search *search, int32_t arch, udm_image_sourc
   image->is_ptx = false;
   image->source = source;
   snprintf(image->origin, sizeof image->origin, "%s", origin);
+  snprintf(image->producer, sizeof image->producer, "%.*s", (int)producer_size, producer);
+  udm_producer_join_lines(image->producer);
 }
 
 /* The next cached cubin for `arch` by this producer (NULL: any). NOT_FOUND if there is none. */
@@ -37,7 +39,8 @@ static udm_status next_cached(struct image_search *search, int32_t arch, const c
     if (status != UDM_OK) return status;
   }
   if (udm_cache_lookup_next_cubin(search->lookup, arch, &hit)) {
-    set_image(search, arch, hit.writable ? UDM_IMAGE_CACHE : UDM_IMAGE_READ_ONLY_LAYER, hit.path);
+    set_image(search, arch, hit.writable ? UDM_IMAGE_CACHE : UDM_IMAGE_READ_ONLY_LAYER, hit.path,
+              hit.producer, hit.producer_size);
     search->image.bytes = hit.image;
     search->image.size = hit.image_size;
     return UDM_OK;
@@ -63,7 +66,7 @@ static udm_status next_cached_or_built(struct image_search *search, int32_t arch
   if (status == UDM_OK || udm_image_is_fatal(status)) return status;
   search->build_tried = true;
   search->cacheable = true;
-  set_image(search, arch, source, origin);
+  set_image(search, arch, source, origin, producer, strlen(producer));
   return search->driver ? build(search, error) : UDM_OK;
 }
 
@@ -157,7 +160,9 @@ static udm_status next_of_cache_locked(struct image_search *search, struct error
   if (!search->begun) {
     struct kernel_key key;
     udm_kernel_key(search->device_arch, NULL, &key);
-    udm_cache_lock_key(search->settings, &key.key, &search->lock);
+    if (udm_cache_lock_key(search->settings, &key.key, &search->lock) == CACHE_LOCK_CANCELLED) {
+      return udm_fail_cancelled(error, "the wait for another process or thread");
+    }
     if (search->lock.file >= 0) {
       udm_hold_log(search->settings, &search->held_log);
       search->settings = &search->held_log.settings;
@@ -166,11 +171,30 @@ static udm_status next_of_cache_locked(struct image_search *search, struct error
   return next_of_cache(search, error);
 }
 
+/*
+ * After a failed compile: true if another NVRTC, now search->nvrtc, can be tried for the
+ * architecture. The image then is that one's.
+ */
+static bool try_next_nvrtc(struct image_search *search, int32_t arch, udm_status status,
+                           const struct error *error) {
+  if (status != UDM_ERROR_COMPILE ||
+      !udm_nvrtc_replace(search->settings, arch, udm_error_text(error), &search->nvrtc)) {
+    return false;
+  }
+  snprintf(search->image.origin, sizeof search->image.origin, "%s", search->nvrtc.path);
+  return true;
+}
+
 static udm_status build_cubin(struct image_search *search, struct error *error) {
+  char producer[UDM_PRODUCER_SIZE];
   double milliseconds = 0;
-  const udm_status status =
-      udm_kernel_compile(search->settings, &search->nvrtc, search->target, &search->built,
-                         &search->image.size, &milliseconds, error);
+  udm_status status = UDM_OK;
+  do {
+    udm_producer_nvrtc(&search->nvrtc, producer);
+    udm_kernel_key(search->target, producer, &search->key);
+    status = udm_kernel_compile(search->settings, &search->nvrtc, search->target, &search->built,
+                                &search->image.size, &milliseconds, error);
+  } while (try_next_nvrtc(search, search->target, status, error));
   search->image.bytes = search->built;
   return status;
 }
@@ -191,10 +215,12 @@ static udm_status next_of_nvrtc(struct image_search *search, struct error *error
     search->target = udm_nvrtc_arch_below(nvrtc, lowest, search->device_arch);
     if (search->target == 0) {
       return udm_fail(error, UDM_ERROR_UNSUPPORTED_ARCH,
-                      "NVRTC %d.%d (%s) knows no architecture that runs on sm_%d: install %s one",
+                      "NVRTC %d.%d (%s) knows no architecture that runs on sm_%d: install %s one, "
+                      "such as the Python package %s",
                       nvrtc->version_major, nvrtc->version_minor, nvrtc->path,
                       (int)search->device_arch,
-                      search->device_arch < nvrtc->archs[0] ? "an older" : "a newer");
+                      search->device_arch < nvrtc->archs[0] ? "an older" : "a newer",
+                      udm_nvrtc_package(search->device_arch));
     }
   }
   udm_producer_nvrtc(nvrtc, producer);
@@ -242,10 +268,16 @@ static void use_ptx(struct image_search *search, const char *ptx, size_t size) {
 }
 
 static udm_status build_from_nvrtc_ptx(struct image_search *search, struct error *error) {
+  char producer[UDM_PRODUCER_SIZE];
   unsigned char *ptx = NULL;
   size_t size = 0;
-  udm_status status = udm_kernel_compile_ptx(search->settings, &search->nvrtc, search->virtual_arch,
-                                             &ptx, &size, error);
+  udm_status status = UDM_OK;
+  do {
+    udm_producer_nvrtc_ptx(&search->nvrtc, search->virtual_arch, search->driver_version, producer);
+    udm_kernel_key(search->device_arch, producer, &search->key);
+    status = udm_kernel_compile_ptx(search->settings, &search->nvrtc, search->virtual_arch, &ptx,
+                                    &size, error);
+  } while (try_next_nvrtc(search, search->virtual_arch, status, error));
   if (status != UDM_OK) return status;
   if (!udm_can_assemble(search->driver)) {
     search->built = ptx;

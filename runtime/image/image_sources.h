@@ -18,6 +18,7 @@ struct image {
   bool is_ptx; /* for a driver that assembles only while it loads: 0-terminated text */
   udm_image_source source;
   char origin[UDM_PATH_SIZE]; /* the cache entry, the NVRTC library, "the PTX that udm carries" */
+  char producer[UDM_CACHE_TEXT_SIZE]; /* the compiler that made it, on one line */
 };
 
 /* The state of a walk. It is large and lives on the heap. */
@@ -73,7 +74,7 @@ extern const int udm_image_source_count;
 /* True if the failure does not concern one image: the next image would meet it too. */
 static inline bool udm_image_is_fatal(udm_status status) {
   return status == UDM_ERROR_DRIVER || status == UDM_ERROR_CAPTURE ||
-         status == UDM_ERROR_OUT_OF_MEMORY;
+         status == UDM_ERROR_OUT_OF_MEMORY || status == UDM_ERROR_CANCELLED;
 }
 
 #endif

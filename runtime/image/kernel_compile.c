@@ -72,15 +72,16 @@ static udm_status check_failures(const struct cache_key *key, struct error *erro
 }
 
 /* A compile that NVRTC refuses is remembered under `key`. */
-static udm_status compile_for(const struct nvrtc *nvrtc, const struct cache_key *key,
-                              const char *target, bool to_ptx, unsigned char **bytes, size_t *size,
-                              struct error *error) {
+static udm_status compile_for(const struct settings *settings, const struct nvrtc *nvrtc,
+                              const struct cache_key *key, const char *target, bool to_ptx,
+                              unsigned char **bytes, size_t *size, struct error *error) {
   char architecture[48];
   char unread[FAILURE_MESSAGE_SIZE] = ""; /* the message is kept even if the caller drops it */
   struct error own = {unread, sizeof unread};
   if (!error) error = &own;
   const char *const options[] = {architecture, UDM_KERNEL_COMPILE_OPTION};
-  struct nvrtc_job job = {udm_kernel_source_text(),
+  struct nvrtc_job job = {settings,
+                          udm_kernel_source_text(),
                           "decode_metadata.cu",
                           sizeof options / sizeof options[0],
                           options,
@@ -90,7 +91,7 @@ static udm_status compile_for(const struct nvrtc *nvrtc, const struct cache_key 
   if (status != UDM_OK) return status;
   snprintf(architecture, sizeof architecture, "--gpu-architecture=%s", target);
   status = udm_nvrtc_compile(nvrtc, &job, bytes, size, error);
-  if (status != UDM_OK) udm_count(compile_failures);
+  if (status != UDM_OK && status != UDM_ERROR_CANCELLED) udm_count(compile_failures);
   /* other failures (out of memory, missing builtins) may not happen the next time */
   if (job.refused) remember_failure(key, udm_error_text(error));
   return status;
@@ -105,7 +106,7 @@ udm_status udm_kernel_compile_ptx(const struct settings *settings, const struct 
   udm_producer_nvrtc_ptx(nvrtc, virtual_arch, 0, producer);
   udm_kernel_key(virtual_arch, producer, &key);
   snprintf(target, sizeof target, "compute_%d", (int)virtual_arch);
-  const udm_status status = compile_for(nvrtc, &key.key, target, true, ptx, size, error);
+  const udm_status status = compile_for(settings, nvrtc, &key.key, target, true, ptx, size, error);
   if (status != UDM_OK) return status;
   udm_count(compiles);
   udm_log(settings, UDM_LOG_INFO, "compiled to PTX for %s with NVRTC %d.%d", target,
@@ -121,7 +122,8 @@ udm_status udm_kernel_compile(const struct settings *settings, const struct nvrt
   udm_producer_nvrtc(nvrtc, producer);
   udm_kernel_key(arch, producer, &key);
   const double start = udm_clock_seconds();
-  const udm_status status = compile_for(nvrtc, &key.key, key.arch_name, false, cubin, size, error);
+  const udm_status status =
+      compile_for(settings, nvrtc, &key.key, key.arch_name, false, cubin, size, error);
   if (status != UDM_OK) return status;
   *milliseconds = 1e3 * (udm_clock_seconds() - start);
   const int32_t made_for = udm_cubin_arch(*cubin, *size);

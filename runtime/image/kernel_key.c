@@ -67,6 +67,14 @@ void udm_producer_shipped_ptx(int driver_version, char producer[UDM_PRODUCER_SIZ
            ptx, driver_version);
 }
 
+void udm_producer_join_lines(char *producer) {
+  size_t length = strlen(producer);
+  if (length > 0 && producer[length - 1] == '\n') producer[--length] = '\0';
+  for (size_t i = 0; i < length; ++i) {
+    if (producer[i] == '\n') producer[i] = ';';
+  }
+}
+
 const char *udm_shipped_ptx(void) { return (const char *)udm_kernel_ptx; }
 
 const char *udm_kernel_source_text(void) { return (const char *)udm_kernel_source; }

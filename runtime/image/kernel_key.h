@@ -43,6 +43,9 @@ void udm_producer_nvrtc_ptx(const struct nvrtc *nvrtc, int32_t virtual_arch, int
                             char producer[UDM_PRODUCER_SIZE]);
 void udm_producer_shipped_ptx(int driver_version, char producer[UDM_PRODUCER_SIZE]);
 
+/* Makes one line of a producer: "NVRTC 13.0\nPTX for compute_90\n" is for the cache alone. */
+void udm_producer_join_lines(char *producer);
+
 /* The PTX that the library carries, 0-terminated. */
 const char *udm_shipped_ptx(void);
 

@@ -5,6 +5,7 @@
  */
 #include "launch/context.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -84,6 +85,8 @@ static void describe_image(udm_context *ctx, const struct image *image) {
   ctx->info.image_arch = image->arch;
   ctx->info.image_source = image->source;
   ctx->info.image_bytes = image->size;
+  snprintf(ctx->image_producer, sizeof ctx->image_producer, "%s", image->producer);
+  ctx->info.image_producer = ctx->image_producer;
 }
 
 /* Loads the best image that the driver can use. */

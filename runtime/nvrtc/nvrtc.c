@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/allocator.h"
 #include "core/status.h"
@@ -111,6 +112,26 @@ static int find_build_id(struct dl_phdr_info *info, size_t size, void *user_data
   return 1;
 }
 
+void udm_nvrtc_builtins(const struct nvrtc *nvrtc, char path[UDM_PATH_SIZE]) {
+  char name[64];
+  const char *slash = strrchr(nvrtc->path, '/');
+  snprintf(name, sizeof name, "libnvrtc-builtins.so.%d.%d", nvrtc->version_major,
+           nvrtc->version_minor);
+  if (slash) {
+    const int folder = (int)(slash - nvrtc->path);
+    const int length = snprintf(path, UDM_PATH_SIZE, "%.*s/%s", folder, nvrtc->path, name);
+    if (length < UDM_PATH_SIZE && access(path, F_OK) == 0) return;
+  }
+  udm_library_file(name, path);
+}
+
+/* If there are none, NVRTC itself says so: it may not need them. */
+static udm_status check_builtins(const struct nvrtc *nvrtc, struct error *error) {
+  char path[UDM_PATH_SIZE];
+  udm_nvrtc_builtins(nvrtc, path);
+  return udm_library_file_check(path, error);
+}
+
 static udm_status identify(struct nvrtc *nvrtc, struct error *error) {
   const nvrtcResult result = nvrtc->nvrtcVersion(&nvrtc->version_major, &nvrtc->version_minor);
   if (result != NVRTC_SUCCESS) {
@@ -123,7 +144,8 @@ static udm_status identify(struct nvrtc *nvrtc, struct error *error) {
     snprintf(nvrtc->path, sizeof nvrtc->path, "%s", map->l_name);
   }
   if (nvrtc->path[0]) dl_iterate_phdr(find_build_id, nvrtc);
-  return ask_archs(nvrtc, error);
+  const udm_status status = check_builtins(nvrtc, error);
+  return status == UDM_OK ? ask_archs(nvrtc, error) : status;
 }
 
 /*
@@ -143,23 +165,35 @@ static bool does_not_exist(const char *library, const char *reason) {
 
 udm_status udm_nvrtc_open_candidate(const char *library, bool already_loaded, struct nvrtc *nvrtc,
                                     struct error *error) {
+  udm_status status = UDM_OK;
   memset(nvrtc, 0, sizeof *nvrtc);
+  if (!already_loaded) {
+    udm_library_file(library, nvrtc->path);
+    status = udm_library_file_check(nvrtc->path, error);
+    if (status != UDM_OK) return status;
+  }
   const int flags = RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE | (already_loaded ? RTLD_NOLOAD : 0);
   nvrtc->library = dlopen(library, flags);
   if (!nvrtc->library) {
     const char *reason = dlerror(); /* this call also clears it */
-    const bool missing = already_loaded || (reason && does_not_exist(library, reason));
-    return udm_fail(error, missing ? UDM_ERROR_NOT_FOUND : UDM_ERROR_NO_NVRTC, "%s",
+    if (already_loaded || (reason && does_not_exist(library, reason))) {
+      return udm_fail(error, UDM_ERROR_NOT_FOUND, "%s", reason ? reason : "dlopen failed");
+    }
+    return udm_fail(error, UDM_ERROR_NO_NVRTC, "%s: install its package again, or remove the file",
                     reason ? reason : "dlopen failed");
   }
-  udm_status status = resolve_symbols(nvrtc, error);
+  status = resolve_symbols(nvrtc, error);
   if (status == UDM_OK) status = identify(nvrtc, error);
-  if (status != UDM_OK) udm_nvrtc_close(nvrtc);
+  if (status != UDM_OK) {
+    dlclose(nvrtc->library);
+    nvrtc->library = NULL;
+  }
   return status;
 }
 
 struct opening {
   const struct settings *settings;
+  struct library_files *seen;
   struct nvrtc *nvrtc;
   char tried[UDM_MESSAGE_SIZE / 4]; /* each candidate that exists, and why it cannot be used */
 };
@@ -167,27 +201,27 @@ struct opening {
 /* A name that does not exist is reported only if the user gave it. */
 static bool try_candidate(void *user_data, const char *library, bool already_loaded) {
   struct opening *opening = user_data;
+  struct nvrtc *nvrtc = opening->nvrtc;
+  const bool given = opening->settings->nvrtc_library != NULL;
   char text[UDM_MESSAGE_SIZE / 8] = "";
   struct error reason = {text, sizeof text};
-  const udm_status status =
-      udm_nvrtc_open_candidate(library, already_loaded, opening->nvrtc, &reason);
-  if (status == UDM_OK) return true;
-  if (status != UDM_ERROR_NOT_FOUND || opening->settings->nvrtc_library) {
-    udm_append(opening->tried, sizeof opening->tried, "\n  %s: %s", library, text);
-    udm_log(opening->settings, UDM_LOG_DEBUG, "NVRTC candidate %s: %s", library, text);
-  }
+  const udm_status status = udm_nvrtc_open_candidate(library, already_loaded, nvrtc, &reason);
+  if (status == UDM_ERROR_NOT_FOUND && !given) return false;
+  const bool is_new = udm_library_files_add(opening->seen, nvrtc->path);
+  if (status == UDM_OK && is_new) return true;
+  udm_nvrtc_close(nvrtc);
+  if (!is_new) return false;
+  udm_append(opening->tried, sizeof opening->tried, "\n  %s: %s", library, text);
+  udm_log(opening->settings, given ? UDM_LOG_DEBUG : UDM_LOG_WARNING,
+          "the NVRTC %s is passed over: %s", library, text);
   return false;
 }
 
-udm_status udm_nvrtc_open(const struct settings *settings, struct nvrtc *nvrtc,
-                          struct error *error) {
-  struct opening opening = {settings, nvrtc, ""};
+/* Opens the first usable NVRTC that is not in *seen, and adds those that it looks at. */
+static udm_status open_next(const struct settings *settings, struct library_files *seen,
+                            struct nvrtc *nvrtc, struct error *error) {
+  struct opening opening = {settings, seen, nvrtc, ""};
   memset(nvrtc, 0, sizeof *nvrtc);
-  if (udm_host_has(&settings->host, UDM_LIBRARY_NVRTC, "nvrtcVersion")) {
-    nvrtc->host = settings->host;
-    const udm_status status = resolve_symbols(nvrtc, error);
-    return status == UDM_OK ? identify(nvrtc, error) : status;
-  }
   udm_nvrtc_search(settings, try_candidate, &opening);
   if (!nvrtc->library) {
     return udm_fail(
@@ -195,18 +229,58 @@ udm_status udm_nvrtc_open(const struct settings *settings, struct nvrtc *nvrtc,
         opening.tried,
         settings->nvrtc_library
             ? "Correct the path given in the options or in UDM_NVRTC_LIBRARY"
-            : "Install a CUDA toolkit, or the wheel nvidia-cuda-nvrtc (for CUDA 12: "
-              "nvidia-cuda-nvrtc-cu12) in the active virtual environment, or name the library "
+            : "Install a CUDA toolkit, or the wheel nvidia-cuda-nvrtc (for CUDA 12, and "
+              "for sm_70: nvidia-cuda-nvrtc-cu12) in the active virtual environment, or name the "
+              "library "
               "in UDM_NVRTC_LIBRARY");
   }
+  nvrtc->seen = *seen;
   udm_log(settings, UDM_LOG_DEBUG, "NVRTC %d.%d: %s", nvrtc->version_major, nvrtc->version_minor,
           nvrtc->path);
   return UDM_OK;
 }
 
+udm_status udm_nvrtc_open(const struct settings *settings, struct nvrtc *nvrtc,
+                          struct error *error) {
+  struct library_files seen = {0};
+  if (!udm_host_has(&settings->host, UDM_LIBRARY_NVRTC, "nvrtcVersion")) {
+    return open_next(settings, &seen, nvrtc, error);
+  }
+  memset(nvrtc, 0, sizeof *nvrtc);
+  nvrtc->host = settings->host;
+  const udm_status status = resolve_symbols(nvrtc, error);
+  return status == UDM_OK ? identify(nvrtc, error) : status;
+}
+
 void udm_nvrtc_close(struct nvrtc *nvrtc) {
   if (nvrtc->library) dlclose(nvrtc->library);
   memset(nvrtc, 0, sizeof *nvrtc);
+}
+
+bool udm_nvrtc_replace(const struct settings *settings, int32_t arch, const char *reason,
+                       struct nvrtc *nvrtc) {
+  bool found = false;
+  if (!nvrtc->library) return false; /* the host's: no other is looked for */
+  struct library_files seen = nvrtc->seen;
+  struct nvrtc *next = udm_calloc(1, sizeof *next);
+  while (next && !found && open_next(settings, &seen, next, NULL) == UDM_OK) {
+    found = udm_nvrtc_arch_below(next, arch, arch) == arch;
+    if (!found) udm_nvrtc_close(next);
+  }
+  if (found) {
+    udm_log(settings, UDM_LOG_WARNING,
+            "the NVRTC %s is passed over for %s: %s: install its package again, or remove it",
+            nvrtc->path, next->path, reason);
+    udm_nvrtc_close(nvrtc);
+    *nvrtc = *next;
+  }
+  udm_free(next);
+  return found;
+}
+
+const char *udm_nvrtc_package(int32_t arch) {
+  enum { LOWEST_OF_CUDA_13 = 75 };
+  return arch < LOWEST_OF_CUDA_13 ? "nvidia-cuda-nvrtc-cu12" : "nvidia-cuda-nvrtc";
 }
 
 int udm_nvrtc_arch_below(const struct nvrtc *nvrtc, int32_t lowest, int32_t highest) {

@@ -6,6 +6,7 @@
 #include <dlfcn.h>
 #include <locale.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,9 +57,9 @@ static udm_status fail_compile(const struct nvrtc *nvrtc, nvrtcProgram program, 
     if (log && nvrtc->nvrtcGetProgramLog(program, log) != NVRTC_SUCCESS) log[0] = '\0';
   }
   const udm_status status =
-      udm_fail(error, UDM_ERROR_COMPILE, "nvrtcCompileProgram: %s (%u) (%s, NVRTC %d.%d)\n%s",
+      udm_fail(error, UDM_ERROR_COMPILE, "nvrtcCompileProgram: %s (%u) (%s, NVRTC %d.%d)%s%s",
                nvrtc->nvrtcGetErrorString(result), (unsigned)result, nvrtc->path,
-               nvrtc->version_major, nvrtc->version_minor, log ? log : "");
+               nvrtc->version_major, nvrtc->version_minor, log && *log ? "\n" : "", log ? log : "");
   udm_free(log);
   return status;
 }
@@ -69,11 +70,9 @@ static udm_status fail_compile(const struct nvrtc *nvrtc, nvrtcProgram program, 
  * the log of the compile says so.
  */
 static void open_builtins(const struct nvrtc *nvrtc) {
-  char path[UDM_PATH_SIZE + 64];
-  const char *slash = strrchr(nvrtc->path, '/');
-  if (!slash) return;
-  snprintf(path, sizeof path, "%.*s/libnvrtc-builtins.so.%d.%d", (int)(slash - nvrtc->path),
-           nvrtc->path, nvrtc->version_major, nvrtc->version_minor);
+  char path[UDM_PATH_SIZE];
+  udm_nvrtc_builtins(nvrtc, path);
+  if (!*path) return;
   if (!dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE)) dlerror(); /* this clears the message */
 }
 
@@ -103,19 +102,45 @@ static udm_status fetch_result(const struct nvrtc *nvrtc, nvrtcProgram program,
   return UDM_OK;
 }
 
+/* Who is asked whether to stop while NVRTC compiles. */
+struct stop_question {
+  const struct settings *settings;
+  pthread_t caller; /* the host's callback runs on this thread alone, also if NVRTC has others */
+  atomic_bool stop; /* NVRTC wants the same answer from then on */
+};
+
+static int ask_whether_to_stop(void *payload, void *reserved) {
+  struct stop_question *question = payload;
+  (void)reserved;
+  if (!atomic_load(&question->stop) && pthread_equal(question->caller, pthread_self()) &&
+      udm_should_stop(question->settings, UDM_ACTIVITY_COMPILING)) {
+    atomic_store(&question->stop, true);
+  }
+  return atomic_load(&question->stop);
+}
+
 static udm_status compile(const struct nvrtc *nvrtc, struct nvrtc_job *job,
                           const struct result_functions *functions, unsigned char **bytes,
                           size_t *size, struct error *error) {
+  struct stop_question question = {job->settings, pthread_self(), false};
   nvrtcProgram program = NULL;
   nvrtcResult result = nvrtc->nvrtcCreateProgram(&program, job->source, job->name, 0, NULL, NULL);
   if (result != NVRTC_SUCCESS) {
     return udm_fail_nvrtc(nvrtc, UDM_ERROR_COMPILE, "nvrtcCreateProgram", result, error);
   }
+  if (job->settings->should_stop && nvrtc->nvrtcSetFlowCallback) {
+    nvrtc->nvrtcSetFlowCallback(program, ask_whether_to_stop, &question);
+  }
   result = nvrtc->nvrtcCompileProgram(program, job->option_count, job->options);
-  job->refused = result == NVRTC_ERROR_COMPILATION;
-  const udm_status status = result == NVRTC_SUCCESS
-                                ? fetch_result(nvrtc, program, functions, bytes, size, error)
-                                : fail_compile(nvrtc, program, result, error);
+  udm_status status = UDM_OK;
+  if (result == NVRTC_SUCCESS) {
+    status = fetch_result(nvrtc, program, functions, bytes, size, error);
+  } else if (atomic_load(&question.stop)) {
+    status = udm_fail_cancelled(error, "the compile");
+  } else {
+    job->refused = result == NVRTC_ERROR_COMPILATION;
+    status = fail_compile(nvrtc, program, result, error);
+  }
   nvrtc->nvrtcDestroyProgram(&program);
   return status;
 }
@@ -129,6 +154,9 @@ udm_status udm_nvrtc_compile(const struct nvrtc *nvrtc, struct nvrtc_job *job,
   job->refused = false;
   if (job->to_ptx && (!ptx.size || !ptx.fetch)) {
     return udm_fail(error, UDM_ERROR_COMPILE, "%s has no nvrtcGetPTX", nvrtc->path);
+  }
+  if (udm_should_stop(job->settings, UDM_ACTIVITY_COMPILING)) {
+    return udm_fail_cancelled(error, "the compile");
   }
   open_builtins(nvrtc);
   const locale_t thread_locale = enter_locale_guard();

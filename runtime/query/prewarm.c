@@ -37,8 +37,12 @@ static udm_status check_arch(const struct nvrtc *nvrtc, int32_t arch, struct err
     if (nvrtc->archs[i] == arch) return UDM_OK;
     udm_append(known, sizeof known, " sm_%d", nvrtc->archs[i]);
   }
-  return udm_fail(error, UDM_ERROR_UNSUPPORTED_ARCH, "NVRTC %d.%d (%s) does not know sm_%d, only%s",
-                  nvrtc->version_major, nvrtc->version_minor, nvrtc->path, (int)arch, known);
+  return udm_fail(
+      error, UDM_ERROR_UNSUPPORTED_ARCH,
+      "NVRTC %d.%d (%s) does not know sm_%d, only%s: install one that does, such as the "
+      "Python package %s",
+      nvrtc->version_major, nvrtc->version_minor, nvrtc->path, (int)arch, known,
+      udm_nvrtc_package(arch));
 }
 
 static udm_status compile_and_store(const struct settings *settings, const struct nvrtc *nvrtc,
@@ -72,7 +76,9 @@ static udm_status fill_cache(const struct settings *settings, const struct nvrtc
   const unsigned first = CACHE_LOOKUP_FIRST | CACHE_LOOKUP_REPAIR;
   if (!force && find_entry(&writable_only, &key, arch, first, result)) return UDM_OK;
   /* if several want the image at once, one compiles, and the others find its entry */
-  udm_cache_lock_key(&writable_only, &key.key, &lock);
+  if (udm_cache_lock_key(&writable_only, &key.key, &lock) == CACHE_LOCK_CANCELLED) {
+    return udm_fail_cancelled(error, "the wait for another process or thread");
+  }
   udm_hold_log(&writable_only, &log);
   udm_status status = UDM_OK;
   if (force || !find_entry(&log.settings, &key, arch, CACHE_LOOKUP_REPAIR, result)) {
@@ -94,13 +100,14 @@ static udm_status prewarm_arch(const struct settings *settings, int32_t arch, ui
   nvrtc = udm_calloc(1, sizeof *nvrtc);
   if (!nvrtc) return udm_fail_memory(error, "NVRTC's functions", sizeof *nvrtc);
   udm_status status = udm_nvrtc_open(settings, nvrtc, error);
+  if (status == UDM_OK) status = check_arch(nvrtc, arch, error);
   if (status == UDM_OK) {
-    status = check_arch(nvrtc, arch, error);
-    if (status == UDM_OK) {
+    do {
       status = fill_cache(settings, nvrtc, arch, (flags & UDM_PREWARM_FORCE) != 0, result, error);
-    }
-    udm_nvrtc_close(nvrtc);
+    } while (status == UDM_ERROR_COMPILE &&
+             udm_nvrtc_replace(settings, arch, udm_error_text(error), nvrtc));
   }
+  udm_nvrtc_close(nvrtc);
   udm_free(nvrtc);
   return status;
 }

@@ -18,12 +18,6 @@ static udm_status open_driver(const udm_options *options, struct settings *setti
   return status == UDM_OK ? udm_driver_open(settings, driver, error) : status;
 }
 
-static void library_path(void *library, const char *name, char path[UDM_PATH_SIZE]) {
-  struct link_map *map = NULL;
-  const bool known = dlinfo(library, RTLD_DI_LINKMAP, &map) == 0 && map->l_name && *map->l_name;
-  snprintf(path, UDM_PATH_SIZE, "%s", known ? map->l_name : name);
-}
-
 static udm_status query_driver(const udm_options *options, udm_driver_info *info,
                                struct error *error) {
   struct driver driver;
@@ -50,12 +44,7 @@ static udm_status query_driver(const udm_options *options, udm_driver_info *info
   }
   info->version = version;
   info->device_count = count;
-  if (driver.library) {
-    library_path(driver.library, udm_driver_library_name(&settings), info->path);
-  } else {
-    udm_symbol_path(driver.host.find(driver.host.user_data, UDM_LIBRARY_DRIVER, "cuInit"),
-                    info->path);
-  }
+  udm_driver_library_path(&driver, info->path);
 
 done:
   udm_driver_close(&driver);

@@ -3,9 +3,9 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "core/allocator.h"
 #include "core/struct_size.h"
@@ -40,8 +40,6 @@ udm_status udm_query_nvrtc(const udm_options *options, udm_nvrtc_info *info) {
   return status;
 }
 
-enum { MOST_FILES = 256 };
-
 /* What udm_nvrtc_enumerate() works with: too large for a stack frame. */
 struct enumeration {
   const struct settings *settings;
@@ -49,30 +47,8 @@ struct enumeration {
   void *user_data;
   struct nvrtc nvrtc;
   udm_nvrtc_info info;
-  /* the files so far, by device and inode: one file has many names */
-  int file_count;
-  struct {
-    dev_t device;
-    ino_t number;
-  } files[MOST_FILES];
+  struct library_files files; /* those so far */
 };
-
-/* Returns false for a file that was reported before. If stat() fails, the file counts as new. */
-static bool is_new(struct enumeration *all, const char *path) {
-  struct stat status;
-  if (stat(path, &status) != 0) return true;
-  for (int i = 0; i < all->file_count; ++i) {
-    if (all->files[i].device == status.st_dev && all->files[i].number == status.st_ino) {
-      return false;
-    }
-  }
-  if (all->file_count < MOST_FILES) {
-    all->files[all->file_count].device = status.st_dev;
-    all->files[all->file_count].number = status.st_ino;
-    ++all->file_count;
-  }
-  return true;
-}
 
 static bool report(const struct enumeration *all, const udm_nvrtc_candidate *candidate) {
   const struct host_allocator ours = udm_allocator_in_use();
@@ -111,7 +87,7 @@ static bool report_candidate(void *user_data, const char *library, bool already_
   info->struct_size = sizeof *info;
   const udm_status status = udm_nvrtc_open_candidate(library, already_loaded, nvrtc, &reason);
   if (status == UDM_ERROR_NOT_FOUND && !all->settings->nvrtc_library) return false;
-  if (!is_new(all, status == UDM_OK ? nvrtc->path : library)) {
+  if (!udm_library_files_add(&all->files, nvrtc->path)) {
     udm_nvrtc_close(nvrtc);
     return false;
   }
@@ -126,9 +102,34 @@ static bool report_candidate(void *user_data, const char *library, bool already_
   return stop;
 }
 
-udm_status udm_nvrtc_enumerate(const udm_options *options, udm_nvrtc_callback callback,
-                               void *user_data) {
-  struct error *const error = udm_thread_error();
+/* Reports a candidate by its file. Only one that the process has loaded already is opened. */
+static bool report_file(void *user_data, const char *library, bool already_loaded) {
+  struct enumeration *all = user_data;
+  struct nvrtc *nvrtc = &all->nvrtc;
+  udm_nvrtc_candidate candidate = {sizeof candidate, nvrtc->path, "", NULL};
+  char text[UDM_MESSAGE_SIZE / 8] = "";
+  struct error reason = {text, sizeof text};
+  if (already_loaded) {
+    if (udm_nvrtc_open_candidate(library, true, nvrtc, NULL) == UDM_OK) {
+      dlclose(nvrtc->library);
+      nvrtc->library = NULL;
+    }
+  } else {
+    udm_library_file(library, nvrtc->path);
+  }
+  if (!nvrtc->path[0]) {
+    if (!all->settings->nvrtc_library) return false;
+    candidate.library = library;
+  }
+  if (!udm_library_files_add(&all->files, candidate.library)) return false;
+  if (udm_library_file_check(candidate.library, &reason) != UDM_OK) candidate.reason = text;
+  return report(all, &candidate);
+}
+
+/* Calls visit for each candidate of the search, or visit_host if the host provides NVRTC. */
+static udm_status search(const udm_options *options, udm_nvrtc_callback callback, void *user_data,
+                         nvrtc_candidate_callback visit, void (*visit_host)(struct enumeration *),
+                         struct error *error) {
   struct settings settings;
   if (!callback) return udm_fail(error, UDM_ERROR_INVALID_ARGUMENT, "callback is null");
   const udm_status status = udm_settings_resolve(options, &settings, error);
@@ -139,10 +140,27 @@ udm_status udm_nvrtc_enumerate(const udm_options *options, udm_nvrtc_callback ca
   all->callback = callback;
   all->user_data = user_data;
   if (udm_host_has(&settings.host, UDM_LIBRARY_NVRTC, "nvrtcVersion")) {
-    report_host(all);
+    visit_host(all);
   } else {
-    udm_nvrtc_search(&settings, report_candidate, all);
+    udm_nvrtc_search(&settings, visit, all);
   }
   udm_free(all);
   return UDM_OK;
+}
+
+static void report_host_file(struct enumeration *all) {
+  udm_nvrtc_candidate candidate = {sizeof candidate, all->nvrtc.path, "", NULL};
+  udm_symbol_path(udm_symbol(NULL, &all->settings->host, UDM_LIBRARY_NVRTC, "nvrtcVersion"),
+                  all->nvrtc.path);
+  report(all, &candidate);
+}
+
+udm_status udm_nvrtc_find(const udm_options *options, udm_nvrtc_callback callback,
+                          void *user_data) {
+  return search(options, callback, user_data, report_file, report_host_file, udm_thread_error());
+}
+
+udm_status udm_nvrtc_enumerate(const udm_options *options, udm_nvrtc_callback callback,
+                               void *user_data) {
+  return search(options, callback, user_data, report_candidate, report_host, udm_thread_error());
 }

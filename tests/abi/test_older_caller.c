@@ -143,40 +143,81 @@ static void test_callbacks_receive_older_structures(void **state) {
   assert_true(count > 0);
 }
 
+enum { BS = 2, WIDTH = 8, OUTPUTS = 5 };
+
+/* A decode of this program: its tensors, and its arguments with the memory after them. */
+struct decode {
+  int32_t seq_lens[BS];
+  int32_t indices[BS];
+  int32_t req_to_token[BS * WIDTH];
+  int32_t out[OUTPUTS][BS + 1];
+  udm_decode_args args;
+  unsigned char guard[GUARD_BYTES]; /* not fields: a library that reads on finds no mode */
+};
+
+static CUdeviceptr address(const int32_t *values) { return (CUdeviceptr)(uintptr_t)values; }
+
+static void make_decode(struct decode *decode) {
+  const udm_decode_args init = UDM_DECODE_ARGS_INIT;
+  udm_decode_args *args = &decode->args;
+  memset(decode, GUARD, sizeof *decode);
+  memset(decode->out, 0, sizeof decode->out);
+  decode->seq_lens[0] = 3;
+  decode->seq_lens[1] = 5;
+  decode->indices[0] = 1;
+  decode->indices[1] = 0;
+  for (int32_t i = 0; i < BS * WIDTH; ++i) decode->req_to_token[i] = 100 + i;
+  *args = init;
+  args->seq_lens = address(decode->seq_lens);
+  args->req_pool_indices = address(decode->indices);
+  args->req_to_token = address(decode->req_to_token);
+  args->req_to_token_stride = WIDTH;
+  args->batch_size = BS;
+  args->max_len = WIDTH;
+  args->num_backends = 1;
+  args->nsa_index_topk = 4;
+  args->backends[0].cache_seqlens = address(decode->out[0]);
+  args->backends[0].cu_seqlens_k = address(decode->out[1]);
+  args->backends[0].nsa_cache_seqlens = address(decode->out[2]);
+  args->backends[0].nsa_cu_seqlens_k = address(decode->out[3]);
+  args->backends[0].seqlens_expanded = address(decode->out[4]);
+}
+
 static void test_older_arguments_decode(void **state) {
   (void)state;
-  enum { BS = 2, WIDTH = 8 };
-  int32_t seq_lens[BS] = {3, 5};
-  int32_t indices[BS] = {1, 0};
-  int32_t req_to_token[BS * WIDTH];
-  int32_t out[5][BS + 1];
-  for (int32_t i = 0; i < BS * WIDTH; ++i) req_to_token[i] = 100 + i;
-  struct {
-    udm_decode_args value;
-    unsigned char guard[GUARD_BYTES];
-  } args = {UDM_DECODE_ARGS_INIT, {0}};
-  memset(args.guard, GUARD, sizeof args.guard);
-  args.value.seq_lens = (CUdeviceptr)(uintptr_t)seq_lens;
-  args.value.req_pool_indices = (CUdeviceptr)(uintptr_t)indices;
-  args.value.req_to_token = (CUdeviceptr)(uintptr_t)req_to_token;
-  args.value.req_to_token_stride = WIDTH;
-  args.value.batch_size = BS;
-  args.value.max_len = WIDTH;
-  args.value.num_backends = 1;
-  args.value.nsa_index_topk = 4;
-  udm_backend_outputs *outputs = &args.value.backends[0];
-  outputs->cache_seqlens = (CUdeviceptr)(uintptr_t)out[0];
-  outputs->cu_seqlens_k = (CUdeviceptr)(uintptr_t)out[1];
-  outputs->nsa_cache_seqlens = (CUdeviceptr)(uintptr_t)out[2];
-  outputs->nsa_cu_seqlens_k = (CUdeviceptr)(uintptr_t)out[3];
-  outputs->seqlens_expanded = (CUdeviceptr)(uintptr_t)out[4];
-  ASSERT_OK(udm_decode_metadata_reference(&args.value));
-  assert_int_equal(out[1][BS], 8);
-  memset(out, 0, sizeof out);
-  ASSERT_OK(udm_decode_metadata_direct(ctx, &args.value, NULL));
+  static struct decode decode;
+  make_decode(&decode);
+  ASSERT_OK(udm_decode_metadata_reference(&decode.args));
+  assert_int_equal(decode.out[1][BS], 8);
+  make_decode(&decode);
+  ASSERT_OK(udm_decode_metadata_direct(ctx, &decode.args, NULL));
   assert_int_equal(cu_ctx_synchronize(), 0);
-  assert_int_equal(out[1][BS], 8);
-  assert_int_equal(out[3][BS], 7);
+  assert_int_equal(decode.out[1][BS], 8);
+  assert_int_equal(decode.out[3][BS], 7);
+}
+
+static void test_older_arguments_decode_through_a_pointer_table(void **state) {
+  (void)state;
+  static struct decode decode;
+  make_decode(&decode);
+  const udm_backend_outputs table = decode.args.backends[0]; /* one backend: seven rows of one */
+  memset(decode.args.backends, 0, sizeof decode.args.backends);
+  ASSERT_OK(udm_decode_metadata_table(ctx, &decode.args, (CUdeviceptr)(uintptr_t)&table, 1, NULL));
+  assert_int_equal(cu_ctx_synchronize(), 0);
+  assert_int_equal(decode.out[1][BS], 8);
+  assert_int_equal(decode.out[3][BS], 7);
+}
+
+/* It was an error in this program's udm.h, which a newer library no longer reports. */
+static void test_a_null_output_is_not_written(void **state) {
+  (void)state;
+  static struct decode decode;
+  make_decode(&decode);
+  decode.args.backends[0].nsa_cu_seqlens_k = 0;
+  ASSERT_OK(udm_decode_metadata_direct(ctx, &decode.args, NULL));
+  assert_int_equal(cu_ctx_synchronize(), 0);
+  assert_int_equal(decode.out[1][BS], 8);
+  assert_int_equal(decode.out[3][BS], 0);
 }
 
 int main(void) {
@@ -186,6 +227,8 @@ int main(void) {
       cmocka_unit_test(test_queries_of_the_cache_fill_no_more_than_the_older_structures),
       cmocka_unit_test(test_callbacks_receive_older_structures),
       cmocka_unit_test(test_older_arguments_decode),
+      cmocka_unit_test(test_older_arguments_decode_through_a_pointer_table),
+      cmocka_unit_test(test_a_null_output_is_not_written),
   };
   udm_nvrtc_info nvrtc = {.struct_size = sizeof nvrtc};
   if (udm_query_nvrtc(NULL, &nvrtc) != UDM_OK) {

@@ -103,7 +103,7 @@ def check_whole(env, path):
     page = Page(text)
     check_is_alone(text, page)
     check_charts(text, page)
-    for name in ("cold_ms", "warm_ms", "ptx_ms"):
+    for name in ("cold_ms", "cold_driver_cache_ms", "warm_ms", "ptx_ms", "ptx_driver_cache_ms"):
         value = report["create"][name]
         check(f"{name} {value}", value is None or f"{value:.2f}" in page.texts["td"], True)
     for fact in ("driver_cuda", "nvrtc", "date", "host_cpu"):
@@ -124,6 +124,25 @@ def check_nothing_measured(env, path):
     text = read(path)
     check("host", "<p>Not measured: all workloads were skipped.</p>" in text, True)
     check("charts", Page(text).all("svg"), [])
+
+
+def check_fresh_processes(env):
+    """udm_create is timed in processes of its own: one without the driver's cache, one that fills
+    it, one that finds it full."""
+    log = os.path.join(env["TMPDIR"], "compiles")
+    with subprocess.Popen([env["UDM"], "bench", "--quick", "--max-tokens", "1"],
+                          env=dict(env, UDM_FAKE_NVRTC_LOG=log), stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True) as process:
+        _, stderr = process.communicate(timeout=240)
+    check(stderr, process.returncode, 0)
+    compiles = [line.split() for line in read(log).splitlines()]
+    pids = [int(words[2]) for words in compiles]
+    check("without the driver's cache", [words[3:] for words in compiles[:3]],
+          [["CUDA_CACHE_DISABLE=1"], [], []])
+    check(f"fresh processes {pids}", len(set(pids[:3])), 3)
+    check(f"compiles of the bench itself {pids}", set(pids[3:]), {process.pid})
+    check("folders left", [name for name in os.listdir(env["TMPDIR"])
+                           if name.startswith("udm-bench-")], [])
 
 
 def check_interrupted(env, path):
@@ -186,6 +205,7 @@ def main():
                     "UDM_DRIVER_LIBRARY": driver, "UDM_NVRTC_LIBRARY": nvrtc})
         check_whole(env, path)
         check_nothing_measured(env, path)
+        check_fresh_processes(env)
         check_interrupted(env, path)
         check_full_disk(env, path)
         check_failed(env, path)

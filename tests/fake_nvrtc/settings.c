@@ -92,7 +92,9 @@ void fake_nvrtc_reset_calls(void) {
 
 nvrtcResult fake_cuda_fault(const char *function) {
   const long call = add_to_count(function, 1);
-  const char *rest = getenv("UDM_FAKE_NVRTC_FAIL");
+  char text[512];
+  read_text("UDM_FAKE_NVRTC_FAIL", "fail", "", text, sizeof text);
+  const char *rest = text;
   const size_t length = strlen(function);
   while (rest && *rest) {
     if (strncmp(rest, function, length) == 0 && rest[length] == ':') {
@@ -109,10 +111,13 @@ nvrtcResult fake_cuda_fault(const char *function) {
 
 /* One write(), so that lines of several processes do not mix. */
 void fake_cuda_log_compile(const char *target) {
-  char line[64];
+  char line[96];
   const char *path = getenv("UDM_FAKE_NVRTC_LOG");
+  const char *disable = getenv("CUDA_CACHE_DISABLE"); /* the driver's cache of a real NVRTC */
+  const bool disabled = disable && strcmp(disable, "1") == 0;
   if (!path || !*path) return;
-  const int length = snprintf(line, sizeof line, "compile %.32s %ld\n", target, (long)getpid());
+  const int length = snprintf(line, sizeof line, "compile %.32s %ld%s\n", target, (long)getpid(),
+                              disabled ? " CUDA_CACHE_DISABLE=1" : "");
   const int file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   if (file < 0) return;
   if (write(file, line, (size_t)length) != length) {

@@ -44,7 +44,9 @@ static udm_status compile(const struct nvrtc *nvrtc, const char *text, const cha
   char option[64];
   const char *const options[] = {option};
   snprintf(option, sizeof option, "--gpu-architecture=%s", target);
-  struct nvrtc_job job = {text, "source.cu", 1, options, strncmp(target, "sm_", 3) != 0, false};
+  static const struct settings settings;
+  struct nvrtc_job job = {&settings, text, "source.cu", 1, options, strncmp(target, "sm_", 3) != 0,
+                          false};
   return udm_nvrtc_compile(nvrtc, &job, cubin, size, udm_thread_error());
 }
 
@@ -179,6 +181,27 @@ static void test_compiles_are_counted_across_processes(void **state) {
   udm_nvrtc_close(&nvrtc);
 }
 
+static int stop_at_third(void *user_data, void *reserved) {
+  int *calls = user_data;
+  assert_null(reserved);
+  return ++*calls >= 3;
+}
+
+static void test_a_flow_callback_ends_a_compile(void **state) {
+  (void)state;
+  static struct nvrtc nvrtc;
+  nvrtcProgram program = NULL;
+  int calls = 0;
+  setenv("UDM_FAKE_NVRTC_DELAY_MS", "3600000", 1);
+  open_nvrtc(&nvrtc);
+  assert_int_equal(nvrtc.nvrtcCreateProgram(&program, source, "x", 0, NULL, NULL), NVRTC_SUCCESS);
+  assert_int_equal(nvrtc.nvrtcSetFlowCallback(program, stop_at_third, &calls), NVRTC_SUCCESS);
+  assert_int_equal(nvrtc.nvrtcCompileProgram(program, 0, NULL), NVRTC_ERROR_CANCELLED);
+  assert_int_equal(calls, 3);
+  nvrtc.nvrtcDestroyProgram(&program);
+  udm_nvrtc_close(&nvrtc);
+}
+
 int main(void) {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, clear_environment, remove_temporary_folder)
   const struct CMUnitTest tests[] = {
@@ -188,6 +211,7 @@ int main(void) {
       TEST(test_ptx_has_version_and_target),
       TEST(test_faults_happen_always_or_once),
       TEST(test_compiles_are_counted_across_processes),
+      TEST(test_a_flow_callback_ends_a_compile),
   };
   return cmocka_run_group_tests_name("fake NVRTC", tests, NULL, NULL);
 }

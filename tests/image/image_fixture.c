@@ -129,6 +129,8 @@ udm_status create_once(struct image_fixture *l, int arch, udm_context_info *info
   if (status == UDM_OK) {
     assert_int_equal(udm_get_context_info(udm, info), UDM_OK);
     assert_int_equal(info->device_arch, arch);
+    snprintf(l->producer, sizeof l->producer, "%s", info->image_producer);
+    info->image_producer = l->producer; /* the context's own goes with it */
   } else {
     assert_null(udm);
   }

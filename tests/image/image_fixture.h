@@ -34,7 +34,8 @@ struct image_fixture {
   int64_t (*calls)(const char *name);
   void (*reset_calls)(void);
   int (*live_code)(void);
-  int left_behind; /* modules still loaded after the last handle was destroyed */
+  int left_behind;              /* modules still loaded after the last handle was destroyed */
+  char producer[UDM_PATH_SIZE]; /* of the image of the last create_once() */
   long (*nvrtc_calls)(const char *name);
   void (*reset_nvrtc_calls)(void);
 };

@@ -114,6 +114,42 @@ static void test_what_ptx_gave_is_a_good_entry(void **state) {
   }
 }
 
+static int copy_producer(void *user_data, const udm_cache_entry_info *entry) {
+  snprintf(user_data, UDM_PATH_SIZE, "%s", entry->producer);
+  return 0;
+}
+
+/* A context names the producer of its image, built or cached, as the cache does. */
+static void test_producers(void **state) {
+  struct image_fixture *l = *state;
+  udm_context_info info;
+  char of_entry[UDM_PATH_SIZE];
+  static const struct {
+    struct machine machine;
+    const char *begins;
+    const char *holds;
+  } list[] = {
+      {{.nvrtc = "13.0", .nvrtc_archs = "90"}, "NVRTC 13.0, build ", ""},
+      {{.nvrtc = "13.0", .nvrtc_archs = "80"},
+       "NVRTC 13.0, build ",
+       ";PTX for compute_80, driver "},
+      {{.nvrtc = NULL}, "shipped decode_metadata.ptx, xxh3-128 ", ";driver "},
+  };
+  for (size_t i = 0; i < sizeof list / sizeof list[0]; ++i) {
+    machine_set(l, &list[i].machine);
+    assert_int_equal(create_once(l, 90, &info), UDM_OK);
+    assert_ptr_equal(strstr(info.image_producer, list[i].begins), info.image_producer);
+    assert_non_null(strstr(info.image_producer, list[i].holds));
+    assert_null(strchr(info.image_producer, '\n'));
+    assert_int_equal(udm_cache_enumerate(&l->options, copy_producer, of_entry), UDM_OK);
+    assert_string_equal(info.image_producer, of_entry);
+    assert_int_equal(create_once(l, 90, &info), UDM_OK);
+    assert_int_equal(info.image_source, UDM_IMAGE_CACHE);
+    assert_string_equal(info.image_producer, of_entry);
+    cache_empty(l);
+  }
+}
+
 /* A driver of CUDA 11.8 is the oldest that takes the shipped PTX. */
 static void test_old_drivers(void **state) {
   static const struct expectation list[] = {
@@ -287,6 +323,7 @@ int main(void) {
       TEST(test_ptx_of_nvrtc_serves_a_newer_major_revision),
       TEST(test_the_shipped_ptx_serves_everything_else),
       TEST(test_what_ptx_gave_is_a_good_entry),
+      TEST(test_producers),
       TEST(test_old_drivers),
       TEST(test_a_device_that_is_too_old_is_rejected),
       TEST(test_no_compile_never_opens_nvrtc),

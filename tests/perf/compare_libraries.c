@@ -36,22 +36,24 @@ static const char help_text[] =
     "  --match TEXT   only the workloads whose names contain TEXT\n";
 
 static const struct bench_shape shapes[] = {
-    {"bs 1, 4k", 1, 8192, 4096, 0, false},
-    {"bs 1, 4k", 1, 131072, 4096, 0, false},
-    {"bs 32, 4k", 32, 131072, 4096, 0, false},
-    {"bs 33, 1k to 128k", 33, 131072, 131072, 1024, false},
-    {"bs 48, 1k to 128k", 48, 131072, 131072, 1024, false},
-    {"bs 64, 1k to 128k", 64, 131072, 131072, 1024, false},
-    {"bs 128, 1k to 128k", 128, 131072, 131072, 1024, false},
-    {"bs 256, 4k", 256, 16384, 4096, 0, false},
-    {"bs 64, 128k", 64, 131072, 131072, 0, false},
-    {"bs 8, 1M", 8, 1048576, 1048576, 0, false},
-    {"bs 1000, 1k to 16k", 1000, 16384, 16384, 1024, false},
-    {"bs 4096, 512", 4096, 512, 512, 0, false},
-    {"bs 65536, 16", 65536, 64, 16, 0, false},
-    {"pages alone: bs 1, 4k", 1, 131072, 4096, 0, true},
-    {"pages alone: bs 64, 1k to 128k", 64, 131072, 131072, 1024, true},
-    {"pages alone: bs 64, 128k", 64, 131072, 131072, 0, true},
+    {"bs 1, 4k", 1, 8192, 4096, 0, 0, BENCH_DRAFT},
+    {"bs 1, 4k", 1, 131072, 4096, 0, 0, BENCH_DRAFT},
+    {"int64 inputs: bs 1, 4k", 1, 131072, 4096, 0, BENCH_INT64, BENCH_DRAFT},
+    {"bs 32, 4k", 32, 131072, 4096, 0, 0, BENCH_DRAFT},
+    {"bs 33, 1k to 128k", 33, 131072, 131072, 1024, 0, BENCH_DRAFT},
+    {"bs 48, 1k to 128k", 48, 131072, 131072, 1024, 0, BENCH_DRAFT},
+    {"bs 64, 1k to 128k", 64, 131072, 131072, 1024, 0, BENCH_DRAFT},
+    {"bs 128, 1k to 128k", 128, 131072, 131072, 1024, 0, BENCH_DRAFT},
+    {"bs 256, 4k", 256, 16384, 4096, 0, 0, BENCH_DRAFT},
+    {"bs 64, 128k", 64, 131072, 131072, 0, 0, BENCH_DRAFT},
+    {"bs 8, 1M", 8, 1048576, 1048576, 0, 0, BENCH_DRAFT},
+    {"bs 512, one of 128k, others 512", 512, 131072, 131072, 512, BENCH_ONE_LONG, BENCH_DRAFT},
+    {"bs 1000, 1k to 16k", 1000, 16384, 16384, 1024, 0, BENCH_DRAFT},
+    {"bs 4096, 512", 4096, 512, 512, 0, 0, BENCH_DRAFT},
+    {"bs 65536, 16", 65536, 64, 16, 0, 0, BENCH_DRAFT},
+    {"pages alone: bs 1, 4k", 1, 131072, 4096, 0, BENCH_PAGES_ALONE, BENCH_DRAFT},
+    {"pages alone: bs 64, 1k to 128k", 64, 131072, 131072, 1024, BENCH_PAGES_ALONE, BENCH_DRAFT},
+    {"pages alone: bs 64, 128k", 64, 131072, 131072, 0, BENCH_PAGES_ALONE, BENCH_DRAFT},
 };
 
 typedef udm_status create_function(const udm_options *options, udm_context **out);
@@ -107,7 +109,7 @@ static void open_library(const char *path, struct library *library) {
 
 static void prepare(const struct library *library, const struct bench_workload *workload,
                     bool table, udm_kernel_launch *launch) {
-  const udm_decode_args *args = &workload->args;
+  const udm_decode_args *args = &workload->calls[0];
   const udm_status status =
       table ? library->prepare_table(library->udm, args, workload->pointer_table,
                                      args->num_backends, launch)
@@ -122,17 +124,6 @@ static CUresult enqueue(const struct comparison *c, const udm_kernel_launch *lau
                                           launch->parameters, NULL);
 }
 
-static CUresult enqueue_copy(const struct comparison *c, const struct bench_workload *workload) {
-  const udm_decode_args *args = &workload->args;
-  const bool pages = !args->backends[0].page_table_1;
-  struct bench_targets to = {.count = args->num_backends};
-  for (int b = 0; b < to.count; ++b) {
-    to.tables[b] = pages ? args->backends[b].real_page_table : args->backends[b].page_table_1;
-  }
-  return bench_launch_copy(&c->bounds, &c->session, args->req_to_token, &to,
-                           pages ? workload->pages : workload->tokens);
-}
-
 /* A NULL launch means the copy. */
 static CUgraphExec record(const struct comparison *c, const struct bench_workload *workload,
                           const udm_kernel_launch *launch) {
@@ -142,7 +133,7 @@ static CUgraphExec record(const struct comparison *c, const struct bench_workloa
   check(c, "cuStreamBeginCapture",
         driver->cuStreamBeginCapture_v2(c->session.stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
   for (int i = 0; i < NODES; ++i) {
-    check(c, "a launch", launch ? enqueue(c, launch) : enqueue_copy(c, workload));
+    check(c, "a launch", launch ? enqueue(c, launch) : bench_launch_copies(&c->bounds, workload));
   }
   check(c, "cuStreamEndCapture", driver->cuStreamEndCapture(c->session.stream, &graph));
   check(c, "cuGraphInstantiate", driver->cuGraphInstantiateWithFlags(&exec, graph, 0));
@@ -154,7 +145,7 @@ static CUgraphExec record(const struct comparison *c, const struct bench_workloa
 static void *outputs_of(const struct comparison *c, const struct bench_workload *workload,
                         const udm_kernel_launch *launch, size_t *size) {
   const struct cuda_driver *driver = &c->session.driver;
-  const CUdeviceptr first = workload->args.backends[0].cache_seqlens;
+  const CUdeviceptr first = workload->calls[0].backends[0].cache_seqlens;
   *size = (size_t)(workload->pointer_table - first);
   void *bytes = malloc(*size);
   if (!bytes) fail("malloc", "no memory for the outputs");

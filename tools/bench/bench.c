@@ -18,14 +18,17 @@
 static const char help_text[] =
     "usage: udm bench [OPTION...]\n"
     "\n"
-    "Measures udm on this machine's GPU for a table of batches. The report has the GPU time of\n"
+    "Measures udm on this machine's GPU for a table of batches: the draft decode, the target\n"
+    "verify, the draft extend, and the whole iteration of the three. The report has the GPU time "
+    "of\n"
     "one launch as a node of a CUDA graph, with the L2 cache as it is and flushed; two lower\n"
     "bounds of the same run, which are an empty kernel with the same arguments and a plain copy\n"
     "of the same bytes; the alternatives as ratios; the host time of a call; and the time of\n"
-    "udm_create. The lower bounds need NVRTC: without NVRTC the report leaves them out.\n"
+    "udm_create in fresh processes, without and with what the driver's own cache remembers of an\n"
+    "earlier start. The lower bounds need NVRTC: without NVRTC the report leaves them out.\n"
     "\n"
     "  --quick           5 replays unless --replays is given; no charts\n"
-    "  --backends N      backends per launch, 1 to 8 (default 3)\n"
+    "  --backends N      backends of the draft decode, 1 to 8 (default 3)\n"
     "  --replays N       replays of each graph; the median is reported (default 15)\n"
     "  --max-tokens N    skip workloads with more tokens\n"
     "  --html FILE       also write the result as one HTML page with charts\n"
@@ -53,18 +56,49 @@ static const struct option long_options[] = {
 #define M(n) ((n)*1024 * 1024)
 
 static struct bench_row workloads[] = {
-    {.shape = {"bs 1, 4k", 1, K(8), K(4), 0, false}},
-    {.shape = {"bs 1, 4k", 1, K(128), K(4), 0, false}},
-    {.shape = {"bs 1, 4k", 1, M(1), K(4), 0, false}},
-    {.shape = {"bs 32, 4k", 32, K(8), K(4), 0, false}},
-    {.shape = {"bs 32, 4k", 32, K(128), K(4), 0, false}},
-    {.shape = {"bs 32, 4k", 32, M(1), K(4), 0, false}},
-    {.shape = {"bs 64, 1k to 128k", 64, K(128), K(128), K(1), false}},
-    {.shape = {"bs 256, 4k", 256, K(128), K(4), 0, false}},
-    {.shape = {"bs 64, 128k", 64, K(128), K(128), 0, false}},
-    {.shape = {"bs 8, 1M", 8, M(1), M(1), 0, false}},
-    {.shape = {"bs 64, 128k, pages alone", 64, K(128), K(128), 0, true}},
-    {.shape = {"bs 4096, 512", 4096, K(8), 512, 0, false}},
+    {.shape = {"bs 1, 4k", 1, K(8), K(4), 0, 0, BENCH_DRAFT}},
+    {.shape = {"bs 1, 4k", 1, K(128), K(4), 0, 0, BENCH_DRAFT}},
+    {.shape = {"bs 1, 4k", 1, M(1), K(4), 0, 0, BENCH_DRAFT}},
+    {.shape = {"bs 32, 4k", 32, K(8), K(4), 0, 0, BENCH_DRAFT}},
+    {.shape = {"bs 32, 4k", 32, K(128), K(4), 0, 0, BENCH_DRAFT}},
+    {.shape = {"bs 32, 4k", 32, M(1), K(4), 0, 0, BENCH_DRAFT}},
+    {.shape = {"bs 48, 1k to 128k", 48, K(128), K(128), K(1), 0, BENCH_DRAFT}},
+    {.shape = {"bs 64, 1k to 128k", 64, K(128), K(128), K(1), 0, BENCH_DRAFT}},
+    {.shape = {"bs 256, 4k", 256, K(128), K(4), 0, 0, BENCH_DRAFT}},
+    {.shape = {"bs 64, 128k", 64, K(128), K(128), 0, 0, BENCH_DRAFT}},
+    {.shape = {"bs 8, 1M", 8, M(1), M(1), 0, 0, BENCH_DRAFT}},
+    {.shape = {"bs 1, 4k, pages alone", 1, K(128), K(4), 0, BENCH_PAGES_ALONE, BENCH_DRAFT}},
+    {.shape = {"bs 64, 1k to 128k, pages alone", 64, K(128), K(128), K(1), BENCH_PAGES_ALONE,
+               BENCH_DRAFT}},
+    {.shape = {"bs 64, 128k, pages alone", 64, K(128), K(128), 0, BENCH_PAGES_ALONE, BENCH_DRAFT}},
+    {.shape = {"bs 4096, 512", 4096, K(8), 512, 0, 0, BENCH_DRAFT}},
+    {.shape = {"draft with schedules, bs 1, 4k", 1, K(128), K(4), 0, 0,
+               BENCH_DRAFT_WITH_SCHEDULES}},
+    {.shape = {"draft with schedules, bs 64, 1k to 128k", 64, K(128), K(128), K(1), 0,
+               BENCH_DRAFT_WITH_SCHEDULES}},
+    {.shape = {"verify, bs 1, 4k", 1, K(128), K(4), 0, 0, BENCH_VERIFY}},
+    {.shape = {"verify, bs 64, 1k to 128k", 64, K(128), K(128), K(1), 0, BENCH_VERIFY}},
+    {.shape = {"verify, bs 1, 4k, pages alone", 1, K(128), K(4), 0, BENCH_PAGES_ALONE,
+               BENCH_VERIFY}},
+    {.shape = {"verify, bs 64, 1k to 128k, pages alone", 64, K(128), K(128), K(1),
+               BENCH_PAGES_ALONE, BENCH_VERIFY}},
+    {.shape = {"verify, bs 1, 4k, row per request", 1, K(128), K(4), 0, BENCH_ROW_PER_REQUEST,
+               BENCH_VERIFY}},
+    {.shape = {"verify, bs 64, 1k to 128k, row per request", 64, K(128), K(128), K(1),
+               BENCH_ROW_PER_REQUEST, BENCH_VERIFY}},
+    {.shape = {"extend, bs 1, 4k", 1, K(128), K(4), 0, 0, BENCH_EXTEND}},
+    {.shape = {"extend, bs 64, 1k to 128k", 64, K(128), K(128), K(1), 0, BENCH_EXTEND}},
+    {.shape = {"extend, bs 1, 4k, pages alone", 1, K(128), K(4), 0, BENCH_PAGES_ALONE,
+               BENCH_EXTEND}},
+    {.shape = {"extend, bs 64, 1k to 128k, pages alone", 64, K(128), K(128), K(1),
+               BENCH_PAGES_ALONE, BENCH_EXTEND}},
+    {.shape = {"extend, bs 1, 4k, row per request", 1, K(128), K(4), 0, BENCH_ROW_PER_REQUEST,
+               BENCH_EXTEND}},
+    {.shape = {"extend, bs 64, 1k to 128k, row per request", 64, K(128), K(128), K(1),
+               BENCH_ROW_PER_REQUEST, BENCH_EXTEND}},
+    {.shape = {"iteration, bs 1, 4k", 1, K(128), K(4), 0, 0, BENCH_ITERATION}},
+    {.shape = {"iteration, bs 64, 1k to 128k", 64, K(128), K(128), K(1), 0, BENCH_ITERATION}},
+    {.shape = {"iteration, bs 256, 4k", 256, K(16), K(4), 0, 0, BENCH_ITERATION}},
 };
 enum { WORKLOAD_COUNT = sizeof workloads / sizeof workloads[0] };
 
@@ -78,6 +112,18 @@ struct bench_command {
   int64_t max_tokens;
   bool quick;
 };
+
+/* On failure other than too little memory sets the error. */
+static CUresult open_workload(struct bench_run *bench, const struct bench_shape *shape,
+                              struct bench_workload *workload) {
+  const CUresult result =
+      bench_workload_open(workload, &bench->session, shape, (int32_t)bench->backends);
+  if (result != CUDA_SUCCESS && result != CUDA_ERROR_OUT_OF_MEMORY) {
+    snprintf(bench->error, sizeof bench->error, "%s cannot be prepared: %s", shape->name,
+             cuda_driver_error(&bench->session.driver, result));
+  }
+  return result;
+}
 
 /* Skips a batch that does not fit into the GPU's memory, and keeps the reason. */
 static bool measure_row(struct bench_command *command, struct bench_row *row, bool full) {
@@ -93,23 +139,36 @@ static bool measure_row(struct bench_command *command, struct bench_row *row, bo
     snprintf(row->reason, sizeof row->reason, "more tokens than --max-tokens");
     return true;
   }
-  const CUresult result =
-      bench_workload_open(&workload, &bench->session, &row->shape, (int32_t)bench->backends);
+  const CUresult result = open_workload(bench, &row->shape, &workload);
   if (result == CUDA_ERROR_OUT_OF_MEMORY) {
     row->skipped = true;
     snprintf(row->reason, sizeof row->reason, "too little memory");
     return true;
   }
-  if (result != CUDA_SUCCESS) {
-    snprintf(bench->error, sizeof bench->error, "%s cannot be prepared: %s", row->shape.name,
-             cuda_driver_error(&bench->session.driver, result));
-    return false;
-  }
-  bool done = bench_measure_workload(bench, &workload, full, &row->times);
-  if (done && full && command->report.host.direct < 0) {
-    done = bench_measure_host(bench, &workload, &command->report.host);
-  }
+  if (result != CUDA_SUCCESS) return false;
+  const bool done = bench_measure_workload(bench, &workload, full, &row->times);
   bench_workload_close(&workload);
+  return done;
+}
+
+/* At batch size 1. Leaves the times as they are if the workloads are skipped or do not fit. */
+static bool measure_host(struct bench_command *command) {
+  static const struct bench_shape shapes[] = {
+      {"draft", 1, K(8), K(4), 0, 0, BENCH_DRAFT},
+      {"iteration", 1, K(8), K(4), 0, 0, BENCH_ITERATION},
+  };
+  struct bench_run *bench = &command->bench;
+  struct bench_workload pair[2];
+  if (interrupted() || bench_shape_tokens(&shapes[0]) > command->max_tokens) return true;
+  for (int w = 0; w < 2; ++w) {
+    const CUresult result = open_workload(bench, &shapes[w], &pair[w]);
+    if (result == CUDA_SUCCESS) continue;
+    if (w == 1) bench_workload_close(&pair[0]);
+    return result == CUDA_ERROR_OUT_OF_MEMORY;
+  }
+  const bool done = bench_measure_host(bench, &pair[0], &pair[1], &command->report.host);
+  bench_workload_close(&pair[0]);
+  bench_workload_close(&pair[1]);
   return done;
 }
 
@@ -130,13 +189,14 @@ static void make_series(struct bench_report *report) {
   *width = (struct bench_series){.title = "GPU time against width",
                                  .axis = "width of the tables, 32 rows of 4k tokens"};
   for (int32_t rows = 1; rows <= 1024; rows *= 2) {
-    add_point(batch, rows, (struct bench_shape){"batch size", rows, K(8), K(4), 0, false});
+    add_point(batch, rows, (struct bench_shape){"batch size", rows, K(8), K(4), 0, 0, BENCH_DRAFT});
   }
   for (int32_t tokens = 256; tokens <= K(128); tokens *= 2) {
-    add_point(length, tokens, (struct bench_shape){"length", 32, K(128), tokens, 0, false});
+    add_point(length, tokens,
+              (struct bench_shape){"length", 32, K(128), tokens, 0, 0, BENCH_DRAFT});
   }
   for (int32_t columns = K(4); columns <= M(1); columns *= 2) {
-    add_point(width, columns, (struct bench_shape){"width", 32, columns, K(4), 0, false});
+    add_point(width, columns, (struct bench_shape){"width", 32, columns, K(4), 0, 0, BENCH_DRAFT});
   }
   report->series_count = BENCH_SERIES;
 }
@@ -147,7 +207,7 @@ static bool measure_all(struct bench_command *command) {
   int64_t total = WORKLOAD_COUNT;
   for (size_t s = 0; s < report->series_count; ++s) total += (int64_t)report->series[s].count;
   progress_start(&command->bar, "measuring", total);
-  bool good = bench_measure_empty(&command->bench);
+  bool good = bench_measure_empty(&command->bench) && measure_host(command);
   for (size_t i = 0; i < WORKLOAD_COUNT && good; ++i) {
     good = measure_row(command, &workloads[i], true);
     progress_update(&command->bar, ++done);
@@ -218,6 +278,8 @@ static int run(struct bench_command *command) {
   if (!page_can_be_written(command)) {
     return output_fail(command->arguments.json, "%s", command->page.error);
   }
+  bench_measure_create(&command->arguments.options, command->arguments.gpu,
+                       command->quick ? 1 : BENCH_MAX_CREATES, &command->bar, &report->create);
   if (!gpu_session_open(&bench->session, &command->arguments.options, command->arguments.gpu,
                         bench->error, sizeof bench->error)) {
     return output_fail(command->arguments.json, "nothing can be measured: %s", bench->error);
@@ -229,12 +291,9 @@ static int run(struct bench_command *command) {
   report->bench = bench;
   report->rows = workloads;
   report->row_count = WORKLOAD_COUNT;
-  report->host = (struct bench_host_times){-1, -1, -1, -1, -1};
+  report->host = (struct bench_host_times){-1, -1, -1, -1, -1, -1};
   if (!command->quick) make_series(report);
   const bool done = measure_all(command);
-  if (done)
-    bench_measure_create(&command->arguments.options, command->quick ? 1 : BENCH_MAX_CREATES,
-                         &report->create);
   const int code =
       done ? report_result(command) : output_fail(command->arguments.json, "%s", bench->error);
   lower_bounds_close(&bench->lower_bounds, &bench->session);

@@ -103,13 +103,41 @@ CUresult bench_launch_sweep(const struct lower_bounds *bounds, const struct gpu_
                                         THREADS, 1, 1, 0, session->stream, parameters, NULL);
 }
 
-CUresult bench_launch_copy(const struct lower_bounds *bounds, const struct gpu_session *session,
-                           CUdeviceptr from, const struct bench_targets *to, int64_t elements) {
-  struct bench_targets targets = *to;
+/* The targets of a copy: copy_targets and their count in lower_bound_kernels.cu. */
+struct targets {
+  CUdeviceptr tables[UDM_MAX_BACKENDS];
+  int32_t count;
+};
+
+/* Copies elements of 4 bytes, rounded up to 16 bytes, from one place to every target. */
+static CUresult launch_copy(const struct lower_bounds *bounds, const struct gpu_session *session,
+                            CUdeviceptr from, struct targets to, int64_t elements) {
   int64_t vectors = (elements + 3) / 4;
-  void *parameters[] = {&from, targets.tables, &targets.count, &vectors};
+  void *parameters[] = {&from, to.tables, &to.count, &vectors};
   const int64_t tiles = (vectors - 1) / TILE + 1;
   const int64_t most = (int64_t)bounds->multiprocessors * BLOCKS_PER_MULTIPROCESSOR;
   return session->driver.cuLaunchKernel(bounds->copy, (unsigned)(tiles < most ? tiles : most), 1, 1,
                                         THREADS, 1, 1, 0, session->stream, parameters, NULL);
+}
+
+CUresult bench_launch_copies(const struct lower_bounds *bounds,
+                             const struct bench_workload *workload) {
+  CUresult result = CUDA_SUCCESS;
+  for (int c = 0; c < workload->call_count && result == CUDA_SUCCESS; ++c) {
+    const udm_decode_args *args = &workload->calls[c];
+    const bool pages = !args->backends[0].page_table_1;
+    const int64_t stride = pages ? args->real_page_table_stride : args->page_table_stride;
+    const int equal_rows = args->flags & UDM_ROW_PER_REQUEST ? 1 : bench_tokens_per_request(args);
+    struct targets to = {.count = 0};
+    for (int b = 0; b < args->num_backends; ++b) {
+      const udm_backend_outputs *outputs = &args->backends[b];
+      const CUdeviceptr table = pages ? outputs->real_page_table : outputs->page_table_1;
+      for (int j = 0; j < equal_rows && to.count < UDM_MAX_BACKENDS; ++j) {
+        to.tables[to.count++] = table + (CUdeviceptr)((int64_t)j * args->batch_size * stride) * 4;
+      }
+    }
+    result = launch_copy(bounds, workload->session, args->req_to_token, to,
+                         pages ? workload->pages : workload->tokens);
+  }
+  return result;
 }

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "gpu/gpu_session.h"
+#include "workload.h"
 
 struct lower_bounds {
   CUmodule module;
@@ -25,23 +26,20 @@ struct lower_bounds {
   unsigned int multiprocessors;
 };
 
-/* The targets of a copy: Targets and their count in lower_bound_kernels.cu. */
-struct bench_targets {
-  CUdeviceptr tables[UDM_MAX_BACKENDS];
-  int32_t count;
-};
-
 /* On failure returns false, sets reason and closes everything. */
 bool lower_bounds_open(struct lower_bounds *bounds, const struct gpu_session *session,
                        const udm_options *options, char *reason, size_t reason_size);
 void lower_bounds_close(struct lower_bounds *bounds, const struct gpu_session *session);
 
-/* Each enqueues one kernel on the session's stream. */
+/* Each enqueues on the session's stream: these one kernel. */
 CUresult bench_launch_empty(const struct lower_bounds *bounds, const struct gpu_session *session,
                             int64_t backends);
 CUresult bench_launch_sweep(const struct lower_bounds *bounds, const struct gpu_session *session);
-/* Copies elements of 4 bytes, rounded up to 16 bytes, from one place to every target. */
-CUresult bench_launch_copy(const struct lower_bounds *bounds, const struct gpu_session *session,
-                           CUdeviceptr from, const struct bench_targets *to, int64_t elements);
+/*
+ * Per call of the workload, enqueues a copy of the bytes of page_table_1, or of real_page_table if
+ * page_table_1 is null: it reads them once and writes them as often as the call does.
+ */
+CUresult bench_launch_copies(const struct lower_bounds *bounds,
+                             const struct bench_workload *workload);
 
 #endif

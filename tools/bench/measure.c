@@ -50,16 +50,8 @@ static CUresult enqueue_empty(const struct bench_run *bench,
   return bench_launch_empty(&bench->lower_bounds, &bench->session, bench->backends);
 }
 
-/* Copies the bytes of page_table_1, or of real_page_table if page_table_1 is null. */
 static CUresult enqueue_copy(const struct bench_run *bench, const struct bench_workload *workload) {
-  const udm_decode_args *args = &workload->args;
-  const bool pages = !args->backends[0].page_table_1;
-  struct bench_targets to = {.count = args->num_backends};
-  for (int b = 0; b < to.count; ++b) {
-    to.tables[b] = pages ? args->backends[b].real_page_table : args->backends[b].page_table_1;
-  }
-  return bench_launch_copy(&bench->lower_bounds, &bench->session, args->req_to_token, &to,
-                           pages ? workload->pages : workload->tokens);
+  return bench_launch_copies(&bench->lower_bounds, workload);
 }
 
 static bool good(struct bench_run *bench, const char *what, CUresult result) {
@@ -150,9 +142,10 @@ bool bench_measure_workload(struct bench_run *bench, const struct bench_workload
   bool done = time_node(bench, enqueue_direct, workload, false, &times->direct) &&
               (!bounds || time_node(bench, enqueue_copy, workload, false, &times->copy));
   if (!done || !full) return done;
-  return (!bounds || time_flushed(bench, enqueue_direct, workload, &times->direct_flushed)) &&
-         (!bounds || time_flushed(bench, enqueue_copy, workload, &times->copy_flushed)) &&
-         time_node(bench, enqueue_table, workload, false, &times->table) &&
+  done = (!bounds || time_flushed(bench, enqueue_direct, workload, &times->direct_flushed)) &&
+         (!bounds || time_flushed(bench, enqueue_copy, workload, &times->copy_flushed));
+  if (!done || !workload->has_alternatives) return done;
+  return time_node(bench, enqueue_table, workload, false, &times->table) &&
          time_node(bench, enqueue_table_with_copy, workload, false, &times->table_with_copy) &&
          time_node(bench, enqueue_each_backend, workload, false, &times->each_backend);
 }
@@ -172,20 +165,22 @@ static bool time_calls(struct bench_run *bench, enqueue call, const struct bench
 
 /* The calls take turns, so that all run under the same conditions. Takes the median of the rounds.
  */
-bool bench_measure_host(struct bench_run *bench, const struct bench_workload *workload,
-                        struct bench_host_times *times) {
-  static const enqueue calls[] = {enqueue_empty, enqueue_direct, enqueue_table,
-                                  enqueue_table_with_copy, enqueue_each_backend};
+bool bench_measure_host(struct bench_run *bench, const struct bench_workload *draft,
+                        const struct bench_workload *iteration, struct bench_host_times *times) {
+  static const enqueue calls[] = {enqueue_empty,           enqueue_direct,       enqueue_table,
+                                  enqueue_table_with_copy, enqueue_each_backend, enqueue_direct};
   enum { COUNT = sizeof calls / sizeof calls[0] };
-  double *const results[COUNT] = {&times->empty, &times->direct, &times->table,
-                                  &times->table_with_copy, &times->each_backend};
+  const struct bench_workload *const workloads[COUNT] = {draft, draft, draft,
+                                                         draft, draft, iteration};
+  double *const results[COUNT] = {&times->empty,           &times->direct,       &times->table,
+                                  &times->table_with_copy, &times->each_backend, &times->iteration};
   struct time_samples samples[COUNT] = {{NULL, 0, 0}};
   bool done = true;
   for (int64_t round = -1; round < bench->replays && done; ++round) {
     for (int c = 0; c < COUNT && done; ++c) {
       double sample = 0;
       if (c == 0 && !bench->has_lower_bounds) continue;
-      done = time_calls(bench, calls[c], workload, &sample);
+      done = time_calls(bench, calls[c], workloads[c], &sample);
       if (done && round >= 0) done = samples_add(&samples[c], sample);
     }
   }

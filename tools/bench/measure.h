@@ -14,15 +14,14 @@
 
 enum { BENCH_NODES = 10 };
 
-/* Microseconds; negative: not measured. */
+/* Microseconds of one graph node, or of the three of an iteration; negative: not measured. */
 struct bench_times {
   double direct;
   double direct_flushed; /* a sweep of the L2 cache ran before each node */
   double table;
   double table_with_copy; /* a host-to-device copy of the pointers before each launch */
   double each_backend;    /* one launch per backend */
-  double copy;            /* the lower bound: reads once, and writes once per backend, the bytes of
-                             page_table_1, or of real_page_table if page_table_1 is null */
+  double copy;            /* the lower bound: bench_launch_copies() */
   double copy_flushed;
 };
 
@@ -32,6 +31,7 @@ struct bench_host_times {
   double table;
   double table_with_copy;
   double each_backend;
+  double iteration; /* three direct calls: draft, verify, extend */
 };
 
 struct bench_run {
@@ -48,11 +48,11 @@ struct bench_run {
 /* Times a node of the empty kernel. Like the next two, on failure sets bench->error; false. */
 bool bench_measure_empty(struct bench_run *bench);
 
-/* Times direct and copy. If full, also the flushed times and the alternatives. */
+/* Times direct and copy. If full, also the flushed times, and the alternatives if it has them. */
 bool bench_measure_workload(struct bench_run *bench, const struct bench_workload *workload,
                             bool full, struct bench_times *times);
 
-bool bench_measure_host(struct bench_run *bench, const struct bench_workload *workload,
-                        struct bench_host_times *times);
+bool bench_measure_host(struct bench_run *bench, const struct bench_workload *draft,
+                        const struct bench_workload *iteration, struct bench_host_times *times);
 
 #endif

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "output.h"
 
@@ -34,11 +35,18 @@ void interrupt_watch(void) {
 
 bool interrupted(void) { return atomic_load(&noted) != 0; }
 
+int interrupt_stop(void *user_data, udm_activity activity) {
+  (void)user_data;
+  (void)activity;
+  return interrupted();
+}
+
 int interrupt_end(int code) {
   const int signal_number = atomic_load(&noted);
   if (signal_number == 0) return code;
   output_error("interrupted by %s", signal_number == SIGINT ? "SIGINT" : "SIGTERM");
   signal(signal_number, SIG_DFL);
   raise(signal_number);
-  return 128 + signal_number; /* the first process of a container survives the signal */
+  /* the first process of a container survives the signal; threads may still be compiling */
+  _exit(128 + signal_number);
 }

@@ -1,7 +1,7 @@
 /*
  * interrupt.h: SIGINT (Ctrl-C) and SIGTERM, for commands that run for long. udm notes the first
- * signal; the command finishes its current step and reports what it has done. A second signal ends
- * the process at once.
+ * signal; the command finishes its current step (a wait or a compile ends at once) and reports what
+ * it has done. A second signal ends the process at once.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -10,11 +10,16 @@
 
 #include <stdbool.h>
 
+#include "udm.h"
+
 /* Notes both signals from now on. A signal that the process inherited as ignored stays ignored. */
 void interrupt_watch(void);
 
 /* Whether a signal was noted. Any thread may call it. */
 bool interrupted(void);
+
+/* The should_stop of udm_options, for a command of one thread: a noted signal ends the call. */
+int interrupt_stop(void *user_data, udm_activity activity);
 
 /*
  * Ends the process with the noted signal, so that the parent process knows (a shell's $? is 128

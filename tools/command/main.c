@@ -48,7 +48,8 @@ static void print_help(FILE *file) {
       "'udm COMMAND --help' explains a command. Every command takes --json and then prints\n"
       "one JSON object. Exit codes: 0 success, 1 failure, 2 wrong usage. On Ctrl-C or SIGTERM,\n"
       "replay, selftest, bench and prewarm finish the current step and report what was done;\n"
-      "the exit code is then 128 plus the signal number.\n",
+      "a compile, or a wait for another process, ends within a second (NVRTC of CUDA 11 compiles\n"
+      "to its end, except in prewarm). The exit code is then 128 plus the signal number.\n",
       file);
 }
 

@@ -29,7 +29,9 @@ void progress_start(struct progress_bar *progress, const char *label, int64_t to
 
 static void draw(const struct progress_bar *progress, int64_t done, double elapsed) {
   if (progress->total <= 0) {
-    fprintf(stderr, "\r\033[K%s  %" PRId64 "  %.0f s", progress->label, done, elapsed);
+    fprintf(stderr, "\r\033[K%s", progress->label);
+    if (done > 0) fprintf(stderr, "  %" PRId64, done);
+    fprintf(stderr, "  %.0f s", elapsed);
     return;
   }
   const double share = (double)done / (double)progress->total;

@@ -17,7 +17,8 @@ static const char help_text[] =
     "Shows the driver, the GPUs, every NVRTC and the cache layers. For every GPU it shows\n"
     "which image udm will load (from the cache, compiled by NVRTC, or assembled by the driver\n"
     "from NVRTC's PTX or from the PTX that udm ships), why no better one is available, and\n"
-    "what to do about it. Exit code 1 if udm cannot serve a GPU, or finds none.\n"
+    "what to do about it. Tries every NVRTC in a child process, since a damaged one can kill who\n"
+    "opens it. Exit code 1 if udm cannot serve a GPU, finds none, or a server would die.\n"
     "\n"
     "  --cache-dir DIR   the cache, instead of UDM_CACHE_DIR or ~/.cache/udm\n"
     "  --json            print one JSON object\n"
@@ -45,7 +46,7 @@ static void write_cuda_version(char *text, size_t size, int32_t version) {
 static int32_t examine_driver(struct findings *found) {
   udm_driver_info info = {.struct_size = sizeof info};
   char version[32];
-  if (udm_query_driver(found->options, &info) != UDM_OK) {
+  if (udm_query_driver(&found->options, &info) != UDM_OK) {
     table_add(&found->table, "driver\tnone");
     json_object_set_new(found->json, "driver", json_null());
     doctor_problem(found, udm_last_error());
@@ -71,7 +72,7 @@ static void examine_device(struct findings *found, int32_t ordinal, json_t *list
   udm_device_info info = {.struct_size = sizeof info};
   char memory[32];
   char arch[16];
-  if (udm_query_device(found->options, ordinal, &info) != UDM_OK) {
+  if (udm_query_device(&found->options, ordinal, &info) != UDM_OK) {
     table_add(&found->table, "GPU %d\tcannot be queried", ordinal);
     doctor_problem(found, udm_last_error());
     return;
@@ -88,28 +89,36 @@ static void examine_device(struct findings *found, int32_t ordinal, json_t *list
                 "memory_bytes", (json_int_t)info.memory_bytes, "image", image));
 }
 
-static void examine_first_nvrtc(struct findings *found) {
+/* Where udm looked, in the library's words; these must not open an NVRTC that kills. */
+static const char *why_no_nvrtc(const struct findings *found) {
   udm_nvrtc_info info = {.struct_size = sizeof info};
-  if (udm_query_nvrtc(found->options, &info) != UDM_OK) {
+  if (nvrtc_list_killer(&found->nvrtcs)) return "No NVRTC of this machine can be used.";
+  return udm_query_nvrtc(&found->options, &info) == UDM_OK ? "" : udm_last_error();
+}
+
+static void examine_first_nvrtc(struct findings *found) {
+  const struct nvrtc_found *first = nvrtc_list_first(&found->nvrtcs);
+  if (!first) {
     table_add(&found->table, "NVRTC\tnone");
     json_object_set_new(found->json, "nvrtc", json_null());
-    json_object_set_new(found->json, "nvrtc_error", output_text(udm_last_error()));
+    json_object_set_new(found->json, "nvrtc_error", output_text(why_no_nvrtc(found)));
     return;
   }
+  const udm_nvrtc_info *info = &first->info;
   char archs[512] = "";
-  json_t *list = json_array();
-  for (int32_t i = 0; i < info.arch_count; ++i) {
-    const size_t used = strlen(archs);
-    snprintf(archs + used, sizeof archs - used, " sm_%d", info.archs[i]);
-    json_array_append_new(list, json_sprintf("sm_%d", info.archs[i]));
-  }
-  table_add(&found->table, "NVRTC\t%d.%d, %s", info.version_major, info.version_minor, info.path);
-  table_add(&found->table, "\tcompiles for%s", archs);
   char version[32];
-  snprintf(version, sizeof version, "%d.%d", info.version_major, info.version_minor);
+  json_t *list = json_array();
+  for (int32_t i = 0; i < info->arch_count; ++i) {
+    const size_t used = strlen(archs);
+    snprintf(archs + used, sizeof archs - used, " sm_%d", info->archs[i]);
+    json_array_append_new(list, json_sprintf("sm_%d", info->archs[i]));
+  }
+  nvrtc_version_text(first, version);
+  table_add(&found->table, "NVRTC\t%s, %s", version, info->path);
+  table_add(&found->table, "\tcompiles for%s", archs);
   json_object_set_new(found->json, "nvrtc",
                       json_pack("{s:s, s:o, s:o}", "version", version, "path",
-                                output_text(info.path), "archs", list));
+                                output_text(info->path), "archs", list));
 }
 
 /* Lists the first NVRTC, with which udm compiles, the others, and those that udm cannot use. */
@@ -140,7 +149,7 @@ static void examine_nvrtcs(struct findings *found) {
 static void examine_cache(struct findings *found) {
   udm_cache_layer_info info = {.struct_size = sizeof info};
   json_t *list = json_array();
-  for (int32_t layer = 0; udm_query_cache_layer(found->options, layer, &info) == UDM_OK; ++layer) {
+  for (int32_t layer = 0; udm_query_cache_layer(&found->options, layer, &info) == UDM_OK; ++layer) {
     const char *path = info.path[0] ? info.path : "no folder";
     const char *kind = info.writable ? "writable" : "read-only";
     if (info.usable) {
@@ -184,8 +193,8 @@ static void examine_cache_use(struct findings *found) {
   struct cache_use use = {0};
   char bytes[32];
   char most[32];
-  if (udm_query_cache_layer(found->options, 0, &info) != UDM_OK) return;
-  udm_cache_enumerate(found->options, add_use,
+  if (udm_query_cache_layer(&found->options, 0, &info) != UDM_OK) return;
+  udm_cache_enumerate(&found->options, add_use,
                       &use); /* examine_cache() reports layers that cannot be read */
   output_bytes(bytes, sizeof bytes, (uint64_t)use.bytes);
   output_bytes(most, sizeof most, info.max_bytes);
@@ -231,12 +240,28 @@ static int report(struct findings *found, bool json) {
   return json ? output_json(json_incref(found->json), code) : code;
 }
 
+/*
+ * A server passes over an NVRTC that cannot be used, or dies of it. Doctor must not, so it names
+ * the first that works, or forbids all if one kills and none works.
+ */
+static void use_nvrtc_that_works(struct findings *found) {
+  const struct nvrtc_list *nvrtcs = &found->nvrtcs;
+  const struct nvrtc_found *first = nvrtc_list_first(nvrtcs);
+  if (first && first != nvrtcs->items) {
+    found->options.nvrtc_library = first->library;
+  } else if (!first && nvrtc_list_killer(nvrtcs)) {
+    found->options.flags |= UDM_OPTION_NO_COMPILE;
+  }
+}
+
 static int run(const udm_options *options, bool json) {
-  struct findings found = {options, TABLE_INIT, json_object(), json_array(), 0, {0, NULL}};
+  struct findings found = {*options,     options, TABLE_INIT, json_object(),
+                           json_array(), 0,       {0, NULL}};
   json_t *devices = json_array();
   json_object_set_new(found.json, "version", json_string(udm_version_string()));
   table_add(&found.table, "udm\t%s", udm_version_string());
   if (nvrtc_list_make(options, &found.nvrtcs) != UDM_OK) doctor_problem(&found, udm_last_error());
+  use_nvrtc_that_works(&found);
   const int32_t count = examine_driver(&found);
   json_object_set(found.json, "devices", devices);
   for (int32_t i = 0; i < count; ++i) examine_device(&found, i, devices);

@@ -12,7 +12,8 @@
 #include "udm.h"
 
 struct findings {
-  const udm_options *options;
+  udm_options options;              /* with an NVRTC that works, if the first one does not */
+  const udm_options *given_options; /* a server's */
   struct text_table table;
   json_t *json;
   json_t *problems;       /* texts */

@@ -4,8 +4,10 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "command/child_process.h"
 #include "doctor.h"
 
 enum { ADVICE_SIZE = 512 };
@@ -30,10 +32,13 @@ static void advise_on_nvrtc(const struct findings *found, int32_t arch, const ud
       "; this NVRTC is newer than the driver's CUDA, so the driver may reject the image (udm then "
       "loads the PTX that it ships): install an NVRTC of the driver's CUDA, or name one in "
       "UDM_NVRTC_LIBRARY";
-  char better[96] = "";
+  char better[160] = "";
   if (plan->image_arch != arch || ptx) {
-    snprintf(better, sizeof better,
-             "; for a cubin of its own architecture, install an NVRTC that knows sm_%d", arch);
+    snprintf(
+        better, sizeof better,
+        "; for a cubin of its own architecture, install an NVRTC that knows sm_%d (pip install "
+        "%s)",
+        arch, nvrtc_package(arch, found->driver_version));
   }
   snprintf(text, ADVICE_SIZE, "%s%s%s",
            ptx ? "the first start compiles to PTX, and the driver assembles it"
@@ -48,11 +53,11 @@ static void advise_on_shipped_ptx(const struct findings *found, int32_t arch,
       text, ADVICE_SIZE,
       "the driver assembles it at the first start%s; for a cubin of its own architecture, fill "
       "the cache with 'udm prewarm --arch sm_%d' and an NVRTC that knows it (pip install "
-      "nvidia-cuda-nvrtc)",
+      "%s)",
       found->driver_version < CUDA_OF_SHIPPED_PTX
           ? ", but this driver is older than CUDA 11.8 and will reject it: update the driver"
           : "",
-      arch);
+      arch, nvrtc_package(arch, found->driver_version));
 }
 
 /* Says what to do; "" if there is no better image. */
@@ -111,11 +116,47 @@ static void add_no_image(struct findings *found, int32_t ordinal, int32_t arch) 
   table_add(&found->table, "\tno image: see below");
 }
 
+/* What a child process works on: the plan of a server that starts here. */
+struct server_plan {
+  const udm_options *options;
+  int32_t arch;
+  udm_image_plan plan;
+};
+
+static void plan_as_server(void *data) {
+  struct server_plan *server = data;
+  server->plan.struct_size = sizeof server->plan;
+  if (udm_plan_image(server->options, server->arch, &server->plan) != UDM_OK) {
+    server->plan.source = UDM_IMAGE_NONE;
+  }
+}
+
+/* Adds a problem if a server would open the NVRTC that kills, or compile with it. */
+static void warn_of_killer(struct findings *found, int32_t ordinal, int32_t arch) {
+  const struct nvrtc_found *killer = nvrtc_list_killer(&found->nvrtcs);
+  struct server_plan *server = killer ? calloc(1, sizeof *server) : NULL;
+  char death[64];
+  char text[UDM_PATH_SIZE + 256];
+  if (!server) return;
+  server->options = found->given_options;
+  server->arch = arch;
+  if (!child_process_run(plan_as_server, server, sizeof *server, death) ||
+      server->plan.source == UDM_IMAGE_NVRTC || server->plan.source == UDM_IMAGE_NVRTC_PTX) {
+    snprintf(text, sizeof text,
+             "GPU %d (sm_%d): a server that starts here opens %s, which kills it: install its "
+             "package again, remove the file, or name another NVRTC in UDM_NVRTC_LIBRARY",
+             ordinal, arch, killer->library);
+    doctor_problem(found, text);
+  }
+  free(server);
+}
+
 json_t *doctor_image(struct findings *found, int32_t ordinal, int32_t arch) {
   udm_image_plan plan = {.struct_size = sizeof plan};
   char advice[ADVICE_SIZE];
   char image_arch[16];
-  if (udm_plan_image(found->options, arch, &plan) != UDM_OK) {
+  warn_of_killer(found, ordinal, arch);
+  if (udm_plan_image(&found->options, arch, &plan) != UDM_OK) {
     add_no_image(found, ordinal, arch);
     return json_null();
   }

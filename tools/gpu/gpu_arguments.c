@@ -5,6 +5,7 @@
  */
 #include "gpu_arguments.h"
 
+#include "command/interrupt.h"
 #include "command/output.h"
 
 static bool take_gpu(struct gpu_arguments *arguments, const char *value) {
@@ -20,6 +21,7 @@ bool gpu_arguments_read(struct gpu_arguments *arguments, int argc, char **argv,
   bool good = true;
   *arguments = (struct gpu_arguments){.options = UDM_OPTIONS_INIT};
   arguments->options.log = output_log;
+  arguments->options.should_stop = interrupt_stop;
   while (good && !arguments->help && (option = arguments_next(argc, argv, options)) != -1) {
     switch (option) {
       case GPU_OPTION_GPU:

@@ -8,6 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "command/interrupt.h"
+#include "command/progress.h"
+
 static bool find_device(struct gpu_session *session, const udm_options *options, int32_t ordinal,
                         char *error, size_t size) {
   udm_driver_info driver = {.struct_size = sizeof driver};
@@ -61,17 +64,48 @@ static bool make_current(struct gpu_session *session, int32_t ordinal, char *err
   return false;
 }
 
-bool gpu_session_open(struct gpu_session *session, const udm_options *options, int32_t ordinal,
-                      char *error, size_t error_size) {
+/* Shows the wait for another process, and ends it at a signal. */
+static int stop_or_show(void *user_data, udm_activity activity) {
+  struct progress_bar *bar = user_data;
+  if (activity == UDM_ACTIVITY_WAITING) {
+    progress_update(bar, 0);
+  } else {
+    progress_wipe();
+  }
+  return interrupted();
+}
+
+static udm_status create(const udm_options *options, udm_context **udm) {
+  struct progress_bar bar;
+  udm_options own = UDM_OPTIONS_INIT;
+  if (options) own = *options;
+  own.should_stop = stop_or_show;
+  own.should_stop_user_data = &bar;
+  progress_start(&bar, "waiting for another process that compiles the kernel", 0);
+  const udm_status status = udm_create(&own, udm);
+  progress_finish(&bar);
+  return status;
+}
+
+bool gpu_session_open_without_udm(struct gpu_session *session, const udm_options *options,
+                                  int32_t ordinal, char *error, size_t error_size) {
   *session = (struct gpu_session){.info = UDM_CONTEXT_INFO_INIT};
   if (find_device(session, options, ordinal, error, error_size) &&
       make_current(session, ordinal, error, error_size)) {
-    if (udm_create(options, &session->udm) == UDM_OK &&
-        udm_get_context_info(session->udm, &session->info) == UDM_OK) {
-      return true;
-    }
-    snprintf(error, error_size, "%s", udm_last_error());
+    return true;
   }
+  gpu_session_close(session);
+  return false;
+}
+
+bool gpu_session_open(struct gpu_session *session, const udm_options *options, int32_t ordinal,
+                      char *error, size_t error_size) {
+  if (!gpu_session_open_without_udm(session, options, ordinal, error, error_size)) return false;
+  if (create(options, &session->udm) == UDM_OK &&
+      udm_get_context_info(session->udm, &session->info) == UDM_OK) {
+    return true;
+  }
+  snprintf(error, error_size, "%s", udm_last_error());
   gpu_session_close(session);
   return false;
 }

@@ -31,6 +31,10 @@ struct gpu_session {
 bool gpu_session_open(struct gpu_session *session, const udm_options *options, int32_t ordinal,
                       char *error, size_t error_size);
 
+/* The same without a udm context: udm is NULL, info is not set. */
+bool gpu_session_open_without_udm(struct gpu_session *session, const udm_options *options,
+                                  int32_t ordinal, char *error, size_t error_size);
+
 /* Also closes a session of zeros or one that is half open. */
 void gpu_session_close(struct gpu_session *session);
 

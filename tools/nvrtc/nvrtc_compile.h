@@ -1,6 +1,7 @@
 /*
  * nvrtc_compile.h: compiles a source with the NVRTC that udm itself would use. udm.h compiles only
- * udm's kernel, so the bench opens NVRTC for the kernels of its lower bounds.
+ * udm's kernel, so the bench opens NVRTC for the kernels of its lower bounds, and nvrtc_try for an
+ * empty kernel.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nvrtc_try.h"
+
 static int add_candidate(void *user_data, const udm_nvrtc_candidate *candidate) {
   struct nvrtc_list *list = user_data;
   struct nvrtc_found *items = realloc(list->items, (size_t)(list->count + 1) * sizeof *items);
@@ -18,7 +20,6 @@ static int add_candidate(void *user_data, const udm_nvrtc_candidate *candidate) 
   memset(added, 0, sizeof *added);
   added->library = strdup(candidate->library);
   added->reason = strdup(candidate->reason);
-  if (candidate->nvrtc) added->info = *candidate->nvrtc;
   if (!added->library || !added->reason) {
     free(added->library);
     free(added->reason);
@@ -30,7 +31,14 @@ static int add_candidate(void *user_data, const udm_nvrtc_candidate *candidate) 
 
 udm_status nvrtc_list_make(const udm_options *options, struct nvrtc_list *list) {
   memset(list, 0, sizeof *list);
-  return udm_nvrtc_enumerate(options, add_candidate, list);
+  const udm_status status = udm_nvrtc_find(options, add_candidate, list);
+  for (int32_t i = 0; i < list->count; ++i) {
+    struct nvrtc_found *found = &list->items[i];
+    if (!nvrtc_is_usable(found)) continue;
+    free(found->reason);
+    found->reason = nvrtc_try(options, found->library, &found->info, &found->kills);
+  }
+  return status;
 }
 
 void nvrtc_list_free(struct nvrtc_list *list) {
@@ -42,11 +50,20 @@ void nvrtc_list_free(struct nvrtc_list *list) {
   memset(list, 0, sizeof *list);
 }
 
-bool nvrtc_is_usable(const struct nvrtc_found *found) { return found->reason[0] == '\0'; }
+bool nvrtc_is_usable(const struct nvrtc_found *found) {
+  return found->reason && found->reason[0] == '\0';
+}
 
 const struct nvrtc_found *nvrtc_list_first(const struct nvrtc_list *list) {
   for (int32_t i = 0; i < list->count; ++i) {
     if (nvrtc_is_usable(&list->items[i])) return &list->items[i];
+  }
+  return NULL;
+}
+
+const struct nvrtc_found *nvrtc_list_killer(const struct nvrtc_list *list) {
+  for (int32_t i = 0; i < list->count && !nvrtc_is_usable(&list->items[i]); ++i) {
+    if (list->items[i].kills) return &list->items[i];
   }
   return NULL;
 }
@@ -78,6 +95,14 @@ const struct nvrtc_found *nvrtc_list_newest(const struct nvrtc_list *list, int32
     if (!best || is_newer(found, best)) best = found;
   }
   return best ? best : best_of_all;
+}
+
+const char *nvrtc_package(int32_t arch, int32_t driver_version) {
+  enum { LOWEST_OF_CUDA_13 = 75, HIGHEST_OF_CUDA_11 = 90 };
+  const int32_t major = driver_version ? driver_version / 1000 : INT32_MAX;
+  if (major < 12 && arch <= HIGHEST_OF_CUDA_11) return "nvidia-cuda-nvrtc-cu11";
+  if (major < 13 || arch < LOWEST_OF_CUDA_13) return "nvidia-cuda-nvrtc-cu12";
+  return "nvidia-cuda-nvrtc";
 }
 
 void nvrtc_version_text(const struct nvrtc_found *found, char text[32]) {

@@ -13,8 +13,9 @@
 #include "udm.h"
 
 struct nvrtc_found {
-  char *library;       /* the name that udm searched for */
-  char *reason;        /* why udm cannot use it; "" if it can */
+  char *library;       /* the file, or the name that the user gave */
+  char *reason;        /* why udm cannot use it; "" if it can; NULL if there is no memory */
+  bool kills;          /* the reason: the process died that tried it */
   udm_nvrtc_info info; /* only if udm can use it */
 };
 
@@ -23,7 +24,10 @@ struct nvrtc_list {
   struct nvrtc_found *items; /* in the order of the search */
 };
 
-/* UDM_OK even if there is no NVRTC. */
+/*
+ * Tries each NVRTC in a child process: call it before any thread is started. UDM_OK even if there
+ * is no NVRTC.
+ */
 udm_status nvrtc_list_make(const udm_options *options, struct nvrtc_list *list);
 void nvrtc_list_free(struct nvrtc_list *list);
 
@@ -31,6 +35,12 @@ bool nvrtc_is_usable(const struct nvrtc_found *found);
 
 /* The first usable one, with which udm compiles; NULL if there is none. */
 const struct nvrtc_found *nvrtc_list_first(const struct nvrtc_list *list);
+
+/*
+ * The one that kills the process in which the library looks for the first usable one; NULL if none
+ * does.
+ */
+const struct nvrtc_found *nvrtc_list_killer(const struct nvrtc_list *list);
 
 bool nvrtc_knows(const struct nvrtc_found *found, int32_t arch);
 
@@ -40,6 +50,12 @@ bool nvrtc_knows(const struct nvrtc_found *found, int32_t arch);
  */
 const struct nvrtc_found *nvrtc_list_newest(const struct nvrtc_list *list, int32_t arch,
                                             int32_t newest_major);
+
+/*
+ * The Python package with an NVRTC that knows the architecture and is no newer than the driver's
+ * CUDA (13000; 0: any), if one is both.
+ */
+const char *nvrtc_package(int32_t arch, int32_t driver_version);
 
 /* "13.0" */
 void nvrtc_version_text(const struct nvrtc_found *found, char text[32]);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cache/cache_dirs.h"
@@ -14,6 +15,7 @@
 #include "command/command.h"
 #include "command/interrupt.h"
 #include "command/output.h"
+#include "numbers/clock.h"
 #include "prewarm.h"
 
 static const char help_text[] =
@@ -131,39 +133,95 @@ static int choose_archs(struct prewarm *work) {
   return EXIT_DONE;
 }
 
+/* Shows the wait for another process, and ends it, and a compile, at a signal. */
+static int stop_or_show(void *user_data, udm_activity activity) {
+  struct prewarm *work = user_data;
+  const bool waits = activity == UDM_ACTIVITY_WAITING;
+  pthread_mutex_lock(&work->lock);
+  work->bar.label = waits ? "prewarm, waiting for another process that compiles" : "prewarm";
+  progress_update(&work->bar, work->done);
+  pthread_mutex_unlock(&work->lock);
+  return interrupted();
+}
+
+static void run_job(struct prewarm *work, struct prewarm_job *job) {
+  udm_prewarm_result result = {.struct_size = sizeof result};
+  udm_options options = work->options;
+  options.should_stop = stop_or_show;
+  options.should_stop_user_data = work;
+  if (job->nvrtc) options.nvrtc_library = job->nvrtc->info.path;
+  const udm_status status = udm_prewarm(&options, job->arch, work->flags, &result);
+  char *error = status == UDM_OK ? NULL : strdup(udm_last_error());
+  pthread_mutex_lock(&work->lock);
+  job->result = result;
+  job->status = status;
+  job->error = error;
+  job->finished = status != UDM_ERROR_CANCELLED;
+  progress_update(&work->bar, ++work->done);
+  pthread_mutex_unlock(&work->lock);
+}
+
 static void *work_on_jobs(void *user_data) {
   struct prewarm *work = user_data;
   pthread_mutex_lock(&work->lock);
   while (work->next < work->job_count && !interrupted()) {
     struct prewarm_job *job = &work->jobs[work->next++];
-    pthread_mutex_unlock(&work->lock);
-    udm_options options = work->options;
     job->nvrtc = nvrtc_list_newest(&work->nvrtcs, job->arch, work->newest_major);
-    if (job->nvrtc) options.nvrtc_library = job->nvrtc->info.path;
-    job->result.struct_size = sizeof job->result;
-    job->status = udm_prewarm(&options, job->arch, work->flags, &job->result);
-    if (job->status != UDM_OK) job->error = strdup(udm_last_error());
+    pthread_mutex_unlock(&work->lock);
+    run_job(work, job);
     pthread_mutex_lock(&work->lock);
-    progress_update(&work->bar, ++work->done);
   }
+  --work->threads;
+  pthread_cond_signal(&work->ended);
   pthread_mutex_unlock(&work->lock);
   return NULL;
 }
 
-static void run_jobs(struct prewarm *work) {
-  pthread_t threads[UDM_MAX_ARCHS];
+/*
+ * Waits until the threads have ended. After a signal it gives them half a second: an NVRTC that
+ * does not ask whether to stop ends with the process. Leaves the lock taken, so that such a thread
+ * changes nothing any more.
+ */
+static void wait_for_threads(struct prewarm *work) {
+  enum { PATIENCE_MICROSECONDS = 500000 };
+  double noted = 0;
+  pthread_mutex_lock(&work->lock);
+  while (work->threads > 0) {
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += 50000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_cond_timedwait(&work->ended, &work->lock, &until);
+    if (interrupted() && noted == 0) noted = clock_microseconds();
+    if (noted > 0 && clock_microseconds() - noted > PATIENCE_MICROSECONDS) break;
+  }
+}
+
+/* Returns true if all threads have ended. */
+static bool run_jobs(struct prewarm *work) {
+  pthread_attr_t detached;
+  pthread_t thread;
   int64_t count = work->thread_count ? work->thread_count : sysconf(_SC_NPROCESSORS_ONLN);
   if (count > work->job_count) count = work->job_count;
-  int64_t started = 0;
+  pthread_mutex_init(&work->lock, NULL);
+  pthread_cond_init(&work->ended, NULL);
+  pthread_attr_init(&detached);
+  pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
   progress_start(&work->bar, "prewarm", work->job_count);
   progress_update(&work->bar, 0);
-  /* this thread works too, so all jobs run even if no other thread starts */
-  while (started < count - 1 && pthread_create(&threads[started], NULL, work_on_jobs, work) == 0) {
-    ++started;
+  pthread_mutex_lock(&work->lock);
+  while (work->threads < count && pthread_create(&thread, &detached, work_on_jobs, work) == 0) {
+    ++work->threads;
   }
-  work_on_jobs(work);
-  for (int64_t i = 0; i < started; ++i) pthread_join(threads[i], NULL);
+  const bool none = work->threads == 0;
+  if (none) work->threads = 1;
+  pthread_mutex_unlock(&work->lock);
+  if (none) work_on_jobs(work); /* all jobs run even if no thread starts */
+  wait_for_threads(work);
+  pthread_attr_destroy(&detached);
   progress_finish(&work->bar);
+  return work->threads == 0;
 }
 
 static void fail_evicted(struct prewarm *work) {
@@ -175,12 +233,28 @@ static void fail_evicted(struct prewarm *work) {
   }
 }
 
-static void fail_not_begun(struct prewarm *work) {
-  for (int32_t i = work->next; i < work->job_count; ++i) {
-    work->jobs[i].status = UDM_ERROR_COMPILE;
-    work->jobs[i].not_begun = true;
-    work->jobs[i].error = strdup("interrupted before it was compiled");
+static void fail_interrupted(struct prewarm *work) {
+  for (int32_t i = 0; i < work->job_count; ++i) {
+    struct prewarm_job *job = &work->jobs[i];
+    if (job->finished) continue;
+    free(job->error);
+    job->status = UDM_ERROR_CANCELLED;
+    job->interrupted = true;
+    job->error = strdup(i < work->next ? "interrupted while it was compiled"
+                                       : "interrupted before it was compiled");
   }
+}
+
+static int fail_no_nvrtc(struct prewarm *work) {
+  udm_nvrtc_info info = {.struct_size = sizeof info};
+  const struct nvrtc_found *one = nvrtc_list_killer(&work->nvrtcs);
+  /* the library's message says where udm looked */
+  if (!one && udm_query_nvrtc(&work->options, &info) != UDM_OK) {
+    return output_fail(work->json, "%s", udm_last_error());
+  }
+  if (!one) one = work->nvrtcs.items;
+  return output_fail(work->json, "no NVRTC can be used: %s: %s", one ? one->library : "the host's",
+                     one ? one->reason : "it cannot be listed");
 }
 
 static int run(struct prewarm *work) {
@@ -188,20 +262,17 @@ static int run(struct prewarm *work) {
   if (nvrtc_list_make(&work->options, &work->nvrtcs) != UDM_OK) {
     return output_fail(work->json, "%s", udm_last_error());
   }
-  if (!nvrtc_list_first(&work->nvrtcs)) {
-    udm_nvrtc_info info = {.struct_size = sizeof info};
-    const udm_status status =
-        udm_query_nvrtc(&work->options, &info); /* its message says where udm looked */
-    return output_fail(work->json, "%s",
-                       status == UDM_OK ? "NVRTC cannot be listed" : udm_last_error());
+  if (!nvrtc_list_first(&work->nvrtcs)) return fail_no_nvrtc(work);
+  for (int32_t i = 0; i < work->nvrtcs.count; ++i) {
+    const struct nvrtc_found *found = &work->nvrtcs.items[i];
+    if (nvrtc_is_usable(found)) continue;
+    output_error("warning: the NVRTC %s is passed over: %s", found->library, found->reason);
   }
   int code = choose_archs(work);
   if (code == EXIT_DONE) {
-    pthread_mutex_init(&work->lock, NULL);
-    run_jobs(work);
-    pthread_mutex_destroy(&work->lock);
+    work->abandoned = !run_jobs(work);
+    fail_interrupted(work);
     fail_evicted(work);
-    fail_not_begun(work);
     code = prewarm_report(work);
   }
   return code;
@@ -240,19 +311,18 @@ static int parse(int argc, char **argv, struct prewarm *work, bool *help) {
 }
 
 int prewarm_main(int argc, char **argv) {
-  struct prewarm *work = calloc(1, sizeof *work);
-  if (!work) return output_fail(false, "out of memory");
+  static struct prewarm work; /* static: after a signal, threads may still use it at the end */
   bool help = false;
-  work->options = (udm_options)UDM_OPTIONS_INIT;
-  work->options.log = output_log;
-  int code = parse(argc, argv, work, &help);
+  work.options = (udm_options)UDM_OPTIONS_INIT;
+  work.options.log = output_log;
+  int code = parse(argc, argv, &work, &help);
   if (code == EXIT_DONE && help) {
     fputs(help_text, stdout);
   } else if (code == EXIT_DONE) {
-    code = run(work);
+    code = run(&work);
   }
-  for (int32_t i = 0; i < work->job_count; ++i) free(work->jobs[i].error);
-  nvrtc_list_free(&work->nvrtcs);
-  free(work);
+  if (work.abandoned) return code;
+  for (int32_t i = 0; i < work.job_count; ++i) free(work.jobs[i].error);
+  nvrtc_list_free(&work.nvrtcs);
   return code;
 }

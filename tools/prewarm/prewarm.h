@@ -19,8 +19,9 @@ struct prewarm_job {
   udm_status status;
   const struct nvrtc_found *nvrtc; /* NULL: none knows the architecture */
   udm_prewarm_result result;
-  char *error;    /* NULL: none */
-  bool not_begun; /* a signal came first */
+  char *error; /* NULL: none */
+  bool finished;
+  bool interrupted; /* a signal came before it was finished */
 };
 
 struct prewarm {
@@ -33,7 +34,10 @@ struct prewarm {
   int32_t newest_major; /* prefer NVRTCs up to this CUDA major version; 0: any */
   struct prewarm_job jobs[UDM_MAX_ARCHS];
   int32_t job_count;
-  pthread_mutex_t lock; /* guards the next three */
+  bool abandoned;       /* after a signal: threads still compile */
+  pthread_mutex_t lock; /* guards the rest and the jobs' results */
+  pthread_cond_t ended; /* a thread ended */
+  int32_t threads;      /* that still work */
   int32_t next;
   int32_t done;
   struct progress_bar bar;

@@ -75,7 +75,7 @@ static void print_job(struct text_table *table, const struct prewarm_job *job) {
   if (job->nvrtc) nvrtc_version_text(job->nvrtc, version);
   if (job->status != UDM_OK) {
     table_add(table, "sm_%d\tfailed\t%s\t\t\t%s", job->arch, version,
-              job->not_begun ? error_of(job) : udm_status_text(job->status));
+              job->interrupted ? error_of(job) : udm_status_text(job->status));
   } else if (job->result.compiled) {
     table_add(table, "sm_%d\tcompiled\t%s\t%.0f\t%s\t%s", job->arch, version,
               job->result.compile_ms, bytes, job->result.path);

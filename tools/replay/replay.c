@@ -19,10 +19,10 @@ static const char help_text[] =
     "usage: udm replay TRACE [OPTION...]\n"
     "\n"
     "Runs a request trace as a server would, with continuous batching, a paged KV allocator\n"
-    "and speculative decoding. Every decode step fills the metadata of all draft backends\n"
-    "with one udm call. Arrival times are ignored: requests join in order as soon as\n"
-    "a batch slot and KV pages are free. Requests with 0 output tokens failed: they are\n"
-    "counted and skipped.\n"
+    "and speculative decoding. A step is a whole iteration of three udm calls: draft decode\n"
+    "for all draft backends, target verify, and draft extend with the accepted tokens.\n"
+    "Arrival times are ignored: requests join in order as soon as a batch slot and KV pages\n"
+    "are free. Requests with 0 output tokens failed: they are counted and skipped.\n"
     "\n"
     "trace\n"
     "  TRACE is CSV with a header or JSON lines, plain, gzip or zstd; - is standard input.\n"
@@ -45,19 +45,30 @@ static const char help_text[] =
     "  --max-batch N            concurrent requests (default 64)\n"
     "  --max-context N          reject longer requests (default: the longest of the trace)\n"
     "  --pool-tokens N          size of the KV pool (default: max-batch average requests)\n"
-    "  --draft-tokens N         a step accepts 1 to 1+N tokens (default 3)\n"
-    "  --steps N                decode steps; 0: once through the trace (default 2000)\n"
+    "  --draft-tokens N         a step verifies 1+N tokens per request and accepts 1 to 1+N\n"
+    "                           (default 3)\n"
+    "  --steps N                steps of the server; 0: once through the trace (default 2000)\n"
     "  --seed N                 random seed of the accepted tokens (default 1)\n"
+    "step\n"
+    "  --mode step|decode       the whole iteration, or draft decode alone, without\n"
+    "                           cu_seqlens_q, context lengths and schedules (default step)\n"
+    "  --extend ragged|static   draft extend reads the accepted tokens of a request, or all\n"
+    "                           1+N that were verified (default ragged)\n"
+    "  --schedule sm90|sm100    variant of the DeepGEMM schedules (default sm90)\n"
+    "  --schedule-rows token|request\n"
+    "                           a row of a schedule, and its context length, belong to a\n"
+    "                           query token or to a request; a ragged extend has tokens\n"
+    "                           (default token)\n"
     "call\n"
-    "  --backends N             backends per call, 1 to 8 (default 3)\n"
+    "  --backends N             draft backends, 1 to 8 (default 3)\n"
     "  --page-size P            tokens per KV page (default 64)\n"
     "  --topk K                 nsa_index_topk (default 2048)\n"
     "  --extent row|batch-max   which columns of the page tables to write (default row)\n"
     "  --entry direct|table     output pointers as kernel arguments or in device memory\n"
     "                           (default direct)\n"
     "  --max-len N              tokens per page-table row; lengths are not cut\n"
-    "                           (default max-context)\n"
-    "  --seq-lens-type int32|int64          (default int32)\n"
+    "                           (default: max-context and what a step verifies)\n"
+    "  --seq-lens-type int32|int64          also of extend_lens (default int32)\n"
     "  --req-pool-indices-type int32|int64  (default int64)\n"
     "  --no-page-table-1        pass a null page_table_1: it is not written\n"
     "result\n"
@@ -68,6 +79,7 @@ static const char help_text[] =
     "examples\n"
     "  udm replay trace.jsonl --check\n"
     "  udm replay trace.csv --device cpu --check --max-batch 256\n"
+    "  udm replay trace.csv --check --extend static --schedule sm100 --schedule-rows request\n"
     "  udm replay trace.csv.gz --device gpu --steps 0 --json\n"
     "  head -n 1000 trace.jsonl | udm replay - --check\n";
 
@@ -93,6 +105,10 @@ enum {
   DRAFT_TOKENS,
   STEPS,
   SEED,
+  MODE,
+  EXTEND,
+  SCHEDULE,
+  SCHEDULE_ROWS,
   BACKENDS,
   TOKENS_PER_PAGE,
   TOPK,
@@ -116,6 +132,10 @@ static const struct option long_options[] = {
     {"draft-tokens", required_argument, NULL, DRAFT_TOKENS},
     {"steps", required_argument, NULL, STEPS},
     {"seed", required_argument, NULL, SEED},
+    {"mode", required_argument, NULL, MODE},
+    {"extend", required_argument, NULL, EXTEND},
+    {"schedule", required_argument, NULL, SCHEDULE},
+    {"schedule-rows", required_argument, NULL, SCHEDULE_ROWS},
     {"backends", required_argument, NULL, BACKENDS},
     {"page-size", required_argument, NULL, TOKENS_PER_PAGE},
     {"topk", required_argument, NULL, TOPK},
@@ -176,6 +196,10 @@ struct choice_option {
 
 static const struct choice_option choice_options[] = {
     {DEVICE, "--device", {"auto", "gpu", "cpu"}},
+    {MODE, "--mode", {"step", "decode"}},
+    {EXTEND, "--extend", {"ragged", "static"}},
+    {SCHEDULE, "--schedule", {"sm90", "sm100"}},
+    {SCHEDULE_ROWS, "--schedule-rows", {"token", "request"}},
     {EXTENT, "--extent", {"row", "batch-max"}},
     {ENTRY, "--entry", {"direct", "table"}},
     {SEQ_LENS_TYPE, "--seq-lens-type", {"int32", "int64"}},
@@ -186,6 +210,18 @@ static void take_choice(struct replay_command *command, int option, int choice) 
   switch (option) {
     case DEVICE:
       command->device = (enum device_choice)choice;
+      break;
+    case MODE:
+      command->options.whole_step = choice == 0;
+      break;
+    case EXTEND:
+      command->options.static_extend = choice == 1;
+      break;
+    case SCHEDULE:
+      command->options.schedule = choice == 0 ? UDM_SCHEDULE_SM90 : UDM_SCHEDULE_SM100;
+      break;
+    case SCHEDULE_ROWS:
+      command->options.schedule_requests = choice == 1;
       break;
     case EXTENT:
       command->options.extent = (udm_extent)choice;
@@ -236,6 +272,10 @@ static bool set_option(struct replay_command *command, int option, const char *t
       command->options.seed = (uint64_t)seed;
       return true;
     case DEVICE:
+    case MODE:
+    case EXTEND:
+    case SCHEDULE:
+    case SCHEDULE_ROWS:
     case EXTENT:
     case ENTRY:
     case SEQ_LENS_TYPE:
@@ -326,6 +366,8 @@ int replay_main(int argc, char **argv) {
       .options = {.max_batch = 64,
                   .page_size = 64,
                   .draft_tokens = 3,
+                  .whole_step = true,
+                  .schedule = UDM_SCHEDULE_SM90,
                   .num_backends = 3,
                   .nsa_index_topk = 2048,
                   .steps = 2000,

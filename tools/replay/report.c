@@ -15,6 +15,24 @@ static double mean(int64_t sum, int64_t count) { return count ? (double)sum / (d
 
 static const char *type_name(udm_int_type type) { return type == UDM_INT64 ? "int64" : "int32"; }
 
+static const char *schedule_name(udm_schedule_variant variant) {
+  return variant == UDM_SCHEDULE_SM100 ? "sm100" : "sm90";
+}
+
+static const char *schedule_row(const struct replay_options *options) {
+  return options->schedule_requests ? "request" : "token";
+}
+
+static void add_phases(struct text_table *table, const struct replay_report *report) {
+  const struct replay_options *options = report->options;
+  if (!options->whole_step) return;
+  table_add(table,
+            "step\tdraft decode, target verify of %d tokens, %s draft extend; %s schedules of %ss",
+            scheduler_verify_tokens(&report->result->scheduler),
+            options->static_extend ? "static" : "ragged", schedule_name(options->schedule),
+            schedule_row(options));
+}
+
 static void add_setting(struct text_table *table, const struct replay_report *report) {
   const struct replay_options *options = report->options;
   const struct scheduler_options *scheduler = &report->result->scheduler;
@@ -32,6 +50,7 @@ static void add_setting(struct text_table *table, const struct replay_report *re
             options->table ? "pointer-table" : "direct", options->num_backends,
             options->extent == UDM_EXTENT_ROW ? "row" : "batch-max", options->page_size,
             options->nsa_index_topk);
+  add_phases(table, report);
   table_add(table, "tensors\t%s seq_lens, %s req_pool_indices; tables of up to %d tokens per row%s",
             type_name(options->seq_lens_type), type_name(options->req_pool_indices_type),
             report->result->max_len, options->no_page_table_1 ? ", no page_table_1" : "");
@@ -92,7 +111,7 @@ void replay_report_print(const struct replay_report *report) {
     return;
   }
   printf("check      %s%" PRId64 " steps checked, %" PRId64 " mismatches%s\n",
-         output_escape(stdout, good ? STYLE_GOOD : STYLE_BAD), result->checked_steps,
+         output_escape(stdout, good ? STYLE_GOOD : STYLE_BAD), result->checked[DRAFT_DECODE],
          result->mismatches.count, output_escape(stdout, STYLE_PLAIN));
 }
 
@@ -125,16 +144,50 @@ static json_t *mismatches_json(const struct mismatch_log *log) {
   return list;
 }
 
+/* What a whole step adds to the options of the call. */
+static int set_step(json_t *call, const struct replay_report *report) {
+  const struct replay_options *options = report->options;
+  return json_object_set_new(call, "verify_tokens",
+                             json_integer(scheduler_verify_tokens(&report->result->scheduler))) ||
+         json_object_set_new(call, "extend",
+                             json_string(options->static_extend ? "static" : "ragged")) ||
+         json_object_set_new(call, "schedule", json_string(schedule_name(options->schedule))) ||
+         json_object_set_new(call, "schedule_rows", json_string(schedule_row(options))) ||
+         json_object_set_new(call, "num_sms", json_integer(report->device->num_sms));
+}
+
 /* The options of the call, defaults filled in. */
 static json_t *call_json(const struct replay_report *report) {
   const struct replay_options *options = report->options;
-  return json_pack("{s:s, s:i, s:s, s:i, s:i, s:i, s:s, s:s, s:b}", "entry",
-                   options->table ? "table" : "direct", "backends", options->num_backends, "extent",
-                   options->extent == UDM_EXTENT_ROW ? "row" : "batch-max", "page_size",
-                   options->page_size, "topk", options->nsa_index_topk, "max_len",
-                   report->result->max_len, "seq_lens_type", type_name(options->seq_lens_type),
-                   "req_pool_indices_type", type_name(options->req_pool_indices_type),
-                   "page_table_1", !options->no_page_table_1);
+  json_t *call =
+      json_pack("{s:s, s:i, s:s, s:i, s:i, s:i, s:s, s:s, s:b, s:s}", "entry",
+                options->table ? "table" : "direct", "backends", options->num_backends, "extent",
+                options->extent == UDM_EXTENT_ROW ? "row" : "batch-max", "page_size",
+                options->page_size, "topk", options->nsa_index_topk, "max_len",
+                report->result->max_len, "seq_lens_type", type_name(options->seq_lens_type),
+                "req_pool_indices_type", type_name(options->req_pool_indices_type), "page_table_1",
+                !options->no_page_table_1, "mode", options->whole_step ? "step" : "decode");
+  if (!call || !options->whole_step || set_step(call, report) == 0) return call;
+  json_decref(call);
+  return NULL;
+}
+
+/* What was done in each phase. */
+static json_t *phases_json(const struct replay_result *result) {
+  json_t *phases = json_object();
+  for (int p = 0; p < PHASE_COUNT; ++p) {
+    json_t *phase = json_pack("{s:I, s:I, s:I}", "launches", (json_int_t)result->launches[p],
+                              "checked_steps", (json_int_t)result->checked[p], "mismatches",
+                              (json_int_t)result->mismatches.of_phase[p]);
+    json_object_set_new(phases, phase_name((enum step_phase)p), phase);
+  }
+  return phases;
+}
+
+static json_int_t sum_of_phases(const int64_t counts[PHASE_COUNT]) {
+  json_int_t sum = 0;
+  for (int p = 0; p < PHASE_COUNT; ++p) sum += counts[p];
+  return sum;
 }
 
 json_t *replay_report_json(const struct replay_report *report) {
@@ -142,7 +195,7 @@ json_t *replay_report_json(const struct replay_report *report) {
   const struct scheduler_counts *counts = &result->counts;
   json_t *object = json_pack(
       "{s:s, s:o, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:i, s:f, s:i, s:f, s:I, s:I, "
-      "s:o}",
+      "s:o, s:o}",
       "device", report->device->name, "device_title", output_text(report->device->title), "note",
       report->note, "call", call_json(report), "requests",
       (json_int_t)(report->trace->count + report->trace->failed), "failed",
@@ -152,8 +205,8 @@ json_t *replay_report_json(const struct replay_report *report) {
       (json_int_t)result->steps, "max_batch_seen", result->max_batch_seen, "mean_batch",
       mean(result->batch_sum, result->steps), "max_seq_len_seen", result->max_seq_len_seen,
       "mean_tokens", mean(result->token_sum, result->steps), "checked_steps",
-      (json_int_t)result->checked_steps, "mismatches", (json_int_t)result->mismatches.count,
-      "first_mismatches", mismatches_json(&result->mismatches));
+      sum_of_phases(result->checked), "mismatches", (json_int_t)result->mismatches.count,
+      "first_mismatches", mismatches_json(&result->mismatches), "phases", phases_json(result));
   if (object && set_times(object, report) == 0) return object;
   json_decref(object);
   return NULL;

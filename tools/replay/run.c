@@ -12,9 +12,7 @@
 
 #include "command/interrupt.h"
 #include "command/progress.h"
-#include "replay/check/check.h"
-#include "replay/device/input_tensors.h"
-#include "replay/device/output_tensors.h"
+#include "phase_call.h"
 
 static int32_t total_tokens(const struct trace_request *request) {
   return request->input_length + request->output_length;
@@ -29,7 +27,7 @@ static int64_t plausible_pages(const struct request_trace *trace,
   for (size_t i = 0; i < trace->count; ++i) {
     const int32_t total = total_tokens(&trace->requests[i]);
     if (total > options->max_context) continue;
-    const int64_t pages = pages_for(total, options->page_size);
+    const int64_t pages = pages_for(scheduler_most_slots(options, total), options->page_size);
     if (pages > longest) longest = pages;
     sum += pages;
     ++count;
@@ -47,6 +45,13 @@ static bool any_request_runs(const struct request_trace *trace,
   return false;
 }
 
+/* A row of req_to_token has room for the tokens that a step verifies, as in a server. */
+static int32_t columns_of(const struct scheduler_options *options) {
+  return options->max_context + (options->whole_step ? scheduler_verify_tokens(options) : 0);
+}
+
+enum { LARGEST_CONTEXT = INT32_MAX - 65536 }; /* the most that --max-context may be */
+
 /*
  * Fills in what the options leave open. Returns false and sets error if no request of the trace can
  * run, or if a slot does not fit into an int32.
@@ -60,13 +65,14 @@ static bool resolve_pool_size(const struct request_trace *trace,
       .max_context = options->max_context,
       .page_size = options->page_size,
       .draft_tokens = options->draft_tokens,
+      .whole_step = options->whole_step,
+      .static_extend = options->static_extend,
       .seed = options->seed,
       .loop = options->steps > 0,
   };
   if (resolved->max_context == 0) {
     const int64_t rounded = pages_for(trace_longest(trace), options->page_size) * page_size;
-    resolved->max_context =
-        rounded > INT32_MAX - page_size ? INT32_MAX - (int32_t)page_size : (int32_t)rounded;
+    resolved->max_context = rounded > LARGEST_CONTEXT ? LARGEST_CONTEXT : (int32_t)rounded;
   }
   const int64_t pages =
       options->pool_tokens ? options->pool_tokens / page_size : plausible_pages(trace, resolved);
@@ -94,13 +100,10 @@ struct replay_state {
   struct replay_device *device;
   struct replay_result *result;
   struct batch_scheduler scheduler;
-  struct output_tensors outputs;
+  struct phase_batch batch; /* of the present phase */
   struct req_to_token_tensor req_to_token;
-  struct step_checker checker;
   struct batch_inputs inputs;
-  CUdeviceptr backend_pointers; /* int64 [7][num_backends]; 0: the direct call */
-  int64_t *backend_pointers_staging;
-  udm_decode_args args;
+  struct phase_call calls[PHASE_COUNT];
   struct time_samples host_us;
   struct time_samples gpu_us;
 };
@@ -112,88 +115,53 @@ int32_t replay_graph_batch_size(int32_t size, int32_t max_batch) {
   return padded < max_batch ? padded : max_batch;
 }
 
-static void create_inputs(struct replay_state *run) {
+static int phase_count(const struct replay_state *run) {
+  return run->options->whole_step ? PHASE_COUNT : 1;
+}
+
+static bool create_tensors(struct replay_state *run) {
   const struct replay_options *options = run->options;
+  const int32_t columns = columns_of(&run->scheduler.options);
+  bool created = true;
   batch_inputs_create(&run->inputs, run->device, options->max_batch, options->seq_lens_type,
                       options->req_pool_indices_type, options->seed);
-  req_to_token_create(&run->req_to_token, run->device, options->max_batch,
-                      run->scheduler.options.max_context);
-}
-
-/* The pointer table: row = output, column = backend. */
-static void create_backend_pointers(struct replay_state *run) {
-  struct replay_device *device = run->device;
-  const int32_t backends = run->options->num_backends;
-  const size_t bytes = UDM_OUTPUTS_PER_BACKEND * (size_t)backends * sizeof(int64_t);
-  run->backend_pointers = device->operations->allocate(device, bytes);
-  run->backend_pointers_staging = device->operations->allocate_staging(device, bytes);
-  if (!run->backend_pointers || !run->backend_pointers_staging) return;
-  for (int32_t b = 0; b < backends; ++b) {
-    for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND; ++o) {
-      const struct output_tensor *tensor = &run->outputs.tensors[b][o];
-      run->backend_pointers_staging[o * backends + b] =
-          tensor->allocation ? (int64_t)output_address(tensor, 0) : 0;
-    }
+  req_to_token_create(&run->req_to_token, run->device, options->max_batch, columns);
+  const struct phase_call_setup setup = {.device = run->device,
+                                         .options = options,
+                                         .scheduler = &run->scheduler.options,
+                                         .columns = columns,
+                                         .max_len = run->result->max_len,
+                                         .inputs = &run->inputs,
+                                         .req_to_token = &run->req_to_token,
+                                         .mismatches = &run->result->mismatches};
+  for (int p = 0; created && p < phase_count(run); ++p) {
+    created = phase_call_create(&run->calls[p], (enum step_phase)p, &setup);
   }
-  device->operations->write(device, run->backend_pointers, run->backend_pointers_staging, bytes);
-}
-
-static void prepare_args(struct replay_state *run) {
-  const struct replay_options *options = run->options;
-  run->args = (udm_decode_args)UDM_DECODE_ARGS_INIT;
-  udm_decode_args *args = &run->args;
-  args->seq_lens = run->inputs.seq_lens.memory;
-  args->req_pool_indices = run->inputs.req_pool_indices.memory;
-  args->req_to_token = run->req_to_token.memory;
-  args->seq_lens_type = options->seq_lens_type;
-  args->req_pool_indices_type = options->req_pool_indices_type;
-  args->req_to_token_stride = run->req_to_token.stride;
-  args->page_table_stride = options->no_page_table_1 ? 0 : run->outputs.page_table_stride;
-  args->real_page_table_stride = run->outputs.real_page_table_stride;
-  args->max_len = run->result->max_len;
-  args->num_backends = options->num_backends;
-  args->nsa_index_topk = options->nsa_index_topk;
-  args->real_page_size = options->page_size;
-  args->extent = options->extent;
-  outputs_pointers(&run->outputs, args->backends);
+  run->device->operations->wait(run->device);
+  return created && !run->device->error[0];
 }
 
 static bool create(struct replay_state *run, const struct request_trace *trace, char *error,
                    size_t error_size) {
-  const struct replay_options *options = run->options;
   const struct scheduler_options *resolved = &run->result->scheduler;
-  const struct output_shape shape = {options->num_backends, options->max_batch,
-                                     resolved->max_context, options->page_size,
-                                     !options->no_page_table_1};
-  bool created = scheduler_create(&run->scheduler, resolved, trace);
-  if (created) {
-    create_inputs(run);
-    outputs_create(&run->outputs, run->device, &shape);
-    if (options->table) create_backend_pointers(run);
-    prepare_args(run);
-    created =
-        !options->check || checker_create(&run->checker, run->device, &run->outputs, &run->args);
-    run->device->operations->wait(run->device);
+  if (scheduler_create(&run->scheduler, resolved, trace) &&
+      phase_batch_create(&run->batch, &run->scheduler) && create_tensors(run)) {
+    return true;
   }
-  if (created && !run->device->error[0]) return true;
   snprintf(error, error_size,
            "no memory for a batch of %d requests of up to %d tokens and %d backends (%s): lower "
            "--max-batch, --max-context or --backends",
-           options->max_batch, resolved->max_context, options->num_backends,
+           resolved->max_batch, resolved->max_context, run->options->num_backends,
            run->device->error[0] ? run->device->error : "host memory");
   return false;
 }
 
 static void release(struct replay_state *run) {
-  struct replay_device *device = run->device;
-  const struct device_operations *operations = device->operations;
-  operations->wait(device);
-  if (run->checker.device) checker_destroy(&run->checker);
-  outputs_release(&run->outputs, device);
-  req_to_token_release(&run->req_to_token, device);
-  batch_inputs_release(&run->inputs, device);
-  operations->release(device, run->backend_pointers);
-  operations->release_staging(device, run->backend_pointers_staging);
+  run->device->operations->wait(run->device);
+  for (int p = 0; p < PHASE_COUNT; ++p) phase_call_release(&run->calls[p]);
+  req_to_token_release(&run->req_to_token, run->device);
+  batch_inputs_release(&run->inputs, run->device);
+  phase_batch_destroy(&run->batch);
   scheduler_destroy(&run->scheduler);
   free(run->host_us.values);
   free(run->gpu_us.values);
@@ -217,42 +185,53 @@ static void count_step(struct replay_state *run, int32_t batch_size) {
 
 /* If the tables are small, a sweep per step finds a stray write in its own step. */
 static bool sweeps_every_step(const struct output_tensors *outputs) {
-  const int64_t rows = outputs->shape.max_batch;
+  const int64_t rows = outputs->shape.max_tokens;
   return rows * outputs->page_table_stride * outputs->shape.num_backends <= SMALL_TABLES;
 }
 
 /* The first call is cold, so it is not a sample. */
 static bool keep_times(struct replay_state *run, struct launch_time time) {
-  if (run->result->steps == 1) {
-    run->result->first_call = time;
+  struct replay_result *result = run->result;
+  if (result->steps == 1 && result->launches[DRAFT_DECODE] == 0) {
+    result->first_call = time;
     return true;
   }
   return samples_add(&run->host_us, time.host_us) &&
          (time.gpu_us < 0 || samples_add(&run->gpu_us, time.gpu_us));
 }
 
-/* Runs one decode step of the scheduler's batch. */
-static bool step(struct replay_state *run) {
+/* Runs one phase for the scheduler's batch, padded to batch_size. */
+static bool run_phase(struct replay_state *run, struct phase_call *call, int32_t batch_size) {
+  const bool check = run->options->check;
   struct replay_device *device = run->device;
+  struct replay_result *result = run->result;
+  phase_batch_set(&run->batch, call->phase, batch_size);
+  if (check) check_newly_covered(&call->checker, &run->batch);
+  batch_inputs_write(&run->inputs, device, &run->batch, run->options->extent);
+  req_to_token_update(&run->req_to_token, device, &run->scheduler);
+  const struct launch_time time = phase_call_launch(call, &run->batch);
+  if (device->error[0] || !keep_times(run, time)) return false;
+  ++result->launches[call->phase];
+  if (!check) return true;
+  check_step(&call->checker, &run->batch, result->steps);
+  if (sweeps_every_step(&call->outputs) || result->steps % STEPS_PER_SWEEP == 0) {
+    check_sweep(&call->checker);
+  }
+  ++result->checked[call->phase];
+  return !device->error[0];
+}
+
+/* Runs one step of the server for the scheduler's batch. */
+static bool step(struct replay_state *run) {
   const int32_t batch_size =
       replay_graph_batch_size(run->scheduler.running_count, run->options->max_batch);
+  bool done = true;
   count_step(run, batch_size);
-  if (run->options->check) check_newly_covered(&run->checker, &run->scheduler, batch_size);
-  batch_inputs_write(&run->inputs, device, &run->scheduler, batch_size, run->options->extent);
-  req_to_token_update(&run->req_to_token, device, &run->scheduler);
-  run->args.batch_size = batch_size;
-  device->operations->launch(device, &run->args, run->backend_pointers);
-  device->operations->wait(device);
-  const struct launch_time time = device->operations->time(device);
-  if (device->error[0]) return false;
-  if (!keep_times(run, time)) return false;
-  if (!run->options->check) return true;
-  check_step(&run->checker, &run->scheduler, batch_size, run->result->steps);
-  if (sweeps_every_step(&run->outputs) || run->result->steps % STEPS_PER_SWEEP == 0) {
-    check_sweep(&run->checker);
+  for (int p = 0; done && p < phase_count(run); ++p) {
+    if (p == DRAFT_EXTEND) scheduler_accept(&run->scheduler);
+    done = run_phase(run, &run->calls[p], batch_size);
   }
-  ++run->result->checked_steps;
-  return !device->error[0];
+  return done;
 }
 
 static bool run_steps(struct replay_state *run, char *error, size_t error_size) {
@@ -268,7 +247,9 @@ static bool run_steps(struct replay_state *run, char *error, size_t error_size) 
     if (!done) reason = status == STEP_BROKEN ? "the page allocator lost count" : "out of memory";
     progress_update(&bar, run->result->steps);
   }
-  if (done && run->options->check) check_sweep(&run->checker);
+  for (int p = 0; done && run->options->check && p < phase_count(run); ++p) {
+    check_sweep(&run->calls[p].checker);
+  }
   progress_finish(&bar);
   if (run->device->error[0]) reason = run->device->error;
   if (reason) {
@@ -283,14 +264,13 @@ bool replay_run(const struct request_trace *trace, const struct replay_options *
   struct replay_state run = {.options = options, .device = device, .result = result};
   *result = (struct replay_result){.first_call = {-1, -1}};
   if (!resolve_pool_size(trace, options, &result->scheduler, error, error_size)) return false;
-  result->max_len = result->scheduler.max_context;
+  result->max_len = columns_of(&result->scheduler);
   if (options->max_len >= 0 && options->max_len < result->max_len) {
     result->max_len = options->max_len;
   }
   const bool done = create(&run, trace, error, error_size) && run_steps(&run, error, error_size);
   result->interrupted = interrupted();
   result->counts = run.scheduler.counts;
-  result->mismatches = run.checker.log;
   result->host_us = samples_percentiles(&run.host_us);
   result->gpu_us = samples_percentiles(&run.gpu_us);
   release(&run);

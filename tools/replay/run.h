@@ -1,6 +1,6 @@
 /*
- * run.h: the replay: sends a trace through the scheduler, and fills the metadata of all backends in
- * one udm call per step.
+ * run.h: the replay: sends a trace through the scheduler, and fills the metadata of every phase of
+ * a step, for all its backends, in one udm call.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -12,38 +12,21 @@
 #include <stdint.h>
 
 #include "numbers/time_samples.h"
+#include "options.h"
 #include "replay/check/mismatch.h"
 #include "replay/device/device.h"
-#include "replay/scheduler/scheduler.h"
+#include "replay/scheduler/phase.h"
 #include "replay/trace/trace.h"
-
-struct replay_options {
-  int32_t max_batch;
-  int32_t max_context; /* 0: the longest request of the trace, in whole pages */
-  int32_t page_size;
-  int64_t pool_tokens; /* 0: max_batch requests of average length */
-  int32_t draft_tokens;
-  int32_t num_backends;
-  int32_t nsa_index_topk;
-  int64_t steps; /* 0: until the trace is done */
-  uint64_t seed;
-  udm_extent extent;
-  int32_t max_len; /* -1 or above max_context: max_context */
-  udm_int_type seq_lens_type;
-  udm_int_type req_pool_indices_type;
-  bool no_page_table_1;
-  bool table; /* the pointer-table call, else the direct call */
-  bool check;
-};
 
 struct replay_result {
   struct scheduler_options scheduler; /* as the replay used them */
   int32_t max_len;                    /* as the replay used it */
   struct scheduler_counts counts;
   int64_t steps;
-  int64_t checked_steps;
-  int64_t batch_sum; /* running requests, summed over the steps */
-  int64_t token_sum; /* their tokens in the KV cache, summed over the steps */
+  int64_t launches[PHASE_COUNT];
+  int64_t checked[PHASE_COUNT]; /* launches whose outputs were compared */
+  int64_t batch_sum;            /* running requests, summed over the steps */
+  int64_t token_sum;            /* their tokens in the KV cache, summed over the steps */
   int32_t max_batch_seen;
   int32_t max_padded_batch_seen;
   int32_t max_seq_len_seen;

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every function, bit for bit against the formulas; no other memory may change."""
 
+import ctypes
+import gc
 import sys
 import weakref
 
@@ -295,3 +297,46 @@ def test_plan_keeps_its_tensors_alive(driver):
     assert sys.getrefcount(tensor) == before  # the plan's reference in place of the namespace's
     del plan
     assert sys.getrefcount(tensor) == before - 1
+
+
+@pytest.mark.parametrize("holder", ["output", "req_to_token"])
+def test_plan_that_its_own_tensor_holds_is_collected(driver, holder):
+    case = DecodeCase(3, backends=1)
+    metadata = wrap_backends(case, ExchangeTensor)
+    req_to_token = ExchangeTensor(case.req_to_token)
+    plan = udm.Plan(metadata, req_to_token, case.topk, 64)
+    tensor = metadata[0].page_table_1 if holder == "output" else req_to_token
+    tensor.plan = plan
+    gone = []
+    weakref.finalize(tensor, gone.append, "tensor")
+    reference = weakref.ref(plan)
+    del plan, tensor, metadata, req_to_token
+    gc.collect()
+    assert reference() is None and gone == ["tensor"]
+
+
+def test_plan_of_a_cycle_that_is_in_use_stays(driver):
+    case = DecodeCase(3, backends=1)
+    metadata = wrap_backends(case, ExchangeTensor)
+    plan = udm.Plan(metadata, ExchangeTensor(case.req_to_token), case.topk, 64)
+    metadata[0].page_table_1.plan = plan
+    del metadata
+    gc.collect()
+    seq_lens, req_pool_indices, _ = inputs(case, ExchangeTensor)
+    run(driver, case, lambda: plan(seq_lens, req_pool_indices))
+
+
+def test_plan_whose_tensors_the_collector_has_taken(driver):
+    """Code of a C extension may meet one while a cycle is taken apart."""
+    case = DecodeCase(3, backends=1)
+    metadata = wrap_backends(case, ExchangeTensor)
+    plan = udm.Plan(metadata, ExchangeTensor(case.req_to_token), case.topk, 64)
+    get_slot = ctypes.pythonapi.PyType_GetSlot
+    get_slot.argtypes, get_slot.restype = [ctypes.py_object, ctypes.c_int], ctypes.c_void_p
+    tp_clear = 51  # Py_tp_clear of typeslots.h, part of the stable ABI
+    ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.py_object)(get_slot(udm.Plan, tp_clear))(plan)
+    launches = driver.calls("cuLaunchKernel")
+    for call in (plan, plan.__call__):
+        with pytest.raises(ReferenceError, match="being garbage collected"):
+            call(*inputs(case, ExchangeTensor)[:2])
+    assert driver.calls("cuLaunchKernel") == launches

@@ -115,3 +115,34 @@ def test_nvrtc_of_a_wheel(session_driver, tmp_path, found):
         assert _nvrtc.find() is None
     """
     run(program, UDM_NVRTC_LIBRARY=None)
+
+
+def test_ctrl_c_ends_a_compile(session_driver, tmp_path):
+    """The signal comes once the compile, of an hour, has begun; then the next try works."""
+    fake_nvrtc = os.environ.get("FAKE_NVRTC")
+    if not fake_nvrtc:
+        pytest.skip("FAKE_NVRTC does not name the fake NVRTC")
+    program = """
+        import os, signal, threading, time, udm
+
+        def interrupt():
+            while not os.path.exists(os.environ["UDM_FAKE_NVRTC_LOG"]):
+                time.sleep(0.001)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        threading.Thread(target=interrupt).start()
+        try:
+            udm.prepare(0)
+        except KeyboardInterrupt:
+            del os.environ["UDM_FAKE_NVRTC_DELAY_MS"]
+            udm.prepare(0)
+            print("interrupted, then prepared")
+    """
+    output = run(
+        program,
+        UDM_NVRTC_LIBRARY=fake_nvrtc,
+        UDM_CACHE_DIR=str(tmp_path),
+        UDM_FAKE_NVRTC_DELAY_MS="3600000",
+        UDM_FAKE_NVRTC_LOG=str(tmp_path / "log"),
+    )
+    assert output == "interrupted, then prepared\n"

@@ -124,6 +124,19 @@ def test_compiled_part_that_is_missing_elsewhere(tmp_path):
     assert "cannot import name '_udm'" in done.stderr and "source of udm" not in done.stderr
 
 
+def test_command_that_is_missing(tmp_path):
+    shutil.copytree(package, tmp_path / "udm", ignore=shutil.ignore_patterns("bin"))
+    done = subprocess.run(
+        [sys.executable, "-m", "udm", "--version"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode != 0
+    path = str(tmp_path / "udm" / "bin" / "udm")
+    assert f"FileNotFoundError: [Errno 2] No such file or directory: {path!r}" in done.stderr
+
+
 def test_doctor(session_driver):
     done = command("doctor", "--json")
     assert done.returncode == 0, done.stderr

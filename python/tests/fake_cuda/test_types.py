@@ -38,6 +38,8 @@ def step(lengths: object, indices: object, pool: object, backends: list[Metadata
         reveal_type(error.status)
     reveal_type(plan)
     reveal_type(plan.max_len)
+    reveal_type(udm.image(0).bytes)
+    reveal_type(udm.cache_counters())
     reveal_type(udm.__version__)
     reveal_type(unified_decode_metadata_cuda_direct)
     reveal_type(unified_decode_metadata_cuda)
@@ -71,9 +73,10 @@ def test_right_calls(tmp_path):
     done = mypy(tmp_path, RIGHT)
     assert done.returncode == 0, done.stdout + done.stderr
     revealed = [line.split('"')[1] for line in done.stdout.splitlines() if "Revealed" in line]
-    assert revealed[:4] == ["str", "udm._udm.Plan", "int", "str"]
-    assert len(revealed) == 6
-    for function in revealed[4:]:
+    assert revealed[:4] == ["str", "udm._udm.Plan", "int", "int"]
+    assert revealed[4].endswith("dict[str, int]") and revealed[5] == "str"
+    assert len(revealed) == 8
+    for function in revealed[6:]:
         assert function.startswith("def (seq_lens: Any, req_pool_indices: Any, req_to_token: Any")
         assert "nsa_index_topk: int, real_page_size: int" in function
 

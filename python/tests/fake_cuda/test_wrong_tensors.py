@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """If a producer fails or gives wrong data, udm raises an exception that names the tensor."""
 
+import sys
+
 import numpy as np
 import pytest
 from decode_case import DecodeCase
@@ -201,11 +203,59 @@ def test_what_a_producer_raises(refused):
         error = refused(BufferError, match, output=tensor)
         assert error.__cause__ is raised and raised.__traceback__
 
-    class Own(Exception):
-        pass
 
-    tensor = failing(DataPtrTensor, "data_ptr", Own("mine"))(lengths())
-    assert refused(Own, "^mine$", tensor).__cause__ is None
+class OwnError(Exception):
+    pass
+
+
+class OwnSystemError(FileNotFoundError):
+    pass
+
+
+def failing_tensor(raised):
+    class Failing(DataPtrTensor):
+        def data_ptr(self):
+            raise raised
+
+    return Failing(lengths())
+
+
+@pytest.mark.parametrize(
+    "raised, shown",
+    [
+        (FileNotFoundError(2, "no file", "weights"), "[Errno 2] {} no file: 'weights'"),
+        (PermissionError(13, "no", "from", None, "to"), "[Errno 13] {} no: 'from' -> 'to'"),
+        (BlockingIOError(11, "later"), "[Errno 11] {} later"),
+        (OSError(5, "broken"), "[Errno 5] {} broken"),
+        (FileNotFoundError(2, "no path", b"\xff"), "[Errno 2] {} no path: b'\\xff'"),
+    ],
+)
+def test_system_errors_of_a_producer(refused, raised, shown):
+    """Name, errno and file names."""
+    error = refused(OSError, None, failing_tensor(raised))
+    assert str(error) == shown.format("seq_lens cannot be read:")
+    assert type(error) is type(raised) and error.__cause__ is raised and raised.__traceback__
+    for part in ("errno", "filename", "filename2"):
+        assert getattr(error, part) == getattr(raised, part)
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [
+        OwnError("mine"),
+        OwnSystemError(2, "mine"),
+        FileNotFoundError("mine"),
+        KeyError("mine"),
+        ImportError("mine", name="module"),
+    ],
+)
+def test_other_exceptions_of_a_producer(refused, raised):
+    """The same object, with the name in a note, which Python shows from 3.11 on."""
+    text = str(raised)
+    error = refused(type(raised), None, failing_tensor(raised))
+    assert error is raised and str(error) == text and error.__cause__ is None
+    if sys.version_info >= (3, 11):
+        assert error.__notes__ == ["udm cannot read seq_lens"]
 
 
 def test_address_of_too_many_bits(refused):

@@ -8,13 +8,14 @@
 #include <string.h>
 
 #include "cmocka_headers.h"
-#include "replay/device/device.h"
+#include "replay/device/output_tensors.h"
 
 struct spoiling_device {
   struct device_operations operations; /* the CPU's, but for launch */
   const struct device_operations *cpu;
-  int64_t step;
+  int64_t step; /* counts the launches of the phase */
   int64_t spoil_step;
+  udm_mode spoil_mode;
   spoil_function spoil;
 };
 
@@ -24,6 +25,7 @@ static struct spoiling_device spoiler;
 static void spoiling_launch(struct replay_device *device, const udm_decode_args *args,
                             CUdeviceptr backend_pointers) {
   spoiler.cpu->launch(device, args, backend_pointers);
+  if (args->mode != spoiler.spoil_mode) return;
   if (++spoiler.step == spoiler.spoil_step && spoiler.spoil) spoiler.spoil(args);
 }
 
@@ -36,6 +38,10 @@ void fixture_run(const struct checked_replay *wanted, struct replay_result *resu
                                          .page_size = wanted->page_size ? wanted->page_size : 16,
                                          .pool_tokens = wanted->pool_tokens,
                                          .draft_tokens = 3,
+                                         .whole_step = wanted->whole_step,
+                                         .static_extend = wanted->static_extend,
+                                         .schedule = wanted->schedule,
+                                         .schedule_requests = wanted->schedule_requests,
                                          .num_backends = 2,
                                          .nsa_index_topk = 100,
                                          .steps = wanted->steps,
@@ -53,6 +59,7 @@ void fixture_run(const struct checked_replay *wanted, struct replay_result *resu
   spoiler = (struct spoiling_device){.operations = *device->operations,
                                      .cpu = device->operations,
                                      .spoil_step = wanted->spoil_step,
+                                     .spoil_mode = (udm_mode)wanted->spoil_phase,
                                      .spoil = wanted->spoil};
   spoiler.operations.launch = spoiling_launch;
   device->operations = &spoiler.operations;
@@ -61,14 +68,19 @@ void fixture_run(const struct checked_replay *wanted, struct replay_result *resu
   if (!ran) fail_msg("%s", error);
 }
 
-int64_t length_of(const udm_decode_args *args, int64_t row) {
-  const void *lengths = (const void *)(uintptr_t)args->seq_lens;
-  return args->seq_lens_type == UDM_INT64 ? ((const int64_t *)lengths)[row]
-                                          : ((const int32_t *)lengths)[row];
+int64_t integer(CUdeviceptr values, udm_int_type type, int64_t index) {
+  const void *elements_of = (const void *)(uintptr_t)values;
+  return type == UDM_INT64 ? ((const int64_t *)elements_of)[index]
+                           : ((const int32_t *)elements_of)[index];
 }
 
-CUdeviceptr pointer_of(const udm_backend_outputs *backend, int output) {
-  CUdeviceptr pointers[UDM_OUTPUTS_PER_BACKEND];
-  memcpy(pointers, backend, sizeof pointers);
+int64_t length_of(const udm_decode_args *args, int64_t row) {
+  return integer(args->seq_lens, args->seq_lens_type, row);
+}
+
+CUdeviceptr pointer_of(const udm_decode_args *args, int backend, int output) {
+  CUdeviceptr pointers[OUTPUT_COUNT];
+  memcpy(pointers, &args->backends[backend], sizeof args->backends[backend]);
+  memcpy(pointers + UDM_OUTPUTS_PER_BACKEND, &args->extra[backend], sizeof args->extra[backend]);
   return pointers[output];
 }

@@ -10,7 +10,7 @@
 
 #include "replay/run.h"
 
-/* Called after the reference has run, at the step number spoil_step. */
+/* Called after the reference has run, at step number spoil_step and in spoil_phase. */
 typedef void (*spoil_function)(const udm_decode_args *args);
 
 /* What a test asks for; what it leaves 0 is the usual. */
@@ -25,6 +25,11 @@ struct checked_replay {
   int32_t max_len;      /* 0: max_context */
   bool no_page_table_1;
   bool table_entry;
+  bool whole_step; /* else draft decode alone */
+  bool static_extend;
+  udm_schedule_variant schedule; /* of a whole step */
+  bool schedule_requests;
+  enum step_phase spoil_phase;
   udm_int_type seq_lens_type;
 };
 
@@ -35,9 +40,12 @@ void fixture_run(const struct checked_replay *wanted, struct replay_result *resu
 
 static inline int32_t *elements(CUdeviceptr pointer) { return (int32_t *)(uintptr_t)pointer; }
 
+int64_t integer(CUdeviceptr values, udm_int_type type, int64_t index);
+
+/* seq_lens[row] */
 int64_t length_of(const udm_decode_args *args, int64_t row);
 
 /* By the number of the output. */
-CUdeviceptr pointer_of(const udm_backend_outputs *backend, int output);
+CUdeviceptr pointer_of(const udm_decode_args *args, int backend, int output);
 
 #endif

@@ -9,7 +9,7 @@
 #include "numbers/random.h"
 #include "replay/device/output_tensors.h"
 
-enum { STEPS = 130, SPOIL_STEP = 41, PLANTED_STRAYS = 600 };
+enum { STEPS = 130, SPOIL_STEP = 41, PLANTED_STRAYS = 600, VERIFY_TOKENS = 4 };
 
 /* ---- who finds it, and when ---- */
 
@@ -71,9 +71,10 @@ static void test_late_stray_in_words(void **state) {
                                       .want = SENTINEL};
   char text[256];
   mismatch_describe(&stray, text, sizeof text);
-  assert_string_equal(text,
-                      "step 100 or before, backend 0, page_table_1, row 3, column 70: 7 was "
-                      "written outside the stated columns");
+  assert_string_equal(
+      text,
+      "step 100 or before, draft_decode, backend 0, page_table_1, row 3, column 70: 7 was "
+      "written outside the stated columns");
 }
 
 /* ---- a stray write anywhere, at any step: always found, once ---- */
@@ -84,11 +85,31 @@ static int64_t draw(int64_t count) {
   return (int64_t)(random_next(&plant_random) % (uint64_t)count);
 }
 
+static int64_t tokens_of(const udm_decode_args *args, int64_t request) {
+  if (args->extend_lens) return integer(args->extend_lens, args->extend_lens_type, request);
+  return args->tokens_per_request > 0 ? args->tokens_per_request : 1;
+}
+
+/* The request whose query token has this row; -1: none. */
+static int64_t request_of(const udm_decode_args *args, int64_t row) {
+  for (int64_t i = 0; i < args->batch_size; ++i) {
+    row -= tokens_of(args, i);
+    if (row < 0) return i;
+  }
+  return -1;
+}
+
+static int64_t kv_length(const udm_decode_args *args, int64_t request) {
+  const bool adds_tokens = args->mode == UDM_MODE_TARGET_VERIFY;
+  return length_of(args, request) + (adds_tokens ? args->tokens_per_request : 0);
+}
+
 /* Columns of page_table_1 that the step had to write in this row. */
 static int64_t extent_of(const udm_decode_args *args, int64_t row) {
-  int64_t extent = row < args->batch_size ? length_of(args, row) : 0;
+  const int64_t request = request_of(args, row);
+  int64_t extent = request >= 0 ? kv_length(args, request) : 0;
   for (int64_t i = 0; args->extent == UDM_EXTENT_BATCH_MAX && i < args->batch_size; ++i) {
-    if (row < args->batch_size && length_of(args, i) > extent) extent = length_of(args, i);
+    if (request >= 0 && kv_length(args, i) > extent) extent = kv_length(args, i);
   }
   return extent < args->max_len ? extent : args->max_len;
 }
@@ -96,7 +117,7 @@ static int64_t extent_of(const udm_decode_args *args, int64_t row) {
 /* Mostly where a later step may write, and so hide it. */
 static void plant_in_table(const udm_decode_args *args, const udm_backend_outputs *backend) {
   const bool pages = args->real_page_size > 1 && (!backend->page_table_1 || draw(2) == 0);
-  const int64_t row = draw(5);
+  const int64_t row = draw(args->mode == UDM_MODE_DECODE ? 5 : 5 * VERIFY_TOKENS);
   const int64_t slots = extent_of(args, row);
   const int64_t live = pages ? (slots + args->real_page_size - 1) / args->real_page_size : slots;
   const int64_t stride = pages ? args->real_page_table_stride : args->page_table_stride;
@@ -105,19 +126,20 @@ static void plant_in_table(const udm_decode_args *args, const udm_backend_output
   elements(pages ? backend->real_page_table : backend->page_table_1)[row * stride + column] = 7;
 }
 
-static void plant_in_guard(const udm_backend_outputs *backend) {
+static void plant_in_guard(const udm_decode_args *args, int backend) {
   CUdeviceptr pointer = 0;
-  while (!pointer) pointer = pointer_of(backend, (int)draw(UDM_OUTPUTS_PER_BACKEND));
+  while (!pointer) pointer = pointer_of(args, backend, (int)draw(OUTPUT_COUNT));
   elements(pointer)[-1 - draw(GUARD_ELEMENTS)] = 7;
 }
 
 static void plant_a_stray(const udm_decode_args *args) {
-  const udm_backend_outputs *backend = &args->backends[draw(2)];
+  const int b = (int)draw(args->num_backends);
+  const udm_backend_outputs *backend = &args->backends[b];
   const bool has_table = backend->page_table_1 || backend->real_page_table;
   if (has_table && draw(8) > 0) {
     plant_in_table(args, backend);
   } else {
-    plant_in_guard(backend);
+    plant_in_guard(args, b);
   }
 }
 
@@ -126,16 +148,22 @@ static void test_planted_strays(void **state) {
   plant_random = 11;
   for (int i = 0; i < PLANTED_STRAYS; ++i) {
     static const int32_t page_sizes[] = {1, 4, 16};
-    const struct checked_replay replay = {.extent = draw(2) ? UDM_EXTENT_BATCH_MAX : UDM_EXTENT_ROW,
-                                          .steps = STEPS,
-                                          .spoil_step = 1 + draw(STEPS),
-                                          .spoil = plant_a_stray,
-                                          .large_tables = true,
-                                          .page_size = page_sizes[draw(3)],
-                                          .pool_tokens = draw(2) ? 0 : 320,
-                                          .max_len = draw(3) ? 0 : 100,
-                                          .no_page_table_1 = draw(4) == 0,
-                                          .seq_lens_type = draw(2) ? UDM_INT64 : UDM_INT32};
+    const bool whole_step = draw(6) == 0; /* these are slow */
+    const struct checked_replay replay = {
+        .extent = draw(2) ? UDM_EXTENT_BATCH_MAX : UDM_EXTENT_ROW,
+        .steps = STEPS,
+        .spoil_step = 1 + draw(STEPS),
+        .spoil = plant_a_stray,
+        .large_tables = true,
+        .page_size = page_sizes[draw(3)],
+        .pool_tokens = draw(2) ? 0 : 320,
+        .max_len = draw(3) ? 0 : 100,
+        .no_page_table_1 = draw(4) == 0,
+        .seq_lens_type = draw(2) ? UDM_INT64 : UDM_INT32,
+        .whole_step = whole_step,
+        .static_extend = draw(2),
+        .schedule = UDM_SCHEDULE_SM90,
+        .spoil_phase = whole_step ? (enum step_phase)draw(3) : DRAFT_DECODE};
     struct replay_result result;
     fixture_run(&replay, &result);
     if (result.mismatches.count != 1)

@@ -36,7 +36,7 @@ static void test_right_outputs_pass(void **state) {
     struct replay_result result;
     fixture_run(&(struct checked_replay){.extent = (udm_extent)extent, .steps = STEPS}, &result);
     assert_int_equal(result.steps, STEPS);
-    assert_int_equal(result.checked_steps, STEPS);
+    assert_int_equal(result.checked[DRAFT_DECODE], STEPS);
     assert_int_equal(result.mismatches.count, 0);
     /* and the steps are not trivial ones */
     assert_true(result.counts.finished > 20);
@@ -49,7 +49,7 @@ static void test_right_outputs_pass(void **state) {
 static int spoilt_output;
 
 static void flip_an_element(const udm_decode_args *args) {
-  elements(pointer_of(&args->backends[1], spoilt_output))[1] ^= 1;
+  elements(pointer_of(args, 1, spoilt_output))[1] ^= 1;
 }
 
 static void test_wrong_value_in_each_output(void **state) {
@@ -256,7 +256,7 @@ static void test_int64_lengths_without_page_table_1(void **state) {
                                          .table_entry = table_entry == 1,
                                          .seq_lens_type = UDM_INT64},
                 &result);
-    assert_int_equal(result.checked_steps, STEPS);
+    assert_int_equal(result.checked[DRAFT_DECODE], STEPS);
     assert_int_equal(result.mismatches.count, 1);
     assert_int_equal(result.mismatches.first[0].output, UDM_OUTPUT_REAL_PAGE_TABLE);
   }

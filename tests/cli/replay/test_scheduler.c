@@ -28,7 +28,7 @@ static void make_trace(struct trace_request *requests) {
   requests[11] = (struct trace_request){80, 10};
 }
 
-/* No page is held twice, every request has the pages of its tokens, rows are its own. */
+/* No page is held twice, every request has the pages of its slots, rows are its own. */
 static void check_books(const struct batch_scheduler *scheduler) {
   bool *held = calloc((size_t)long_options.pool_pages + 1, sizeof *held);
   int32_t held_count = 0;
@@ -40,7 +40,9 @@ static void check_books(const struct batch_scheduler *scheduler) {
     assert_int_equal(request->tokens, request->input_length + request->generated);
     assert_true(request->generated <= request->output_length);
     assert_true(request->tokens <= long_options.max_context);
-    assert_int_equal(request->pages.count, pages_for(request->tokens, long_options.page_size));
+    assert_true(request->slots >= request->tokens);
+    assert_true(request->slots <= scheduler_most_slots(&scheduler->options, 90));
+    assert_int_equal(request->pages.count, pages_for(request->slots, long_options.page_size));
     for (int32_t page = 0; page < request->pages.count; ++page) {
       const int32_t id = request->pages.pages[page];
       assert_in_range(id, 1, long_options.pool_pages);
@@ -72,6 +74,51 @@ static void test_books_hold_to_the_end(void **state) {
   assert_int_equal(scheduler.pages.count, long_options.pool_pages);
   assert_int_equal(scheduler.rows.count, long_options.max_batch);
   scheduler_destroy(&scheduler);
+}
+
+static void test_whole_steps_hold_to_the_end(void **state) {
+  (void)state;
+  struct trace_request requests[REQUESTS];
+  make_trace(requests);
+  const struct request_trace trace = {"CSV", requests, REQUESTS, 0};
+  struct scheduler_options options = long_options;
+  struct batch_scheduler scheduler;
+  enum scheduler_status status;
+  int64_t accepted_all = 0;
+  options.whole_step = true;
+  assert_true(scheduler_create(&scheduler, &options, &trace));
+  while ((status = scheduler_step(&scheduler)) == STEP_READY) {
+    check_books(&scheduler);
+    for (int32_t i = 0; i < scheduler.running_count; ++i) {
+      assert_int_equal(scheduler.running[i]->slots, scheduler.running[i]->tokens + 4);
+    }
+    scheduler_accept(&scheduler);
+    check_books(&scheduler);
+    for (int32_t i = 0; i < scheduler.running_count; ++i) {
+      const struct decode_request *request = scheduler.running[i];
+      assert_in_range(request->accepted, 1, 4);
+      assert_int_equal(request->slots - request->tokens, 4 - request->accepted);
+      accepted_all += request->accepted == 4;
+    }
+  }
+  assert_int_equal(status, TRACE_DONE);
+  assert_int_equal(scheduler.counts.finished, REQUESTS - 1);
+  assert_true(scheduler.counts.preempted > 0);
+  assert_true(accepted_all > 0);
+  assert_int_equal(scheduler.pages.count, long_options.pool_pages);
+  scheduler_destroy(&scheduler);
+}
+
+static void test_pool_must_hold_the_last_step(void **state) {
+  (void)state;
+  struct scheduler_options options = long_options;
+  const struct trace_request request = {20, 4};
+  options.pool_pages = 6; /* 24 tokens */
+  assert_true(scheduler_accepts(&options, &request));
+  options.whole_step = true; /* and what the last step verifies: 23 + 4 */
+  assert_false(scheduler_accepts(&options, &request));
+  options.pool_pages = 7;
+  assert_true(scheduler_accepts(&options, &request));
 }
 
 static void test_same_seed_same_course(void **state) {
@@ -120,6 +167,8 @@ static void test_graph_batch_sizes(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_books_hold_to_the_end),
+      cmocka_unit_test(test_whole_steps_hold_to_the_end),
+      cmocka_unit_test(test_pool_must_hold_the_last_step),
       cmocka_unit_test(test_same_seed_same_course),
       cmocka_unit_test(test_trace_starts_again),
       cmocka_unit_test(test_graph_batch_sizes),

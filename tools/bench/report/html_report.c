@@ -127,12 +127,14 @@ static void put_workloads(FILE *file, const struct bench_report *report) {
   for (size_t i = 0; i < report->row_count; ++i) put_workload(file, &report->rows[i]);
   fputs(
       "</table></div>\n<p class=\"dim\">L2 flushed: a sweep of the L2 cache ran before "
-      "each call. The last three columns are ratios to udm's direct call, the first column.",
+      "each call. The last three columns are ratios to udm's direct call, the first column. "
+      "Verify and extend: one backend, 4 query tokens per request. Iteration: a draft, a verify "
+      "and an extend, each with schedules and context lengths: three nodes.",
       file);
   if (report->bench->has_lower_bounds) {
     fputs(
-        " The copy reads the bytes of page_table_1 once and writes them once per backend. For "
-        "pages "
+        " The copy reads the bytes of page_table_1 once and writes them once per backend and equal "
+        "row. For pages "
         "only, it copies the bytes of real_page_table: less traffic than the kernel's, which must "
         "read one slot per page.",
         file);
@@ -149,8 +151,9 @@ static void put_bar(FILE *file, const char *name, double value, double most, boo
 
 static void put_host(FILE *file, const struct bench_report *report) {
   const struct bench_host_times *host = &report->host;
-  const double most = fmax(fmax(host->empty, host->direct),
-                           fmax(host->table, fmax(host->table_with_copy, host->each_backend)));
+  const double most =
+      fmax(fmax(fmax(host->empty, host->direct), fmax(host->table, host->table_with_copy)),
+           fmax(host->each_backend, host->iteration));
   fputs("<h2>Host time of one call</h2>\n", file);
   if (most <= 0) {
     fputs("<p>Not measured: all workloads were skipped.</p>\n", file);
@@ -162,19 +165,28 @@ static void put_host(FILE *file, const struct bench_report *report) {
   put_bar(file, "pointer-table call with a copy of the pointers", host->table_with_copy, most,
           false);
   put_bar(file, "one launch per backend", host->each_backend, most, false);
+  put_bar(file, "iteration: draft, verify and extend", host->iteration, most, false);
+}
+
+static void put_start(FILE *file, const char *name, double without, double with) {
+  fprintf(file, "<tr><td>%s</td>", name);
+  html_cell(file, without, "");
+  html_cell(file, with, "");
+  fputs("</tr>\n", file);
 }
 
 static void put_create(FILE *file, const struct bench_report *report) {
   const struct bench_create_times *create = &report->create;
-  fputs("<h2>Time of udm_create, ms</h2>\n<table>\n<tr><td>cold: NVRTC compiles</td>", file);
-  html_cell(file, create->cold, "");
-  fputs("</tr>\n<tr><td>warm: from the cache</td>", file);
-  html_cell(file, create->warm, "");
-  fputs("</tr>\n<tr><td>cold: the shipped PTX</td>", file);
-  html_cell(file, create->ptx, "");
+  fputs(
+      "<h2>Time of udm_create, ms</h2>\n<table>\n<tr><th>the first of a process<th>no driver's "
+      "cache<th>with driver's cache</tr>\n",
+      file);
+  put_start(file, "cold: NVRTC compiles", create->cold, create->cold_driver_cache);
+  put_start(file, "cold: the shipped PTX", create->ptx, create->ptx_driver_cache);
+  put_start(file, "warm: from udm's cache", create->warm, -1);
   fprintf(file,
-          "</tr>\n</table>\n<p class=\"dim\">Median of %d in this process, which has NVRTC loaded "
-          "already.</p>\n",
+          "</table>\n<p class=\"dim\">Median of %d. Driver's cache: ~/.nv/ComputeCache, here with "
+          "the result of an earlier start. A fresh machine or container has none.</p>\n",
           create->repetitions);
   if (!create->note[0]) return;
   fputs("<p>Not measured: ", file);

@@ -13,14 +13,17 @@
 
 enum { CELL = 24 };
 
+static const char phase_note[] =
+    "  verify and extend: one backend, 4 query tokens per request; iteration: a draft, a verify "
+    "and\n"
+    "  an extend, each with schedules and context lengths: three nodes\n";
+
 /* Pages alone: the slots that the kernel reads are 256 bytes apart, and memory comes in 32-byte
  * sectors. */
 static const char copy_note[] =
-    "  copy: reads the bytes of page_table_1 once and writes them once per backend; for pages "
-    "only,\n"
-    "  copies the bytes of real_page_table: less traffic than the kernel's, which must read one "
-    "slot\n"
-    "  per page\n";
+    "  copy: reads the bytes of page_table_1 once and writes them once per backend and equal row;\n"
+    "  for pages only, copies the bytes of real_page_table: less traffic than the kernel's, which\n"
+    "  must read one slot per page\n";
 
 static const char *number(char *text, double value) {
   if (value < 0) return "-";
@@ -52,6 +55,7 @@ static void print_workloads(const struct bench_report *report, FILE *file) {
   for (size_t i = 0; i < report->row_count; ++i) add_row(&table, &report->rows[i]);
   table_print(&table, file, 2, "lrrrrrr");
   table_free(&table);
+  fputs(phase_note, file);
   if (report->bench->has_lower_bounds) fputs(copy_note, file);
   for (size_t i = 0; i < report->row_count; ++i) {
     const struct bench_row *row = &report->rows[i];
@@ -69,7 +73,7 @@ static void print_alternatives(const struct bench_report *report, FILE *file) {
     const struct bench_row *row = &report->rows[i];
     const struct bench_times *times = &row->times;
     char cells[3][CELL];
-    if (row->skipped) continue;
+    if (row->skipped || times->table < 0) continue;
     table_add(&table, "%s\t%" PRId32 "\t%s\t%s\t%s", row->shape.name, row->shape.width,
               ratio(cells[0], times->table, times->direct),
               ratio(cells[1], times->table_with_copy, times->direct),
@@ -81,11 +85,14 @@ static void print_alternatives(const struct bench_report *report, FILE *file) {
 
 static void print_host(const struct bench_report *report, FILE *file) {
   const struct bench_host_times *host = &report->host;
-  const double times[] = {host->empty, host->direct, host->table, host->table_with_copy,
-                          host->each_backend};
-  static const char *const names[] = {
-      "cuLaunchKernel, empty kernel, same arguments", "direct call", "pointer-table call",
-      "pointer-table call with a copy of the pointers", "one launch per backend"};
+  const double times[] = {host->empty,           host->direct,       host->table,
+                          host->table_with_copy, host->each_backend, host->iteration};
+  static const char *const names[] = {"cuLaunchKernel, empty kernel, same arguments",
+                                      "direct call",
+                                      "pointer-table call",
+                                      "pointer-table call with a copy of the pointers",
+                                      "one launch per backend",
+                                      "iteration: draft, verify and extend"};
   struct text_table table = TABLE_INIT;
   fprintf(file, "\nHost time of one call, us\n");
   table_add(&table, "call\tus\tof raw");
@@ -100,12 +107,21 @@ static void print_host(const struct bench_report *report, FILE *file) {
 
 static void print_create(const struct bench_report *report, FILE *file) {
   const struct bench_create_times *create = &report->create;
-  char cells[3][CELL];
-  fprintf(file, "\nudm_create, ms (median of %d in this process, which has NVRTC loaded already)\n",
-          create->repetitions);
-  fprintf(file, "  cold: NVRTC compiles      %s\n", number(cells[0], create->cold));
-  fprintf(file, "  warm: from the cache      %s\n", number(cells[1], create->warm));
-  fprintf(file, "  cold: the shipped PTX     %s\n", number(cells[2], create->ptx));
+  struct text_table table = TABLE_INIT;
+  char cells[5][CELL];
+  fprintf(file, "\nThe first udm_create of a process, ms (median of %d)\n", create->repetitions);
+  table_add(&table, "start\tno driver's cache\twith driver's cache");
+  table_add(&table, "cold: NVRTC compiles\t%s\t%s", number(cells[0], create->cold),
+            number(cells[1], create->cold_driver_cache));
+  table_add(&table, "cold: the shipped PTX\t%s\t%s", number(cells[2], create->ptx),
+            number(cells[3], create->ptx_driver_cache));
+  table_add(&table, "warm: from udm's cache\t%s\t-", number(cells[4], create->warm));
+  table_print(&table, file, 2, "lrr");
+  table_free(&table);
+  fputs(
+      "  driver's cache: ~/.nv/ComputeCache, here with the result of an earlier start; a fresh\n"
+      "  machine or container has none\n",
+      file);
   if (create->note[0]) fprintf(file, "  not measured: %s\n", create->note);
 }
 
@@ -148,13 +164,22 @@ void bench_print_text(const struct bench_report *report, FILE *file) {
 static json_t *json_time(double value) { return value < 0 ? json_null() : json_real(value); }
 
 static json_t *row_to_json(const struct bench_row *row) {
+  static const char *const phases[] = {
+      [BENCH_DRAFT] = "draft_decode",
+      [BENCH_DRAFT_WITH_SCHEDULES] = "draft_decode_with_schedules",
+      [BENCH_VERIFY] = "target_verify",
+      [BENCH_EXTEND] = "draft_extend",
+      [BENCH_ITERATION] = "iteration",
+  };
   const struct bench_shape *shape = &row->shape;
   const struct bench_times *times = &row->times;
-  json_t *object =
-      json_pack("{s:s, s:i, s:i, s:i, s:i, s:b, s:I}", "work", shape->name, "batch_size",
-                shape->batch_size, "width", shape->width, "length", shape->length, "shortest",
-                shape->shortest ? shape->shortest : shape->length, "page_table_1",
-                !shape->no_page_table_1, "tokens", (json_int_t)bench_shape_tokens(shape));
+  const bool pages_alone = shape->options & BENCH_PAGES_ALONE;
+  json_t *object = json_pack(
+      "{s:s, s:s, s:i, s:i, s:i, s:i, s:b, s:b, s:I}", "work", shape->name, "phase",
+      phases[shape->phase], "batch_size", shape->batch_size, "width", shape->width, "length",
+      shape->length, "shortest", shape->shortest ? shape->shortest : shape->length, "page_table_1",
+      !pages_alone, "row_per_request", (shape->options & BENCH_ROW_PER_REQUEST) != 0, "tokens",
+      (json_int_t)bench_shape_tokens(shape));
   if (row->skipped) {
     json_object_set_new(object, "skipped", json_string(row->reason));
     return object;
@@ -167,7 +192,7 @@ static json_t *row_to_json(const struct bench_row *row) {
   json_object_set_new(object, "table_with_copy_us", json_time(times->table_with_copy));
   json_object_set_new(object, "each_backend_us", json_time(times->each_backend));
   json_object_set_new(object, "copy_of",
-                      json_string(shape->no_page_table_1 ? "real_page_table" : "page_table_1"));
+                      json_string(pages_alone ? "real_page_table" : "page_table_1"));
   return object;
 }
 
@@ -208,21 +233,24 @@ json_t *bench_to_json(const struct bench_report *report) {
     json_array_append_new(series, series_to_json(&report->series[i]));
   }
   json_t *host_object =
-      json_pack("{s:o, s:o, s:o, s:o, s:o}", "empty_us", json_time(host->empty), "direct_us",
+      json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "empty_us", json_time(host->empty), "direct_us",
                 json_time(host->direct), "table_us", json_time(host->table), "table_with_copy_us",
-                json_time(host->table_with_copy), "each_backend_us", json_time(host->each_backend));
-  json_t *create =
-      json_pack("{s:o, s:o, s:o}", "cold_ms", json_time(report->create.cold), "warm_ms",
-                json_time(report->create.warm), "ptx_ms", json_time(report->create.ptx));
+                json_time(host->table_with_copy), "each_backend_us", json_time(host->each_backend),
+                "iteration_us", json_time(host->iteration));
+  const struct bench_create_times *times = &report->create;
+  json_t *create = json_pack("{s:o, s:o, s:o, s:o, s:o}", "cold_ms", json_time(times->cold),
+                             "cold_driver_cache_ms", json_time(times->cold_driver_cache), "warm_ms",
+                             json_time(times->warm), "ptx_ms", json_time(times->ptx),
+                             "ptx_driver_cache_ms", json_time(times->ptx_driver_cache));
   json_t *object = json_pack(
-      "{s:s, s:i, s:i, s:s, s:I, s:i, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "device",
-      bench->session.name, "arch", bench->session.info.device_arch, "multiprocessors",
+      "{s:s, s:i, s:i, s:s, s:I, s:i, s:i, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:b}",
+      "device", bench->session.name, "arch", bench->session.info.device_arch, "multiprocessors",
       bench->session.info.multiprocessor_count, "udm", udm_version_string(), "replays",
       (json_int_t)bench->replays, "nodes", BENCH_NODES, "backends", (int)bench->backends,
-      "page_size", BENCH_PAGE_SIZE, "topk", BENCH_TOPK, "floors_missing",
-      output_text(bench->has_lower_bounds ? "" : bench->lower_bounds_missing), "empty_node_us",
-      json_time(bench->empty_node), "works", workload_list, "host", host_object, "create", create,
-      "series", series, "interrupted", interrupted());
+      "page_size", BENCH_PAGE_SIZE, "topk", BENCH_TOPK, "tokens_per_request", BENCH_TOKENS,
+      "floors_missing", output_text(bench->has_lower_bounds ? "" : bench->lower_bounds_missing),
+      "empty_node_us", json_time(bench->empty_node), "works", workload_list, "host", host_object,
+      "create", create, "series", series, "interrupted", interrupted());
   add_machine(object, report);
   return object;
 }

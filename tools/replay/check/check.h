@@ -1,6 +1,7 @@
 /*
- * check.h: compares what a step wrote with what the allocator knows: which request holds which
- * pages. It reads neither req_to_token nor the output of the C reference.
+ * check.h: compares what a phase of a step wrote with what the allocator knows: which request holds
+ * which pages, and which positions the phase reads. It reads neither req_to_token nor the output of
+ * the C reference. Each phase has a checker.
  *
  * After the comparison it sets the elements that the step had to write to the sentinel again. So
  * the next step must write them anew, and any other value is a stray write. check_step() looks at a
@@ -15,19 +16,19 @@
 #include "checker.h"
 
 /*
- * Call it before the launch of the step whose batch is scheduler->running, padded to batch_size.
- * Looks at the columns that this step covers and the last one did not: the launch would hide a
- * stray write there.
+ * Call it before the launch for this batch. Looks at the columns that the launch covers and the
+ * last one did not: it would hide a stray write there.
  */
-void check_newly_covered(struct step_checker *checker, const struct batch_scheduler *scheduler,
-                         int32_t batch_size);
+void check_newly_covered(struct step_checker *checker, const struct phase_batch *batch);
 
 /*
- * Checks the step whose batch is scheduler->running, padded to batch_size, and sets every element
- * that the step had to write to the sentinel again.
+ * Checks the launch for this batch, and sets every element that it had to write to the sentinel
+ * again.
  */
-void check_step(struct step_checker *checker, const struct batch_scheduler *scheduler,
-                int32_t batch_size, int64_t step);
+void check_step(struct step_checker *checker, const struct phase_batch *batch, int64_t step);
+
+/* Part of check_step(): lengths, prefix sums and schedules. */
+void check_lengths(struct step_checker *checker);
 
 /* Call it after check_step(). Looks at every element of every allocation. */
 void check_sweep(struct step_checker *checker);

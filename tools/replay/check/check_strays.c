@@ -21,6 +21,7 @@ static void report_strays(struct step_checker *checker, const int32_t *got, int6
         .step = checker->step,
         .or_before = checker->step - checker->swept_step > 1,
         .place = OUTSIDE_EXTENT,
+        .phase = checker->phase,
         .backend = backend,
         .output = output,
         .row = in_row ? element / stride : -1,
@@ -28,7 +29,7 @@ static void report_strays(struct step_checker *checker, const int32_t *got, int6
         .got = got[i],
         .want = SENTINEL,
     };
-    mismatch_log_add(&checker->log, &stray);
+    mismatch_log_add(checker->log, &stray);
   }
 }
 
@@ -57,7 +58,7 @@ static void sweep_tensor(struct step_checker *checker, int backend, int output) 
 
 void check_sweep(struct step_checker *checker) {
   for (int b = 0; b < checker->outputs->shape.num_backends; ++b) {
-    for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND; ++o) sweep_tensor(checker, b, o);
+    for (int o = 0; o < OUTPUT_COUNT; ++o) sweep_tensor(checker, b, o);
   }
   checker->swept_step = checker->step;
 }
@@ -77,17 +78,16 @@ static void check_covered_row(struct step_checker *checker, int32_t i) {
   }
 }
 
-void check_newly_covered(struct step_checker *checker, const struct batch_scheduler *scheduler,
-                         int32_t batch_size) {
-  checker_live_columns(checker, scheduler, batch_size);
-  for (int32_t i = 0; i < batch_size; ++i) {
+void check_newly_covered(struct step_checker *checker, const struct phase_batch *batch) {
+  checker_set_batch(checker, batch);
+  for (int32_t i = 0; i < batch->num_tokens; ++i) {
     struct checked_row *row = &checker->rows[i];
     for (int t = 0; t < TABLE_COUNT; ++t) {
       row->range[t] = (struct column_range){row->clean[t], row->live[t]};
     }
   }
-  for (int32_t first = 0, last = 0; first < batch_size; first = last) {
-    last = checker_view_rows(checker, first, batch_size);
+  for (int32_t first = 0, last = 0; first < batch->num_tokens; first = last) {
+    last = checker_view_rows(checker, first);
     if (checker->device->error[0]) return;
     for (int32_t i = first; i < last; ++i) check_covered_row(checker, i);
   }

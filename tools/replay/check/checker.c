@@ -10,31 +10,47 @@
 
 static int64_t largest(int64_t a, int64_t b) { return a > b ? a : b; }
 
-/* At least the lengths of all backends, and one row of all their tables. */
-static int64_t staging_needed(const struct output_tensors *outputs) {
-  const int64_t backends = outputs->shape.num_backends;
-  const int64_t lengths = 5 * ((int64_t)outputs->shape.max_batch + 1 + BOTH_GUARDS);
-  const int64_t row = outputs->page_table_stride + outputs->real_page_table_stride;
-  return largest((int64_t)8 << 20, backends * largest(lengths, row));
+/* The elements of the largest tensor that is not a table, guards included, or of all of them. */
+static int64_t length_elements(const struct output_tensors *outputs, bool largest_only) {
+  int64_t sum = 0;
+  int64_t most = 0;
+  for (int o = 0; o < OUTPUT_COUNT; ++o) {
+    if (output_stride(outputs, o) > 0) continue;
+    const int64_t total = output_total(&outputs->tensors[0][o]);
+    most = largest(most, total);
+    sum += total;
+  }
+  return largest_only ? most : sum;
 }
 
-bool checker_create(struct step_checker *checker, struct replay_device *device,
-                    const struct output_tensors *outputs, const udm_decode_args *args) {
-  *checker = (struct step_checker){.device = device,
-                                   .outputs = outputs,
-                                   .extent = args->extent,
-                                   .nsa_index_topk = args->nsa_index_topk,
-                                   .max_len = args->max_len};
-  const size_t max_batch = (size_t)outputs->shape.max_batch;
+/* At least the lengths of all backends, and one row of all their tables. */
+static int64_t staging_needed(const struct output_tensors *outputs) {
+  const int64_t row = outputs->page_table_stride + outputs->real_page_table_stride;
+  const int64_t needed = largest(length_elements(outputs, false), row);
+  return largest((int64_t)8 << 20, outputs->shape.num_backends * needed);
+}
+
+static bool allocate_books(struct step_checker *checker) {
+  const struct output_tensors *outputs = checker->outputs;
+  const size_t rows = (size_t)outputs->shape.max_tokens;
   bool created = true;
   for (int t = 0; t < TABLE_COUNT; ++t) {
     const int64_t stride = output_stride(outputs, table_outputs[t]);
     checker->want_rows[t] = malloc((size_t)stride * sizeof(int32_t));
     created = created && checker->want_rows[t];
   }
-  checker->want_lengths = malloc((max_batch + 1 + BOTH_GUARDS) * sizeof(int32_t));
-  checker->rows = calloc(max_batch, sizeof *checker->rows);
-  if (!created || !checker->want_lengths || !checker->rows) return false;
+  checker->want_lengths = malloc((size_t)length_elements(outputs, true) * sizeof(int32_t));
+  checker->schedule_lengths = malloc(rows * sizeof(int32_t));
+  checker->rows = calloc(rows, sizeof *checker->rows);
+  return created && checker->want_lengths && checker->schedule_lengths && checker->rows;
+}
+
+bool checker_create(struct step_checker *checker, struct replay_device *device,
+                    const struct output_tensors *outputs, const udm_decode_args *args,
+                    enum step_phase phase, struct mismatch_log *log) {
+  *checker = (struct step_checker){
+      .device = device, .outputs = outputs, .args = args, .phase = phase, .log = log};
+  if (!allocate_books(checker)) return false;
   if (!device->needs_staging) return true;
   checker->staging_count = staging_needed(outputs);
   checker->staging = device->operations->allocate_staging(
@@ -48,6 +64,7 @@ void checker_destroy(struct step_checker *checker) {
   }
   for (int t = 0; t < TABLE_COUNT; ++t) free(checker->want_rows[t]);
   free(checker->want_lengths);
+  free(checker->schedule_lengths);
   free(checker->rows);
   *checker = (struct step_checker){.device = NULL};
 }
@@ -75,33 +92,48 @@ void checker_compare(struct step_checker *checker, const int32_t *got, const int
     if (got[i] == want[i]) continue;
     struct wrong_element found = *origin;
     found.step = checker->step;
+    found.phase = checker->phase;
     found.place = i >= first_live && i < last_live ? IN_VALUES : OUTSIDE_EXTENT;
     found.column += i;
     found.got = got[i];
     found.want = want[i];
-    mismatch_log_add(&checker->log, &found);
+    mismatch_log_add(checker->log, &found);
   }
 }
 
-int32_t checker_length(const struct batch_scheduler *scheduler, int32_t i) {
-  return i < scheduler->running_count ? scheduler->running[i]->tokens : 0;
+static void set_row(struct step_checker *checker, int32_t row, int32_t request, int32_t length,
+                    int32_t tokens) {
+  const int32_t max_len = checker->args->max_len;
+  const int32_t slots = tokens < max_len ? tokens : max_len;
+  struct checked_row *found = &checker->rows[row];
+  found->request = request;
+  found->length = length;
+  found->live[SLOTS] = slots;
+  found->live[PAGES] = pages_for(slots, checker->outputs->shape.page_size);
 }
 
-void checker_live_columns(struct step_checker *checker, const struct batch_scheduler *scheduler,
-                          int32_t batch_size) {
-  const int32_t page_size = checker->outputs->shape.page_size;
+static int32_t longest_of(const struct phase_batch *batch) {
   int32_t longest = 0;
-  for (int32_t i = 0; i < batch_size; ++i) {
-    const int32_t tokens = checker_length(scheduler, i);
+  for (int32_t i = 0; i < batch->size; ++i) {
+    const int32_t tokens = phase_kv_length(&batch->requests[i]);
     if (tokens > longest) longest = tokens;
   }
-  for (int32_t i = 0; i < batch_size; ++i) {
-    const int32_t tokens =
-        checker->extent == UDM_EXTENT_BATCH_MAX ? longest : checker_length(scheduler, i);
-    const int32_t slots = tokens < checker->max_len ? tokens : checker->max_len;
-    checker->rows[i].live[SLOTS] = slots;
-    checker->rows[i].live[PAGES] = pages_for(slots, page_size);
+  return longest;
+}
+
+void checker_set_batch(struct step_checker *checker, const struct phase_batch *batch) {
+  const int32_t longest = longest_of(batch);
+  int32_t row = 0;
+  checker->batch = batch;
+  for (int32_t i = 0; i < batch->size; ++i) {
+    const struct phase_request *request = &batch->requests[i];
+    const bool batch_max = checker->args->extent == UDM_EXTENT_BATCH_MAX;
+    const int32_t tokens = batch_max ? longest : phase_kv_length(request);
+    for (int32_t j = 0; j < request->count; ++j, ++row) {
+      set_row(checker, row, i, phase_visible_tokens(request, j), tokens);
+    }
   }
+  for (; row < batch->num_tokens; ++row) set_row(checker, row, -1, 0, 0);
 }
 
 CUdeviceptr checker_row_address(const struct step_checker *checker, int backend, int table,
@@ -119,10 +151,10 @@ static int32_t range_size(const struct step_checker *checker, const struct check
   return is_null || range->last <= range->first ? 0 : range->last - range->first;
 }
 
-int32_t checker_view_rows(struct step_checker *checker, int32_t first, int32_t batch_size) {
+int32_t checker_view_rows(struct step_checker *checker, int32_t first) {
   const int32_t backends = checker->outputs->shape.num_backends;
   int32_t last = first;
-  for (; last < batch_size; ++last) {
+  for (; last < checker->batch->num_tokens; ++last) {
     struct checked_row *row = &checker->rows[last];
     const int32_t counts[TABLE_COUNT] = {range_size(checker, row, SLOTS),
                                          range_size(checker, row, PAGES)};

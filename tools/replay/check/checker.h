@@ -13,15 +13,17 @@
 #include "mismatch.h"
 #include "replay/device/device.h"
 #include "replay/device/output_tensors.h"
-#include "replay/scheduler/scheduler.h"
+#include "replay/scheduler/phase.h"
 
 struct column_range {
   int32_t first;
   int32_t last; /* not included */
 };
 
-/* A row of the batch in the tables of all backends. */
+/* The row of a query token in the tables of all backends. */
 struct checked_row {
+  int32_t request;                        /* of the batch; -1: there is no such query token */
+  int32_t length;                         /* how many tokens it sees */
   int32_t live[TABLE_COUNT];              /* columns that the step must write */
   int32_t clean[TABLE_COUNT];             /* columns that were the sentinel after the last check */
   struct column_range range[TABLE_COUNT]; /* the columns to view */
@@ -31,10 +33,10 @@ struct checked_row {
 struct step_checker {
   struct replay_device *device;
   const struct output_tensors *outputs;
-  udm_extent extent;
-  int32_t nsa_index_topk;
-  int32_t max_len;
-  struct mismatch_log log;
+  const udm_decode_args *args; /* what the calls have in common */
+  enum step_phase phase;
+  const struct phase_batch *batch; /* the present one */
+  struct mismatch_log *log;
   int64_t step;       /* the latest */
   int64_t swept_step; /* the latest after which a sweep ran */
 
@@ -43,22 +45,23 @@ struct step_checker {
   int64_t staging_used;
   int32_t *want_rows[TABLE_COUNT]; /* one row of each table, with its gap */
   int32_t *want_lengths;           /* the largest of the other tensors, with its guards */
-  struct checked_row *rows;        /* max_batch of them */
+  int32_t *schedule_lengths;       /* of the rows of a schedule */
+  struct checked_row *rows;        /* max_tokens of them */
 };
 
-/* Returns false if memory runs out; device->error may say more. */
+/* Returns false if memory runs out; device->error may say more. All pointers must stay valid. */
 bool checker_create(struct step_checker *checker, struct replay_device *device,
-                    const struct output_tensors *outputs, const udm_decode_args *args);
+                    const struct output_tensors *outputs, const udm_decode_args *args,
+                    enum step_phase phase, struct mismatch_log *log);
 void checker_destroy(struct step_checker *checker);
 
-/* Sets `live` of the rows of the batch. */
-void checker_live_columns(struct step_checker *checker, const struct batch_scheduler *scheduler,
-                          int32_t batch_size);
+/* Makes the batch the present one: sets request, length and live of its rows. */
+void checker_set_batch(struct step_checker *checker, const struct phase_batch *batch);
 /*
- * Views `range` of the rows from first on, as many as fit into the staging memory, and waits.
- * Returns the first row that did not fit.
+ * Views `range` of the rows of the batch from first on, as many as fit into the staging memory, and
+ * waits. Returns the first row that did not fit.
  */
-int32_t checker_view_rows(struct step_checker *checker, int32_t first, int32_t batch_size);
+int32_t checker_view_rows(struct step_checker *checker, int32_t first);
 CUdeviceptr checker_row_address(const struct step_checker *checker, int backend, int table,
                                 int32_t row);
 const int32_t *checker_view(struct step_checker *checker, CUdeviceptr from, int64_t count);
@@ -71,8 +74,5 @@ void checker_wait(struct step_checker *checker);
 void checker_compare(struct step_checker *checker, const int32_t *got, const int32_t *want,
                      int64_t count, int64_t first_live, int64_t last_live,
                      const struct wrong_element *origin);
-
-/* The tokens of row i of the batch, padding included. */
-int32_t checker_length(const struct batch_scheduler *scheduler, int32_t i);
 
 #endif

@@ -8,12 +8,12 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "gpu/output_names.h"
 #include "replay/device/output_tensors.h"
 
 void mismatch_log_add(struct mismatch_log *log, const struct wrong_element *mismatch) {
   if (log->count < MISMATCHES_KEPT) log->first[log->count] = *mismatch;
   ++log->count;
+  ++log->of_phase[mismatch->phase];
 }
 
 int mismatch_log_kept(const struct mismatch_log *log) {
@@ -23,10 +23,10 @@ int mismatch_log_kept(const struct mismatch_log *log) {
 void mismatch_describe(const struct wrong_element *mismatch, char *text, size_t size) {
   char row[48] = "";
   if (mismatch->row >= 0) snprintf(row, sizeof row, "row %" PRId64 ", ", mismatch->row);
-  const int used =
-      snprintf(text, size, "step %" PRId64 "%s, backend %d, %s, %s%s %" PRId64 ": ", mismatch->step,
-               mismatch->or_before ? " or before" : "", mismatch->backend,
-               output_name(mismatch->output), row, row[0] ? "column" : "element", mismatch->column);
+  const int used = snprintf(
+      text, size, "step %" PRId64 "%s, %s, backend %d, %s, %s%s %" PRId64 ": ", mismatch->step,
+      mismatch->or_before ? " or before" : "", phase_name(mismatch->phase), mismatch->backend,
+      output_title(mismatch->output), row, row[0] ? "column" : "element", mismatch->column);
   if (used < 0 || (size_t)used >= size) return;
   text += used;
   size -= (size_t)used;

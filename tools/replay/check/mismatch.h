@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "replay/scheduler/phase.h"
+
 enum mismatch_place {
   IN_VALUES,     /* an element that the call had to write */
   OUTSIDE_EXTENT /* an element that it must not touch */
@@ -19,6 +21,7 @@ struct wrong_element {
   int64_t step;
   bool or_before; /* a stray write that a sweep found: this step or an earlier one made it */
   enum mismatch_place place;
+  enum step_phase phase;
   int32_t backend;
   int32_t output;
   int64_t row;    /* -1: the tensor has no rows */
@@ -31,6 +34,7 @@ enum { MISMATCHES_KEPT = 8 };
 
 struct mismatch_log {
   int64_t count;
+  int64_t of_phase[PHASE_COUNT];
   struct wrong_element first[MISMATCHES_KEPT];
 };
 

@@ -58,6 +58,7 @@ struct replay_device {
   const char *name;              /* "gpu", "cpu" */
   bool needs_staging;            /* view() copies */
   bool is_reference;             /* the C reference runs in place of the kernel */
+  int32_t num_sms;               /* SMs that share the work of the schedules */
   char title[512];               /* "GPU 0, NAME, sm_90, image from cache" */
   char error[DEVICE_ERROR_SIZE]; /* "": no failure */
 };

@@ -12,6 +12,8 @@
 #include "device.h"
 #include "numbers/clock.h"
 
+enum { NUM_SMS = 132 }; /* as an H100 or H200 */
+
 struct device_cpu {
   struct replay_device base;
   struct launch_time latest;
@@ -114,6 +116,7 @@ struct replay_device *device_cpu_create(void) {
   created->base.operations = &operations;
   created->base.name = "cpu";
   created->base.is_reference = true;
+  created->base.num_sms = NUM_SMS;
   snprintf(created->base.title, sizeof created->base.title, "CPU, the C reference");
   return &created->base;
 }

@@ -162,6 +162,7 @@ struct replay_device *device_gpu_create(const udm_options *options, int32_t ordi
     return NULL;
   }
   const struct cuda_driver *driver = driver_of(created);
+  created->num_sms = gpu->session.info.multiprocessor_count;
   snprintf(created->title, sizeof created->title, "GPU %d, %s, sm_%d, image from %s", ordinal,
            gpu->session.name, gpu->session.info.device_arch,
            udm_image_source_name(gpu->session.info.image_source));

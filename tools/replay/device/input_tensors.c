@@ -1,5 +1,5 @@
 /*
- * input_tensors.c: seq_lens, req_pool_indices and req_to_token on the device.
+ * input_tensors.c: the input tensors on the device: see input_tensors.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -37,34 +37,41 @@ void batch_inputs_create(struct batch_inputs *inputs, struct replay_device *devi
   *inputs = (struct batch_inputs){.random = ~seed};
   tensor_create(&inputs->seq_lens, device, max_batch, seq_lens_type);
   tensor_create(&inputs->req_pool_indices, device, max_batch, req_pool_indices_type);
+  tensor_create(&inputs->extend_lens, device, max_batch, seq_lens_type);
 }
 
 void batch_inputs_release(struct batch_inputs *inputs, struct replay_device *device) {
   tensor_release(&inputs->seq_lens, device);
   tensor_release(&inputs->req_pool_indices, device);
+  tensor_release(&inputs->extend_lens, device);
   *inputs = (struct batch_inputs){.random = 0};
 }
 
-static void set_padding(struct batch_inputs *inputs, int32_t row, udm_extent extent) {
-  const bool garbage = extent == UDM_EXTENT_ROW && row % 2 == 1;
-  const int64_t index = garbage ? (int64_t)random_next(&inputs->random) : 0;
-  tensor_set(&inputs->seq_lens, row, 0);
-  tensor_set(&inputs->req_pool_indices, row, index);
+static void tensor_write(const struct index_tensor *tensor, struct replay_device *device,
+                         int32_t rows) {
+  device->operations->write(device, tensor->memory, tensor->staging, bytes_of(tensor, rows));
+}
+
+/* The tokens in the KV cache: in target verify, those before the query tokens. */
+static int32_t seq_len_of(const struct phase_batch *batch, const struct phase_request *request) {
+  return batch->phase == TARGET_VERIFY ? request->first : phase_kv_length(request);
 }
 
 void batch_inputs_write(struct batch_inputs *inputs, struct replay_device *device,
-                        const struct batch_scheduler *scheduler, int32_t batch_size,
-                        udm_extent extent) {
-  for (int32_t i = 0; i < scheduler->running_count; ++i) {
-    tensor_set(&inputs->seq_lens, i, scheduler->running[i]->tokens);
-    tensor_set(&inputs->req_pool_indices, i, scheduler->running[i]->row);
+                        const struct phase_batch *batch, udm_extent extent) {
+  for (int32_t i = 0; i < batch->size; ++i) {
+    const struct phase_request *request = &batch->requests[i];
+    const bool is_padding = i >= batch->scheduler->running_count;
+    const bool garbage =
+        is_padding && extent == UDM_EXTENT_ROW && phase_kv_length(request) == 0 && i % 2 == 1;
+    const int64_t index = garbage ? (int64_t)random_next(&inputs->random) : request->row;
+    tensor_set(&inputs->seq_lens, i, seq_len_of(batch, request));
+    tensor_set(&inputs->req_pool_indices, i, index);
+    tensor_set(&inputs->extend_lens, i, request->count);
   }
-  for (int32_t i = scheduler->running_count; i < batch_size; ++i) set_padding(inputs, i, extent);
-  device->operations->write(device, inputs->seq_lens.memory, inputs->seq_lens.staging,
-                            bytes_of(&inputs->seq_lens, batch_size));
-  device->operations->write(device, inputs->req_pool_indices.memory,
-                            inputs->req_pool_indices.staging,
-                            bytes_of(&inputs->req_pool_indices, batch_size));
+  tensor_write(&inputs->seq_lens, device, batch->size);
+  tensor_write(&inputs->req_pool_indices, device, batch->size);
+  tensor_write(&inputs->extend_lens, device, batch->size);
 }
 
 enum { STAGING_ELEMENTS = 1 << 20 };
@@ -87,13 +94,13 @@ void req_to_token_release(struct req_to_token_tensor *tensor, struct replay_devi
 
 static void write_request(struct req_to_token_tensor *tensor, struct replay_device *device,
                           struct decode_request *request, int32_t page_size) {
-  while (request->written < request->tokens) {
+  while (request->written < request->slots) {
     if (tensor->staging_used == STAGING_ELEMENTS) {
       device->operations->wait(device);
       tensor->staging_used = 0;
     }
     const int32_t room = STAGING_ELEMENTS - tensor->staging_used;
-    const int32_t left = request->tokens - request->written;
+    const int32_t left = request->slots - request->written;
     const int32_t count = left < room ? left : room;
     int32_t *slots = tensor->staging + tensor->staging_used;
     page_list_slots(&request->pages, page_size, request->written, request->written + count, slots);

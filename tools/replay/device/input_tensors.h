@@ -1,8 +1,7 @@
 /*
  * input_tensors.h: the input tensors on the device.
  *
- * seq_lens and req_pool_indices describe a batch, each as int32 or int64. Rows behind the running
- * requests are padding.
+ * seq_lens, req_pool_indices and extend_lens describe the batch of a phase, each as int32 or int64.
  *
  * The replay updates req_to_token as a server does: each step writes only the slots of new tokens,
  * and nothing clears a row when its request leaves.
@@ -16,7 +15,7 @@
 #include <stdint.h>
 
 #include "device.h"
-#include "replay/scheduler/scheduler.h"
+#include "replay/scheduler/phase.h"
 
 struct index_tensor {
   udm_int_type type;
@@ -27,6 +26,7 @@ struct index_tensor {
 struct batch_inputs {
   struct index_tensor seq_lens;
   struct index_tensor req_pool_indices;
+  struct index_tensor extend_lens; /* of the type of seq_lens */
   uint64_t random;
 };
 
@@ -37,12 +37,11 @@ void batch_inputs_create(struct batch_inputs *inputs, struct replay_device *devi
 void batch_inputs_release(struct batch_inputs *inputs, struct replay_device *device);
 
 /*
- * Writes the running requests, padded to batch_size rows. Padding rows have length 0.
- * UDM_EXTENT_ROW never reads the index of such a row, so some of them get a random index then.
+ * Writes the batch. UDM_EXTENT_ROW never reads the index of a request of length 0, so some padding
+ * gets a random index then.
  */
 void batch_inputs_write(struct batch_inputs *inputs, struct replay_device *device,
-                        const struct batch_scheduler *scheduler, int32_t batch_size,
-                        udm_extent extent);
+                        const struct phase_batch *batch, udm_extent extent);
 
 struct req_to_token_tensor {
   CUdeviceptr memory; /* int32 [rows, stride] */

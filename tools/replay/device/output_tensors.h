@@ -17,6 +17,16 @@ enum {
   SENTINEL = -1515870811, /* 0xa5a5a5a5: no length, slot or page is negative */
 };
 
+/* The outputs: those of udm_output, then those of udm_extra_outputs. */
+enum {
+  OUTPUT_CU_SEQLENS_Q = UDM_OUTPUTS_PER_BACKEND,
+  OUTPUT_CTX_LENS,
+  OUTPUT_SCHEDULE,
+  OUTPUT_COUNT
+};
+
+const char *output_title(int output);
+
 /* The page tables by what they hold. No other output has rows. */
 enum { SLOTS, PAGES, TABLE_COUNT };
 extern const int table_outputs[TABLE_COUNT];
@@ -29,16 +39,18 @@ struct output_tensor {
 struct output_shape {
   int32_t num_backends;
   int32_t max_batch;
-  int32_t max_context;
+  int32_t max_tokens; /* query tokens: the rows of the page tables */
+  int32_t columns;    /* of page_table_1 */
   int32_t page_size;
   bool page_table_1; /* false: it is null */
+  int32_t num_sms;   /* of the schedule; 0: the extra outputs are null */
 };
 
 struct output_tensors {
   struct output_shape shape;
   int64_t page_table_stride;
   int64_t real_page_table_stride;
-  struct output_tensor tensors[UDM_MAX_BACKENDS][UDM_OUTPUTS_PER_BACKEND];
+  struct output_tensor tensors[UDM_MAX_BACKENDS][OUTPUT_COUNT];
 };
 
 /* A failure sets device->error; the caller may release the outputs then too. */
@@ -59,8 +71,7 @@ static inline CUdeviceptr output_address(const struct output_tensor *tensor, int
 /* The elements from one row to the next; 0: the output has no rows. */
 int64_t output_stride(const struct output_tensors *outputs, int output);
 
-/* Fills in the pointers as a udm call takes them. */
-void outputs_pointers(const struct output_tensors *outputs,
-                      udm_backend_outputs backends[UDM_MAX_BACKENDS]);
+/* Sets backends and extra of args. */
+void outputs_pointers(const struct output_tensors *outputs, udm_decode_args *args);
 
 #endif

@@ -57,7 +57,12 @@ bool scheduler_accepts(const struct scheduler_options *options,
                        const struct trace_request *request) {
   const int32_t total = request->input_length + request->output_length;
   return total <= options->max_context &&
-         pages_for(total, options->page_size) <= options->pool_pages;
+         pages_for(scheduler_most_slots(options, total), options->page_size) <= options->pool_pages;
+}
+
+int64_t scheduler_most_slots(const struct scheduler_options *options, int64_t tokens) {
+  /* the last step begins one token before the end or earlier */
+  return options->whole_step ? tokens - 1 + scheduler_verify_tokens(options) : tokens;
 }
 
 /* Takes the request off its row and frees its pages; the row's history keeps them. */
@@ -119,7 +124,7 @@ static const struct trace_request *next_of_trace(struct batch_scheduler *schedul
 /* Whether the pages suffice for the next step of this request and of all running ones. */
 static bool has_room(const struct batch_scheduler *scheduler, int64_t tokens) {
   const int32_t page_size = scheduler->options.page_size;
-  const int64_t gain = 1 + (int64_t)scheduler->options.draft_tokens;
+  const int64_t gain = scheduler_verify_tokens(&scheduler->options);
   if (scheduler->rows.count == 0) return false;
   if (scheduler->running_count == 0) return true; /* scheduler_accepts() checked it */
   int64_t needed = pages_for(tokens + gain, page_size);
@@ -199,12 +204,29 @@ static enum scheduler_status preempt_youngest(struct batch_scheduler *scheduler,
   return STEP_READY;
 }
 
-/* Accepts drafts for running[*index], and moves *index to the next request. */
+/* How many of the verified tokens the target model accepts: one, or more. */
+static int32_t draw_accepted(struct batch_scheduler *scheduler,
+                             const struct decode_request *request) {
+  const int32_t remaining = request->output_length - request->generated;
+  const int32_t accepted =
+      1 + random_below(&scheduler->random, scheduler_verify_tokens(&scheduler->options));
+  return accepted < remaining ? accepted : remaining;
+}
+
+static void gain_tokens(struct batch_scheduler *scheduler, struct decode_request *request,
+                        int32_t accepted) {
+  request->accepted = accepted;
+  request->tokens += accepted;
+  request->generated += accepted;
+  scheduler->counts.generated += accepted;
+}
+
+/* Gets slots for the new tokens of running[*index], and moves *index to the next request. */
 static enum scheduler_status grow(struct batch_scheduler *scheduler, int32_t *index) {
   struct decode_request *request = scheduler->running[*index];
-  const int32_t remaining = request->output_length - request->generated;
-  int32_t gain = 1 + random_below(&scheduler->random, scheduler->options.draft_tokens + 1);
-  if (gain > remaining) gain = remaining;
+  const bool whole_step = scheduler->options.whole_step;
+  const int32_t gain =
+      whole_step ? scheduler_verify_tokens(&scheduler->options) : draw_accepted(scheduler, request);
   for (;;) {
     const enum page_list_status pages = page_list_grow(
         &request->pages, &scheduler->pages, request->tokens + gain, scheduler->options.page_size);
@@ -216,11 +238,17 @@ static enum scheduler_status grow(struct batch_scheduler *scheduler, int32_t *in
     if (gone < *index) --*index;
     if (request->row < 0 || scheduler->row_owner[request->row] != request) return STEP_READY;
   }
-  request->tokens += gain;
-  request->generated += gain;
-  scheduler->counts.generated += gain;
+  request->slots = request->tokens + gain;
+  if (!whole_step) gain_tokens(scheduler, request, gain);
   ++*index;
   return STEP_READY;
+}
+
+void scheduler_accept(struct batch_scheduler *scheduler) {
+  for (int32_t i = 0; i < scheduler->running_count; ++i) {
+    struct decode_request *request = scheduler->running[i];
+    gain_tokens(scheduler, request, draw_accepted(scheduler, request));
+  }
 }
 
 enum scheduler_status scheduler_step(struct batch_scheduler *scheduler) {
