@@ -33,7 +33,7 @@ class SGLang:
             "sglang.kernels.jit",
             "sglang.srt",
         ):
-            self.stand_in(name).__path__ = [str(self.root.joinpath(*name.split(".")))]
+            self.empty_package(name).__path__ = [str(self.root.joinpath(*name.split(".")))]
         ops = "sglang.kernels.ops.attention.dsa."
         self.plain = [
             getattr(importlib.import_module(ops + "metadata"), f"fused_dsa_{phase}_metadata")
@@ -49,13 +49,13 @@ class SGLang:
         self.copy_to_three, self.why_no_copy = self.find_copy(ops)
         self.schedule, self.why_no_schedule = self.find_schedule()
 
-    def stand_in(self, name):
+    def empty_package(self, name):
         spec = importlib.machinery.ModuleSpec(name, None, is_package=True)
         return sys.modules.setdefault(name, importlib.util.module_from_spec(spec))
 
     def find_copy(self, ops):
         for name in ("sglang.srt.utils", "sglang.srt.utils.common"):
-            self.stand_in(name).is_cuda = lambda: True
+            self.empty_package(name).is_cuda = lambda: True
         try:
             function = importlib.import_module(ops + "fused_metadata_copy")
             function = function.fused_metadata_copy_multi_cuda

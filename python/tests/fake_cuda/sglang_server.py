@@ -15,7 +15,7 @@ METHODS = (
     ("DeepseekSparseAttnBackend", "_apply_cuda_graph_metadata"),
     ("DeepseekSparseAttnMultiStepBackend", "init_forward_metadata_out_graph"),
 )
-pyproject = pathlib.Path(__file__).parents[2] / "pyproject.toml"
+pyproject = pathlib.Path(__file__).parents[3] / "pyproject.toml"
 
 
 def entry_points():
