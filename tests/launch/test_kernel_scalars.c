@@ -1,5 +1,5 @@
 /*
- * test_kernel_scalars.c: what a launch of the general kernel is told: its blocks, and the numbers
+ * test_kernel_scalars.c: what a launch of the general kernel gets: its blocks, and the numbers
  * of a mode.
  *
  * SPDX-License-Identifier: Apache-2.0
