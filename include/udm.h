@@ -570,11 +570,12 @@ typedef struct udm_extra_outputs {
  *     SM90:  { b * m + off / w(b), off % w(b) }
  *     SM100: { b * m, off / m }
  *
- * The last entry, and that of an SM that begins behind the last piece, is
- * { B * m, 0 }. If all lengths are 0, every entry is { 0, 0 }: no SM has work.
- * (DeepGEMM's own function then reads outside its arrays.) Source: DeepGEMM,
- * sm90_paged_mqa_logits_metadata, as in sgl-deep-gemm 0.1.4, and commit 54e2261
- * and later for SM100.
+ * The last entry is { B * m, 0 }, and so is that of an SM that begins behind all
+ * work (SM100, fewer pieces than SMs). If all lengths are 0, every entry is
+ * { 0, 0 }: no SM has work. (DeepGEMM's own function then reads outside its
+ * arrays.) Source:
+ * DeepGEMM, sm90_paged_mqa_logits_metadata, as in sgl-deep-gemm 0.1.4, and commit
+ * 54e2261 and later for SM100.
  */
 typedef enum udm_schedule_variant {
   UDM_SCHEDULE_UNSET = 0, /**< Allowed only if every paged_mqa_schedule is null. */

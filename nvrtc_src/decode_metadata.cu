@@ -25,8 +25,6 @@ typedef long long int64;
 typedef unsigned long long uint64;
 constexpr unsigned kThreads = UDM_KERNEL_THREADS, kWarps = UDM_KERNEL_WARPS;
 constexpr unsigned kSliceTiles = UDM_KERNEL_SLICE_TILES, kWholeWarp = 0xffffffffu;
-constexpr unsigned kSmallWindow = 64;  // up to so many rows, each warp keeps its own list of all
-constexpr unsigned kGroups = kWarps * kSmallWindow / 32;  // of 32 rows, in shared memory
 
 struct Params : udm_kernel_scalars {
   __device__ bool has(unsigned flag) const { return flags & flag; }
@@ -100,8 +98,7 @@ struct Request {
   __device__ int expanded(int j) const { return clamp_length(before + j + 1); }
 };
 
-// N sums side by side: of lengths, of what the query tokens see of them, of query tokens. Prefix
-// sums wrap modulo 2^32 when they are stored.
+// N sums side by side. Those of lengths wrap modulo 2^32.
 template <class T, int N>
 struct Sums {
   T of[N];
@@ -112,64 +109,85 @@ struct Sums {
     return *this;
   }
 };
+typedef Sums<unsigned, 2> LengthSums;  // of lengths, and of what the query tokens see of them
+typedef Sums<uint64, 1> Sum;           // of query tokens, or of work: extend_lens may hold anything
+
+// The pointers of a backend to lengths, sums and the schedule; null: not written.
+struct LengthTensors {
+  int *cache_seqlens, *cu_seqlens_k, *cu_seqlens_q;
+  int *seqlens_expanded, *nsa_cache_seqlens, *nsa_cu_seqlens_k, *ctx_lens;
+};
 
 // The outputs of the direct kernel: decode mode, up to three backends. Their pointers are
 // parameters, null if absent: constant indices keep them in the constant bank.
 struct DirectOutputs {
   static constexpr bool kDecodeOnly = true;
-  typedef Sums<unsigned, 2> LengthSums;
   int *pointers[UDM_KERNEL_OUTPUTS][UDM_KERNEL_DIRECT_BACKENDS];
 
-  __device__ Params fetch(const Params &p) { return p; }
+  __device__ Params load_tables(const Params &p) { return p; }
   __device__ Request request(const Params &, int length, unsigned) const { return {length, 1, 0}; }
   __device__ int visible(const Params &p, int length) const { return smaller(length, p.topk); }
 
-  // calls body with the pointers of the backends that have this output
+  // calls body with the tables of each backend that has this one
   template <class Body>
-  __device__ void for_each(int output, Body body) const {
+  __device__ void for_each_table(int output, Body body) const {
 #pragma unroll
     for (int b = 0; b < UDM_KERNEL_DIRECT_BACKENDS; ++b) {
       if (pointers[output][b]) body(pointers[output][b]);
     }
   }
+  template <class Body>
+  __device__ void for_each_backend(Body body) const {
+#pragma unroll
+    for (int b = 0; b < UDM_KERNEL_DIRECT_BACKENDS; ++b) {
+      body(LengthTensors{
+          pointers[UDM_KERNEL_CACHE_SEQLENS][b], pointers[UDM_KERNEL_CU_SEQLENS_K][b], nullptr,
+          pointers[UDM_KERNEL_SEQLENS_EXPANDED][b], pointers[UDM_KERNEL_NSA_CACHE_SEQLENS][b],
+          pointers[UDM_KERNEL_NSA_CU_SEQLENS_K][b], nullptr});
+    }
+  }
 };
 
-// The outputs of the general kernel: every mode, up to eight backends. It copies their pointers to
-// shared memory, from a table in device memory or from its parameters.
+// The outputs of the general kernel: every mode, up to eight backends. Their pointers are in a
+// table in device memory or in the parameters: both are read through one pointer, as a branch would
+// have each load waited for. The page tables of the first backends are loaded before they are
+// needed.
 struct GeneralOutputs {
   static constexpr bool kDecodeOnly = false;
-  typedef Sums<uint64, 3> LengthSums;
-  static constexpr unsigned kBackends = UDM_KERNEL_GENERAL_BACKENDS;
-  static constexpr unsigned kAtOnce = 3;  // pointers that are read together
+  static constexpr int kHeld = 3;
   const udm_kernel_phase &phase;
-  const udm_kernel_backends &backends;
-  unsigned first, end;  // the backends that this block writes
-  int offset;           // of their lengths
-  int *(*pointers)[kBackends];
+  const int64 *pointers;
+  int64 output_stride, backend_stride;
+  int first, end;    // the backends that this block writes
+  int offset;        // of their lengths
   unsigned *starts;  // of a ragged batch: the first token of each request of the window
+  int *page_table_1[kHeld], *real_page_table[kHeld];
+  int start, step;  // of the backends that this thread's warp writes lengths to
+  LengthTensors first_tensors;
 
+  __device__ explicit GeneralOutputs(const udm_kernel_phase &given) : phase(given) {}
+
+  __device__ int *pointer(int output, int b) const {
+    if (b >= end) return nullptr;
+    return reinterpret_cast<int *>(pointers[output * output_stride + b * backend_stride]);
+  }
   // Returns p with what the host could not know of pointers in device memory.
-  __device__ Params fetch(const Params &p) {
-    __shared__ int *fetched[UDM_KERNEL_ALL_OUTPUTS][kBackends];
-    const unsigned output = threadIdx.x / kBackends, b = threadIdx.x % kBackends;
-    if (output < UDM_KERNEL_ALL_OUTPUTS && b < static_cast<unsigned>(p.num_backends)) {
-      fetched[output][b] =
-          output >= UDM_KERNEL_OUTPUTS ? phase.extra[b][output - UDM_KERNEL_OUTPUTS]
-          : phase.table ? reinterpret_cast<int *>(phase.table[output * phase.table_stride + b])
-                        : backends.outputs[b][output];
+  __device__ Params load_tables(const Params &p) {
+#pragma unroll
+    for (int b = 0; b < kHeld; ++b) {
+      page_table_1[b] = pointer(UDM_KERNEL_PAGE_TABLE_1, b);
+      real_page_table[b] = pointer(UDM_KERNEL_REAL_PAGE_TABLE, b);
     }
-    pointers = fetched;
-    __syncthreads();
     Params full = p;
     if (!phase.table || p.page_table_stride <= 0) return full;
-    uint64 first_address = 0;
-    for_each(UDM_KERNEL_PAGE_TABLE_1, [&](int *pointer) {
-      const auto address = reinterpret_cast<uint64>(pointer);
-      if (!first_address) first_address = address;
-      if ((address - first_address) % 16) full.flags &= ~unsigned{UDM_KERNEL_VECTORS};
+    uint64 first_table = 0;
+    for_each_table(UDM_KERNEL_PAGE_TABLE_1, [&](int *table) {
+      const auto address = reinterpret_cast<uint64>(table);
+      if (!first_table) first_table = address;
+      if ((address - first_table) % 16) full.flags &= ~unsigned{UDM_KERNEL_VECTORS};
     });
-    const auto line_offset = static_cast<unsigned>(first_address / 4 % 32);
-    if (first_address) full.flags |= UDM_KERNEL_SLOTS | line_offset << UDM_KERNEL_LINE_OFFSET_BIT;
+    const auto line_offset = static_cast<unsigned>(first_table / 4 % 32);
+    if (first_table) full.flags |= UDM_KERNEL_SLOTS | line_offset << UDM_KERNEL_LINE_OFFSET_BIT;
     return full;
   }
 
@@ -188,18 +206,50 @@ struct GeneralOutputs {
   }
 
   template <class Body>
-  __device__ void for_each(int output, Body body) const {
+  __device__ void for_each_table(int output, Body body) const {
+    int *group[kHeld];
+#pragma unroll
+    for (int g = 0; g < kHeld; ++g) {
+      group[g] = output == UDM_KERNEL_PAGE_TABLE_1 ? page_table_1[g] : real_page_table[g];
+    }
+    int b = kHeld;
 #pragma unroll 1
-    for (unsigned b = first; b < end; b += kAtOnce) {
-      int *group[kAtOnce];
+    while (true) {
 #pragma unroll
-      for (unsigned g = 0; g < kAtOnce; ++g) {
-        group[g] = b + g < end ? pointers[output][b + g] : nullptr;
-      }
-#pragma unroll
-      for (unsigned g = 0; g < kAtOnce; ++g) {
+      for (int g = 0; g < kHeld; ++g) {
         if (group[g]) body(group[g]);
       }
+      if (b >= end) return;
+#pragma unroll
+      for (int g = 0; g < kHeld; ++g) group[g] = pointer(output, b + g);
+      b += kHeld;
+    }
+  }
+  __device__ LengthTensors tensors(int b) const {
+    if (b >= end) return {};
+    int *const *const extra = phase.extra[b];
+    return {pointer(UDM_KERNEL_CACHE_SEQLENS, b),
+            pointer(UDM_KERNEL_CU_SEQLENS_K, b),
+            extra[UDM_KERNEL_CU_SEQLENS_Q - UDM_KERNEL_OUTPUTS],
+            pointer(UDM_KERNEL_SEQLENS_EXPANDED, b),
+            pointer(UDM_KERNEL_NSA_CACHE_SEQLENS, b),
+            pointer(UDM_KERNEL_NSA_CU_SEQLENS_K, b),
+            extra[UDM_KERNEL_CTX_LENS - UDM_KERNEL_OUTPUTS]};
+  }
+  // If one warp holds the whole batch, each warp writes to one backend; else each thread to all.
+  __device__ void load_lengths(bool is_one_warp) {
+    step = is_one_warp ? kWarps : 1;
+    start = first + (is_one_warp ? static_cast<int>(warp_index()) : 0);
+    first_tensors = tensors(start);
+  }
+  template <class Body>
+  __device__ void for_each_backend(Body body) const {
+    LengthTensors next = first_tensors;
+#pragma unroll 1
+    for (int b = start; b < end; b += step) {
+      const LengthTensors to = next;
+      next = tensors(b + step);  // on its way while the present ones are stored to
+      body(to);
     }
   }
 };
@@ -246,169 +296,190 @@ __device__ Sums<T, N> block_scan(const Sums<T, N> &value, Sums<T, N> *total,
 }
 
 template <class Outputs>
-__device__ typename Outputs::LengthSums sums_of(const Params &p, const Outputs &outputs,
-                                                const Request &r) {
-  const auto length = static_cast<unsigned>(r.length);
+__device__ LengthSums sums_of(const Params &p, const Outputs &outputs, const Request &r) {
+  unsigned seen = 0;
   if constexpr (Outputs::kDecodeOnly) {
-    return {{length, static_cast<unsigned>(outputs.visible(p, r.length))}};
+    seen = outputs.visible(p, r.length);
   } else {
-    uint64 seen = 0;
     const int tokens = smaller(r.tokens, outputs.phase.num_tokens);
 #pragma unroll 1
     for (int j = 0; j < tokens; ++j) seen += outputs.visible(p, r.expanded(j));
-    return {{length, seen, static_cast<uint64>(r.tokens)}};
   }
+  return {{static_cast<unsigned>(r.length), seen}};
 }
 
-// Query token e, before which the query tokens see `seen` in all. Returns the sum with it.
-template <class Outputs, class T>
-__device__ T store_token(const Params &p, const Outputs &outputs, unsigned e, int expanded,
-                         T seen) {
-  const int visible = outputs.visible(p, expanded);
-  seen += visible;
-  outputs.for_each(UDM_KERNEL_SEQLENS_EXPANDED, [&](int *to) { to[e] = expanded; });
-  outputs.for_each(UDM_KERNEL_NSA_CACHE_SEQLENS, [&](int *to) { to[e] = visible; });
-  outputs.for_each(UDM_KERNEL_NSA_CU_SEQLENS_K,
-                   [&](int *to) { to[e + 1] = static_cast<int>(seen); });
-  return seen;
+// Query token e; seen: what the query tokens up to it see in all.
+__device__ void store_token(const LengthTensors &to, unsigned e, int expanded, int visible,
+                            int ctx_len, unsigned seen) {
+  if (to.seqlens_expanded) to.seqlens_expanded[e] = expanded;
+  if (to.nsa_cache_seqlens) to.nsa_cache_seqlens[e] = visible;
+  if (to.nsa_cu_seqlens_k) to.nsa_cu_seqlens_k[e + 1] = static_cast<int>(seen);
+  if (to.ctx_lens) to.ctx_lens[e] = ctx_len;
 }
 
-// What request i writes to each backend; `before`: the sums over the requests before it.
+// What request i writes to each backend. start: its first query token; before: the sums over the
+// requests before it.
 template <class Outputs>
 __device__ void store_lengths(const Params &p, const Outputs &outputs, unsigned i, const Request &r,
-                              const typename Outputs::LengthSums &before) {
-  outputs.for_each(UDM_KERNEL_CACHE_SEQLENS, [&](int *to) { to[i] = r.length; });
-  outputs.for_each(UDM_KERNEL_CU_SEQLENS_K,
-                   [&](int *to) { to[i + 1] = static_cast<int>(before.of[0] + r.length); });
-  if constexpr (Outputs::kDecodeOnly) {
-    store_token(p, outputs, i, r.length, before.of[1]);
-  } else {
-    const uint64 start = before.of[2], total = outputs.phase.num_tokens;
-    outputs.for_each(UDM_KERNEL_CU_SEQLENS_Q,
-                     [&](int *to) { to[i + 1] = static_cast<int>(start + r.tokens); });
-    uint64 seen = before.of[1];
+                              uint64 start, const LengthSums &before) {
+  outputs.for_each_backend([&](const LengthTensors &to) {
+    if (to.cache_seqlens) to.cache_seqlens[i] = r.length;
+    if (to.cu_seqlens_k) to.cu_seqlens_k[i + 1] = static_cast<int>(before.of[0] + r.length);
+    if constexpr (Outputs::kDecodeOnly) {
+      const int visible = outputs.visible(p, r.length);
+      store_token(to, i, r.length, visible, 0, before.of[1] + visible);
+    } else {
+      if (to.cu_seqlens_q) to.cu_seqlens_q[i + 1] = static_cast<int>(start + r.tokens);
+      const uint64 total = outputs.phase.num_tokens;
+      unsigned seen = before.of[1];
 #pragma unroll 1
-    for (int j = 0; j < r.tokens && start + j < total; ++j) {
-      const auto e = static_cast<unsigned>(start + j);
-      const int expanded = r.expanded(j);
-      const int ctx_len = p.has(UDM_KERNEL_CTX_LENS_OF_REQUEST) ? r.length : expanded;
-      seen = store_token(p, outputs, e, expanded, seen);
-      outputs.for_each(UDM_KERNEL_CTX_LENS, [&](int *to) { to[e] = ctx_len; });
+      for (int j = 0; j < r.tokens && start + j < total; ++j) {
+        const int expanded = r.expanded(j), visible = outputs.visible(p, expanded);
+        const bool of_request = p.has(UDM_KERNEL_CTX_LENS_OF_REQUEST);
+        seen += visible;
+        store_token(to, static_cast<unsigned>(start + j), expanded, visible,
+                    of_request ? r.length : expanded, seen);
+      }
     }
-  }
+  });
 }
 
 // Requests [first, last). A block sums those before its own again rather than wait for their sums.
 template <class Outputs>
 __device__ void write_lengths(const Params &p, const Outputs &outputs, unsigned first,
                               unsigned last) {
-  typename Outputs::LengthSums before = {}, total;
   const bool is_one_warp = p.batch_size <= 32;
-  if (is_one_warp && warp_index() > 0) return;
+  const unsigned threads = is_one_warp ? 32 : kThreads, thread = threadIdx.x % threads;
+  if (Outputs::kDecodeOnly && threadIdx.x >= threads) return;
+  LengthSums before = {};
+  Sum tokens = {};
   if (first > 0) {
-    typename Outputs::LengthSums mine = {};
+    LengthSums mine = {};
+    Sum my_tokens = {};
 #pragma unroll Outputs::kDecodeOnly ? 4 : 1
     for (unsigned i = threadIdx.x; i < first; i += kThreads) {
-      mine += sums_of(p, outputs, load_request(p, outputs, i));
+      const Request r = load_request(p, outputs, i);
+      mine += sums_of(p, outputs, r);
+      my_tokens.of[0] += r.tokens;
     }
     block_scan(mine, &before);
-  } else if (threadIdx.x == 0) {
-    const auto store_zero = [](int *to) { to[0] = 0; };
-    outputs.for_each(UDM_KERNEL_CU_SEQLENS_K, store_zero);
-    outputs.for_each(UDM_KERNEL_NSA_CU_SEQLENS_K, store_zero);
-    if (!Outputs::kDecodeOnly) outputs.for_each(UDM_KERNEL_CU_SEQLENS_Q, store_zero);
+    if (!Outputs::kDecodeOnly) block_scan(my_tokens, &tokens);
+  } else if (thread == 0) {
+    outputs.for_each_backend([](const LengthTensors &to) {
+      if (to.cu_seqlens_k) to.cu_seqlens_k[0] = 0;
+      if (to.nsa_cu_seqlens_k) to.nsa_cu_seqlens_k[0] = 0;
+      if (to.cu_seqlens_q) to.cu_seqlens_q[0] = 0;
+    });
   }
 #pragma unroll 1
   for (; first < last; first += kThreads) {
-    const unsigned i = first + threadIdx.x;
-    typename Outputs::LengthSums own = {};
+    const unsigned i = first + thread;
     Request r = {};
-    if (i < last) {
-      r = load_request(p, outputs, i);
-      own = sums_of(p, outputs, r);
-    }
-    auto begins = block_scan(own, &total, is_one_warp);
+    if (i < last) r = load_request(p, outputs, i);
+    LengthSums total, begins = block_scan(sums_of(p, outputs, r), &total, is_one_warp);
     begins += before;
     before += total;
-    if (i < last) store_lengths(p, outputs, i, r, begins);
+    Sum start = {};
+    if constexpr (!Outputs::kDecodeOnly) {
+      Sum more;
+      start = block_scan(Sum{{static_cast<uint64>(r.tokens)}}, &more, is_one_warp);
+      start += tokens;
+      tokens += more;
+    }
+    if (i < last) store_lengths(p, outputs, i, r, start.of[0], begins);
   }
   if constexpr (!Outputs::kDecodeOnly) {  // what a ragged batch leaves of the tokens has length 0
     if (last < p.batch_size) return;
-    const uint64 threads = is_one_warp ? 32 : kThreads, tokens = outputs.phase.num_tokens;
+    const uint64 all = outputs.phase.num_tokens;
 #pragma unroll 1
-    for (uint64 e = before.of[2] + threadIdx.x; e < tokens; e += threads) {
-      store_token(p, outputs, static_cast<unsigned>(e), 0, before.of[1]);
-      outputs.for_each(UDM_KERNEL_CTX_LENS, [&](int *to) { to[e] = 0; });
+    for (uint64 e = tokens.of[0] + thread; e < all; e += threads) {
+      outputs.for_each_backend([&](const LengthTensors &to) {
+        store_token(to, static_cast<unsigned>(e), 0, 0, 0, before.of[1]);
+      });
     }
   }
 }
 
 // ---- the schedule of DeepGEMM's paged MQA logits ------------------------------------------------
 
+// Calls body with each row of requests [from, to), the first of which is `row`, and with its units,
+// until it returns false.
+template <class Body>
+__device__ void for_each_schedule_row(const Params &p, const GeneralOutputs &outputs, unsigned from,
+                                      unsigned to, unsigned row, unsigned rows, Body body) {
+  const bool of_requests = p.has(UDM_KERNEL_SCHEDULE_OF_REQUESTS);
+#pragma unroll 1
+  for (unsigned i = from; i < to; ++i) {
+    const Request r = load_request(p, outputs, i);
+    const int count = of_requests ? 1 : r.tokens;
+#pragma unroll 1
+    for (int j = 0; j < count && row < rows; ++j, ++row) {
+      if (!body(row, ((of_requests ? r.length : r.expanded(j)) + 255u) / 256)) return;
+    }
+  }
+}
+
 // A row is a query token, or a request; its work is counted in units of 256 tokens. Each thread
 // sums a segment of the requests; each SM finds the segment, then the row, in which its work
 // begins.
 __device__ void write_schedule(const Params &p, const GeneralOutputs &outputs) {
-  __shared__ uint64 unit_ends[kThreads], row_begins[kThreads];
+  __shared__ uint64 unit_ends[kThreads];
+  __shared__ unsigned row_begins[kThreads];
   const bool of_requests = p.has(UDM_KERNEL_SCHEDULE_OF_REQUESTS);
   const unsigned segment = (p.batch_size + kThreads - 1) / kThreads;
   const unsigned begin = threadIdx.x * segment, end = smaller(begin + segment, p.batch_size);
-  const uint64 most_rows = of_requests ? p.batch_size : outputs.phase.num_tokens;
-  const auto rows_of = [&](const Request &r) { return of_requests ? 1 : r.tokens; };
-  const auto units_of = [&](const Request &r, int j) -> uint64 {
-    return ((of_requests ? r.length : r.expanded(j)) + 255u) / 256;
-  };
-  Sums<uint64, 1> mine = {}, total;
-#pragma unroll 1
-  for (unsigned i = begin; i < end; ++i) mine.of[0] += rows_of(load_request(p, outputs, i));
-  const uint64 row_begin = block_scan(mine, &total).of[0];
-  mine.of[0] = 0;
-  uint64 row = row_begin;
+  const unsigned rows = of_requests ? p.batch_size : outputs.phase.num_tokens;
+  Sum mine = {}, total;
 #pragma unroll 1
   for (unsigned i = begin; i < end; ++i) {
-    const Request r = load_request(p, outputs, i);
-#pragma unroll 1
-    for (int j = 0; j < rows_of(r) && row < most_rows; ++j, ++row) mine.of[0] += units_of(r, j);
+    mine.of[0] += of_requests ? 1 : load_request(p, outputs, i).tokens;
   }
+  const unsigned first_row =
+      static_cast<unsigned>(smaller<uint64>(block_scan(mine, &total).of[0], rows));
+  mine = {};
+  for_each_schedule_row(p, outputs, begin, end, first_row, rows, [&](unsigned, unsigned units) {
+    mine.of[0] += units;
+    return true;
+  });
+  row_begins[threadIdx.x] = first_row;
   unit_ends[threadIdx.x] = block_scan(mine, &total).of[0] + mine.of[0];
-  row_begins[threadIdx.x] = row_begin;
   __syncthreads();
 
   const uint64 sms = outputs.phase.num_sms, pieces = outputs.phase.schedule_pieces;
-  const uint64 quotient = total.of[0] * pieces / sms, more = total.of[0] * pieces % sms;
+  const uint64 all = total.of[0] * pieces, quotient = all / sms, more = all % sms;
   const bool is_sm100 = p.has(UDM_KERNEL_SCHEDULE_SM100);
 #pragma unroll 1
   for (uint64 sm = threadIdx.x; sm <= sms; sm += kThreads) {
-    const uint64 extra = is_sm100 ? smaller(sm, more) : sm - smaller(sm, sms - more);
-    const uint64 piece = sm * quotient + extra;
-    uint64 unit = piece / pieces, entry = most_rows * pieces, offset = 0, units = 0;
-    if (unit < total.of[0]) {
+    const uint64 piece =
+        sm * quotient + (is_sm100 ? smaller(sm, more) : sm - smaller(sm, sms - more));
+    uint64 unit = piece / pieces, entry = all > 0 ? rows * pieces : 0, offset = 0;
+    if (piece < all) {   // else the end, or an SM without work
       unsigned low = 0;  // the first segment that ends behind the unit
 #pragma unroll 1
       for (unsigned step = kThreads / 2; step > 0; step /= 2) {
         if (unit_ends[low + step - 1] <= unit) low += step;
       }
-      const uint64 passed = low > 0 ? unit_ends[low - 1] : 0;
-      unit -= passed;
-      row = row_begins[low];
-#pragma unroll 1
-      for (unsigned i = low * segment; i < p.batch_size && unit >= units; ++i) {
-        const Request r = load_request(p, outputs, i);
-#pragma unroll 1
-        for (int j = 0; j < rows_of(r) && unit >= units; ++j, ++row) {
-          unit -= units;
-          units = units_of(r, j);
-        }
-      }
-      offset = unit * pieces + piece % pieces;  // pieces since the row began
-      entry = (row - 1) * pieces + (is_sm100 ? 0 : offset / units);
-      offset = is_sm100 ? offset / pieces : offset % units;
+      if (low > 0) unit -= unit_ends[low - 1];
+      for_each_schedule_row(p, outputs, low * segment, p.batch_size, row_begins[low], rows,
+                            [&](unsigned row, unsigned units) {
+                              if (unit >= units) {
+                                unit -= units;
+                                return true;
+                              }
+                              offset =
+                                  unit * pieces + piece % pieces;  // pieces since the row began
+                              entry = row * pieces + (is_sm100 ? 0 : offset / units);
+                              offset = is_sm100 ? offset / pieces : offset % units;
+                              return false;
+                            });
     }
-    if (total.of[0] == 0) entry = 0;
-    outputs.for_each(UDM_KERNEL_SCHEDULE, [&](int *to) {
+#pragma unroll 1
+    for (int b = outputs.first; b < outputs.end; ++b) {
+      int *const to = outputs.phase.extra[b][UDM_KERNEL_SCHEDULE - UDM_KERNEL_OUTPUTS];
+      if (!to) continue;
       to[2 * sm] = static_cast<int>(entry);
       to[2 * sm + 1] = static_cast<int>(offset);
-    });
+    }
   }
 }
 
@@ -423,6 +494,12 @@ struct Row {
   unsigned first, end;      // the positions of column 0 and behind the last live column
 
   __device__ unsigned tiles(unsigned tile) const { return (end + tile - 1) / tile; }
+  __device__ Row of_lane(int l) const {
+    const auto address = __shfl_sync(kWholeWarp, reinterpret_cast<uint64>(source), l);
+    return {reinterpret_cast<const int *>(address), __shfl_sync(kWholeWarp, number, l),
+            __shfl_sync(kWholeWarp, copies, l), __shfl_sync(kWholeWarp, first, l),
+            __shfl_sync(kWholeWarp, end, l)};
+  }
 };
 
 // A request's integers on their way from memory.
@@ -471,19 +548,16 @@ struct RowLoad {
   }
 };
 
-// Calls body with each backend's equal rows of a table.
+// Calls body with each of the equal rows of a table, in each backend.
 template <class Outputs, class Body>
 __device__ void for_each_row(const Outputs &outputs, int output, const Row &row, int64 stride,
                              Body body) {
-  outputs.for_each(output, [&](int *table) {
-    table += row.number * stride;
-    if constexpr (Outputs::kDecodeOnly) {
-      body(table);
-    } else {
+  int64 offset = row.number * stride;
 #pragma unroll 1
-      for (unsigned copy = 0; copy < row.copies; ++copy, table += stride) body(table);
-    }
-  });
+  for (unsigned copy = 0; copy < (Outputs::kDecodeOnly ? 1 : row.copies);
+       ++copy, offset += stride) {
+    outputs.for_each_table(output, [&](int *table) { body(table + offset); });
+  }
 }
 
 // Pages [begin, end) of a row, kCount at a time per lane. The first are loaded before the slots of
@@ -536,18 +610,20 @@ template <class T, unsigned kCount, class Outputs>
 __device__ void copy_slots(const Params &p, const Outputs &outputs, const Row &row, unsigned begin,
                            unsigned end) {
   constexpr unsigned kWidth = sizeof(T) / sizeof(int);
-  const unsigned live = begin < row.first ? row.first : begin, count = end - live;
+  const unsigned live = begin < row.first ? row.first : begin, whole = end / kWidth * kWidth;
+  const unsigned count = whole - live;
   const unsigned mine = begin + lane_index() * kWidth - live;  // lanes before the first: huge
   const int column = static_cast<int>(begin + lane_index() * kWidth - row.first);
-  const auto is_live = [&](unsigned v) {
-    return (kWidth > 1 && v == 0) || mine + v * 32 * kWidth < count;
-  };
+  const auto is_live = [&](unsigned v) { return mine + v * 32 * kWidth < count; };
   T slots[kCount];
   const T *from = opaque(reinterpret_cast<const T *>(row.source + column));
 #pragma unroll
   for (unsigned v = 0; v < kCount; ++v) {
     if (is_live(v)) slots[v] = __ldg(from + v * 32);
   }
+  const unsigned rest = whole + lane_index() - row.first;
+  const bool has_rest = kWidth > 1 && whole + lane_index() < end;
+  int rest_slot = has_rest ? __ldg(row.source + rest) : 0;
   Pages<1> pages = {0, 0, {}};
   if (p.has(UDM_KERNEL_PAGES)) {
     pages.begin = pages_up(p, live - row.first);
@@ -560,8 +636,13 @@ __device__ void copy_slots(const Params &p, const Outputs &outputs, const Row &r
     for (unsigned v = 0; v < kCount; ++v) {
       if (is_live(v)) __stwb(to + v * 32, slots[v]);
     }
+    if (has_rest) table[rest] = rest_slot;
   });
   pages.store(p, outputs, row);
+}
+
+__device__ unsigned tile_size(const Params &p) {
+  return p.has(UDM_KERNEL_SLOTS) ? UDM_KERNEL_TILE : UDM_KERNEL_PAGE_TILE;
 }
 
 // Copies some tiles of a row, at most a slice.
@@ -569,22 +650,21 @@ template <class Outputs>
 __device__ void copy(const Params &p, const Outputs &outputs, const Row &row, unsigned begin,
                      unsigned end) {
   if (!p.has(UDM_KERNEL_SLOTS)) {
-    Pages<kSliceTiles> pages = {begin, p.has(UDM_KERNEL_PAGES) ? end : begin, {}};
+    Pages<(Outputs::kDecodeOnly ? 2 : 1)> pages = {
+        begin, p.has(UDM_KERNEL_PAGES) ? end : begin, {}};
     pages.load(p, row);
     pages.store(p, outputs, row);
     return;
   }
   const auto source = static_cast<unsigned>(reinterpret_cast<uint64>(row.source) / sizeof(int));
-  const bool has_vectors = p.has(UDM_KERNEL_VECTORS) && begin >= row.first &&
-                           (source - row.first) % 4 == 0 && (end - begin) % UDM_KERNEL_TILE == 0;
+  const bool has_vectors =
+      p.has(UDM_KERNEL_VECTORS) && begin >= row.first && (source - row.first) % 4 == 0;
   if (!has_vectors) {
-    constexpr unsigned kCount = 8, kStep = kCount * 32;  // more would take too many registers
+    constexpr unsigned kCount = Outputs::kDecodeOnly ? 8 : 4, kStep = kCount * 32;
 #pragma unroll 1
     for (; begin < end; begin += kStep) {
       copy_slots<int, kCount>(p, outputs, row, begin, smaller(begin + kStep, end));
     }
-  } else if (end - begin <= UDM_KERNEL_TILE) {
-    copy_slots<int4, 1>(p, outputs, row, begin, end);
   } else {
     copy_slots<int4, kSliceTiles>(p, outputs, row, begin, end);
   }
@@ -608,12 +688,12 @@ __device__ int longest_extent(const Params &p, const Outputs &outputs) {
 
 // Of a ragged batch: the first tokens of the window's requests, at most num_tokens.
 __device__ void find_starts(const Params &p, const GeneralOutputs &outputs, unsigned window) {
-  Sums<uint64, 1> before = {}, total;
+  Sum before = {}, total;
 #pragma unroll 1
   for (unsigned first = 0; first < p.batch_size; first += kThreads) {
     const unsigned i = first + threadIdx.x;
     const int tokens = i < p.batch_size ? load_request(p, outputs, i).tokens : 0;
-    auto begins = block_scan(Sums<uint64, 1>{{static_cast<uint64>(tokens)}}, &total);
+    auto begins = block_scan(Sum{{static_cast<uint64>(tokens)}}, &total);
     begins += before;
     before += total;
     if (i < p.batch_size && i % p.num_windows == window) {
@@ -624,145 +704,121 @@ __device__ void find_starts(const Params &p, const GeneralOutputs &outputs, unsi
   __syncthreads();
 }
 
-// Block `block` of the `blocks` that serve a window.
-template <class Outputs>
-__device__ void copy_window(const Params &arguments, Outputs &outputs, unsigned window,
-                            unsigned block, unsigned blocks) {
-  __shared__ Row rows[kGroups * 32];
-  __shared__ unsigned tile_ends[kGroups * 32], group_totals[kWarps], tickets;
-  const unsigned warps = kWarps * blocks, window_rows = arguments.window_rows;
-  const unsigned slices = window_rows * arguments.slices_per_row;
-  const auto request_at = [&](unsigned place) { return window + place * arguments.num_windows; };
-  const auto part_of = [&](unsigned slice) {
-    return divide(slice, window_rows, arguments.window_reciprocal);
-  };
-  // first all loads that depend on arguments alone
-  RowLoad next, own;
-  unsigned slice = warp_index() * blocks + block, part = part_of(slice);
-  unsigned place = slice - part * window_rows;
-  next.load(arguments, request_at(place));
-  // Each warp has all rows of a small window, two per lane; each block those of a larger one, one
-  // per thread. Rows past the window are past the batch.
-  const bool has_more = arguments.has(UDM_KERNEL_DYNAMIC);
-  const bool is_small = window_rows <= kSmallWindow;
-  const unsigned own_place = is_small ? 2 * lane_index() : threadIdx.x;
-  if (has_more) {
-    own.load(arguments, request_at(own_place));
-    if (threadIdx.x == 0) tickets = kWarps;
-  }
-  const Params p = outputs.fetch(arguments);
-  if constexpr (!Outputs::kDecodeOnly) {
-    if (outputs.phase.extend_lens) find_starts(p, outputs, window);
-  }
-  if (has_more) __syncthreads();
-  const int longest = p.has(UDM_KERNEL_EXTENT_BATCH_MAX) ? longest_extent(p, outputs) : -1;
-  const unsigned tile_size = p.has(UDM_KERNEL_SLOTS) ? UDM_KERNEL_TILE : UDM_KERNEL_PAGE_TILE;
-  const unsigned static_tiles = p.slices_per_row * kSliceTiles;
-  const auto tiles_left = [&](const Row &row) {
-    const unsigned all = row.tiles(tile_size);
-    return all > static_tiles ? all - static_tiles : 0;
-  };
+// A copy block's part of a window: it is one of `blocks` that serve it.
+struct Part {
+  unsigned window, block, blocks;
 
-  bool is_static = true;
-  unsigned total = 0, ticket_tiles = 0, tile = 0, ticket_end = 0;  // of the dynamic phase
-  // The rows are in groups of 32. Where the tiles of group group_base + lane end, and begin:
-  unsigned group_ends = 0, group_begins = 0;
-  const unsigned group_base = is_small ? 2 * warp_index() : 0;
+  __device__ unsigned request_at(const Params &p, unsigned place) const {
+    return window + place * p.num_windows;
+  }
+};
+
+// The dynamic phase: the tiles that the static phase left, by tickets. Thread t has row t of the
+// window and how many of its tiles are left.
+template <class Outputs>
+__device__ void copy_rest(const Params &p, const Outputs &outputs, const Part &part, const Row &own,
+                          unsigned left) {
+  __shared__ Row rows[kThreads];
+  __shared__ unsigned tile_ends[kThreads], group_totals[kWarps], tickets;
+  if (!__syncthreads_or(left > 0)) return;
+  const unsigned own_end = warp_scan(left);
+  rows[threadIdx.x] = own;
+  tile_ends[threadIdx.x] = own_end;  // counted from the first tile of its group of 32 rows
+  if (lane_index() == 31) group_totals[warp_index()] = own_end;
+  if (threadIdx.x == 0) tickets = kWarps;
+  __syncthreads();
+  // where the tiles of the group that has the lane's number end
+  const unsigned group_ends = warp_scan(group_totals[lane_index() % kWarps]);
+  const unsigned total = __shfl_sync(kWholeWarp, group_ends, kWarps - 1);
+  const unsigned warps = kWarps * part.blocks;
+  // few tiles: one per ticket, so that all warps get some
+  const unsigned ticket_tiles = total > 2 * warps ? kSliceTiles : total > warps ? 2 : 1;
+  unsigned ticket = warp_index(), group_end = 0;
+  Row listed = own;         // the lane's row of the group that was looked up last,
+  unsigned listed_end = 0;  // and where its tiles end
 #pragma unroll 1
   while (true) {
-    Row row;
-    unsigned first, tiles;
-    if (slice < slices) {
-      row = next.row(p, outputs, request_at(place), place, longest);
-      // a short row is spread over all of its slices
-      const unsigned all = row.tiles(tile_size), per_row = p.slices_per_row;
-      tiles = 1 + (all > per_row) + (all > 2 * per_row) + (all > 3 * per_row);
-      first = part * tiles;
-      slice += warps;
-      part = part_of(slice);
-      place = slice - part * window_rows;
-      if (slice < slices) next.load(p, request_at(place));
-    } else {
-      unsigned ticket = warp_index();
-      if (!has_more) return;
-      if (is_static) {  // each warp comes here once
-        is_static = false;
-        own.wait_no_earlier();
-        const Row mine = own.row(p, outputs, request_at(own_place), own_place, longest);
-        unsigned left = tiles_left(mine);
-        if (is_small) {
-          RowLoad second;
-          second.load(p, request_at(own_place + 1));  // close to the first: in the L1 cache
-          const Row other =
-              second.row(p, outputs, request_at(own_place + 1), own_place + 1, longest);
-          const unsigned other_left = tiles_left(other);
-          left += other_left;
-          if (!__any_sync(kWholeWarp, left > 0)) return;
-          const unsigned ends = warp_scan(left), at = group_base * 32 + 2 * lane_index();
-          rows[at] = mine;
-          rows[at + 1] = other;
-          tile_ends[at] = ends - other_left;
-          tile_ends[at + 1] = ends;
-          group_ends = __shfl_sync(kWholeWarp, ends, lane_index() == 0 ? 15 : 31);
-          total = __shfl_sync(kWholeWarp, ends, 31);
-          __syncwarp();
-        } else {
-          if (!__syncthreads_or(left > 0)) return;
-          const unsigned ends = warp_scan(left);
-          rows[threadIdx.x] = mine;
-          tile_ends[threadIdx.x] = ends;  // counted from the group's beginning
-          if (lane_index() == 31) group_totals[warp_index()] = ends;
-          __syncthreads();
-          const unsigned group_tiles = group_totals[lane_index() % kWarps];
-          group_ends = warp_scan(group_tiles);
-          group_begins = group_ends - group_tiles;
-          total = __shfl_sync(kWholeWarp, group_ends, kWarps - 1);
-        }
-        // few tiles: one per ticket, so that all warps get some
-        ticket_tiles = total > 2 * warps ? kSliceTiles : total > warps ? 2 : 1;
-      } else if (tile == ticket_end) {
-        if (total <= ticket_tiles * warps) return;  // one ticket per warp
-        if (lane_index() == 0) ticket = atomicAdd(&tickets, 1u);
-        ticket = __shfl_sync(kWholeWarp, ticket, 0);
+    unsigned tile = (ticket * part.blocks + part.block) * ticket_tiles;
+    const unsigned ticket_end = smaller(tile + ticket_tiles, total);
+#pragma unroll 1
+    while (tile < ticket_end) {
+      if (tile >= group_end) {  // tickets only rise
+        const int group = first_lane(group_ends > tile);
+        const unsigned at = group * 32 + lane_index();
+        listed = rows[at];
+        group_end = __shfl_sync(kWholeWarp, group_ends, group);
+        listed_end = group_end - group_totals[group] + tile_ends[at];
       }
-      if (tile == ticket_end) {
-        tile = (ticket * blocks + block) * ticket_tiles;
-        ticket_end = smaller(tile + ticket_tiles, total);
-        if (tile >= total) return;
-      }
-      const int group = first_lane(group_ends > tile);
-      const unsigned group_begin = __shfl_sync(kWholeWarp, group_begins, group);
-      const unsigned at = (group_base + group) * 32;
-      const unsigned ends = group_begin + tile_ends[at + lane_index()];
-      const int r = first_lane(ends > tile);
-      row = rows[at + r];
-      const unsigned row_end = __shfl_sync(kWholeWarp, ends, r);
-      first = row.tiles(tile_size) - (row_end - tile);
-      tiles = smaller(ticket_end, row_end) - tile;
+      const int r = first_lane(listed_end > tile);
+      const Row row = listed.of_lane(r);
+      const unsigned row_end = __shfl_sync(kWholeWarp, listed_end, r);
+      const unsigned begin = (row.tiles(tile_size(p)) - (row_end - tile)) * tile_size(p);
+      const unsigned tiles = smaller(ticket_end, row_end) - tile;
       tile += tiles;
+      copy(p, outputs, row, begin, smaller(begin + tiles * tile_size(p), row.end));
     }
-    const unsigned begin = first * tile_size, end = begin + tiles * tile_size;
+    if (total <= ticket_tiles * warps) return;  // one ticket per warp
+    if (lane_index() == 0) ticket = atomicAdd(&tickets, 1u);
+    ticket = __shfl_sync(kWholeWarp, ticket, 0);
+    if ((ticket * part.blocks + part.block) * ticket_tiles >= total) return;
+  }
+}
+
+template <class Outputs>
+__device__ void copy_window(const Params &arguments, Outputs &outputs, const Part &part) {
+  const unsigned slices = arguments.window_rows * arguments.slices_per_row;
+  const auto slice_of_row = [&](unsigned slice) {
+    return divide(slice, arguments.window_rows, arguments.window_reciprocal);
+  };
+  // first all loads that depend on arguments alone
+  unsigned slice = warp_index() * part.blocks + part.block, of_row = slice_of_row(slice);
+  unsigned place = slice - of_row * arguments.window_rows;
+  const unsigned own = part.request_at(arguments, threadIdx.x);  // past the window: past the batch
+  const bool is_dynamic = arguments.has(UDM_KERNEL_DYNAMIC);
+  RowLoad next, own_load;
+  next.load(arguments, part.request_at(arguments, place));
+  if (is_dynamic) own_load.load(arguments, own);
+  const Params p = outputs.load_tables(arguments);
+  if constexpr (!Outputs::kDecodeOnly) {
+    if (outputs.phase.extend_lens) find_starts(p, outputs, part.window);
+  }
+  const int longest = p.has(UDM_KERNEL_EXTENT_BATCH_MAX) ? longest_extent(p, outputs) : -1;
+#pragma unroll 1
+  while (slice < slices) {  // the static phase
+    const Row row = next.row(p, outputs, part.request_at(p, place), place, longest);
+    // a short row is spread over all of its slices
+    const unsigned all = row.tiles(tile_size(p)), per_row = p.slices_per_row;
+    const unsigned tiles = 1 + (all > per_row) + (all > 2 * per_row) + (all > 3 * per_row);
+    const unsigned begin = of_row * tiles * tile_size(p), end = begin + tiles * tile_size(p);
+    slice += kWarps * part.blocks;
+    of_row = slice_of_row(slice);
+    place = slice - of_row * p.window_rows;
+    if (slice < slices) next.load(p, part.request_at(p, place));
     if (begin < row.end) copy(p, outputs, row, begin, smaller(end, row.end));
   }
+  if (!is_dynamic) return;
+  own_load.wait_no_earlier();
+  const Row row = own_load.row(p, outputs, own, threadIdx.x, longest);
+  const unsigned all = row.tiles(tile_size(p)), copied = p.slices_per_row * kSliceTiles;
+  copy_rest(p, outputs, part, row, all > copied ? all - copied : 0);
 }
 
 // ---- the grid -----------------------------------------------------------------------------------
 
 template <class Outputs>
 __device__ void copy_windows(const Params &p, Outputs &outputs) {
-  unsigned window = 0, block = blockIdx.x, blocks = p.copy_blocks;
+  Part part = {0, blockIdx.x, p.copy_blocks};
   if (p.num_windows > 1) {
-    window = blockIdx.x % p.num_windows;
-    block = blockIdx.x / p.num_windows;
-    blocks = p.copy_blocks > p.num_windows ? p.copy_blocks / p.num_windows : 1;
-    if (block >= blocks) return;
+    part.window = blockIdx.x % p.num_windows;
+    part.block = blockIdx.x / p.num_windows;
+    part.blocks = p.copy_blocks > p.num_windows ? p.copy_blocks / p.num_windows : 1;
+    if (part.block >= part.blocks) return;
   }
 #pragma unroll 1
-  while (true) {
-    copy_window(p, outputs, window, block, blocks);
-    window += p.copy_blocks;
-    if (window >= p.num_windows) return;
-    __syncthreads();
+  for (; part.window < p.num_windows; part.window += p.copy_blocks) {
+    if (part.window >= p.copy_blocks)
+      __syncthreads();  // the window before is done with shared memory
+    copy_window(p, outputs, part);
   }
 }
 
@@ -772,7 +828,7 @@ __device__ void write_length_block(const Params &p, Outputs &outputs, unsigned b
   const unsigned chunks = (p.batch_size + kThreads - 1) / kThreads;
   const unsigned most = UDM_KERNEL_LENGTH_BLOCKS;
   const unsigned requests = (chunks + most - 1) / most * kThreads, first = block * requests;
-  write_lengths(outputs.fetch(p), outputs, first, smaller(first + requests, p.batch_size));
+  write_lengths(p, outputs, first, smaller(first + requests, p.batch_size));
 }
 
 }  // namespace
@@ -820,8 +876,19 @@ extern "C" __global__ void __launch_bounds__(UDM_KERNEL_THREADS, 2)
                                 const __grid_constant__ udm_kernel_backends backends) {
   __shared__ unsigned starts[kThreads];
   const Params p = UDM_PARAMS;
-  const unsigned all = static_cast<unsigned>(num_backends);
-  GeneralOutputs outputs = {phase, backends, 0, all, phase.largest_offset, nullptr, starts};
+  GeneralOutputs outputs(phase);
+  outputs.pointers = reinterpret_cast<const int64 *>(&backends);
+  outputs.output_stride = 1;
+  outputs.backend_stride = UDM_KERNEL_OUTPUTS;
+  if (phase.table) {
+    outputs.pointers = phase.table;
+    outputs.output_stride = phase.table_stride;
+    outputs.backend_stride = 1;
+  }
+  outputs.first = 0;
+  outputs.end = num_backends;
+  outputs.offset = phase.largest_offset;
+  outputs.starts = starts;
   if (blockIdx.x < copy_blocks) {
     copy_windows(p, outputs);
     return;
@@ -831,12 +898,13 @@ extern "C" __global__ void __launch_bounds__(UDM_KERNEL_THREADS, 2)
   const unsigned group =
       is_schedule ? block - phase.length_groups * phase.length_blocks : block / phase.length_blocks;
   if (phase.length_groups > 1) {
-    outputs.first = group;
-    outputs.end = group + 1;
+    outputs.first = static_cast<int>(group);
+    outputs.end = outputs.first + 1;
   }
   outputs.offset = phase.offsets[group];
+  outputs.load_lengths(batch_size <= 32);
   if (is_schedule) {
-    write_schedule(outputs.fetch(p), outputs);
+    write_schedule(p, outputs);
   } else {
     write_length_block(p, outputs, block % phase.length_blocks);
   }

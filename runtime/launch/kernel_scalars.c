@@ -120,12 +120,14 @@ static void split_into_windows(struct udm_kernel_scalars *scalars) {
   scalars->slices_per_row = slices > 0 ? slices : 1;
 }
 
-/* Of a row, whichever of its page tables are written. */
-static int64_t most_tiles(const udm_decode_args *args) {
+/* The most tiles of a row: of columns, or of pages if no page_table_1 is written. A pointer table
+   can hold either. */
+static int64_t most_tiles(const udm_decode_args *args, bool direct, unsigned int flags) {
   const int64_t columns = (int64_t)args->max_len + 31; /* a row may begin anywhere in a line */
   const int64_t pages = (args->max_len - 1) / args->real_page_size + 1;
   const int64_t tiles = (columns + UDM_KERNEL_TILE - 1) / UDM_KERNEL_TILE;
   const int64_t page_tiles = (pages + UDM_KERNEL_PAGE_TILE - 1) / UDM_KERNEL_PAGE_TILE;
+  if (direct) return flags & UDM_KERNEL_SLOTS ? tiles : page_tiles;
   return tiles > page_tiles ? tiles : page_tiles;
 }
 
@@ -151,7 +153,8 @@ void udm_kernel_scalars_fill(const udm_decode_args *args, bool direct, unsigned 
       .num_backends = args->num_backends,
   };
   split_into_windows(out);
-  if (most_tiles(args) > (int64_t)out->slices_per_row * UDM_KERNEL_SLICE_TILES) {
+  if (most_tiles(args, direct, out->flags) >
+      (int64_t)out->slices_per_row * UDM_KERNEL_SLICE_TILES) {
     out->flags |= UDM_KERNEL_DYNAMIC;
   }
 }

@@ -179,14 +179,11 @@ static void write_schedule(const udm_decode_args *args, int32_t b) {
                               .more_first = sm100};
   if (!schedule.entries) return;
   for_each_schedule_row(args, args->seqlen_offset[b], add_row, &schedule);
-  const bool has_work = schedule.total > 0;
-  /* behind the last piece: where the last SM ends, and where SMs without work begin */
-  const int32_t end = has_work ? (int32_t)((uint64_t)rows * schedule.pieces_per_unit) : 0;
+  const uint64_t end = schedule.total > 0 ? (uint64_t)rows * schedule.pieces_per_unit : 0;
   for (uint64_t i = 0; i <= schedule.num_sms; ++i) {
-    schedule.entries[2 * i] = end;
+    schedule.entries[2 * i] = (int32_t)end;
     schedule.entries[2 * i + 1] = 0;
   }
-  if (!has_work) return;
   schedule.quotient = schedule.total / schedule.num_sms;
   schedule.remainder = schedule.total % schedule.num_sms;
   schedule.total = 0;

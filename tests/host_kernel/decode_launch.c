@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "launch/decode_args.h"
 #include "launch/kernel_scalars.h"
 
 enum {
@@ -105,6 +106,8 @@ static bool launch_general(const udm_decode_args *args, CUdeviceptr backend_poin
   struct udm_kernel_phase phase;
   size_t count = pack_scalars(args, !backend_pointers, &grid, seed, &scalars, parameters);
   udm_kernel_phase_fill(args, &phase);
+  /* each backend with an offset of its own has length blocks of its own; schedules have a block */
+  grid.x = scalars.copy_blocks + udm_phase_blocks(args, &phase);
   phase.table = (const long long *)(uintptr_t)backend_pointers;
   phase.table_stride = backend_pointers_stride;
   if (backend_pointers) memset(copy.backends, 0xa5, sizeof copy.backends); /* not looked at */
@@ -116,7 +119,7 @@ static bool launch_general(const udm_decode_args *args, CUdeviceptr backend_poin
 bool decode_launch_direct(const udm_decode_args *args, struct host_kernel_dim3 grid, uint64_t seed,
                           char *text) {
   /* few backends by the general kernel too, as from the shipped PTX */
-  if (args->num_backends > FEW || seed % 4 == 3) {
+  if (args->num_backends > FEW || !udm_is_decode_only(args) || seed % 4 == 3) {
     return launch_general(args, 0, 0, grid, seed, text);
   }
   return launch_few(args, grid, seed, text);
@@ -142,6 +145,10 @@ static void poison_guard_bands(const struct decode_case *c, struct decode_memory
   ASAN_UNPOISON_MEMORY_REGION(memory->inputs + c->req_pool_indices_offset,
                               rows * integer_size(args->req_pool_indices_type));
   ASAN_UNPOISON_MEMORY_REGION(memory->inputs + c->req_to_token_offset, slots * sizeof(int32_t));
+  if (c->ragged) {
+    ASAN_UNPOISON_MEMORY_REGION(memory->inputs + c->extend_lens_offset,
+                                rows * integer_size(args->extend_lens_type));
+  }
   ASAN_UNPOISON_MEMORY_REGION(memory->inputs + c->backend_pointers_offset,
                               pointers * sizeof(int64_t));
 }

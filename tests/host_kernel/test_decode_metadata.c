@@ -12,49 +12,13 @@
 /* cmocka needs the headers above */
 #include <cmocka.h>
 
-#include "decode_launch.h"
-
-static uint64_t random_cases(void) {
-  const char *text = getenv("UDM_TEST_CASES");
-  const unsigned long long count = text ? strtoull(text, NULL, 10) : 0;
-  return count > 0 ? count : 150;
-}
-
-static struct decode_case *create(const struct decode_case_request *request) {
-  struct decode_case *c = NULL;
-  const udm_status status = decode_case_create(request, &c);
-  if (status != UDM_OK) {
-    fail_msg("seed %llu: %s: %s", (unsigned long long)request->seed, udm_status_name(status),
-             udm_last_error());
-  }
-  return c;
-}
-
-/* Launches the case with this grid and seed; the test fails if an element is wrong. */
-static void check_launch(const struct decode_case *c, struct host_kernel_dim3 grid, uint64_t seed) {
-  char text[HOST_KERNEL_TEXT_SIZE];
-  char description[DECODE_CASE_TEXT_SIZE];
-  struct decode_memory memory;
-  assert_true(decode_memory_allocate(c, &memory));
-  const bool right = decode_case_launch(c, &memory, grid, seed, text);
-  decode_memory_free(&memory);
-  if (right) return;
-  decode_case_describe(c, description, sizeof description);
-  fail_msg("%s\n  grid %u x %u, order %llu, %s", text, grid.x, grid.y, (unsigned long long)seed,
-           description);
-}
-
-static void check_request(const struct decode_case_request *request) {
-  struct decode_case *c = create(request);
-  check_launch(c, decode_launch_grid(&c->args), request->seed);
-  decode_case_destroy(c);
-}
+#include "decode_check.h"
 
 static void check_random_cases(bool table) {
-  const uint64_t count = random_cases();
+  const uint64_t count = decode_check_random_cases();
   struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
   request.table = table;
-  for (request.seed = 1; request.seed <= count; ++request.seed) check_request(&request);
+  for (request.seed = 1; request.seed <= count; ++request.seed) decode_check_request(&request);
 }
 
 static void test_direct_matches_reference_on_random_cases(void **state) {
@@ -77,7 +41,7 @@ static void test_every_batch_size_to_300(void **state) {
     for (int32_t extent = 0; extent <= 1; ++extent) {
       request.extent = extent;
       request.table = (batch_size + extent) % 2 == 1;
-      check_request(&request);
+      decode_check_request(&request);
     }
   }
 }
@@ -93,7 +57,7 @@ static void test_large_batches(void **state) {
     request.batch_size = sizes[s];
     request.seed = 2000 + s;
     request.table = s % 2 == 0;
-    check_request(&request);
+    decode_check_request(&request);
   }
 }
 
@@ -109,7 +73,7 @@ static void test_the_longest_row_is_found_wherever_it_is(void **state) {
     request.batch_size = sizes[s];
     request.seed = 2100 + s;
     request.table = s % 2 == 0;
-    check_request(&request);
+    decode_check_request(&request);
   }
 }
 
@@ -124,7 +88,7 @@ static void test_every_row_is_as_long_as_the_longest(void **state) {
   request.extent = UDM_EXTENT_BATCH_MAX;
   for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; ++s) {
     request.batch_size = sizes[s];
-    for (request.seed = 2150; request.seed < 2154; ++request.seed) check_request(&request);
+    for (request.seed = 2150; request.seed < 2154; ++request.seed) decode_check_request(&request);
   }
 }
 
@@ -144,7 +108,7 @@ static void test_page_sizes_and_alignments(void **state) {
         request.real_page_size = page_sizes[p];
         request.aligned_percent = aligned[a];
         request.batch_size = batch_size;
-        check_request(&request);
+        decode_check_request(&request);
       }
     }
   }
@@ -168,7 +132,7 @@ static void test_one_huge_row_among_many_small(void **state) {
     request.seed = 2300 + s;
     request.table = s % 2 == 1;
     request.aligned_percent = s % 3 == 0 ? 0 : DECODE_CASE_ANY;
-    check_request(&request);
+    decode_check_request(&request);
   }
 }
 
@@ -186,7 +150,7 @@ static void test_ragged_batches_to_5000(void **state) {
       request.extent = extent;
       request.seed = 2400 + 2 * s + (uint64_t)extent;
       request.table = s % 2 == 0;
-      check_request(&request);
+      decode_check_request(&request);
     }
   }
 }
@@ -199,7 +163,7 @@ static void test_large_context(void **state) {
   for (request.seed = 1; request.seed <= 6; ++request.seed) {
     request.table = request.seed % 2 == 0;
     request.batch_size = (int32_t)request.seed;
-    check_request(&request);
+    decode_check_request(&request);
   }
 }
 
@@ -209,9 +173,9 @@ static void test_the_order_of_execution_does_not_matter(void **state) {
   request.batch_size = 33;
   request.max_len = 2500;
   for (request.seed = 1; request.seed <= 4; ++request.seed) {
-    struct decode_case *c = create(&request);
+    struct decode_case *c = decode_check_create(&request);
     for (uint64_t order = 0; order < 12; ++order) {
-      check_launch(c, decode_launch_grid(&c->args), order);
+      decode_check_launch(c, decode_launch_grid(&c->args), order);
     }
     decode_case_destroy(c);
   }
@@ -225,10 +189,10 @@ static void test_slices_are_taken_in_any_order(void **state) {
   request.max_len = 9000;
   for (request.seed = 1; request.seed <= 3; ++request.seed) {
     request.table = request.seed % 2 == 0;
-    struct decode_case *c = create(&request);
+    struct decode_case *c = decode_check_create(&request);
     for (uint32_t blocks = 1; blocks <= 2; ++blocks) {
       const struct host_kernel_dim3 grid = {decode_launch_length_blocks(&c->args) + blocks, 1, 1};
-      for (uint64_t order = 0; order < 12; ++order) check_launch(c, grid, order);
+      for (uint64_t order = 0; order < 12; ++order) decode_check_launch(c, grid, order);
     }
     decode_case_destroy(c);
   }
@@ -240,11 +204,11 @@ static void test_the_grid_does_not_matter(void **state) {
   struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
   for (request.seed = 300; request.seed < 330; ++request.seed) {
     request.table = request.seed % 2 == 0;
-    struct decode_case *c = create(&request);
+    struct decode_case *c = decode_check_create(&request);
     for (size_t g = 0; g < sizeof copy_blocks / sizeof copy_blocks[0]; ++g) {
       const struct host_kernel_dim3 grid = {decode_launch_length_blocks(&c->args) + copy_blocks[g],
                                             1, 1};
-      check_launch(c, grid, request.seed);
+      decode_check_launch(c, grid, request.seed);
     }
     decode_case_destroy(c);
   }
@@ -260,7 +224,7 @@ static void test_a_stride_of_0_says_that_there_is_no_such_table(void **state) {
   request.max_len = 300;
   request.num_backends = 2;
   request.real_page_size = 16;
-  struct decode_case *c = create(&request);
+  struct decode_case *c = decode_check_create(&request);
   struct decode_memory memory;
   char text[HOST_KERNEL_TEXT_SIZE];
   assert_true(decode_memory_allocate(c, &memory));
@@ -297,9 +261,9 @@ static void test_later_steps_keep_what_is_not_theirs(void **state) {
   struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
   request.batch_size_bound = 40;
   for (request.seed = 400; request.seed < 410; ++request.seed) {
-    struct decode_case *c = create(&request);
+    struct decode_case *c = decode_check_create(&request);
     for (uint64_t step = 0; step < 10; ++step) {
-      check_launch(c, decode_launch_grid(&c->args), step);
+      decode_check_launch(c, decode_launch_grid(&c->args), step);
       assert_int_equal(decode_case_next_step(c), UDM_OK);
     }
     decode_case_destroy(c);
@@ -315,7 +279,7 @@ static void test_a_wrong_element_is_found_and_named(void **state) {
   request.batch_size = 4;
   request.max_len = 20;
   request.num_backends = 2;
-  struct decode_case *c = create(&request);
+  struct decode_case *c = decode_check_create(&request);
   assert_true(decode_case_matches(c, c->output_expected, text, sizeof text));
   unsigned char *copy = malloc(c->output_bytes);
   assert_non_null(copy);

@@ -39,28 +39,47 @@ static struct edge open_edge(size_t bytes) {
   return e;
 }
 
+/* The last `bytes` of the edge. */
+static unsigned char *end_of(const struct edge *e, size_t bytes) {
+  return e->memory + e->bytes - bytes;
+}
+
 static void close_edge(const struct edge *e) {
   munmap(e->memory, e->bytes + (size_t)sysconf(_SC_PAGESIZE));
 }
 
 static CUdeviceptr address(const void *pointer) { return (CUdeviceptr)(uintptr_t)pointer; }
 
-/* All rows are `columns` long and use the only row of req_to_token. */
-static void check(int32_t rows, int32_t columns, udm_int_type type, uint32_t copiers) {
+static void launch_and_check(const udm_decode_args *args, const int32_t *slots, uint32_t copiers) {
   char text[HOST_KERNEL_TEXT_SIZE];
-  const size_t integer = type == UDM_INT64 ? 8 : 4;
-  const struct edge lengths = open_edge((size_t)rows * integer);
-  const struct edge indices = open_edge((size_t)rows * integer);
-  const struct edge source = open_edge((size_t)columns * sizeof(int32_t));
-  unsigned char *first_length = lengths.memory + lengths.bytes - (size_t)rows * integer;
-  int32_t *slots = (int32_t *)(void *)(source.memory + source.bytes) - columns;
-  for (int32_t i = 0; i < rows; ++i) memcpy(first_length + (size_t)i * integer, &columns, 4);
-  for (int32_t j = 0; j < columns; ++j) slots[j] = j + 1;
+  const struct host_kernel_dim3 grid = {decode_launch_length_blocks(args) + copiers, 1, 1};
   memset(page_table_1, 0, sizeof page_table_1);
   memset(real_page_table, 0xff, sizeof real_page_table);
+  if (!decode_launch_direct(args, grid, 0, text)) fail_msg("%s", text);
+  for (int32_t i = 0; i < args->batch_size; ++i) {
+    assert_memory_equal(page_table_1[i], slots, (size_t)args->max_len * sizeof(int32_t));
+    for (int32_t p = 0; p <= (args->max_len - 1) / PAGE_SIZE; ++p) {
+      assert_int_equal(real_page_table[i][p], p); /* slot 16 p + 1 */
+    }
+  }
+}
+
+/* All rows are `columns` long and use the only row of req_to_token. A request has one token. */
+static void check(int32_t rows, int32_t columns, udm_int_type type, uint32_t copiers) {
+  const int32_t one = 1;
+  const size_t integer = type == UDM_INT64 ? 8 : 4, bytes = (size_t)rows * integer;
+  const struct edge lengths = open_edge(bytes), indices = open_edge(bytes);
+  const struct edge extends = open_edge(bytes);
+  const struct edge source = open_edge((size_t)columns * sizeof(int32_t));
+  int32_t *slots = (int32_t *)(void *)end_of(&source, (size_t)columns * sizeof(int32_t));
+  for (size_t at = 0; at < bytes; at += integer) {
+    memcpy(end_of(&lengths, bytes) + at, &columns, sizeof columns);
+    memcpy(end_of(&extends, bytes) + at, &one, sizeof one);
+  }
+  for (int32_t j = 0; j < columns; ++j) slots[j] = j + 1;
   udm_decode_args args = UDM_DECODE_ARGS_INIT;
-  args.seq_lens = address(first_length);
-  args.req_pool_indices = address(indices.memory + indices.bytes - (size_t)rows * integer);
+  args.seq_lens = address(end_of(&lengths, bytes));
+  args.req_pool_indices = address(end_of(&indices, bytes));
   args.seq_lens_type = args.req_pool_indices_type = type;
   args.req_to_token = address(slots);
   args.req_to_token_stride = args.max_len = columns;
@@ -72,16 +91,15 @@ static void check(int32_t rows, int32_t columns, udm_int_type type, uint32_t cop
   args.backends[0] = (udm_backend_outputs){
       address(vectors[0]), address(vectors[1]),      address(page_table_1), address(vectors[2]),
       address(vectors[3]), address(real_page_table), address(vectors[4])};
-  const struct host_kernel_dim3 grid = {decode_launch_length_blocks(&args) + copiers, 1, 1};
-  if (!decode_launch_direct(&args, grid, 0, text)) fail_msg("%s", text);
-  for (int32_t i = 0; i < rows; ++i) {
-    assert_memory_equal(page_table_1[i], slots, (size_t)columns * sizeof(int32_t));
-    for (int32_t p = 0; p <= (columns - 1) / PAGE_SIZE; ++p) {
-      assert_int_equal(real_page_table[i][p], p); /* slot 16 p + 1 */
-    }
-  }
+  launch_and_check(&args, slots, copiers);
+  args.mode = UDM_MODE_DRAFT_EXTEND;
+  args.extend_lens = address(end_of(&extends, bytes));
+  args.extend_lens_type = type;
+  args.num_tokens = rows;
+  launch_and_check(&args, slots, copiers);
   close_edge(&lengths);
   close_edge(&indices);
+  close_edge(&extends);
   close_edge(&source);
 }
 

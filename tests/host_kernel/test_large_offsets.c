@@ -34,8 +34,9 @@ static CUdeviceptr address(const void *pointer) { return (CUdeviceptr)(uintptr_t
 
 static int32_t slot_of(int64_t row, int64_t column) { return (int32_t)(1000 * row + column + 1); }
 
-/* Row i of the batch is row ROWS - 1 - i of req_to_token. */
+/* Request i is row ROWS - 1 - i of req_to_token, and `tokens` rows of the tables. */
 struct large_case {
+  int32_t tokens;
   int32_t *req_to_token;
   int32_t *page_table_1;
   int32_t *real_page_table;
@@ -59,10 +60,14 @@ static void fill(struct large_case *c) {
   args->req_to_token_stride = stride;
   args->page_table_stride = stride;
   args->real_page_table_stride = stride;
-  args->batch_size = ROWS;
+  args->batch_size = ROWS / c->tokens;
   args->max_len = COLUMNS;
   args->num_backends = 1;
   args->real_page_size = PAGE_SIZE;
+  if (c->tokens > 1) {
+    args->mode = UDM_MODE_DRAFT_EXTEND;
+    args->tokens_per_request = c->tokens;
+  }
   args->backends[0] = (udm_backend_outputs){address(c->vectors[0]),   address(c->vectors[1]),
                                             address(c->page_table_1), address(c->vectors[2]),
                                             address(c->vectors[3]),   address(c->real_page_table),
@@ -71,22 +76,23 @@ static void fill(struct large_case *c) {
 
 static void check_rows(const struct large_case *c) {
   for (int64_t i = 0; i < ROWS; ++i) {
-    const int32_t extent = c->seq_lens[i];
+    const int64_t request = i / c->tokens, from = ROWS - 1 - request;
+    const int32_t extent = c->seq_lens[request];
     for (int64_t j = 0; j < CHECKED; ++j) {
-      const int32_t slot = j < extent ? slot_of(ROWS - 1 - i, j) : 0;
+      const int32_t slot = j < extent ? slot_of(from, j) : 0;
       assert_int_equal(c->page_table_1[i * stride + j], slot);
       const bool paged = j * PAGE_SIZE < extent;
-      const int32_t page = paged ? slot_of(ROWS - 1 - i, j * PAGE_SIZE) / PAGE_SIZE : 0;
+      const int32_t page = paged ? slot_of(from, j * PAGE_SIZE) / PAGE_SIZE : 0;
       assert_int_equal(c->real_page_table[i * stride + j], page);
     }
   }
 }
 
-static void run(bool table) {
+static void run(bool table, int32_t tokens) {
   char text[HOST_KERNEL_TEXT_SIZE];
   const int64_t elements = ROWS * stride;
   const udm_decode_args init = UDM_DECODE_ARGS_INIT;
-  struct large_case c = {.args = init};
+  struct large_case c = {.tokens = tokens, .args = init};
   c.req_to_token = reserve(elements);
   c.page_table_1 = reserve(elements);
   c.real_page_table = reserve(elements);
@@ -114,12 +120,17 @@ static void run(bool table) {
 
 static void test_direct_offsets_are_64_bit(void **state) {
   (void)state;
-  run(false);
+  run(false, 1);
 }
 
 static void test_table_offsets_are_64_bit(void **state) {
   (void)state;
-  run(true);
+  run(true, 1);
+}
+
+static void test_offsets_of_several_tokens_are_64_bit(void **state) {
+  (void)state;
+  run(false, 3);
 }
 
 /* Rows of one column; the last row begins beyond 2^32. */
@@ -210,6 +221,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_direct_offsets_are_64_bit),
       cmocka_unit_test(test_table_offsets_are_64_bit),
+      cmocka_unit_test(test_offsets_of_several_tokens_are_64_bit),
       cmocka_unit_test(test_indices_are_64_bit),
       cmocka_unit_test(test_the_longest_rows),
   };

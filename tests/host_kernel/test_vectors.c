@@ -43,6 +43,9 @@ static int source_shift;
 /* The number of tables: FEW_TABLES, or more for the general kernel. */
 static int table_count = FEW_TABLES;
 
+/* Query tokens per request, whose rows of a table are equal. */
+static int32_t tokens = 1;
+
 static udm_decode_args make_args(int32_t rows, const int shifts[TABLES]) {
   udm_decode_args args = UDM_DECODE_ARGS_INIT;
   args.seq_lens = address(seq_lens);
@@ -52,6 +55,10 @@ static udm_decode_args make_args(int32_t rows, const int shifts[TABLES]) {
   args.batch_size = rows;
   args.max_len = COLUMNS;
   args.num_backends = table_count;
+  if (tokens > 1) {
+    args.mode = UDM_MODE_DRAFT_EXTEND;
+    args.tokens_per_request = tokens;
+  }
   for (int b = 0; b < table_count; ++b) {
     const CUdeviceptr table = shifts[b] == NONE ? 0 : address(tables[b][0] + shifts[b]);
     args.backends[b] = (udm_backend_outputs){address(vectors[0]), address(vectors[1]), table,
@@ -80,8 +87,8 @@ static uint64_t stores_of(int32_t rows, const int shifts[TABLES], bool table, ui
   const uint64_t stores = host_kernel_vector_stores() - before;
   if (!launched) fail_msg("%s", text);
   for (int b = 0; b < table_count; ++b) {
-    for (int32_t i = 0; i < rows && shifts[b] != NONE; ++i) {
-      assert_memory_equal(tables[b][i] + shifts[b], req_to_token[i % 2] + source_shift,
+    for (int32_t i = 0; i < rows * tokens && shifts[b] != NONE; ++i) {
+      assert_memory_equal(tables[b][i] + shifts[b], req_to_token[i / tokens % 2] + source_shift,
                           COLUMNS * sizeof(int32_t));
     }
   }
@@ -137,6 +144,23 @@ static void test_rows_that_begin_within_a_line(void **state) {
   source_shift = 0;
 }
 
+/* Each of the equal rows is stored once, by vectors. */
+static void test_rows_of_several_tokens(void **state) {
+  (void)state;
+  static const int shifts[TABLES] = {0, NONE, 64}, misaligned[TABLES] = {0, 2, NONE};
+  static const int32_t sizes[] = {1, 33, 65, 257};
+  for (tokens = 2; tokens <= 3; ++tokens) {
+    for (size_t s = 0; s < sizeof sizes / sizeof sizes[0] && sizes[s] * tokens <= MOST_ROWS; ++s) {
+      const int64_t expected = (int64_t)sizes[s] * tokens * 2 * COLUMNS / 4;
+      for (int table = 0; table <= 1; ++table) {
+        assert_int_equal(stores_of(sizes[s], shifts, table, 40, 1), expected);
+        assert_int_equal(stores_of(sizes[s], misaligned, table, 40, 1), 0);
+      }
+    }
+  }
+  tokens = 1;
+}
+
 static void test_misaligned_tables(void **state) {
   (void)state;
   static const int shifts[TABLES] = {0, 1, 0};
@@ -148,6 +172,7 @@ int main(void) {
       cmocka_unit_test(test_tables_of_the_same_alignment),
       cmocka_unit_test(test_null_tables_have_any_alignment),
       cmocka_unit_test(test_rows_that_begin_within_a_line),
+      cmocka_unit_test(test_rows_of_several_tokens),
       cmocka_unit_test(test_misaligned_tables),
   };
   return cmocka_run_group_tests_name("stores of the copying warps", tests, NULL, NULL);

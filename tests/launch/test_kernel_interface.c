@@ -1,5 +1,6 @@
 /*
- * test_kernel_interface.c: the embedded source is nvrtc_src/kernel_params.h, then the kernel, whole.
+ * test_kernel_interface.c: the embedded source is nvrtc_src/kernel_params.h, then the kernel,
+ * whole.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -6,17 +6,24 @@
  */
 #include "gpu_fixture.h"
 
-/* Captures in the strictest mode: any illegal call invalidates the graph. */
-static CUgraphExec record(struct case_runner *runner, const struct decode_case *c) {
-  const struct cuda_driver *driver = runner->driver;
+/* Captures launches into one graph, in the strictest mode: any illegal call invalidates it. */
+static CUgraphExec record_all(struct case_runner *runners, struct decode_case *const *cases,
+                              int count) {
+  const struct cuda_driver *driver = runners->driver;
   CUgraph graph = NULL;
   CUgraphExec exec = NULL;
-  ASSERT_CUDA(driver, cuStreamBeginCapture_v2(runner->stream, CU_STREAM_CAPTURE_MODE_GLOBAL));
-  if (!case_runner_launch(runner, c)) fail_msg("%s", runner->error);
-  ASSERT_CUDA(driver, cuStreamEndCapture(runner->stream, &graph));
+  ASSERT_CUDA(driver, cuStreamBeginCapture_v2(runners->stream, CU_STREAM_CAPTURE_MODE_GLOBAL));
+  for (int i = 0; i < count; ++i) {
+    if (!case_runner_launch(&runners[i], cases[i])) fail_msg("%s", runners[i].error);
+  }
+  ASSERT_CUDA(driver, cuStreamEndCapture(runners->stream, &graph));
   ASSERT_CUDA(driver, cuGraphInstantiateWithFlags(&exec, graph, 0));
   ASSERT_CUDA(driver, cuGraphDestroy(graph));
   return exec;
+}
+
+static CUgraphExec record(struct case_runner *runner, struct decode_case *c) {
+  return record_all(runner, &c, 1);
 }
 
 static void replay(const struct gpu_session *session, const struct decode_case_request *request,
@@ -56,6 +63,49 @@ static void test_direct_launch_replays_with_changing_lengths(void **state) {
 
 static void test_table_launch_replays_with_changing_lengths(void **state) {
   replay_with_changing_lengths(*state, true);
+}
+
+enum { PHASES = 3 };
+
+/* Replays one graph of three phases: N drafts, a verify and an extend. */
+static void replay_iteration(const struct gpu_session *session, uint64_t seed, uint64_t replays) {
+  const struct cuda_driver *driver = &session->driver;
+  struct case_runner runners[PHASES];
+  struct decode_case *cases[PHASES];
+  struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
+  request.max_len = 200;
+  for (int phase = 0; phase < PHASES; ++phase) {
+    const struct case_runner empty = CASE_RUNNER_INIT(driver, session->udm, session->stream);
+    request.seed = 10 * seed + (uint64_t)phase;
+    request.table = request.seed % 4 == 3;
+    request.batch_size = 11 + (int32_t)seed;
+    request.mode = phase; /* a udm_mode */
+    request.num_backends = phase == UDM_MODE_DECODE ? 3 : 1;
+    runners[phase] = empty;
+    cases[phase] = gpu_fixture_create_case(&request);
+    if (!case_runner_upload(&runners[phase], cases[phase])) fail_msg("%s", runners[phase].error);
+  }
+  CUgraphExec exec = record_all(runners, cases, PHASES);
+  for (uint64_t i = 0; i < replays; ++i) {
+    ASSERT_CUDA(driver, cuGraphLaunch(exec, session->stream));
+    for (int phase = 0; phase < PHASES; ++phase) {
+      gpu_fixture_check_outputs(&runners[phase], cases[phase]);
+      assert_int_equal(decode_case_next_step(cases[phase]), UDM_OK);
+      if (!case_runner_upload_inputs(&runners[phase], cases[phase])) {
+        fail_msg("%s", runners[phase].error);
+      }
+    }
+  }
+  ASSERT_CUDA(driver, cuGraphExecDestroy(exec));
+  for (int phase = 0; phase < PHASES; ++phase) {
+    case_runner_release(&runners[phase]);
+    decode_case_destroy(cases[phase]);
+  }
+}
+
+static void test_an_iteration_replays_with_changing_lengths(void **state) {
+  enum { GRAPHS = 10 };
+  for (uint64_t seed = 0; seed < GRAPHS; ++seed) replay_iteration(*state, seed, 1000 / GRAPHS);
 }
 
 /* Like graph runners: one graph per padded batch size. */
@@ -132,6 +182,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_direct_launch_replays_with_changing_lengths),
       cmocka_unit_test(test_table_launch_replays_with_changing_lengths),
+      cmocka_unit_test(test_an_iteration_replays_with_changing_lengths),
       cmocka_unit_test(test_several_graphs_live_side_by_side),
       cmocka_unit_test(test_a_handle_can_be_created_during_a_capture),
   };

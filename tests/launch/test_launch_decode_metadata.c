@@ -6,11 +6,12 @@
  */
 #include "gpu_fixture.h"
 
-static void check_random_cases(const struct gpu_session *session, bool table) {
+static void check_random_cases(const struct gpu_session *session, bool table, int32_t mode) {
   const uint64_t cases = gpu_fixture_number("UDM_TEST_CASES", 100);
   struct case_runner runner = CASE_RUNNER_INIT(&session->driver, session->udm, session->stream);
   struct decode_case_request request = DECODE_CASE_REQUEST_INIT;
   request.table = table;
+  request.mode = mode;
   for (request.seed = 1; request.seed <= cases; ++request.seed) {
     gpu_fixture_check_request(&runner, &request);
   }
@@ -18,11 +19,18 @@ static void check_random_cases(const struct gpu_session *session, bool table) {
 }
 
 static void test_direct_matches_reference_on_random_cases(void **state) {
-  check_random_cases(*state, false);
+  check_random_cases(*state, false, DECODE_CASE_DECODE_ONLY);
 }
 
 static void test_table_matches_reference_on_random_cases(void **state) {
-  check_random_cases(*state, true);
+  check_random_cases(*state, true, DECODE_CASE_DECODE_ONLY);
+}
+
+static void test_every_mode_matches_reference_on_random_cases(void **state) {
+  for (int32_t mode = UDM_MODE_DECODE; mode <= UDM_MODE_DRAFT_EXTEND; ++mode) {
+    check_random_cases(*state, false, mode);
+    check_random_cases(*state, true, mode);
+  }
 }
 
 static void test_every_batch_size_to_300(void **state) {
@@ -34,6 +42,9 @@ static void test_every_batch_size_to_300(void **state) {
     request.batch_size = batch_size;
     request.seed = 1000 + (uint64_t)batch_size;
     request.table = batch_size % 2 == 1;
+    request.mode = DECODE_CASE_DECODE_ONLY;
+    gpu_fixture_check_request(&runner, &request);
+    request.mode = batch_size / 2 % 3; /* a udm_mode */
     gpu_fixture_check_request(&runner, &request);
   }
   case_runner_release(&runner);
@@ -54,7 +65,12 @@ static void test_large_batches(void **state) {
     request.batch_size = sizes[s];
     request.seed = 2000 + s;
     request.table = s % 2 == 0;
+    request.mode = DECODE_CASE_DECODE_ONLY;
     gpu_fixture_check_request(&runner, &request);
+    request.tokens_per_request = 4 * (int32_t)(s % 2); /* 0: ragged */
+    for (request.mode = UDM_MODE_DECODE; request.mode <= UDM_MODE_DRAFT_EXTEND; ++request.mode) {
+      gpu_fixture_check_request(&runner, &request);
+    }
   }
   case_runner_release(&runner);
 }
@@ -78,6 +94,9 @@ static void test_every_page_size_and_alignment(void **state) {
     request.batch_size = sizes[c % size_count];
     request.aligned_percent = aligned[c / size_count % aligned_count];
     request.real_page_size = page_sizes[c / size_count / aligned_count];
+    request.mode = DECODE_CASE_DECODE_ONLY;
+    gpu_fixture_check_request(&runner, &request);
+    request.mode = DECODE_CASE_ANY;
     gpu_fixture_check_request(&runner, &request);
   }
   case_runner_release(&runner);
@@ -96,6 +115,9 @@ static void test_one_huge_row_among_many_small(void **state) {
     request.num_backends = sizes[s] <= 300 ? 3 : 1;
     request.seed = 2300 + s;
     request.table = s % 2 == 1;
+    request.mode = DECODE_CASE_DECODE_ONLY;
+    gpu_fixture_check_request(&runner, &request);
+    request.mode = DECODE_CASE_ANY;
     gpu_fixture_check_request(&runner, &request);
   }
   case_runner_release(&runner);
@@ -153,6 +175,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_direct_matches_reference_on_random_cases),
       cmocka_unit_test(test_table_matches_reference_on_random_cases),
+      cmocka_unit_test(test_every_mode_matches_reference_on_random_cases),
       cmocka_unit_test(test_every_batch_size_to_300),
       cmocka_unit_test(test_large_batches),
       cmocka_unit_test(test_every_page_size_and_alignment),

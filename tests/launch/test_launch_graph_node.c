@@ -52,6 +52,7 @@ struct shape {
   bool table;
   int32_t backends;
   int32_t batch_size;
+  int32_t mode; /* 0: decode, the seven outputs; or a udm_mode with all that goes with it */
 };
 
 /* Creates a node for one case and replays it, then sets and replays cases of other sizes. */
@@ -73,6 +74,7 @@ static void add_replay_and_update(const struct gpu_session *session,
     request.table = shapes[i].table;
     request.num_backends = shapes[i].backends;
     request.batch_size = shapes[i].batch_size;
+    if (shapes[i].mode) request.mode = shapes[i].mode;
     request.max_len = 700;
     runners[i] = empty;
     cases[i] = gpu_fixture_create_case(&request);
@@ -98,29 +100,47 @@ static void add_replay_and_update(const struct gpu_session *session,
 
 static void test_direct_node_replays_and_is_updated(void **state) {
   static const struct shape shapes[CASES] = {
-      {false, 3, 24}, {false, 3, 1}, {false, 3, 200}, {false, 3, 0}};
+      {false, 3, 24, 0}, {false, 3, 1, 0}, {false, 3, 200, 0}, {false, 3, 0, 0}};
   add_replay_and_update(*state, shapes);
 }
 
 static void test_node_of_eight_backends_replays_and_is_updated(void **state) {
   static const struct shape shapes[CASES] = {
-      {false, 8, 24}, {false, 8, 1}, {false, 8, 300}, {false, 8, 0}};
+      {false, 8, 24, 0}, {false, 8, 1, 0}, {false, 8, 300, 0}, {false, 8, 0, 0}};
   add_replay_and_update(*state, shapes);
 }
 
 static void test_table_node_replays_and_is_updated(void **state) {
   static const struct shape shapes[CASES] = {
-      {true, 3, 24}, {true, 2, 1}, {true, 1, 200}, {true, 3, 0}};
+      {true, 3, 24, 0}, {true, 2, 1, 0}, {true, 1, 200, 0}, {true, 3, 0, 0}};
   add_replay_and_update(*state, shapes);
 }
 
-/* Other backends or rows, or the other call, can mean another function in the same node. */
+static void test_node_of_every_mode_replays_and_is_updated(void **state) {
+  enum { VERIFY = UDM_MODE_TARGET_VERIFY, EXTEND = UDM_MODE_DRAFT_EXTEND };
+  static const struct shape shapes[][CASES] = {
+      {{false, 1, 24, VERIFY}, {false, 1, 24, EXTEND}, {true, 2, 70, VERIFY}, {true, 3, 5, EXTEND}},
+      {{true, 3, 61, EXTEND},
+       {false, 8, 261, VERIFY},
+       {false, 2, 0, EXTEND},
+       {true, 1, 33, VERIFY}},
+  };
+  for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; ++i) {
+    add_replay_and_update(*state, shapes[i]);
+  }
+}
+
+/* Other backends, rows or modes, or the other call, can mean another function in the same node. */
 static void test_a_node_changes_its_function(void **state) {
   enum { FUNCTION_MAY_CHANGE = 11020 };
   static const struct shape shapes[][CASES] = {
-      {{false, 3, 24}, {false, 4, 61}, {false, 1, 300}, {false, 8, 7}},
-      {{false, 8, 300}, {true, 2, 24}, {false, 2, 61}, {true, 8, 5}},
-      {{false, 3, 257}, {false, 3, 256}, {true, 3, 256}, {true, 3, 257}},
+      {{false, 3, 24, 0}, {false, 4, 61, 0}, {false, 1, 300, 0}, {false, 8, 7, 0}},
+      {{false, 8, 300, 0}, {true, 2, 24, 0}, {false, 2, 61, 0}, {true, 8, 5, 0}},
+      {{false, 3, 257, 0}, {false, 3, 256, 0}, {true, 3, 256, 0}, {true, 3, 257, 0}},
+      {{false, 2, 24, 0},
+       {false, 2, 24, UDM_MODE_TARGET_VERIFY},
+       {false, 1, 9, 0},
+       {true, 1, 9, 0}},
   };
   udm_driver_info driver = {.struct_size = sizeof driver};
   assert_int_equal(udm_query_driver(NULL, &driver), UDM_OK);
@@ -237,7 +257,8 @@ static void test_the_flags_state_the_alignment_of_the_tables(void **state) {
   }
 }
 
-/* Direct launches of up to 3 backends have a kernel of their own; the general one is for all else. */
+/* Direct launches of up to 3 backends have a kernel of their own; the general one is for all else.
+ */
 static void test_backends_choose_the_kernel(void **state) {
   enum { DIRECT, GENERAL, KERNELS };
   const struct gpu_session *session = *state;
@@ -361,6 +382,7 @@ int main(void) {
       cmocka_unit_test(test_direct_node_replays_and_is_updated),
       cmocka_unit_test(test_node_of_eight_backends_replays_and_is_updated),
       cmocka_unit_test(test_table_node_replays_and_is_updated),
+      cmocka_unit_test(test_node_of_every_mode_replays_and_is_updated),
       cmocka_unit_test(test_a_node_changes_its_function),
       cmocka_unit_test(test_wrong_arguments_are_named),
       cmocka_unit_test(test_the_largest_batch_can_be_described),

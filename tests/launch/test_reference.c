@@ -4,80 +4,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include <string.h>
-
-#include "cmocka_headers.h"
-#include "udm.h"
-
-enum { UNTOUCHED = -7777, ROWS = 4, COLUMNS = 12 };
-
-/* Outputs of one backend, larger than needed: what is past them must stay untouched. */
-struct outputs {
-  int32_t cache_seqlens[ROWS + 2];
-  int32_t cu_seqlens_k[ROWS + 3];
-  int32_t page_table_1[ROWS][COLUMNS];
-  int32_t nsa_cache_seqlens[ROWS + 2];
-  int32_t nsa_cu_seqlens_k[ROWS + 3];
-  int32_t real_page_table[ROWS][COLUMNS];
-  int32_t seqlens_expanded[ROWS + 2];
-};
-
-/* Slot of token j of row r: 1000 * (r + 1) + j, easy to read in an expectation. */
-static int32_t req_to_token[ROWS][COLUMNS];
-static struct outputs outputs[3];
-
-static CUdeviceptr address(const void *pointer) { return (CUdeviceptr)(uintptr_t)pointer; }
-
-static void bind(udm_backend_outputs *backend, struct outputs *to) {
-  backend->cache_seqlens = address(to->cache_seqlens);
-  backend->cu_seqlens_k = address(to->cu_seqlens_k);
-  backend->page_table_1 = address(to->page_table_1);
-  backend->nsa_cache_seqlens = address(to->nsa_cache_seqlens);
-  backend->nsa_cu_seqlens_k = address(to->nsa_cu_seqlens_k);
-  backend->real_page_table = address(to->real_page_table);
-  backend->seqlens_expanded = address(to->seqlens_expanded);
-}
-
-static udm_decode_args fresh_args(const void *seq_lens, const void *indices, int32_t batch_size) {
-  udm_decode_args args = UDM_DECODE_ARGS_INIT;
-  for (int r = 0; r < ROWS; ++r) {
-    for (int j = 0; j < COLUMNS; ++j) req_to_token[r][j] = 1000 * (r + 1) + j;
-  }
-  int32_t *all = (int32_t *)outputs;
-  for (size_t i = 0; i < sizeof outputs / (sizeof *all); ++i) all[i] = UNTOUCHED;
-  args.seq_lens = address(seq_lens);
-  args.req_pool_indices = address(indices);
-  args.req_to_token = address(req_to_token);
-  args.req_to_token_stride = COLUMNS;
-  args.page_table_stride = COLUMNS;
-  args.real_page_table_stride = COLUMNS;
-  args.batch_size = batch_size;
-  args.max_len = COLUMNS;
-  args.num_backends = 1;
-  args.nsa_index_topk = 3;
-  args.real_page_size = 4;
-  bind(&args.backends[0], &outputs[0]);
-  return args;
-}
-
-static void run(const udm_decode_args *args) {
-  const udm_status status = udm_decode_metadata_reference(args);
-  if (status != UDM_OK) fail_msg("%s", udm_last_error());
-}
-
-static void assert_ints(const int32_t *got, const int32_t *want, int count) {
-  for (int i = 0; i < count; ++i) {
-    if (got[i] != want[i]) fail_msg("element %d is %d, not %d", i, (int)got[i], (int)want[i]);
-  }
-}
-
-#define ASSERT_INTS(got, ...)                                         \
-  do {                                                                \
-    const int32_t want_[] = {__VA_ARGS__};                            \
-    assert_ints((got), want_, (int)(sizeof want_ / sizeof want_[0])); \
-  } while (0)
-
-#define U UNTOUCHED
+#include "reference_fixture.h"
 
 static void test_three_rows(void **state) {
   (void)state;
@@ -85,7 +12,6 @@ static void test_three_rows(void **state) {
   const int32_t indices[] = {2, 0, 1};
   const udm_decode_args args = fresh_args(seq_lens, indices, 3);
   run(&args);
-  const struct outputs *o = &outputs[0];
   ASSERT_INTS(o->cache_seqlens, 5, 2, 9, U);
   ASSERT_INTS(o->seqlens_expanded, 5, 2, 9, U);
   ASSERT_INTS(o->cu_seqlens_k, 0, 5, 7, 16, U);
@@ -108,7 +34,6 @@ static void test_batch_max_extent(void **state) {
   udm_decode_args args = fresh_args(seq_lens, indices, 3);
   args.extent = UDM_EXTENT_BATCH_MAX;
   run(&args);
-  const struct outputs *o = &outputs[0];
   ASSERT_INTS(o->cache_seqlens, 1, 5, 0, U);
   ASSERT_INTS(o->page_table_1[0], 1000, 1001, 1002, 1003, 1004, U);
   ASSERT_INTS(o->page_table_1[1], 2000, 2001, 2002, 2003, 2004, U);
@@ -124,7 +49,6 @@ static void test_max_len_clamps_the_page_tables_only(void **state) {
   udm_decode_args args = fresh_args(seq_lens, indices, 2);
   args.max_len = 5;
   run(&args);
-  const struct outputs *o = &outputs[0];
   ASSERT_INTS(o->cache_seqlens, 9, 4, U);
   ASSERT_INTS(o->cu_seqlens_k, 0, 9, 13, U);
   ASSERT_INTS(o->page_table_1[0], 1000, 1001, 1002, 1003, 1004, U);
@@ -139,7 +63,6 @@ static void test_padding_and_negative_rows_count_as_0(void **state) {
   const int32_t indices[] = {123456789, 0, -1}; /* never read through for empty rows */
   const udm_decode_args args = fresh_args(seq_lens, indices, 3);
   run(&args);
-  const struct outputs *o = &outputs[0];
   ASSERT_INTS(o->cache_seqlens, 0, 3, 0, U);
   ASSERT_INTS(o->seqlens_expanded, 0, 3, 0, U);
   ASSERT_INTS(o->cu_seqlens_k, 0, 0, 3, 3, U);
@@ -162,7 +85,6 @@ static void test_int64_saturates_and_sums_wrap(void **state) {
   args.max_len = 2;
   args.nsa_index_topk = INT32_MAX;
   run(&args);
-  const struct outputs *o = &outputs[0];
   ASSERT_INTS(o->cache_seqlens, 2147483647, 2, 0, U);
   ASSERT_INTS(o->nsa_cache_seqlens, 2147483647, 2, 0, U);
   /* 2147483647 + 2 = 2147483649, which is -2147483647 modulo 2^32 */

@@ -79,6 +79,10 @@ bool case_runner_launch(struct case_runner *runner, const struct decode_case *c)
   /* neither call may read the backends beyond num_backends: poison them */
   const int given = c->table ? 0 : args.num_backends;
   memset(args.backends + given, 0xa5, sizeof args.backends[0] * (size_t)(UDM_MAX_BACKENDS - given));
+  for (int32_t b = args.num_backends; b < UDM_MAX_BACKENDS && !c->decode_only; ++b) {
+    memset(&args.extra[b], 0xa5, sizeof args.extra[b]);
+    args.seqlen_offset[b] = INT32_MAX;
+  }
   const udm_status status =
       c->table
           ? udm_decode_metadata_table(

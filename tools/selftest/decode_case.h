@@ -42,14 +42,27 @@ extern "C" {
 #define DECODE_CASE_NULL SIZE_MAX
 
 /* Enough for any text that this file's functions write. */
-#define DECODE_CASE_TEXT_SIZE 512
+#define DECODE_CASE_TEXT_SIZE 1024
 
 /* A field of a request with this value is drawn. */
 #define DECODE_CASE_ANY (-1)
 
+/* The mode of a request for the seven outputs alone: no field behind `backends` is set. */
+#define DECODE_CASE_DECODE_ONLY (-2)
+
+/* Outputs of a backend: those of udm_output, then those of udm_extra_outputs. */
+enum {
+  DECODE_CASE_CU_SEQLENS_Q = UDM_OUTPUTS_PER_BACKEND,
+  DECODE_CASE_CTX_LENS,
+  DECODE_CASE_SCHEDULE,
+  DECODE_CASE_OUTPUTS
+};
+
 struct decode_case_request {
   uint64_t seed;
-  bool table; /* for the pointer-table call, which allows more null tables */
+  bool table;   /* for the pointer-table call */
+  int32_t mode; /* a udm_mode with all that goes with it, or DECODE_CASE_DECODE_ONLY */
+  int32_t tokens_per_request; /* of verify and extend; 0: ragged, from extend_lens */
   int32_t batch_size;
   int32_t max_len;
   int32_t num_backends;
@@ -58,15 +71,16 @@ struct decode_case_request {
   int32_t extent;           /* udm_extent */
   int32_t batch_size_bound; /* upper bounds of the drawn sizes */
   int32_t max_len_bound;
-  int64_t table_elements_bound; /* of batch_size * max_len, unless the request gives both */
+  int64_t table_elements_bound; /* of a table: its rows times max_len, unless both are given */
   bool last_row_longest;        /* the last row is max_len long, the others at most 2 */
   int32_t aligned_percent;      /* how many tensors and strides are multiples of 16 bytes */
 };
 
-#define DECODE_CASE_REQUEST_INIT                                                                   \
-  {                                                                                                \
-    0, false, DECODE_CASE_ANY, DECODE_CASE_ANY, DECODE_CASE_ANY, DECODE_CASE_ANY, DECODE_CASE_ANY, \
-        DECODE_CASE_ANY, 320, 9000, 100000, false, DECODE_CASE_ANY                                 \
+#define DECODE_CASE_REQUEST_INIT                                                               \
+  {                                                                                            \
+    0, false, DECODE_CASE_DECODE_ONLY, DECODE_CASE_ANY, DECODE_CASE_ANY, DECODE_CASE_ANY,      \
+        DECODE_CASE_ANY, DECODE_CASE_ANY, DECODE_CASE_ANY, DECODE_CASE_ANY, 320, 9000, 100000, \
+        false, DECODE_CASE_ANY                                                                 \
   }
 
 struct decode_case {
@@ -77,19 +91,25 @@ struct decode_case {
   int32_t aligned_percent;
   udm_decode_args args; /* the scalars; its pointers are null until decode_case_bind() */
   int64_t num_reqs;     /* rows of req_to_token */
+  bool decode_only;     /* no field behind `backends` is set */
+  bool ragged;          /* extend_lens is set */
+  int32_t most_tokens;  /* that a request has, but for odd extend_lens */
+  int64_t num_tokens;   /* T of udm_mode */
+  int64_t table_rows;   /* of the page tables */
 
   unsigned char *input; /* the arena of inputs; its pointer table is all zeros */
   size_t input_bytes;
   size_t seq_lens_offset;
   size_t req_pool_indices_offset;
   size_t req_to_token_offset;
+  size_t extend_lens_offset;
   size_t backend_pointers_offset; /* int64[7][backend_pointers_stride] */
   int64_t backend_pointers_stride;
 
   unsigned char *output_before;   /* the arena of outputs before the call */
   unsigned char *output_expected; /* the arena of outputs after the call */
   size_t output_bytes;
-  size_t output_offsets[UDM_MAX_BACKENDS][UDM_OUTPUTS_PER_BACKEND];
+  size_t output_offsets[UDM_MAX_BACKENDS][DECODE_CASE_OUTPUTS];
 };
 
 /*

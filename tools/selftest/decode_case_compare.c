@@ -13,6 +13,15 @@
 
 _Static_assert(sizeof(udm_backend_outputs) == UDM_OUTPUTS_PER_BACKEND * sizeof(CUdeviceptr),
                "udm_backend_outputs is seven pointers");
+_Static_assert(sizeof(udm_extra_outputs) ==
+                   (DECODE_CASE_OUTPUTS - UDM_OUTPUTS_PER_BACKEND) * sizeof(CUdeviceptr),
+               "udm_extra_outputs is the other pointers");
+
+static const char *name_of(int output) {
+  if (output < UDM_OUTPUTS_PER_BACKEND) return output_name(output);
+  if (output == DECODE_CASE_CU_SEQLENS_Q) return "cu_seqlens_q";
+  return output == DECODE_CASE_CTX_LENS ? "paged_mqa_ctx_lens" : "paged_mqa_schedule";
+}
 
 static CUdeviceptr output_address(const struct decode_case *c, CUdeviceptr base, int32_t backend,
                                   int output) {
@@ -26,12 +35,14 @@ void decode_case_bind(const struct decode_case *c, CUdeviceptr output_base, CUde
   args->seq_lens = input_base + c->seq_lens_offset;
   args->req_pool_indices = input_base + c->req_pool_indices_offset;
   args->req_to_token = input_base + c->req_to_token_offset;
+  if (c->ragged) args->extend_lens = input_base + c->extend_lens_offset;
   for (int32_t b = 0; b < args->num_backends; ++b) {
-    CUdeviceptr pointers[UDM_OUTPUTS_PER_BACKEND];
-    for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND; ++o) {
+    CUdeviceptr pointers[DECODE_CASE_OUTPUTS];
+    for (int o = 0; o < DECODE_CASE_OUTPUTS; ++o) {
       pointers[o] = output_address(c, output_base, b, o);
     }
-    memcpy(&args->backends[b], pointers, sizeof pointers);
+    memcpy(&args->backends[b], pointers, sizeof args->backends[b]);
+    memcpy(&args->extra[b], pointers + UDM_OUTPUTS_PER_BACKEND, sizeof args->extra[b]);
   }
 }
 
@@ -58,7 +69,7 @@ struct tensor {
 /* Returns false if the tensor is null. */
 static bool get_tensor(const struct decode_case *c, int32_t backend, int output, struct tensor *t) {
   const udm_decode_args *args = &c->args;
-  *t = (struct tensor){.offset = c->output_offsets[backend][output], .rows = args->batch_size};
+  *t = (struct tensor){.offset = c->output_offsets[backend][output], .rows = c->table_rows};
   if (output == UDM_OUTPUT_PAGE_TABLE_1) {
     t->columns = args->max_len;
     t->stride = args->page_table_stride;
@@ -67,8 +78,7 @@ static bool get_tensor(const struct decode_case *c, int32_t backend, int output,
     t->stride = args->real_page_table_stride;
   } else {
     t->rows = 1;
-    t->columns = (int64_t)args->batch_size + is_prefix_sum(output);
-    t->stride = t->columns;
+    t->columns = t->stride = decode_case_elements(c, output);
   }
   return t->offset != DECODE_CASE_NULL;
 }
@@ -90,18 +100,18 @@ static void describe_place(const struct decode_case *c, size_t at, char *text, s
   size_t nearest = 0;
   snprintf(text, text_size, "the guard band before all outputs");
   for (int32_t b = 0; b < c->args.num_backends; ++b) {
-    for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND; ++o) {
+    for (int o = 0; o < DECODE_CASE_OUTPUTS; ++o) {
       if (!get_tensor(c, b, o, &t)) continue;
       if (locate(&t, at, &row, &column)) {
         snprintf(text, text_size, "%s of backend %" PRId32 ", row %" PRId64 ", column %" PRId64,
-                 output_name(o), b, row, column);
+                 name_of(o), b, row, column);
         return;
       }
       if (t.offset <= at && t.offset >= nearest) {
         nearest = t.offset;
         snprintf(text, text_size,
                  "outside every output, %zu elements from the start of %s of backend %" PRId32,
-                 (at - t.offset) / sizeof(int32_t), output_name(o), b);
+                 (at - t.offset) / sizeof(int32_t), name_of(o), b);
       }
     }
   }
@@ -132,16 +142,39 @@ bool decode_case_matches(const struct decode_case *c, const void *outputs, char 
   return false;
 }
 
+/* What a case has beyond the seven outputs of decode mode. */
+static void describe_phase(const struct decode_case *c, char *text, size_t text_size) {
+  static const char *const modes[] = {"decode", "target verify", "draft extend"};
+  const udm_decode_args *a = &c->args;
+  size_t at = 0;
+  at += (size_t)snprintf(text, text_size, ", mode %s", modes[a->mode]);
+  if (c->ragged) {
+    at += (size_t)snprintf(text + at, text_size - at, ", extend_lens %s, num_tokens %" PRId32,
+                           a->extend_lens_type == UDM_INT64 ? "int64" : "int32", a->num_tokens);
+  }
+  at += (size_t)snprintf(text + at, text_size - at,
+                         ", tokens_per_request %" PRId32 ", index_kpool %" PRId32 ", flags %" PRIu32
+                         ", num_sms %" PRId32 ", schedule_variant %d, schedule_next_n %" PRId32
+                         ", offsets",
+                         a->tokens_per_request, a->index_kpool, a->flags, a->num_sms,
+                         (int)a->schedule_variant, a->schedule_next_n);
+  for (int32_t b = 0; b < a->num_backends; ++b) {
+    at += (size_t)snprintf(text + at, text_size - at, " %" PRId32, a->seqlen_offset[b]);
+  }
+}
+
 void decode_case_describe(const struct decode_case *c, char *text, size_t text_size) {
   const udm_decode_args *a = &c->args;
+  char phase[DECODE_CASE_TEXT_SIZE / 2] = "";
+  if (!c->decode_only) describe_phase(c, phase, sizeof phase);
   snprintf(text, text_size,
            "seed %" PRIu64 " (%s): batch_size %" PRId32 ", max_len %" PRId32
            ", num_backends %" PRId32 ", nsa_index_topk %" PRId32 ", real_page_size %" PRId32
-           ", extent %s, seq_lens %s, req_pool_indices %s, strides %" PRId64 " %" PRId64
-           " %" PRId64,
+           ", extent %s, seq_lens %s, req_pool_indices %s, strides %" PRId64 " %" PRId64 " %" PRId64
+           "%s",
            c->seed, c->table ? "table" : "direct", a->batch_size, a->max_len, a->num_backends,
            a->nsa_index_topk, a->real_page_size, a->extent == UDM_EXTENT_ROW ? "row" : "batch max",
            a->seq_lens_type == UDM_INT64 ? "int64" : "int32",
            a->req_pool_indices_type == UDM_INT64 ? "int64" : "int32", a->req_to_token_stride,
-           a->page_table_stride, a->real_page_table_stride);
+           a->page_table_stride, a->real_page_table_stride, phase);
 }

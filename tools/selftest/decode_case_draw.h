@@ -24,14 +24,23 @@ static inline bool draw_chance(struct decode_case *c, int percent) {
 static inline int64_t min_int64(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t max_int64(int64_t a, int64_t b) { return a > b ? a : b; }
 
-/* Whether the output is a prefix sum, which has batch_size + 1 elements. */
-static inline bool is_prefix_sum(int output) {
-  return output == UDM_OUTPUT_CU_SEQLENS_K || output == UDM_OUTPUT_NSA_CU_SEQLENS_K;
+static inline bool is_page_table(int output) {
+  return output == UDM_OUTPUT_PAGE_TABLE_1 || output == UDM_OUTPUT_REAL_PAGE_TABLE;
 }
 
 static inline int64_t round_up(int64_t value, int64_t unit) {
   return (value + unit - 1) / unit * unit;
 }
+
+/*
+ * Draws the mode and the other fields behind `backends`: first what does not depend on the batch
+ * size, then what does, and with it the rows of every output.
+ */
+void decode_case_draw_phase(struct decode_case *c, const struct decode_case_request *request);
+void decode_case_draw_tokens(struct decode_case *c);
+
+/* Elements of an output that is no page table. */
+int64_t decode_case_elements(const struct decode_case *c, int output);
 
 /*
  * Decides from the scalars of c->args where every tensor lies: strides, alignments, guard bands,

@@ -52,6 +52,10 @@ static void place_inputs(struct placing *d) {
       place(d, &cursor, integer_size(args->req_pool_indices_type), args->batch_size);
   c->req_to_token_offset =
       place(d, &cursor, sizeof(int32_t), c->num_reqs * args->req_to_token_stride);
+  if (c->ragged) {
+    c->extend_lens_offset =
+        place(d, &cursor, integer_size(args->extend_lens_type), args->batch_size);
+  }
   c->backend_pointers_offset =
       place(d, &cursor, sizeof(int64_t), UDM_OUTPUTS_PER_BACKEND * c->backend_pointers_stride);
   c->input_bytes = (size_t)round_up((int64_t)cursor, DECODE_CASE_ALIGNMENT);
@@ -61,7 +65,7 @@ static void place_inputs(struct placing *d) {
 static void place_tables(struct placing *d, size_t *cursor, int output, int64_t columns,
                          int64_t *stride) {
   struct decode_case *c = d->c;
-  const int64_t rows = c->args.batch_size;
+  const int64_t rows = c->table_rows;
   const bool interleaved = d->layout == TABLES_INTERLEAVED;
   *stride = draw_stride(d, interleaved ? columns * c->args.num_backends : columns);
   const int64_t elements = rows == 0 ? 0 : (rows - 1) * *stride + columns;
@@ -80,11 +84,12 @@ static void place_tables(struct placing *d, size_t *cursor, int output, int64_t 
 
 static void place_vectors(struct placing *d, size_t *cursor) {
   struct decode_case *c = d->c;
+  const int outputs = c->decode_only ? UDM_OUTPUTS_PER_BACKEND : DECODE_CASE_OUTPUTS;
   for (int32_t b = 0; b < c->args.num_backends; ++b) {
-    for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND; ++o) {
-      if (o == UDM_OUTPUT_PAGE_TABLE_1 || o == UDM_OUTPUT_REAL_PAGE_TABLE) continue;
-      c->output_offsets[b][o] =
-          place(d, cursor, sizeof(int32_t), (int64_t)c->args.batch_size + is_prefix_sum(o));
+    for (int o = 0; o < outputs; ++o) {
+      if (is_page_table(o)) continue;
+      if (o == DECODE_CASE_SCHEDULE && c->args.schedule_variant == UDM_SCHEDULE_UNSET) continue;
+      c->output_offsets[b][o] = place(d, cursor, sizeof(int32_t), decode_case_elements(c, o));
     }
   }
 }
@@ -102,41 +107,53 @@ static void place_outputs(struct placing *d) {
   c->output_bytes = (size_t)round_up((int64_t)cursor + 1, DECODE_CASE_ALIGNMENT);
 }
 
-/* Draws aliases, as servers make them, and null tables. */
-static void draw_aliases_and_nulls(struct decode_case *c) {
-  const bool alias_lengths = draw_chance(c, 30);
+/* Whether this output has the same contents in two backends. */
+static bool has_equal_contents(const struct decode_case *c, int output, int32_t b, int32_t other) {
+  if (is_page_table(output) || output == DECODE_CASE_CU_SEQLENS_Q) return true;
+  return c->args.seqlen_offset[b] == c->args.seqlen_offset[other];
+}
+
+/* Draws aliases, as servers make them. */
+static void draw_aliases(struct decode_case *c) {
+  const bool alias_lengths = draw_chance(c, 30) && c->args.mode == UDM_MODE_DECODE;
   const bool share = draw_chance(c, 30);
-  const int null_percent = draw_chance(c, 40) ? (int)draw_between(c, 0, 100) : 0;
   for (int32_t b = 0; b < c->args.num_backends; ++b) {
     size_t *offsets = c->output_offsets[b];
     if (alias_lengths) offsets[UDM_OUTPUT_SEQLENS_EXPANDED] = offsets[UDM_OUTPUT_CACHE_SEQLENS];
-    for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND && b > 0; ++o) {
-      if (share && draw_chance(c, 40)) offsets[o] = c->output_offsets[draw_between(c, 0, b - 1)][o];
-    }
-    if (draw_chance(c, null_percent)) offsets[UDM_OUTPUT_PAGE_TABLE_1] = DECODE_CASE_NULL;
-    const bool null_real_page_table =
-        c->args.real_page_size == 1 || (c->table && draw_chance(c, null_percent));
-    if (null_real_page_table) offsets[UDM_OUTPUT_REAL_PAGE_TABLE] = DECODE_CASE_NULL;
-    for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND; ++o) {
-      const bool looked_at = is_prefix_sum(o) || c->args.batch_size > 0;
-      if (!looked_at && null_percent > 50) offsets[o] = DECODE_CASE_NULL;
+    for (int o = 0; o < DECODE_CASE_OUTPUTS && b > 0 && share; ++o) {
+      const int32_t other = (int32_t)draw_between(c, 0, b - 1);
+      if (!draw_chance(c, 40) || !has_equal_contents(c, o, b, other)) continue;
+      offsets[o] = c->output_offsets[other][o];
     }
   }
+}
+
+/* Of most cases, no output is null; of some, the page tables; of some, any. */
+static void draw_nulls(struct decode_case *c) {
+  const int null_tables = draw_chance(c, 40) ? (int)draw_between(c, 0, 100) : 0;
+  const int null_vectors = draw_chance(c, 20) ? (int)draw_between(c, 0, 100) : 0;
+  for (int32_t b = 0; b < c->args.num_backends; ++b) {
+    for (int o = 0; o < DECODE_CASE_OUTPUTS; ++o) {
+      const int percent = is_page_table(o) ? null_tables : null_vectors;
+      if (draw_chance(c, percent)) c->output_offsets[b][o] = DECODE_CASE_NULL;
+    }
+  }
+}
+
+static bool has_output(const struct decode_case *c, int output) {
+  for (int32_t b = 0; b < c->args.num_backends; ++b) {
+    if (c->output_offsets[b][output] != DECODE_CASE_NULL) return true;
+  }
+  return false;
 }
 
 /* Unneeded strides may have any value, but the pointer-table call rejects wrong ones other than 0.
  */
 static void draw_unneeded_strides(struct decode_case *c) {
-  bool page_table = false;
-  bool real_page_table = false;
-  for (int32_t b = 0; b < c->args.num_backends; ++b) {
-    page_table = page_table || c->output_offsets[b][UDM_OUTPUT_PAGE_TABLE_1] != DECODE_CASE_NULL;
-    real_page_table =
-        real_page_table || c->output_offsets[b][UDM_OUTPUT_REAL_PAGE_TABLE] != DECODE_CASE_NULL;
-  }
   const bool zero = draw_chance(c, 50);
-  if (!page_table && zero) c->args.page_table_stride = 0;
-  if (!real_page_table && c->args.real_page_size == 1) c->args.real_page_table_stride = 0;
+  if (!has_output(c, UDM_OUTPUT_PAGE_TABLE_1) && zero) c->args.page_table_stride = 0;
+  if (has_output(c, UDM_OUTPUT_REAL_PAGE_TABLE)) return;
+  if (zero || c->args.real_page_size == 1) c->args.real_page_table_stride = 0;
 }
 
 void decode_case_place_tensors(struct decode_case *c) {
@@ -149,6 +166,7 @@ void decode_case_place_tensors(struct decode_case *c) {
       ((int64_t)c->args.max_len + c->args.real_page_size - 1) / c->args.real_page_size;
   place_inputs(&d);
   place_outputs(&d);
-  draw_aliases_and_nulls(c);
+  draw_aliases(c);
+  draw_nulls(c);
   draw_unneeded_strides(c);
 }

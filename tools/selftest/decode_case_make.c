@@ -42,7 +42,7 @@ static int64_t draw_size(struct decode_case *c, int64_t bound) {
 }
 
 static void draw_sizes(struct decode_case *c, const struct decode_case_request *request) {
-  const int64_t elements = max_int64(request->table_elements_bound, 0);
+  const int64_t elements = max_int64(request->table_elements_bound, 0) / c->most_tokens;
   int64_t batch_bound = request->batch_size_bound;
   if (request->max_len > 0) batch_bound = min_int64(batch_bound, elements / request->max_len);
   c->args.batch_size = request->batch_size;
@@ -56,11 +56,13 @@ static void draw_sizes(struct decode_case *c, const struct decode_case_request *
 static void draw_scalars(struct decode_case *c, const struct decode_case_request *request) {
   static const int32_t page_sizes[] = {1, 2, 3, 5, 16, 64, 64, 100, 128, 256, 1 << 27, INT32_MAX};
   udm_decode_args *args = &c->args;
+  decode_case_draw_phase(c, request);
   draw_sizes(c, request);
   args->num_backends = request->num_backends;
   if (request->num_backends < 0) {
     args->num_backends = (int32_t)draw_between(c, 1, UDM_MAX_BACKENDS);
   }
+  decode_case_draw_tokens(c);
   args->real_page_size = request->real_page_size;
   if (request->real_page_size < 0) args->real_page_size = page_sizes[draw_between(c, 0, 11)];
   args->nsa_index_topk = request->nsa_index_topk;
@@ -77,7 +79,8 @@ static void draw_scalars(struct decode_case *c, const struct decode_case_request
 static bool request_is_valid(const struct decode_case_request *request) {
   return request->num_backends != 0 && request->num_backends <= UDM_MAX_BACKENDS &&
          request->real_page_size != 0 && request->extent <= UDM_EXTENT_BATCH_MAX &&
-         request->batch_size_bound >= 0 && request->max_len_bound >= 0;
+         request->batch_size_bound >= 0 && request->max_len_bound >= 0 &&
+         request->mode <= UDM_MODE_DRAFT_EXTEND;
 }
 
 /* ---- what the inputs hold ---- */
@@ -122,7 +125,7 @@ static int64_t draw_odd_length(struct decode_case *c) {
   }
 }
 
-enum { LAST_ROW_LONGEST = 6 };
+enum { LAST_ROW_LONGEST = 6, ALL_ZERO, ALL_ONE };
 
 static int64_t draw_length(struct decode_case *c, int64_t style, bool is_last_row) {
   switch (style) {
@@ -144,50 +147,71 @@ static int64_t draw_length(struct decode_case *c, int64_t style, bool is_last_ro
   }
 }
 
+/* n(i) of a ragged batch. */
+static int64_t draw_extend_len(struct decode_case *c, int64_t style) {
+  const bool wide = c->args.extend_lens_type == UDM_INT64;
+  switch (style) {
+    case 0:
+      return c->most_tokens;
+    case 1:
+      return 0;
+    case 2: /* mostly rejected */
+      return draw_chance(c, 80) ? 0 : draw_between(c, 0, c->most_tokens);
+    case 3: /* what no server passes */
+      if (draw_chance(c, 10))
+        return draw_between(c, INT32_MAX - 1, wide ? INT64_MAX - 1 : INT32_MAX);
+      return draw_between(c, draw_chance(c, 10) ? INT32_MIN : 0, c->most_tokens);
+    default:
+      return draw_between(c, 0, c->most_tokens);
+  }
+}
+
+/* Whether the request of so many tokens has columns, so that its index must be right. */
+static bool has_columns(const struct decode_case *c, int64_t length, int64_t tokens) {
+  const udm_decode_args *args = &c->args;
+  const int64_t some = min_int64(max_int64(length, 0), INT32_MAX);
+  if (args->max_len == 0) return false;
+  if (args->flags & UDM_SKIP_PADDING && some == 0) return false;
+  if (args->extent == UDM_EXTENT_BATCH_MAX || some > 0) return true;
+  if (args->mode == UDM_MODE_TARGET_VERIFY) return tokens > 0;
+  for (int32_t b = 0; b < args->num_backends; ++b) {
+    if (args->seqlen_offset[b] > 0) return true;
+  }
+  return false;
+}
+
 static void draw_lengths_and_rows(struct decode_case *c) {
   const udm_decode_args *args = &c->args;
   unsigned char *lengths = c->input + c->seq_lens_offset;
   unsigned char *rows = c->input + c->req_pool_indices_offset;
-  const int64_t style = c->last_row_longest ? LAST_ROW_LONGEST : draw_between(c, 0, 12);
+  const int64_t style = c->last_row_longest ? LAST_ROW_LONGEST : draw_between(c, 0, 14);
+  const int64_t token_style = c->ragged ? draw_between(c, 0, 7) : 0;
   const bool repeat = draw_chance(c, 20);
   const int64_t largest = args->req_pool_indices_type == UDM_INT64 ? INT64_MAX - 1 : INT32_MAX;
   const int64_t last_row = repeat ? min_int64(1, c->num_reqs - 1) : c->num_reqs - 1;
   for (int64_t i = 0; i < args->batch_size; ++i) {
     const int64_t length = draw_length(c, style, i + 1 == args->batch_size);
-    const bool read = args->max_len > 0 && (length > 0 || args->extent == UDM_EXTENT_BATCH_MAX);
+    const int64_t tokens = c->ragged ? draw_extend_len(c, token_style) : c->most_tokens;
     int64_t row = draw_between(c, 0, last_row);
-    if (!read) row = draw_chance(c, 50) ? -draw_between(c, 1, largest) : largest;
+    if (!has_columns(c, length, tokens)) {
+      row = draw_chance(c, 50) ? -draw_between(c, 1, largest) : largest;
+    }
     store_integer(lengths, args->seq_lens_type, i, length);
     store_integer(rows, args->req_pool_indices_type, i, row);
+    if (c->ragged) {
+      store_integer(c->input + c->extend_lens_offset, args->extend_lens_type, i, tokens);
+    }
   }
 }
 
 /* ---- what the outputs must hold ---- */
 
-/*
- * The pointer-table call takes a null real_page_table at page sizes above 1, but the reference
- * rejects it. So the reference writes such a table into memory that is discarded.
- */
 static udm_status expect_outputs(struct decode_case *c) {
-  const udm_decode_args *shape = &c->args;
-  const int64_t elements = shape->real_page_table_stride * shape->batch_size;
-  int32_t *discarded = NULL;
   udm_decode_args args;
   memcpy(c->output_expected, c->output_before, c->output_bytes);
   decode_case_bind(c, (CUdeviceptr)(uintptr_t)c->output_expected, (CUdeviceptr)(uintptr_t)c->input,
                    &args);
-  if (shape->real_page_size > 1) {
-    discarded = calloc((size_t)elements + 1, sizeof *discarded);
-    if (!discarded) return UDM_ERROR_OUT_OF_MEMORY;
-    for (int32_t b = 0; b < args.num_backends; ++b) {
-      if (args.backends[b].real_page_table == 0) {
-        args.backends[b].real_page_table = (CUdeviceptr)(uintptr_t)discarded;
-      }
-    }
-  }
-  const udm_status status = udm_decode_metadata_reference(&args);
-  free(discarded);
-  return status;
+  return udm_decode_metadata_reference(&args);
 }
 
 udm_status decode_case_next_step(struct decode_case *c) {

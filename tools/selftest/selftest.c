@@ -19,12 +19,13 @@ static const char help_text[] =
     "\n"
     "Tests whether this machine's GPU gives right answers. It runs the kernel and compares every\n"
     "byte of the outputs, and of the guard bands around them, with the C reference. It covers\n"
-    "every batch size from 0 to 300, random shapes, a launch that a CUDA graph records and\n"
-    "replays with changing lengths, and a second CUDA context, each with the direct call and the\n"
-    "pointer-table call. Exit code 1 if any byte differs.\n"
+    "every mode (decode, target verify, draft extend) with every output, at every batch size from\n"
+    "0 to 300 and in random shapes; CUDA graphs that record one launch or a step of all modes and\n"
+    "replay it with changing lengths; and a second CUDA context, each with the direct call and\n"
+    "the pointer-table call. Exit code 1 if any byte differs.\n"
     "\n"
     "  --cases N         number of random cases (default 1000)\n"
-    "  --replays N       replays of each of the two graphs (default 1000)\n"
+    "  --replays N       replays of each of the three graphs (default 1000)\n"
     "  --seed N          random seed (default 1)\n"
     "  --gpu ORDINAL     device ordinal of the GPU (default 0)\n"
     "  --cache-dir DIR   the cache, instead of UDM_CACHE_DIR or ~/.cache/udm\n"
@@ -57,7 +58,24 @@ static void add_progress(struct text_table *table, const struct selftest *test) 
               " random ones, two contexts",
               test->cases_done, SELFTEST_LARGEST_BATCH, test->cases);
   }
-  table_add(table, "replays\t%" PRId64 " of two CUDA graphs, each compared", test->replays_done);
+  table_add(table, "replays\t%" PRId64 " of three CUDA graphs, each compared", test->replays_done);
+  table_add(table,
+            "modes\tdecode %" PRId64 ", target verify %" PRId64 ", draft extend %" PRId64
+            " launches",
+            test->modes[UDM_MODE_DECODE].launches, test->modes[UDM_MODE_TARGET_VERIFY].launches,
+            test->modes[UDM_MODE_DRAFT_EXTEND].launches);
+}
+
+/* By the names of udm_mode. */
+static json_t *pack_modes(const struct selftest *test) {
+  static const char *const names[SELFTEST_MODES] = {"decode", "target_verify", "draft_extend"};
+  json_t *modes = json_object();
+  for (int m = 0; modes && m < SELFTEST_MODES; ++m) {
+    json_object_set_new(modes, names[m],
+                        json_pack("{s:I, s:I}", "launches", (json_int_t)test->modes[m].launches,
+                                  "mismatches", (json_int_t)test->modes[m].mismatches));
+  }
+  return modes;
 }
 
 static const char *verdict(const struct selftest *test) {
@@ -74,10 +92,11 @@ static int report(const struct selftest_command *command, const struct gpu_sessi
     char arch[16];
     snprintf(arch, sizeof arch, "sm_%d", info->device_arch);
     return output_json(
-        json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:b}", "device", session->name, "arch", arch,
+        json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:o, s:b}", "device", session->name, "arch", arch,
                   "image_source", udm_image_source_name(info->image_source), "cases",
                   (json_int_t)test->cases_done, "replays", (json_int_t)test->replays_done,
-                  "mismatches", (json_int_t)test->mismatches, "interrupted", test->interrupted),
+                  "mismatches", (json_int_t)test->mismatches, "modes", pack_modes(test),
+                  "interrupted", test->interrupted),
         code);
   }
   struct text_table table = TABLE_INIT;

@@ -13,7 +13,13 @@
 #include "gpu/gpu_session.h"
 #include "udm.h"
 
-enum { SELFTEST_LARGEST_BATCH = 300 };
+enum { SELFTEST_LARGEST_BATCH = 300, SELFTEST_MODES = 3, SELFTEST_GRAPHS = 3 };
+
+/* What was compared in a udm_mode. */
+struct selftest_mode {
+  int64_t launches;
+  int64_t mismatches; /* launches with a wrong byte */
+};
 
 struct selftest {
   const udm_options *options; /* for the second context */
@@ -24,8 +30,9 @@ struct selftest {
 
   int64_t cases_done;
   int64_t replays_done;
-  int64_t mismatches; /* cases and replays with a wrong byte; the first few are printed */
-  bool interrupted;   /* by a signal */
+  int64_t mismatches; /* of all modes; the first few are printed */
+  struct selftest_mode modes[SELFTEST_MODES];
+  bool interrupted; /* by a signal */
   char error[9216];
   struct progress_bar bar;
 };

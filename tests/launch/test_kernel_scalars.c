@@ -1,0 +1,137 @@
+/*
+ * test_kernel_scalars.c: what a launch of the general kernel is told: its blocks, and the numbers
+ * of a mode.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "launch/kernel_scalars.h"
+
+#include <string.h>
+
+#include "cmocka_headers.h"
+
+/* Nothing here dereferences an address. */
+static udm_decode_args verify_args(void) {
+  udm_decode_args args = UDM_DECODE_ARGS_INIT;
+  args.seq_lens = args.req_pool_indices = args.req_to_token = 4096;
+  args.req_to_token_stride = args.page_table_stride = args.max_len = 100;
+  args.batch_size = 600;
+  args.num_backends = 3;
+  for (int b = 0; b < 3; ++b) args.backends[b].page_table_1 = 4096;
+  args.mode = UDM_MODE_TARGET_VERIFY;
+  args.tokens_per_request = 4;
+  return args;
+}
+
+static uint32_t flags_of(const udm_decode_args *args) {
+  struct udm_kernel_scalars scalars;
+  udm_kernel_scalars_fill(args, true, 1, &scalars);
+  return scalars.flags;
+}
+
+static uint32_t blocks_of(const udm_decode_args *args) {
+  struct udm_kernel_phase phase;
+  udm_kernel_phase_fill(args, &phase);
+  return udm_phase_blocks(args, &phase);
+}
+
+/* 600 requests are three chunks of 256. */
+static void test_blocks_of_lengths_and_schedules(void **state) {
+  (void)state;
+  udm_decode_args args = verify_args();
+  assert_int_equal(blocks_of(&args), 3);
+  args.extra[3].paged_mqa_schedule = 4096; /* no such backend */
+  assert_int_equal(blocks_of(&args), 3);
+  args.extra[2].paged_mqa_schedule = 4096;
+  assert_int_equal(blocks_of(&args), 3 + 1);
+  /* a backend with an offset of its own: each has its blocks */
+  args.mode = UDM_MODE_DECODE;
+  args.seqlen_offset[0] = args.seqlen_offset[1] = args.seqlen_offset[2] = 5;
+  assert_int_equal(blocks_of(&args), 3 + 1);
+  args.seqlen_offset[1] = 6;
+  assert_int_equal(blocks_of(&args), 3 * (3 + 1));
+  args.extra[2].paged_mqa_schedule = 0;
+  assert_int_equal(blocks_of(&args), 3 * 3);
+}
+
+/* Equal rows whose stride is no multiple of 16 bytes have different alignments. */
+static void test_equal_rows_and_vectors(void **state) {
+  (void)state;
+  udm_decode_args args = verify_args();
+  assert_int_equal(flags_of(&args) & UDM_KERNEL_VECTORS, UDM_KERNEL_VECTORS);
+  args.page_table_stride = 102;
+  assert_int_equal(flags_of(&args) & UDM_KERNEL_VECTORS, 0);
+  args.tokens_per_request = 1;
+  assert_int_equal(flags_of(&args) & UDM_KERNEL_VECTORS, UDM_KERNEL_VECTORS);
+  args.tokens_per_request = 0;
+  args.extend_lens = 4096;
+  assert_int_equal(flags_of(&args) & UDM_KERNEL_VECTORS, 0);
+  args.flags = UDM_ROW_PER_REQUEST;
+  assert_int_equal(flags_of(&args) & UDM_KERNEL_VECTORS, UDM_KERNEL_VECTORS);
+}
+
+static void test_flags_of_a_mode(void **state) {
+  (void)state;
+  const uint32_t of_modes = UDM_KERNEL_EXTEND_LENS_INT64 | UDM_KERNEL_ADD_TOKENS |
+                            UDM_KERNEL_ROW_PER_REQUEST | UDM_KERNEL_SKIP_PADDING |
+                            UDM_KERNEL_CTX_LENS_OF_REQUEST | UDM_KERNEL_SCHEDULE_OF_REQUESTS |
+                            UDM_KERNEL_SCHEDULE_SM100;
+  udm_decode_args args = verify_args();
+  assert_int_equal(flags_of(&args) & of_modes, UDM_KERNEL_ADD_TOKENS);
+  args.mode = UDM_MODE_DRAFT_EXTEND;
+  assert_int_equal(flags_of(&args) & of_modes, 0);
+  args.flags = UDM_ROW_PER_REQUEST;
+  assert_int_equal(flags_of(&args) & of_modes, UDM_KERNEL_ROW_PER_REQUEST);
+  args.flags = UDM_SKIP_PADDING;
+  assert_int_equal(flags_of(&args) & of_modes, UDM_KERNEL_SKIP_PADDING);
+  args.flags = UDM_CTX_LENS_OF_REQUEST;
+  assert_int_equal(flags_of(&args) & of_modes, UDM_KERNEL_CTX_LENS_OF_REQUEST);
+  args.flags = 0;
+  args.extend_lens_type = UDM_INT64;
+  assert_int_equal(flags_of(&args) & of_modes, UDM_KERNEL_EXTEND_LENS_INT64);
+  args.extend_lens_type = UDM_INT32;
+  args.schedule_next_n = 1;
+  args.schedule_variant = UDM_SCHEDULE_SM90;
+  assert_int_equal(flags_of(&args) & of_modes, UDM_KERNEL_SCHEDULE_OF_REQUESTS);
+  args.schedule_next_n = 0;
+  args.schedule_variant = UDM_SCHEDULE_SM100;
+  assert_int_equal(flags_of(&args) & of_modes, UDM_KERNEL_SCHEDULE_SM100);
+}
+
+static void test_numbers_of_a_mode(void **state) {
+  (void)state;
+  static const struct {
+    int32_t next_n;
+    int sm90, sm100;
+  } pieces[] = {{0, 1, 1}, {1, 1, 1}, {2, 1, 2}, {3, 2, 3}, {4, 2, 4}, {5, 3, 5}};
+  struct udm_kernel_phase phase;
+  udm_decode_args args = verify_args();
+  for (size_t p = 0; p < sizeof pieces / sizeof pieces[0]; ++p) {
+    args.schedule_next_n = pieces[p].next_n;
+    args.schedule_variant = UDM_SCHEDULE_SM90;
+    udm_kernel_phase_fill(&args, &phase);
+    assert_int_equal(phase.schedule_pieces, pieces[p].sm90);
+    args.schedule_variant = UDM_SCHEDULE_SM100;
+    udm_kernel_phase_fill(&args, &phase);
+    assert_int_equal(phase.schedule_pieces, pieces[p].sm100);
+  }
+  assert_int_equal(phase.num_tokens, 2400);
+  assert_int_equal(phase.kpool, 1);
+  args.index_kpool = 64;
+  args.tokens_per_request = 0;
+  args.extend_lens = 4096;
+  args.num_tokens = 17;
+  udm_kernel_phase_fill(&args, &phase);
+  assert_int_equal(phase.num_tokens, 17);
+  assert_int_equal(phase.kpool, 64);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_blocks_of_lengths_and_schedules),
+      cmocka_unit_test(test_equal_rows_and_vectors),
+      cmocka_unit_test(test_flags_of_a_mode),
+      cmocka_unit_test(test_numbers_of_a_mode),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
