@@ -85,7 +85,7 @@ static void check_any(uint64_t *random) {
   for (int32_t i = 0; i < rows; ++i) {
     lengths[i] = random_below(random, 3) ? random_below(random, MOST_UNITS * UNIT + 1) : 0;
     const int32_t units = (lengths[i] + UNIT - 1) / UNIT;
-    total += pieces * units;
+    total += (int64_t)pieces * units;
     for (int32_t p = 0; p < (sm100 ? 1 : pieces); ++p) walk.units[i * pieces + p] = units;
   }
   want_schedule(lengths, rows, next_n, sm100 ? UDM_SCHEDULE_SM100 : UDM_SCHEDULE_SM90, num_sms,
