@@ -150,19 +150,18 @@ struct DirectOutputs {
 
 // The outputs of the general kernel: every mode, up to eight backends. Their pointers are in a
 // table in device memory or in the parameters: both are read through one pointer, as a branch would
-// have each load waited for. The page tables of the first backends are loaded before they are
+// have each load waited for. The page tables of the first backend are loaded before they are
 // needed.
 struct GeneralOutputs {
   static constexpr bool kDecodeOnly = false;
-  static constexpr int kHeld = 3;
   const udm_kernel_phase &phase;
   const int64 *pointers;
   int64 output_stride, backend_stride;
   int first, end;    // the backends that this block writes
   int offset;        // of their lengths
   unsigned *starts;  // of a ragged batch: the first token of each request of the window
-  int *page_table_1[kHeld], *real_page_table[kHeld];
-  int start, step;  // of the backends that this thread's warp writes lengths to
+  int *page_table_1, *real_page_table;  // of the first backend
+  int start, step;                      // of the backends that this thread's warp writes lengths to
   LengthTensors first_tensors;
 
   __device__ explicit GeneralOutputs(const udm_kernel_phase &given) : phase(given) {}
@@ -173,11 +172,8 @@ struct GeneralOutputs {
   }
   // Returns p with what the host could not know of pointers in device memory.
   __device__ Params load_tables(const Params &p) {
-#pragma unroll
-    for (int b = 0; b < kHeld; ++b) {
-      page_table_1[b] = pointer(UDM_KERNEL_PAGE_TABLE_1, b);
-      real_page_table[b] = pointer(UDM_KERNEL_REAL_PAGE_TABLE, b);
-    }
+    page_table_1 = pointer(UDM_KERNEL_PAGE_TABLE_1, 0);
+    real_page_table = pointer(UDM_KERNEL_REAL_PAGE_TABLE, 0);
     Params full = p;
     if (!phase.table || p.page_table_stride <= 0) return full;
     uint64 first_table = 0;
@@ -207,22 +203,12 @@ struct GeneralOutputs {
 
   template <class Body>
   __device__ void for_each_table(int output, Body body) const {
-    int *group[kHeld];
-#pragma unroll
-    for (int g = 0; g < kHeld; ++g) {
-      group[g] = output == UDM_KERNEL_PAGE_TABLE_1 ? page_table_1[g] : real_page_table[g];
-    }
-    int b = kHeld;
+    int *table = output == UDM_KERNEL_PAGE_TABLE_1 ? page_table_1 : real_page_table;
 #pragma unroll 1
-    while (true) {
-#pragma unroll
-      for (int g = 0; g < kHeld; ++g) {
-        if (group[g]) body(group[g]);
-      }
-      if (b >= end) return;
-#pragma unroll
-      for (int g = 0; g < kHeld; ++g) group[g] = pointer(output, b + g);
-      b += kHeld;
+    for (int b = 0; b < end; ++b) {
+      int *const next = pointer(output, b + 1);  // on its way while the present one is stored to
+      if (table) body(table);
+      table = next;
     }
   }
   __device__ LengthTensors tensors(int b) const {
@@ -381,15 +367,19 @@ __device__ void write_lengths(const Params &p, const Outputs &outputs, unsigned 
     before += total;
     Sum start = {};
     if constexpr (!Outputs::kDecodeOnly) {
-      Sum more;
-      start = block_scan(Sum{{static_cast<uint64>(r.tokens)}}, &more, is_one_warp);
-      start += tokens;
-      tokens += more;
+      if (outputs.phase.extend_lens) {
+        Sum more;
+        start = block_scan(Sum{{static_cast<uint64>(r.tokens)}}, &more, is_one_warp);
+        start += tokens;
+        tokens += more;
+      } else {
+        start.of[0] = static_cast<uint64>(i) * r.tokens;
+      }
     }
     if (i < last) store_lengths(p, outputs, i, r, start.of[0], begins);
   }
   if constexpr (!Outputs::kDecodeOnly) {  // what a ragged batch leaves of the tokens has length 0
-    if (last < p.batch_size) return;
+    if (!outputs.phase.extend_lens || last < p.batch_size) return;
     const uint64 all = outputs.phase.num_tokens;
 #pragma unroll 1
     for (uint64 e = tokens.of[0] + thread; e < all; e += threads) {

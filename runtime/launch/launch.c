@@ -171,8 +171,7 @@ _Static_assert(sizeof(struct prepared) <= sizeof(((udm_kernel_launch *)0)->stora
 _Static_assert(offsetof(udm_kernel_launch, storage) % _Alignof(struct prepared) == 0, "alignment");
 
 static udm_status prepare(const udm_context *ctx, const udm_decode_args *args,
-                          const struct table *table, udm_kernel_launch *out) {
-  struct error *const error = udm_thread_error();
+                          const struct table *table, udm_kernel_launch *out, struct error *error) {
   udm_decode_args storage;
   udm_status status =
       udm_check_struct("kernel_launch", out, UDM_SIZE_UP_TO(udm_kernel_launch, storage), error);
@@ -193,12 +192,12 @@ static udm_status prepare(const udm_context *ctx, const udm_decode_args *args,
 
 udm_status udm_prepare_direct(udm_context *ctx, const udm_decode_args *args,
                               udm_kernel_launch *kernel_launch) {
-  return prepare(ctx, args, NULL, kernel_launch);
+  return prepare(ctx, args, NULL, kernel_launch, udm_thread_error());
 }
 
 udm_status udm_prepare_table(udm_context *ctx, const udm_decode_args *args,
                              CUdeviceptr backend_pointers, int64_t backend_pointers_stride,
                              udm_kernel_launch *kernel_launch) {
   const struct table table = {backend_pointers, backend_pointers_stride};
-  return prepare(ctx, args, &table, kernel_launch);
+  return prepare(ctx, args, &table, kernel_launch, udm_thread_error());
 }

@@ -167,7 +167,7 @@ void spoil_image(const char *path) {
   size_t size = fread(old, 1, sizeof old, file);
   fclose(file);
   assert_int_equal(udm_cache_entry_decode(old, size, &view, udm_thread_error()), UDM_OK);
-  unsigned char *name = memmem(old, view.image_size, "udm_decode", 10);
+  unsigned char *name = memmem(old, view.image_size, "udm_decode_metadata_general", 27);
   assert_non_null(name);
   name[0] = 'x';
   snprintf(text, sizeof text, "%.*s", (int)view.text_size, view.text);

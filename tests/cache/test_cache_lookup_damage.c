@@ -315,7 +315,7 @@ static void test_an_image_that_the_driver_rejects(void **state) {
   make_entry(&entry);
   const size_t size = image_size_of(&entry);
   memcpy(image, entry.bytes, size);
-  unsigned char *name = memmem(image, size, "udm_decode", 10);
+  unsigned char *name = memmem(image, size, "udm_decode_metadata_general", 27);
   assert_non_null(name);
   name[0] = 'x';
   replace_image(&entry, image, size);
