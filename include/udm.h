@@ -734,9 +734,9 @@ typedef struct udm_decode_args {
  * pointers travel as kernel arguments: no table in device memory, no copy.
  *
  * @param ctx     Handle from udm_create(); its CUDA context must be current.
- * @param args    Arguments; read during the call. If batch_size is 0, only the
- *   leading 0 of both prefix sums is written, and only those pointers are
- *   checked.
+ * @param args    Arguments; read during the call. If batch_size is 0, no input is
+ *   read; the leading 0 of the prefix sums, a schedule without work and, with
+ *   extend_lens, num_tokens tokens of length 0 are written.
  * @param stream  Stream of that CUDA context, or NULL for its default stream.
  * @return UDM_OK, or (nothing is launched):
  *   - UDM_ERROR_INVALID_ARGUMENT: the message names the argument; or the handle

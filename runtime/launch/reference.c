@@ -61,7 +61,7 @@ static int32_t expanded(const udm_decode_args *args, int32_t i, int32_t j, int32
 
 static int32_t visible(const udm_decode_args *args, int32_t length) {
   const int32_t k = args->index_kpool > 1 ? args->index_kpool : 1;
-  return (int32_t)min_of(length / k * k, args->nsa_index_topk) + length % k;
+  return (int32_t)min_of(length - length % k, args->nsa_index_topk) + length % k;
 }
 
 /* ---- lengths ---- */
@@ -184,6 +184,7 @@ static void write_schedule(const udm_decode_args *args, int32_t b) {
     schedule.entries[2 * i] = (int32_t)end;
     schedule.entries[2 * i + 1] = 0;
   }
+  if (schedule.total == 0) return;
   schedule.quotient = schedule.total / schedule.num_sms;
   schedule.remainder = schedule.total % schedule.num_sms;
   schedule.total = 0;

@@ -229,10 +229,9 @@ static udm_status open_next(const struct settings *settings, struct library_file
         opening.tried,
         settings->nvrtc_library
             ? "Correct the path given in the options or in UDM_NVRTC_LIBRARY"
-            : "Install a CUDA toolkit, or the wheel nvidia-cuda-nvrtc (for CUDA 12, and "
-              "for sm_70: nvidia-cuda-nvrtc-cu12) in the active virtual environment, or name the "
-              "library "
-              "in UDM_NVRTC_LIBRARY");
+            : "Install a CUDA toolkit, or the wheel nvidia-cuda-nvrtc (for CUDA 12, and for sm_70: "
+              "nvidia-cuda-nvrtc-cu12) in the active virtual environment, or name the library in "
+              "UDM_NVRTC_LIBRARY");
   }
   nvrtc->seen = *seen;
   udm_log(settings, UDM_LOG_DEBUG, "NVRTC %d.%d: %s", nvrtc->version_major, nvrtc->version_minor,

@@ -146,16 +146,16 @@ def check_fresh_processes(env):
 
 
 def check_interrupted(env, path):
-    """The signal comes when the process has its handler: a page that says so."""
-    def catches(pid):
+    """The signal comes when the process watches for it: a page that says so."""
+    def watches(pid):
         with open(f"/proc/{pid}/status", encoding="ascii") as file:
-            mask = re.search(r"^SigCgt:\s*(\w+)", file.read(), re.M).group(1)
+            mask = re.search(r"^SigBlk:\s*(\w+)", file.read(), re.M).group(1)
         return int(mask, 16) >> (signal.SIGINT - 1) & 1
 
     with subprocess.Popen([env["UDM"], "bench", "--html", path], env=env,
                           stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
                           preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)) as process:
-        while process.poll() is None and not catches(process.pid):
+        while process.poll() is None and not watches(process.pid):
             time.sleep(0.001)
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=240)

@@ -2,7 +2,7 @@
 """SIGINT and SIGTERM: a command ends its step, reports what was done, and dies of the signal.
 A wait for another process and a compile end at once.
 
-No moment is guessed: a signal is sent when the process has its handler, or has begun to compile.
+No moment is guessed: a signal is sent when the process watches for it, or has begun to compile.
 
     interrupted.py UDM FAKE_CUDA FAKE_NVRTC LEAST_NVRTC steps|wait
 
@@ -29,10 +29,11 @@ def check(what, got, want):
         sys.exit(f"{what}: {got}, want {want}")
 
 
-def catches(pid, number):
+def watches(pid, number):
+    """It blocks the signal, and a thread takes it."""
     with open(f"/proc/{pid}/status", encoding="ascii") as file:
         for line in file:
-            if line.startswith("SigCgt:"):
+            if line.startswith("SigBlk:"):
                 return bool(int(line.split()[1], 16) >> (number - 1) & 1)
     return False
 
@@ -51,7 +52,7 @@ def interrupt(env, number, arguments, begun=None):
     """Starts udm, and the signal follows; returns its outputs once it has died of it."""
     with subprocess.Popen([env["UDM"], *arguments], env=env, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True, preexec_fn=do_not_ignore) as process:
-        wait_for(process, begun or (lambda: catches(process.pid, number)))
+        wait_for(process, begun or (lambda: watches(process.pid, number)))
         process.send_signal(number)
         stdout, stderr = process.communicate(timeout=240)
     what = f"{' '.join(arguments)}: {stderr}"
@@ -94,7 +95,7 @@ def check_prewarm(env, tmp, nvrtc):
     """A compile of an hour, begun; whether NVRTC asks or not, the command ends."""
     log = os.path.join(tmp, "compiles-" + os.path.basename(nvrtc))
     env = dict(env, UDM_FAKE_NVRTC_LOG=log, UDM_FAKE_NVRTC_DELAY_MS=HOUR_MS,
-               UDM_NVRTC_LIBRARY=nvrtc)
+               UDM_NVRTC_LIBRARY=nvrtc, UDM_FAKE_NVRTC_SIGNALS="1")
     for number in (signal.SIGINT, signal.SIGTERM):
         stdout, stderr = interrupt(env, number,
                                    ["prewarm", "--arch", "all", "--jobs", "1", "--json"],
@@ -147,7 +148,7 @@ def check_ignored(env):
             [env["UDM"], "replay", TRACE, "--device", "cpu", "--steps", "200", "--json"], env=env,
             stdout=subprocess.PIPE, text=True,
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)) as process:
-        wait_for(process, lambda: catches(process.pid, signal.SIGTERM))
+        wait_for(process, lambda: watches(process.pid, signal.SIGTERM))
         process.send_signal(signal.SIGINT)
         report = json.loads(process.communicate(timeout=240)[0])
     check("exit code", process.returncode, 0)

@@ -5,11 +5,13 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <ctype.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "fake_cubin.h"
 #include "nvrtc_functions.h"
@@ -211,6 +213,17 @@ static bool take_time(nvrtcProgram program, int delay_ms) {
   return false;
 }
 
+/* As the front end of the real NVRTC does for a part of each compile. */
+static void die_of_signal(int signal_number) {
+  (void)signal_number;
+  _exit(4);
+}
+
+static void set_handlers(void (*handler)(int)) {
+  signal(SIGINT, handler);
+  signal(SIGTERM, handler);
+}
+
 static nvrtcResult compile(nvrtcProgram program, int option_count, const char *const *options) {
   struct fake_nvrtc_settings settings;
   int arch = 0;
@@ -219,8 +232,12 @@ static nvrtcResult compile(nvrtcProgram program, int option_count, const char *c
   for (int i = 0; i < option_count; ++i) hash = hash_text(hash, options[i]);
   fake_nvrtc_settings_read(&settings);
   if (!is_trial(program->source)) {
+    const bool takes_signals = getenv("UDM_FAKE_NVRTC_SIGNALS") != NULL;
+    if (takes_signals) set_handlers(die_of_signal);
     fake_cuda_log_compile(target);
-    if (take_time(program, settings.delay_ms)) return NVRTC_ERROR_CANCELLED;
+    const bool stopped = take_time(program, settings.delay_ms);
+    if (takes_signals) set_handlers(SIG_DFL);
+    if (stopped) return NVRTC_ERROR_CANCELLED;
   }
   program->has_cubin = sscanf(target, "sm_%d", &arch) == 1;
   if ((!program->has_cubin && sscanf(target, "compute_%d", &arch) != 1) ||

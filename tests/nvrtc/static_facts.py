@@ -33,13 +33,13 @@ ENTRIES = list(MOST_INSTRUCTIONS)
 # general kernel to one after the other.
 COPIED_VECTORS = [4, 4]
 TABLES = {"udm_decode_metadata_direct": 3, "udm_decode_metadata_general": 1}
-# From the first load of 4 vectors to the last, from the first of their 12 stores to the last, and
-# from that load to that store. The stores of the general kernel may go on to more tables.
+# From the first load of 4 vectors to the last, from the first of their stores to the last, and from
+# that load to that store: the ints behind the last whole vector and the first pages lie between.
 MOST_LOAD_INSTRUCTIONS = 12
-MOST_STORE_INSTRUCTIONS = 28
+MOST_STORE_INSTRUCTIONS = 52
 MOST_COPY_INSTRUCTIONS = {
-    "udm_decode_metadata_direct": 46,
-    "udm_decode_metadata_general": 58,
+    "udm_decode_metadata_direct": 110,
+    "udm_decode_metadata_general": 130,
 }
 
 # Attributes of a cubin's .nv.info section.

@@ -288,6 +288,14 @@ def collect_tools(udm, driver, nvrtc, folder):
     os.chmod(f"{folder}/bin/serve", 0o755)
 
 
+@recipe("An installation that never compiles")
+def never_compiles(document):
+    commands = document.block()
+    for what in ("pip wheel", "UDM_BUILD_CUBINS=ON", "cpack -G DEB"):
+        check(f"the commands have {what}", what in commands, True)
+    skipped("its builds", ".ci/wheel and .ci/packages make them and use them")
+
+
 def follow(title, document):
     try:
         RECIPES[title](document)

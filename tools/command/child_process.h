@@ -12,8 +12,9 @@
 
 /*
  * Runs function(data) in a child that prints nothing and dumps no core. Call it before any thread
- * is started. data: size bytes, whose changes by the child the caller sees if it returned. Returns
- * false if the child died, hung for a minute or was interrupted: death then says how ("SIGBUS").
+ * but that of interrupt.h is started. data: size bytes, whose changes by the child the caller sees
+ * if it returned. Returns false if the child died, hung for a minute or was interrupted: death then
+ * says how ("SIGBUS").
  */
 bool child_process_run(void (*function)(void *data), void *data, size_t size, char death[64]);
 

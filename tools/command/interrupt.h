@@ -12,7 +12,10 @@
 
 #include "udm.h"
 
-/* Notes both signals from now on. A signal that the process inherited as ignored stays ignored. */
+/*
+ * Notes both signals from now on. A signal that the process inherited as ignored stays ignored.
+ * Call it before any thread is started: the signals are blocked in those that are started later.
+ */
 void interrupt_watch(void);
 
 /* Whether a signal was noted. Any thread may call it. */

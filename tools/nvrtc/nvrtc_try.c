@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "command/child_process.h"
+#include "command/interrupt.h"
 #include "nvrtc_compile.h"
 
 /* What the child works on. */
@@ -48,8 +49,11 @@ char *nvrtc_try(const udm_options *options, const char *library, udm_nvrtc_info 
   char death[64];
   trial.options.nvrtc_library = library;
   trial.options.log = NULL;
-  *kills = !child_process_run(try_here, &trial, sizeof trial, death);
-  if (*kills) {
+  const bool tried = child_process_run(try_here, &trial, sizeof trial, death);
+  *kills = !tried && !interrupted();
+  if (interrupted()) {
+    snprintf(trial.reason, sizeof trial.reason, "a signal came before it was tried");
+  } else if (!tried) {
     snprintf(trial.reason, sizeof trial.reason,
              "it kills the process that opens it or compiles with it (%s): install its package "
              "again, or remove the file",

@@ -13,7 +13,8 @@
 
 /*
  * Opens the library and compiles an empty kernel with it. Fills *info and returns "" if it works;
- * else returns why not; *kills: the child died. The caller frees the text; NULL: no memory.
+ * else returns why not; *kills: the child died. A signal (interrupt.h) ends the trial. The caller
+ * frees the text; NULL: no memory.
  */
 char *nvrtc_try(const udm_options *options, const char *library, udm_nvrtc_info *info, bool *kills);
 

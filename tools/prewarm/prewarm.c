@@ -262,6 +262,7 @@ static int run(struct prewarm *work) {
   if (nvrtc_list_make(&work->options, &work->nvrtcs) != UDM_OK) {
     return output_fail(work->json, "%s", udm_last_error());
   }
+  if (interrupted()) return output_fail(work->json, "interrupted before anything was compiled");
   if (!nvrtc_list_first(&work->nvrtcs)) return fail_no_nvrtc(work);
   for (int32_t i = 0; i < work->nvrtcs.count; ++i) {
     const struct nvrtc_found *found = &work->nvrtcs.items[i];
