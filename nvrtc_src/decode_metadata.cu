@@ -206,9 +206,8 @@ struct GeneralOutputs {
     int *table = output == UDM_KERNEL_PAGE_TABLE_1 ? page_table_1 : real_page_table;
 #pragma unroll 1
     for (int b = 0; b < end; ++b) {
-      int *const next = pointer(output, b + 1);  // on its way while the present one is stored to
       if (table) body(table);
-      table = next;
+      table = pointer(output, b + 1);
     }
   }
   __device__ LengthTensors tensors(int b) const {
