@@ -149,8 +149,7 @@ udm_status udm_code_function(const struct driver *driver, const struct loaded_co
 }
 
 udm_status udm_code_optional_function(const struct driver *driver, const struct loaded_code *code,
-                                      const char *name, CUfunction *function,
-                                      struct error *error) {
+                                      const char *name, CUfunction *function, struct error *error) {
   return get_function(driver, code, name, true, function, error);
 }
 

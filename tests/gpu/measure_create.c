@@ -18,8 +18,8 @@
 
 enum { MOST = 1000, KERNELS = 2 };
 
-static const char *const kernels[KERNELS] = {
-    "udm_decode_metadata_direct", "udm_decode_metadata_general"};
+static const char *const kernels[KERNELS] = {"udm_decode_metadata_direct",
+                                             "udm_decode_metadata_general"};
 
 /* The calls that only this program makes. NULL if the driver lacks them. */
 struct loading {

@@ -22,8 +22,8 @@
 
 enum { DEFAULT_REPETITIONS = 201, FEWEST = 30, WARM_UP = 5, KERNELS = 2 };
 
-static const char *const kernels[KERNELS] = {
-    "udm_decode_metadata_direct", "udm_decode_metadata_general"};
+static const char *const kernels[KERNELS] = {"udm_decode_metadata_direct",
+                                             "udm_decode_metadata_general"};
 
 /* NULL if the driver lacks a function: libraries came with CUDA 12. */
 static struct {

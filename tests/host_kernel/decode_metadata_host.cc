@@ -5,6 +5,7 @@
 #include "cuda_shim.h"
 // after the shim
 #include "kernel_params.h"
+// after the shim and the parameters
 #include "decode_metadata.cu"
 #include "host_kernel_call.hpp"
 #include "lower_bound_kernels.cu"

@@ -33,7 +33,8 @@ static const char help_text[] =
     "and the ratio to BASE. \"DIFFER\": a library wrote other bytes than BASE; exit status 1.\n"
     "\n"
     "  --rounds N     rounds per workload (default 25)\n"
-    "  --match TEXT   only the workloads whose names contain TEXT; \"verify\" and \"schedules\", which\n"
+    "  --match TEXT   only the workloads whose names contain TEXT; \"verify\" and \"schedules\", "
+    "which\n"
     "                 libraries of before udm_mode cannot do, run only if TEXT names them\n";
 
 static const struct bench_shape shapes[] = {
