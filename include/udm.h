@@ -528,12 +528,12 @@ typedef enum udm_output {
  * of it that query token e = start(i) + j sees, for 0 <= j < n(i), with start the
  * exclusive prefix sum of n. T is the number of query tokens.
  *
- *     mode            n(i)                      L(i)                     expanded(e)
- *     DECODE          1                         s(i) + seqlen_offset[b]  L(i)
- *     TARGET_VERIFY   tokens_per_request        s(i) + n(i)              s(i) + j + 1
- *                     or extend_lens[i]
- *     DRAFT_EXTEND    as TARGET_VERIFY          s(i)                     max(s(i) - n(i) + j + 1,
- * 0)
+ *     mode           n(i)                L(i)                     expanded(e)
+ *     DECODE         1                   s(i) + seqlen_offset[b]  L(i)
+ *     TARGET_VERIFY  tokens_per_request  s(i) + n(i)              s(i) + j + 1
+ *                    or extend_lens[i]
+ *     DRAFT_EXTEND   as TARGET_VERIFY    s(i)                     s(i) - n(i) + j + 1,
+ *                                                                 at least 0
  *
  * L and expanded are limited to INT32_MAX. Source: SGLang 0.5.23, DSA backend,
  * fused_dsa_decode_metadata, fused_dsa_target_verify_metadata and

@@ -6,14 +6,14 @@
 // The first copy_blocks blocks fill the page tables, those after them the lengths and prefix sums,
 // the last ones the schedules. Window w of the batch has the requests w, w + num_windows, ..., at
 // most 256. The live columns of a request's row are cut into tiles of 128 columns. A copy block
-// serves one window, in two phases:
+// serves one window, in two parts:
 //
 //   row 0   |s0 s0|s1 s1|s2 s2|                  s0, s1, s2: slices of 1 to 4 tiles that the row
-//   row 1   |s0|s1|                              number alone gives to a warp (static phase): the
+//   row 1   |s0|s1|                              number alone gives to a warp (static part) : the
 //   row 2   |s0 s0 s0 s0|...|t t t t|t t t t|    copy starts after one load of a length
-//                                                t: what remains of long rows (dynamic phase)
+//                                                t: what remains of long rows (dynamic part)
 //
-// In the dynamic phase the block prefix-sums the remaining tiles of its window's rows. Its warps
+// In the dynamic part the block prefix-sums the remaining tiles of its window's rows. Its warps
 // draw tickets from a shared counter; a ticket is up to 4 tiles, whose row is found by ballots.
 //
 // No block waits for another, and the grid depends on the arguments alone: a recorded launch stays
@@ -702,7 +702,7 @@ struct Part {
   }
 };
 
-// The dynamic phase: the tiles that the static phase left, by tickets. Thread t has row t of the
+// The dynamic part: the tiles that the static part left, by tickets. Thread t has row t of the
 // window and how many of its tiles are left.
 template <class Outputs>
 __device__ void copy_rest(const Params &p, const Outputs &outputs, const Part &part, const Row &own,
@@ -773,7 +773,7 @@ __device__ void copy_window(const Params &arguments, Outputs &outputs, const Par
   }
   const int longest = p.has(UDM_KERNEL_EXTENT_BATCH_MAX) ? longest_extent(p, outputs) : -1;
 #pragma unroll 1
-  while (slice < slices) {  // the static phase
+  while (slice < slices) {  // the static part
     const Row row = next.row(p, outputs, part.request_at(p, place), place, longest);
     // a short row is spread over all of its slices
     const unsigned all = row.tiles(tile_size(p)), per_row = p.slices_per_row;

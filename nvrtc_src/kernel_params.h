@@ -27,7 +27,7 @@ enum {
   UDM_KERNEL_SLOTS = 16, /* a page_table_1 is written */
   UDM_KERNEL_VECTORS =
       32, /* all rows have the same alignment modulo 16 bytes in each page_table_1 */
-  UDM_KERNEL_DYNAMIC = 64, /* a row of max_len columns has tiles that the static phase leaves */
+  UDM_KERNEL_DYNAMIC = 64, /* a row of max_len columns has tiles that the static part leaves */
   UDM_KERNEL_LINE_OFFSET_BIT = 8, /* five bits: where in its 128-byte line, in int32s, the first
                                      page_table_1 begins */
   /* of the general kernel alone */
@@ -61,24 +61,24 @@ enum {
  * Parameters that both kernels take first, in the order in which the kernels need them. A
  * reciprocal is UINT32_MAX / divisor, so that the kernel multiplies where it would divide.
  */
-#define UDM_KERNEL_SCALARS(X)                                    \
-  X(const void *, seq_lens)                                      \
-  X(const void *, req_pool_indices)                              \
-  X(unsigned, batch_size)                                        \
-  X(unsigned, flags)                                             \
-  X(unsigned, copy_blocks)                                       \
-  X(unsigned, num_windows)                                       \
-  X(unsigned, window_rows)                                       \
-  X(unsigned, window_reciprocal)                                 \
-  X(unsigned, slices_per_row) /* that the static phase copies */ \
-  X(int, max_len)                                                \
-  X(const int *, req_to_token)                                   \
-  X(long long, req_to_token_stride)                              \
-  X(long long, page_table_stride)                                \
-  X(long long, real_page_table_stride)                           \
-  X(unsigned, page_size)                                         \
-  X(unsigned, page_reciprocal)                                   \
-  X(int, topk)                                                   \
+#define UDM_KERNEL_SCALARS(X)                                   \
+  X(const void *, seq_lens)                                     \
+  X(const void *, req_pool_indices)                             \
+  X(unsigned, batch_size)                                       \
+  X(unsigned, flags)                                            \
+  X(unsigned, copy_blocks)                                      \
+  X(unsigned, num_windows)                                      \
+  X(unsigned, window_rows)                                      \
+  X(unsigned, window_reciprocal)                                \
+  X(unsigned, slices_per_row) /* that the static part copies */ \
+  X(int, max_len)                                               \
+  X(const int *, req_to_token)                                  \
+  X(long long, req_to_token_stride)                             \
+  X(long long, page_table_stride)                               \
+  X(long long, real_page_table_stride)                          \
+  X(unsigned, page_size)                                        \
+  X(unsigned, page_reciprocal)                                  \
+  X(int, topk)                                                  \
   X(int, num_backends)
 
 #define UDM_KERNEL_FIELD(type, name) type name;

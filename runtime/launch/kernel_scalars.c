@@ -106,8 +106,8 @@ unsigned int udm_copy_blocks(unsigned int multiprocessors, const udm_decode_args
 }
 
 /*
- * Every window gets the same number of copy blocks, or a block several windows. The static phase
- * copies one slice per copying warp if there are more warps than rows.
+ * Every window gets the same number of copy blocks, or a block serves several windows. The static
+ * part copies one slice per copying warp if there are more warps than rows.
  */
 static void split_into_windows(struct udm_kernel_scalars *scalars) {
   const unsigned int rows = scalars->batch_size > 0 ? scalars->batch_size : 1;

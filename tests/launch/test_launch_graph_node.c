@@ -344,7 +344,7 @@ static void test_the_grid_follows_the_columns(void **state) {
   }
 }
 
-/* The static phase copies as many slices of each row as there are copying warps, 8 per block. */
+/* The static part copies as many slices of each row as there are copying warps, 8 per block. */
 static void test_every_row_has_static_slices(void **state) {
   const struct gpu_session *session = *state;
   udm_context_info info = UDM_CONTEXT_INFO_INIT;

@@ -29,7 +29,7 @@ MOST_INSTRUCTIONS = {
 }
 ENTRIES = list(MOST_INSTRUCTIONS)
 # A warp copies up to 4 vectors per lane at a time, all loads before the first store. The static and
-# the dynamic phase each have this code. The direct kernel stores to three tables in a row, the
+# the dynamic part each have this code. The direct kernel stores to three tables in a row, the
 # general kernel to one after the other.
 COPIED_VECTORS = [4, 4]
 TABLES = {"udm_decode_metadata_direct": 3, "udm_decode_metadata_general": 1}
