@@ -45,6 +45,7 @@ static udm_status resolve_symbols(struct nvrtc *nvrtc, struct error *error) {
 
 udm_status udm_fail_nvrtc(const struct nvrtc *nvrtc, udm_status status, const char *call,
                           nvrtcResult result, struct error *error) {
+  if (result == NVRTC_ERROR_OUT_OF_MEMORY) status = UDM_ERROR_OUT_OF_MEMORY;
   return udm_fail(error, status, "%s: %s (%u)", call, nvrtc->nvrtcGetErrorString(result),
                   (unsigned)result);
 }
@@ -162,6 +163,7 @@ struct opening {
   const struct settings *settings;
   struct nvrtc *nvrtc;
   char tried[UDM_MESSAGE_SIZE / 4]; /* each candidate that exists, and why it cannot be used */
+  bool no_memory;                   /* to look at a candidate: the search ends */
 };
 
 /* A name that does not exist is reported only if the user gave it. */
@@ -172,16 +174,17 @@ static bool try_candidate(void *user_data, const char *library, bool already_loa
   const udm_status status =
       udm_nvrtc_open_candidate(library, already_loaded, opening->nvrtc, &reason);
   if (status == UDM_OK) return true;
+  opening->no_memory = status == UDM_ERROR_OUT_OF_MEMORY;
   if (status != UDM_ERROR_NOT_FOUND || opening->settings->nvrtc_library) {
     udm_append(opening->tried, sizeof opening->tried, "\n  %s: %s", library, text);
     udm_log(opening->settings, UDM_LOG_DEBUG, "NVRTC candidate %s: %s", library, text);
   }
-  return false;
+  return opening->no_memory;
 }
 
 udm_status udm_nvrtc_open(const struct settings *settings, struct nvrtc *nvrtc,
                           struct error *error) {
-  struct opening opening = {settings, nvrtc, ""};
+  struct opening opening = {settings, nvrtc, "", false};
   memset(nvrtc, 0, sizeof *nvrtc);
   if (udm_host_has(&settings->host, UDM_LIBRARY_NVRTC, "nvrtcVersion")) {
     nvrtc->host = settings->host;
@@ -189,6 +192,9 @@ udm_status udm_nvrtc_open(const struct settings *settings, struct nvrtc *nvrtc,
     return status == UDM_OK ? identify(nvrtc, error) : status;
   }
   udm_nvrtc_search(settings, try_candidate, &opening);
+  if (opening.no_memory) {
+    return udm_fail(error, UDM_ERROR_OUT_OF_MEMORY, "NVRTC cannot be opened:%s", opening.tried);
+  }
   if (!nvrtc->library) {
     return udm_fail(
         error, UDM_ERROR_NO_NVRTC, "NVRTC was not found%s%s. %s", *opening.tried ? "; tried:" : "",

@@ -157,7 +157,7 @@ static void test_what_the_driver_needs_is_named(void **state) {
   assert_non_null(strstr(udm_last_error(), "has no cuLaunchKernel"));
 }
 
-/* An entry that the driver rejects is removed; the image of the next source takes its place. */
+/* A spoiled entry, which no driver takes: the same NVRTC makes it anew, in its place. */
 static void test_a_rejected_entry_is_replaced(void **state) {
   struct image_fixture *l = *state;
   udm_context_info info;
