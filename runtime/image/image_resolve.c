@@ -30,6 +30,7 @@ void udm_image_remember_refused(struct image_search *search) {
   if (search->refused_count == MOST_REFUSED) return;
   struct refused_image *refused = &search->refused[search->refused_count++];
   refused->arch = image->arch;
+  refused->writable = image->source == UDM_IMAGE_CACHE;
   refused->producer = hash_of(image->producer);
   refused->origin = hash_of(image->origin);
 }
@@ -211,8 +212,8 @@ udm_status udm_image_search_begin(const struct settings *settings, int32_t devic
   made->device_arch = device_arch;
   made->reason = (struct error){made->reason_text, sizeof made->reason_text};
   made->lock.file = -1;
-  made->lookup_flags = CACHE_LOOKUP_FIRST;
-  if (driver) made->lookup_flags |= CACHE_LOOKUP_REPAIR; /* a plan changes nothing */
+  /* a plan changes, counts and reports nothing */
+  if (driver) made->lookup_flags = CACHE_LOOKUP_FIRST | CACHE_LOOKUP_REPAIR;
   *search = made;
   return UDM_OK;
 }
@@ -277,6 +278,18 @@ static void store_built(struct image_search *search) {
           search->key.arch_name, text);
 }
 
+static bool replaces_refused_entry(const struct image_search *search) {
+  const struct image *image = &search->image;
+  for (int i = 0; i < search->refused_count; ++i) {
+    const struct refused_image *refused = &search->refused[i];
+    if (refused->writable && refused->arch == image->arch &&
+        refused->producer == hash_of(image->producer)) {
+      return true;
+    }
+  }
+  return false;
+}
+
 /* One line says that a lesser image serves, why, and what to do about it. */
 static void warn_of_lesser_image(const struct image_search *search) {
   const struct image *image = &search->image;
@@ -294,9 +307,9 @@ static void warn_of_lesser_image(const struct image_search *search) {
 void udm_image_search_accept(struct image_search *search) {
   const struct image *image = &search->image;
   if (search->lookup) {
-    udm_cache_lookup_accept(search->lookup);
+    if (search->driver) udm_cache_lookup_accept(search->lookup);
   } else if (search->driver && search->cacheable) {
-    if (udm_image_was_refused(search, image->arch, image->producer)) udm_count(repairs);
+    if (replaces_refused_entry(search)) udm_count(repairs);
     store_built(search);
   }
   udm_log(search->settings, UDM_LOG_INFO, "sm_%d %s by %s (sm_%d, %s)", (int)search->device_arch,

@@ -25,6 +25,7 @@ struct image {
 /* An image that the driver refused, or would refuse: hashes of its texts. */
 struct refused_image {
   int32_t arch;
+  bool writable; /* an entry of the writable layer, which a good image of this producer replaces */
   uint64_t producer;
   uint64_t origin;
 };

@@ -94,6 +94,19 @@ int udm_producer_cuda_version(const char *producer) {
   return sscanf(producer, "NVRTC %d.%d,", &major, &minor) == 2 ? 1000 * major + 10 * minor : 0;
 }
 
+void udm_image_producer_line(const char *producer, char line[UDM_CACHE_TEXT_SIZE]) {
+  size_t used = 0;
+  for (const char *c = producer; *c && used + 3 < UDM_CACHE_TEXT_SIZE; ++c) {
+    if (*c != '\n') {
+      line[used++] = *c;
+    } else if (c[1]) {
+      line[used++] = ';';
+      line[used++] = ' ';
+    }
+  }
+  line[used] = '\0';
+}
+
 const char *udm_shipped_ptx(void) { return (const char *)udm_kernel_ptx; }
 
 const char *udm_kernel_source_text(void) { return (const char *)udm_kernel_source; }

@@ -62,6 +62,9 @@ void udm_producer_shipped_ptx(int driver_version, char producer[UDM_PRODUCER_SIZ
  */
 int udm_producer_cuda_version(const char *producer);
 
+/* The producer's lines as one: "NVRTC 13.0, build 1f; PTX for compute_90, driver 13000" */
+void udm_image_producer_line(const char *producer, char line[UDM_CACHE_TEXT_SIZE]);
+
 /* The PTX that the library carries, 0-terminated. */
 const char *udm_shipped_ptx(void);
 

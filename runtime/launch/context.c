@@ -5,10 +5,12 @@
  */
 #include "launch/context.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/allocator.h"
+#include "core/counters.h"
 #include "core/status.h"
 #include "core/struct_size.h"
 #include "image/image_resolve.h"
@@ -74,8 +76,7 @@ static udm_status load_image(udm_context *ctx, const struct image *image, struct
       UDM_FOR_EACH_KERNEL(KERNEL)
 #undef KERNEL
   };
-  udm_status status =
-      udm_code_load(driver, image->bytes, image->is_ptx, image->origin, &ctx->code, error);
+  udm_status status = udm_code_load(driver, image->bytes, image->is_ptx, &ctx->code, error);
   if (status != UDM_OK) return status;
   for (size_t k = 0; status == UDM_OK && k < sizeof kernels / sizeof kernels[0]; ++k) {
     status = udm_code_function(driver, &ctx->code, kernels[k].name, kernels[k].function, error);
@@ -89,6 +90,12 @@ static void describe_image(udm_context *ctx, const struct image *image) {
   ctx->info.image_arch = image->arch;
   ctx->info.image_source = image->source;
   ctx->info.image_bytes = image->size;
+  snprintf(ctx->image_detail, sizeof ctx->image_detail, "%s", image->origin);
+  udm_image_producer_line(image->producer, ctx->image_producer);
+  ctx->info.image_detail = ctx->image_detail;
+  ctx->info.image_producer = ctx->image_producer;
+  udm_count_image(ctx->info.device_arch, image->arch, udm_image_source_name(image->source),
+                  ctx->image_producer);
 }
 
 /* Loads the best image that the driver can use. */
@@ -106,7 +113,8 @@ static udm_status resolve_image(const struct settings *settings, udm_context *ct
       break;
     }
     if (status != UDM_ERROR_NO_IMAGE) {
-      udm_fail(error, status, "%s", search->reason_text);
+      udm_fail(error, status, "%s; the image came from %s", search->reason_text,
+               search->image.origin);
       break;
     }
     udm_image_search_reject(search);

@@ -6,6 +6,7 @@
 #ifndef UDM_RUNTIME_LAUNCH_CONTEXT_H
 #define UDM_RUNTIME_LAUNCH_CONTEXT_H
 
+#include "cache/cache.h"
 #include "driver/load.h"
 #include "launch/fork_guard.h"
 
@@ -21,6 +22,8 @@ struct udm_context {
   CUfunction general;            /* all other launches */
   unsigned process_number;       /* identifies the process that made it: fork_guard.h */
   udm_context_info info;
+  char image_detail[UDM_PATH_SIZE];
+  char image_producer[UDM_CACHE_TEXT_SIZE];
 };
 
 static inline bool udm_is_from_parent(const udm_context *ctx) {

@@ -17,6 +17,7 @@
 #include "core/status.h"
 #include "core/struct_size.h"
 #include "image/cache_entry_validate.h"
+#include "image/kernel_key.h"
 
 /* True if the nearest existing ancestor of a folder is writable. Shortens the path to it. */
 static bool can_be_made(char *path) {
@@ -79,15 +80,6 @@ const char *udm_cache_entry_state_name(udm_cache_entry_state state) {
   return "bad";
 }
 
-/* Makes one line of "NVRTC 13.0\nPTX for compute_90\n". */
-static void join_lines(char *text) {
-  size_t length = strlen(text);
-  if (length > 0 && text[length - 1] == '\n') text[--length] = '\0';
-  for (size_t i = 0; i < length; ++i) {
-    if (text[i] == '\n') text[i] = ';';
-  }
-}
-
 /* What udm_cache_enumerate() works with: too large for a stack frame. */
 struct enumeration {
   udm_cache_entry_callback callback;
@@ -96,6 +88,7 @@ struct enumeration {
   struct cache_dir dir;
   bool stop; /* the callback said so */
   char path[UDM_PATH_SIZE];
+  char producer[UDM_CACHE_TEXT_SIZE];
   struct validated_file validated;
 };
 
@@ -105,7 +98,7 @@ static void report_entry(struct enumeration *enumeration, const char *name) {
   udm_cache_dir_file_path(&enumeration->dir, name, enumeration->path);
   udm_cache_file_validate(&enumeration->dir, name, validated);
   if (file->missing) return; /* another process has removed it just now */
-  join_lines(validated->entry.producer);
+  udm_image_producer_line(validated->entry.producer, enumeration->producer);
   const udm_cache_entry_info info = {
       .struct_size = sizeof info,
       .layer = enumeration->layer,
@@ -114,7 +107,7 @@ static void report_entry(struct enumeration *enumeration, const char *name) {
       .bytes = (uint64_t)file->status.st_size,
       .path = enumeration->path,
       .reason = validated->reason,
-      .producer = validated->state == UDM_CACHE_ENTRY_BAD ? "" : validated->entry.producer,
+      .producer = validated->state == UDM_CACHE_ENTRY_BAD ? "" : enumeration->producer,
       .last_used = udm_cache_file_last_used(&file->status),
       .contents = file->bytes,
   };
