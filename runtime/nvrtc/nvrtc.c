@@ -150,8 +150,13 @@ udm_status udm_nvrtc_open_candidate(const char *library, bool already_loaded, st
   if (!nvrtc->library) {
     const char *reason = dlerror(); /* this call also clears it */
     const bool missing = already_loaded || (reason && does_not_exist(library, reason));
+    const size_t named = strlen(library); /* the caller names the library, too */
+    const bool repeats =
+        reason && strncmp(reason, library, named) == 0 && strncmp(reason + named, ": ", 2) == 0;
     return udm_fail(error, missing ? UDM_ERROR_NOT_FOUND : UDM_ERROR_NO_NVRTC, "%s",
-                    reason ? reason : "dlopen failed");
+                    repeats  ? reason + named + 2
+                    : reason ? reason
+                             : "dlopen failed");
   }
   udm_status status = resolve_symbols(nvrtc, error);
   if (status == UDM_OK) status = identify(nvrtc, error);

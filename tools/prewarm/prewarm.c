@@ -25,9 +25,12 @@ static const char help_text[] =
     "architecture.\n"
     "\n"
     "  --arch LIST       architectures, such as sm_80,sm_90; all: every architecture from sm_70\n"
-    "                    up that an NVRTC here knows; native: this machine's GPUs, with an\n"
-    "                    NVRTC no newer than the driver's CUDA if there is one\n"
+    "                    up that an NVRTC here knows; native: this machine's GPUs\n"
     "                    (default native, or all without a GPU)\n"
+    "  --for-driver LIST CUDA versions of the drivers that will load the images, such as\n"
+    "                    12.8,13.0: per architecture one entry for each, made by the newest\n"
+    "                    NVRTC here whose CUDA is of the driver's major version or older\n"
+    "                    (default: this machine's driver with --arch native, else any driver)\n"
     "  --jobs N          parallel compiles (default: one per processor)\n"
     "  --force           compile even if the cache has the entry\n"
     "  --cache-dir DIR   the cache, instead of UDM_CACHE_DIR or ~/.cache/udm\n"
@@ -36,12 +39,14 @@ static const char help_text[] =
     "examples\n"
     "  udm prewarm\n"
     "  udm prewarm --arch sm_80,sm_90,sm_100 --cache-dir /opt/udm-cache    an image build\n"
+    "  udm prewarm --arch sm_90 --for-driver 12.8,13.0    a fleet with two generations of drivers\n"
     "  UDM_CACHE_PATH=/opt/udm-cache UDM_NO_COMPILE=strict serve           then in production\n";
 
-enum { ARCH = OPTION_FIRST, JOBS, FORCE, CACHE_DIR, JSON };
+enum { ARCH = OPTION_FIRST, FOR_DRIVER, JOBS, FORCE, CACHE_DIR, JSON };
 
 static const struct option long_options[] = {
     {"arch", required_argument, NULL, ARCH},
+    {"for-driver", required_argument, NULL, FOR_DRIVER},
     {"jobs", required_argument, NULL, JOBS},
     {"force", no_argument, NULL, FORCE},
     {"cache-dir", required_argument, NULL, CACHE_DIR},
@@ -54,11 +59,11 @@ static const struct option long_options[] = {
 enum { LOWEST_ARCH = 70 };
 
 static bool add_arch(struct prewarm *work, int32_t arch) {
-  for (int32_t i = 0; i < work->job_count; ++i) {
-    if (work->jobs[i].arch == arch) return true;
+  for (int32_t i = 0; i < work->arch_count; ++i) {
+    if (work->archs[i] == arch) return true;
   }
-  if (work->job_count == UDM_MAX_ARCHS) return false;
-  work->jobs[work->job_count++].arch = arch;
+  if (work->arch_count == UDM_MAX_ARCHS) return false;
+  work->archs[work->arch_count++] = arch;
   return true;
 }
 
@@ -75,6 +80,26 @@ static bool parse_arch_list(struct prewarm *work, const char *list) {
     }
     if (digits[length] == '\0') return true;
     text = digits + length + 1;
+  }
+}
+
+/* Reads "12.8,13.0". If list is none, prints a message and returns false. */
+static bool parse_driver_list(struct prewarm *work, const char *list) {
+  const char *text = list;
+  for (;;) {
+    int major = 0;
+    int minor = 0;
+    int length = 0;
+    const bool read = sscanf(text, "%2d.%1d%n", &major, &minor, &length) == 2 && length > 0;
+    const bool ends = read && (text[length] == ',' || text[length] == '\0');
+    if (!ends || text[0] < '1' || text[0] > '9' || work->driver_count == MOST_DRIVERS) {
+      output_error("--for-driver: '%s' is not a list of up to %d CUDA versions such as 12.8,13.0",
+                   list, MOST_DRIVERS);
+      return false;
+    }
+    work->drivers[work->driver_count++] = 1000 * major + 10 * minor;
+    if (text[length] == '\0') return true;
+    text += length + 1;
   }
 }
 
@@ -96,12 +121,14 @@ static int32_t add_native(struct prewarm *work) {
     if (udm_query_device(&work->options, i, &device) != UDM_OK) return 0;
     add_arch(work, best_arch(work, device.arch));
   }
-  if (driver.device_count > 0) work->newest_major = driver.version / 1000;
+  if (driver.device_count > 0 && work->driver_count == 0) {
+    work->drivers[work->driver_count++] = driver.version;
+  }
   return driver.device_count;
 }
 
 static int by_arch(const void *a, const void *b) {
-  return ((const struct prewarm_job *)a)->arch - ((const struct prewarm_job *)b)->arch;
+  return *(const int32_t *)a - *(const int32_t *)b;
 }
 
 /* Adds every architecture that an NVRTC knows, except those too old for the kernel. */
@@ -112,10 +139,10 @@ static void add_all(struct prewarm *work) {
       if (info->archs[i] >= LOWEST_ARCH) add_arch(work, info->archs[i]);
     }
   }
-  qsort(work->jobs, (size_t)work->job_count, sizeof work->jobs[0], by_arch);
+  qsort(work->archs, (size_t)work->arch_count, sizeof work->archs[0], by_arch);
 }
 
-/* Makes the list of jobs. Returns EXIT_DONE, or another exit code after a message. */
+/* Returns EXIT_DONE, or another exit code after a message. */
 static int choose_archs(struct prewarm *work) {
   const char *list = work->arch_list;
   const bool all = list && strcmp(list, "all") == 0;
@@ -131,18 +158,73 @@ static int choose_archs(struct prewarm *work) {
   return EXIT_DONE;
 }
 
+static void add_job(struct prewarm *work, int32_t arch, const struct nvrtc_found *nvrtc) {
+  for (int32_t i = 0; i < work->job_count; ++i) {
+    if (work->jobs[i].arch == arch && work->jobs[i].nvrtc == nvrtc && !work->jobs[i].hopeless) {
+      return;
+    }
+  }
+  work->jobs[work->job_count].arch = arch;
+  work->jobs[work->job_count++].nvrtc = nvrtc;
+}
+
+/* "pip install nvidia-cuda-nvrtc-cu12", the wheel of a CUDA major version */
+static void name_wheel(int32_t major, char *text, size_t size) {
+  snprintf(text, size,
+           major >= 13 ? "pip install nvidia-cuda-nvrtc" : "pip install nvidia-cuda-nvrtc-cu%d",
+           major);
+}
+
+static void add_hopeless_job(struct prewarm *work, int32_t arch, int32_t driver) {
+  char text[320];
+  char wheel[64];
+  name_wheel(driver / 1000, wheel, sizeof wheel);
+  snprintf(text, sizeof text,
+           "no NVRTC here makes images for sm_%d that a driver of CUDA %d.%d takes: install one of "
+           "CUDA %d that knows sm_%d (%s)",
+           arch, driver / 1000, driver % 1000 / 10, driver / 1000, arch, wheel);
+  struct prewarm_job *job = &work->jobs[work->job_count++];
+  job->arch = arch;
+  job->hopeless = true;
+  job->status = UDM_ERROR_UNSUPPORTED_ARCH;
+  job->error = strdup(text);
+}
+
+/*
+ * Per architecture one job for each driver, unless the same NVRTC serves two. With --arch all, what
+ * the CUDA of a driver does not know is left out, but an NVRTC for that driver there must be.
+ */
+static void make_jobs(struct prewarm *work) {
+  const bool all = !work->arch_list || strcmp(work->arch_list, "all") == 0;
+  for (int32_t a = 0; a < work->arch_count; ++a) {
+    const int32_t arch = work->archs[a];
+    if (work->driver_count == 0) add_job(work, arch, nvrtc_list_newest(&work->nvrtcs, arch, 0));
+    for (int32_t d = 0; d < work->driver_count; ++d) {
+      const int32_t major = work->drivers[d] / 1000;
+      const struct nvrtc_found *nvrtc = nvrtc_list_newest(&work->nvrtcs, arch, major);
+      const bool known = nvrtc_list_newest(&work->nvrtcs, arch, 0) != NULL;
+      if (nvrtc || !known) { /* udm_prewarm() reports an architecture that no NVRTC knows */
+        add_job(work, arch, nvrtc);
+      } else if (!all || !nvrtc_list_newest(&work->nvrtcs, 0, major)) {
+        add_hopeless_job(work, arch, work->drivers[d]);
+      }
+    }
+  }
+}
+
 static void *work_on_jobs(void *user_data) {
   struct prewarm *work = user_data;
   pthread_mutex_lock(&work->lock);
   while (work->next < work->job_count && !interrupted()) {
     struct prewarm_job *job = &work->jobs[work->next++];
     pthread_mutex_unlock(&work->lock);
-    udm_options options = work->options;
-    job->nvrtc = nvrtc_list_newest(&work->nvrtcs, job->arch, work->newest_major);
-    if (job->nvrtc) options.nvrtc_library = job->nvrtc->info.path;
-    job->result.struct_size = sizeof job->result;
-    job->status = udm_prewarm(&options, job->arch, work->flags, &job->result);
-    if (job->status != UDM_OK) job->error = strdup(udm_last_error());
+    if (!job->hopeless) {
+      udm_options options = work->options;
+      if (job->nvrtc) options.nvrtc_library = job->nvrtc->info.path;
+      job->result.struct_size = sizeof job->result;
+      job->status = udm_prewarm(&options, job->arch, work->flags, &job->result);
+      if (job->status != UDM_OK) job->error = strdup(udm_last_error());
+    }
     pthread_mutex_lock(&work->lock);
     progress_update(&work->bar, ++work->done);
   }
@@ -153,6 +235,7 @@ static void *work_on_jobs(void *user_data) {
 static void run_jobs(struct prewarm *work) {
   pthread_t threads[UDM_MAX_ARCHS];
   int64_t count = work->thread_count ? work->thread_count : sysconf(_SC_NPROCESSORS_ONLN);
+  if (count > UDM_MAX_ARCHS) count = UDM_MAX_ARCHS;
   if (count > work->job_count) count = work->job_count;
   int64_t started = 0;
   progress_start(&work->bar, "prewarm", work->job_count);
@@ -177,6 +260,7 @@ static void fail_evicted(struct prewarm *work) {
 
 static void fail_not_begun(struct prewarm *work) {
   for (int32_t i = work->next; i < work->job_count; ++i) {
+    if (work->jobs[i].hopeless) continue;
     work->jobs[i].status = UDM_ERROR_COMPILE;
     work->jobs[i].not_begun = true;
     work->jobs[i].error = strdup("interrupted before it was compiled");
@@ -197,6 +281,7 @@ static int run(struct prewarm *work) {
   }
   int code = choose_archs(work);
   if (code == EXIT_DONE) {
+    make_jobs(work);
     pthread_mutex_init(&work->lock, NULL);
     run_jobs(work);
     pthread_mutex_destroy(&work->lock);
@@ -214,6 +299,9 @@ static int parse(int argc, char **argv, struct prewarm *work, bool *help) {
     switch (option) {
       case ARCH:
         work->arch_list = optarg;
+        break;
+      case FOR_DRIVER:
+        if (!parse_driver_list(work, optarg)) return EXIT_USAGE;
         break;
       case JOBS:
         if (!arguments_number("--jobs", optarg, 1, UDM_MAX_ARCHS, &work->thread_count)) {

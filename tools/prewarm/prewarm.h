@@ -21,7 +21,11 @@ struct prewarm_job {
   udm_prewarm_result result;
   char *error;    /* NULL: none */
   bool not_begun; /* a signal came first */
+  bool hopeless;  /* no NVRTC here can do it: the error says so from the start */
 };
+
+/* More would be more CUDA versions than a fleet has. */
+enum { MOST_DRIVERS = 8, MOST_JOBS = UDM_MAX_ARCHS * MOST_DRIVERS };
 
 struct prewarm {
   udm_options options;
@@ -30,8 +34,11 @@ struct prewarm {
   uint32_t flags;
   bool json;
   struct nvrtc_list nvrtcs;
-  int32_t newest_major; /* prefer NVRTCs up to this CUDA major version; 0: any */
-  struct prewarm_job jobs[UDM_MAX_ARCHS];
+  int32_t archs[UDM_MAX_ARCHS];
+  int32_t arch_count;
+  int32_t drivers[MOST_DRIVERS]; /* CUDA versions, 12080, whose drivers must take the images */
+  int32_t driver_count;          /* 0: any driver */
+  struct prewarm_job jobs[MOST_JOBS];
   int32_t job_count;
   pthread_mutex_t lock; /* guards the next three */
   int32_t next;
