@@ -62,7 +62,7 @@ static bool parse_bytes(const char *text, uint64_t *bytes) {
 }
 
 /* The variables whose values are checked. */
-enum checked { NO_COMPILE, MAX_BYTES, LOCK_SECONDS, CHECKED_VARIABLES };
+enum checked { NO_COMPILE, MAX_BYTES, LOCK_SECONDS, CACHE_HOME, HOME, CHECKED_VARIABLES };
 
 static uint32_t hash_of(const char *text) { /* FNV-1a; never 0 */
   uint32_t hash = 2166136261u;
@@ -104,6 +104,16 @@ static void resolve_cache_limits(const udm_options *options, struct settings *se
                     "it must be a number from 0 to 86400; 60 is used");
     }
   }
+}
+
+/* cache/cache_dir.c takes the first of them that is absolute. */
+static void check_home(const struct settings *settings) {
+  static const char ignored[] = "it must be an absolute path; it is ignored";
+  const char *cache_home = udm_environment("XDG_CACHE_HOME");
+  const char *home = udm_environment("HOME");
+  if (settings->cache_dir || (cache_home && cache_home[0] == '/')) return;
+  if (cache_home) warn_of_value(settings, CACHE_HOME, "XDG_CACHE_HOME", cache_home, ignored);
+  if (home && home[0] != '/') warn_of_value(settings, HOME, "HOME", home, ignored);
 }
 
 /*
@@ -158,6 +168,7 @@ udm_status udm_settings_resolve(const udm_options *options, struct settings *set
   settings->log_user_data = copy.log_user_data;
   resolve_no_compile(copy.flags, settings);
   resolve_cache_limits(&copy, settings);
+  check_home(settings);
   return UDM_OK;
 }
 

@@ -155,6 +155,30 @@ static void test_no_compile_that_is_mistyped(void **state) {
   unsetenv("UDM_NO_COMPILE");
 }
 
+static void test_a_relative_home(void **state) {
+  (void)state;
+  static const char *const names[] = {"XDG_CACHE_HOME", "HOME"};
+  char *home = strdup(getenv("HOME") ? getenv("HOME") : "/");
+  assert_non_null(home);
+  for (int i = 0; i < 2; ++i) {
+    char log[4096] = "";
+    struct settings settings;
+    udm_options options = UDM_OPTIONS_INIT;
+    options.log = keep_text;
+    options.log_user_data = log;
+    setenv(names[i], "some/where", 1);
+    for (int call = 0; call < 3; ++call) {
+      assert_int_equal(udm_settings_resolve(&options, &settings, udm_thread_error()), UDM_OK);
+    }
+    const char *warning = strstr(log, "is 'some/where': it must be an absolute path");
+    assert_non_null(warning);
+    assert_null(strstr(warning + 15, "some/where"));
+    unsetenv(names[i]);
+  }
+  setenv("HOME", home, 1);
+  free(home);
+}
+
 /* A caller without a log does not use up the warning of one that has a log. */
 static void test_a_warning_waits_for_a_log(void **state) {
   (void)state;
@@ -238,6 +262,7 @@ int main(void) {
       cmocka_unit_test_setup(test_no_compile, clear_environment),
       cmocka_unit_test_setup(test_no_compile_that_is_mistyped, clear_environment),
       cmocka_unit_test_setup(test_a_warning_waits_for_a_log, clear_environment),
+      cmocka_unit_test_setup(test_a_relative_home, clear_environment),
       cmocka_unit_test_setup(test_cache_max_bytes, clear_environment),
       cmocka_unit_test_setup(test_cache_lock_seconds, clear_environment),
       cmocka_unit_test_setup(test_an_older_caller_has_fewer_fields, clear_environment),

@@ -250,6 +250,7 @@ static void test_strict_mode_misses_no_writable_folder(void **state) {
   l->options.cache_dir = NULL;
   l->options.flags = UDM_OPTION_CACHED_ONLY;
   char *home = strdup(getenv("HOME") ? getenv("HOME") : "");
+  assert_non_null(home);
   setenv("HOME", "", 1);
   unsetenv("XDG_CACHE_HOME");
   setenv("UDM_CACHE_DIR", "", 1);

@@ -103,11 +103,13 @@ static bool parse_driver_list(struct prewarm *work, const char *list) {
   }
 }
 
-/* The highest architecture that runs on arch and that an NVRTC knows: same generation, not above
- * arch. */
-static int32_t best_arch(const struct prewarm *work, int32_t arch) {
+/*
+ * The highest architecture that runs on arch (same generation, not above it) and that an NVRTC up to
+ * this CUDA major version knows.
+ */
+static int32_t best_arch(const struct prewarm *work, int32_t arch, int32_t newest_major) {
   for (int32_t known = arch; known >= arch / 10 * 10; --known) {
-    if (nvrtc_list_newest(&work->nvrtcs, known, 0)) return known;
+    if (nvrtc_list_newest(&work->nvrtcs, known, newest_major)) return known;
   }
   return arch; /* udm_prewarm() will report that no NVRTC knows it */
 }
@@ -119,7 +121,7 @@ static int32_t add_native(struct prewarm *work) {
   for (int32_t i = 0; i < driver.device_count; ++i) {
     udm_device_info device = {.struct_size = sizeof device};
     if (udm_query_device(&work->options, i, &device) != UDM_OK) return 0;
-    add_arch(work, best_arch(work, device.arch));
+    add_arch(work, best_arch(work, device.arch, driver.version / 1000));
   }
   if (driver.device_count > 0 && work->driver_count == 0) {
     work->drivers[work->driver_count++] = driver.version;
