@@ -434,10 +434,10 @@ typedef struct udm_context_info {
   udm_image_source image_source; /**< Where the image came from. */
   size_t image_bytes;            /**< Size of the image in bytes. */
   int32_t multiprocessor_count;  /**< Number of SMs of the device. */
-  const char *image_detail;      /**< Cache entry, NVRTC library, or "the PTX that udm carries". Valid
-                                      for as long as the handle. */
-  const char *image_producer;    /**< Who made the image, as text: "NVRTC 13.0, build ..."; valid for
-                                      as long as the handle. */
+  const char *image_detail;   /**< Cache entry, NVRTC library, or "the PTX that udm carries". Valid
+                                   for as long as the handle. */
+  const char *image_producer; /**< Who made the image, as text: "NVRTC 13.0, build ..."; valid for
+                                   as long as the handle. */
 } udm_context_info;
 
 /** Initializer of udm_context_info. */
@@ -875,13 +875,13 @@ typedef struct udm_image_plan {
   char detail[UDM_PATH_SIZE]; /**< Cache entry, NVRTC library, or "the PTX that udm carries". */
   char skipped[8192];         /**< A line per better image source, "- name: reason"; "" if there is
                                    none. */
-  int32_t driver_version;     /**< Version of the driver with which images were compared; 0: there is no
-                                   driver. */
-  char producer[512];         /**< Who made the image, or would: "NVRTC 13.0, build ...". */
-  char lesser[16384];         /**< A line per source that would serve if the better ones did not, best
-                                   first, "- name: detail"; "" if there is none. */
-  char advice[768];           /**< What to do for the best image, a cubin of NVRTC for exactly this
-                                   architecture; "" if it is that. */
+  int32_t driver_version; /**< Version of the driver with which images were compared; 0: there is no
+                               driver. */
+  char producer[512];     /**< Who made the image, or would: "NVRTC 13.0, build ...". */
+  char lesser[16384];     /**< A line per source that would serve if the better ones did not, best
+                               first, "- name: detail"; "" if there is none. */
+  char advice[768];       /**< What to do for the best image, a cubin of NVRTC for exactly this
+                               architecture; "" if it is that. */
 } udm_image_plan;
 
 /**

@@ -78,17 +78,18 @@ static udm_status next_cached(struct image_search *search, int32_t arch, enum ke
 
 /*
  * Takes the lock under which one process or thread builds an image for this device while the others
- * wait. Returns true if another held it meanwhile: its image may be in the cache now.
+ * wait. Returns true the first time: the one before may have put its image into the cache.
  */
-static bool lock_out_other_builders(struct image_search *search) {
+static bool wait_for_other_builders(struct image_search *search) {
   struct kernel_key key;
   if (search->lock_tried) return false;
   search->lock_tried = true;
   udm_kernel_key(search->device_arch, KERNEL_BY_NVRTC, NULL, &key);
   udm_cache_lock_key(search->settings, &key.key, &search->lock);
-  if (search->lock.file < 0) return false;
-  udm_hold_log(search->settings, &search->held_log);
-  search->settings = &search->held_log.settings;
+  if (search->lock.file >= 0) {
+    udm_hold_log(search->settings, &search->held_log);
+    search->settings = &search->held_log.settings;
+  }
   return true;
 }
 
@@ -120,7 +121,7 @@ static udm_status next_cached_or_built(struct image_search *search,
     return udm_fail(error, UDM_ERROR_NO_IMAGE, "the driver refused its image from the cache: %s",
                     search->reason_text);
   }
-  if (search->driver && lock_out_other_builders(search)) {
+  if (search->driver && wait_for_other_builders(search)) {
     status = next_cached(search, wanted->arch, wanted->maker, wanted->producer, error);
     if (status == UDM_OK || udm_image_is_fatal(status)) return status;
   }
@@ -335,8 +336,9 @@ static udm_status next_of_nvrtc_ptx(struct image_search *search, struct error *e
   struct error reason = {text, sizeof text};
   const udm_status status =
       next_cached(search, search->device_arch, KERNEL_FROM_NVRTC_PTX, NULL, &reason);
-  if (status == UDM_ERROR_NOT_FOUND) return UDM_ERROR_NO_IMAGE; /* *error says why already */
-  return status;
+  if (status == UDM_OK) return UDM_OK;
+  if (udm_image_is_fatal(status)) return udm_fail(error, status, "%s", text);
+  return UDM_ERROR_NO_IMAGE; /* *error says why already */
 }
 
 static udm_status build_from_shipped_ptx(struct image_search *search, struct error *error) {

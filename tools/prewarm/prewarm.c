@@ -104,8 +104,8 @@ static bool parse_driver_list(struct prewarm *work, const char *list) {
 }
 
 /*
- * The highest architecture that runs on arch (same generation, not above it) and that an NVRTC up to
- * this CUDA major version knows.
+ * The highest architecture that runs on arch (same generation, not above it) and that an NVRTC up
+ * to this CUDA major version knows.
  */
 static int32_t best_arch(const struct prewarm *work, int32_t arch, int32_t newest_major) {
   for (int32_t known = arch; known >= arch / 10 * 10; --known) {
