@@ -25,13 +25,17 @@ struct loading {
   char detail[UDM_PATH_SIZE];
   char producer[512];
   char error[9216];
-  char warning[2048]; /* the last one of the log */
+  char rejection[2048]; /* the log's lines: the first image that the driver rejected, */
+  char lesser[2048];    /* and why a lesser one serves, with what to do */
 };
 
-static void keep_warning(void *user_data, udm_log_level level, const char *message) {
+static void keep_line(void *user_data, udm_log_level level, const char *message) {
   struct loading *loading = user_data;
-  if (level == UDM_LOG_WARNING) {
-    snprintf(loading->warning, sizeof loading->warning, "%s", message);
+  (void)level;
+  if (!loading->rejection[0] && strstr(message, "the driver rejected the image")) {
+    snprintf(loading->rejection, sizeof loading->rejection, "%s", message);
+  } else if (strstr(message, "is served by a lesser image")) {
+    snprintf(loading->lesser, sizeof loading->lesser, "%s", message);
   }
 }
 
@@ -39,7 +43,7 @@ static void keep_warning(void *user_data, udm_log_level level, const char *messa
 static void load(const struct findings *found, int32_t ordinal, struct loading *loading) {
   struct gpu_session session;
   udm_options options = *found->options;
-  options.log = keep_warning;
+  options.log = keep_line;
   options.log_user_data = loading;
   loading->tried = true;
   const double start = clock_microseconds();
@@ -140,20 +144,37 @@ static void add_loading(struct findings *found, const udm_image_plan *plan,
   }
 }
 
-/* The plan was wrong: what was loaded replaces what it names. */
+/* Cuts the lines of "- name: text" up to that of the source that serves. */
+static void leave_out_better(char *lines, const char *source) {
+  for (char *line = lines; *line;) {
+    char *next = strchr(line, '\n');
+    const size_t length = strlen(source);
+    const bool serves = strncmp(line + 2, source, length) == 0 && line[2 + length] == ':';
+    if (serves) {
+      memmove(lines, next ? next + 1 : "", next ? strlen(next) : 1);
+      return;
+    }
+    line = next ? next + 1 : line + strlen(line);
+  }
+}
+
+/* What was loaded replaces what the plan names, if that was another image. */
 static void correct_plan(const struct loading *loading, udm_image_plan *plan) {
   const udm_context_info *info = &loading->info;
-  snprintf(plan->producer, sizeof plan->producer, "%s", loading->producer);
-  if (info->image_source == plan->source && info->image_arch == plan->image_arch) return;
   const size_t used = strlen(plan->skipped);
-  if (plan->source != UDM_IMAGE_NONE) {
+  const bool same_kind = info->image_source == plan->source && info->image_arch == plan->image_arch;
+  if (!same_kind && plan->source != UDM_IMAGE_NONE) {
     snprintf(plan->skipped + used, sizeof plan->skipped - used, "%s- %s, %.4000s: %s",
              used ? "\n" : "", udm_image_source_name(plan->source), plan->detail,
-             loading->warning[0] ? loading->warning : "another process has changed the cache");
+             loading->rejection[0] ? loading->rejection : "another process has changed the cache");
+    const char *advice = strstr(loading->lesser, "To do: ");
+    if (advice) snprintf(plan->advice, sizeof plan->advice, "%s", advice + strlen("To do: "));
+    leave_out_better(plan->lesser, udm_image_source_name(info->image_source));
   }
   plan->source = info->image_source;
   plan->image_arch = info->image_arch;
   snprintf(plan->detail, sizeof plan->detail, "%s", loading->detail);
+  snprintf(plan->producer, sizeof plan->producer, "%s", loading->producer);
 }
 
 json_t *doctor_image(struct findings *found, int32_t ordinal, int32_t arch) {
