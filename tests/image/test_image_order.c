@@ -249,14 +249,13 @@ static void test_strict_mode_misses_no_writable_folder(void **state) {
   l->options.cache_path = l->folder;
   l->options.cache_dir = NULL;
   l->options.flags = UDM_OPTION_CACHED_ONLY;
-  char *home = strdup(getenv("HOME") ? getenv("HOME") : "");
-  assert_non_null(home);
+  char home[4096];
+  snprintf(home, sizeof home, "%s", getenv("HOME") ? getenv("HOME") : "");
   setenv("HOME", "", 1);
   unsetenv("XDG_CACHE_HOME");
   setenv("UDM_CACHE_DIR", "", 1);
   start(l, &without_nvrtc, UDM_IMAGE_READ_ONLY_LAYER, 0);
   setenv("HOME", home, 1);
-  free(home);
 }
 
 int main(void) {

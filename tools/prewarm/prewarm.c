@@ -27,7 +27,7 @@ static const char help_text[] =
     "  --arch LIST       architectures, such as sm_80,sm_90; all: every architecture from sm_70\n"
     "                    up that an NVRTC here knows; native: this machine's GPUs\n"
     "                    (default native, or all without a GPU)\n"
-    "  --for-driver LIST CUDA versions of the drivers that will load the images, such as\n"
+    "  --for-driver VER  CUDA versions of the drivers that will load the images, such as\n"
     "                    12.8,13.0: per architecture one entry for each, made by the newest\n"
     "                    NVRTC here whose CUDA is of the driver's major version or older\n"
     "                    (default: this machine's driver with --arch native, else any driver)\n"
