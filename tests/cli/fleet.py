@@ -145,7 +145,7 @@ def check_for_driver(tmp):
     code, text = Node(tmp, "13000", ["13.0"], cache="fleet").udm(
         "prewarm", "--arch", "sm_90", "--for-driver", "12.8")
     check("an NVRTC that is too new", code == 1 and "nvidia-cuda-nvrtc-cu12" in text, text)
-    for wrong in ("", "12", "12.8,", "12.8,x", "0.1", "12.88", "1.1," * 8 + "2.2"):
+    for wrong in ("", "12.", "12.8,", "12.8,x", "0.1", "12.88", "123", "12.-1", "1.1," * 8 + "2.2"):
         code, text = builder.udm("prewarm", "--for-driver", wrong)
         check(f"'{wrong}' is taken", code == 2, text)
 

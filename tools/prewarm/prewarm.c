@@ -86,13 +86,18 @@ static bool parse_arch_list(struct prewarm *work, const char *list) {
 /* Reads "12.8,13.0". If list is none, prints a message and returns false. */
 static bool parse_driver_list(struct prewarm *work, const char *list) {
   const char *text = list;
+  char digit[2] = "";
   for (;;) {
     int major = 0;
     int minor = 0;
     int length = 0;
-    const bool read = sscanf(text, "%2d.%1d%n", &major, &minor, &length) == 2 && length > 0;
+    int more = 0;
+    const bool read =
+        text[0] >= '1' && text[0] <= '9' && sscanf(text, "%2d%n", &major, &length) == 1;
+    if (read && sscanf(text + length, ".%1[0-9]%n", digit, &more) == 1) minor = digit[0] - '0';
+    length += more;
     const bool ends = read && (text[length] == ',' || text[length] == '\0');
-    if (!ends || text[0] < '1' || text[0] > '9' || work->driver_count == MOST_DRIVERS) {
+    if (!ends || work->driver_count == MOST_DRIVERS) {
       output_error("--for-driver: '%s' is not a list of up to %d CUDA versions such as 12.8,13.0",
                    list, MOST_DRIVERS);
       return false;
