@@ -97,9 +97,13 @@
  *     UDM_CACHE_LOCK_SECONDS  how long to wait for another process that
  *                             compiles the same kernel, before compiling it
  *                             here too: 0 to 86400 (default 60)
- *     UDM_NO_COMPILE          any value but "" and "0": never compile
- *                             (UDM_OPTION_NO_COMPILE); "strict": use cached
- *                             images only (UDM_OPTION_CACHED_ONLY)
+ *     UDM_NO_COMPILE          0: compile if need be (the default); 1: never
+ *                             compile (UDM_OPTION_NO_COMPILE); strict: use
+ *                             cached images only (UDM_OPTION_CACHED_ONLY)
+ *
+ * An empty value counts as not set. For a value that makes no sense, the log has
+ * one warning per process; udm then takes the default, but for UDM_NO_COMPILE
+ * strict, which is the safest.
  */
 #ifndef UDM_H
 #define UDM_H
@@ -398,8 +402,11 @@ typedef struct udm_context udm_context;
  * for the device and loads it. It tries the image sources in order: the cache,
  * NVRTC, the cache for a lower architecture of the same major version, PTX from
  * NVRTC, then the PTX that the library carries; the driver assembles PTX. It
- * caches what it builds. If the cache holds an image for the
- * architecture of the device, udm does not open NVRTC (docs/DEPLOYMENT.md). If
+ * caches what it builds, and uses a cached image only in the place of the source
+ * that made it. If the cache holds a cubin of NVRTC for the architecture of the
+ * device, udm does not open NVRTC (docs/DEPLOYMENT.md). If a lesser image serves,
+ * the log has one warning, with the reason and what to do. An entry that this
+ * driver rejects stays in the cache: another node may need it. If
  * several threads or processes start with a cold cache, one builds the image
  * and the others wait for its cache entry (docs/CACHE.md). udm does not repeat a
  * compile that NVRTC rejected earlier in this process.
@@ -414,7 +421,7 @@ typedef struct udm_context udm_context;
  *   the CUDA context is destroyed.
  * @return UDM_OK, or:
  *   - UDM_ERROR_INVALID_ARGUMENT: out is NULL, or options are malformed.
- *   - UDM_ERROR_OUT_OF_MEMORY: no host memory.
+ *   - UDM_ERROR_OUT_OF_MEMORY: no host memory, for udm or for NVRTC.
  *   - UDM_ERROR_NO_DRIVER: the driver library cannot be opened or is too old.
  *   - UDM_ERROR_NO_DEVICE: the driver finds no device.
  *   - UDM_ERROR_NO_CURRENT_CONTEXT: the thread has no current CUDA context.
@@ -475,13 +482,15 @@ typedef struct udm_context_info {
   udm_image_source image_source; /**< Where the image came from. */
   size_t image_bytes;            /**< Size of the image in bytes. */
   int32_t multiprocessor_count;  /**< Number of SMs of the device. */
-  const char *image_producer;    /**< What made the image, such as "NVRTC 13.0, build ..."; the
-                                      context owns it, until udm_destroy(). */
+  const char *image_detail;   /**< Cache entry, NVRTC library, or "the PTX that udm carries". Valid
+                                   for as long as the handle. */
+  const char *image_producer; /**< Who made the image, as text: "NVRTC 13.0, build ..."; valid for
+                                   as long as the handle. */
 } udm_context_info;
 
 /** Initializer of udm_context_info. */
 #define UDM_CONTEXT_INFO_INIT \
-  { sizeof(udm_context_info), 0, 0, 0, UDM_IMAGE_NONE, 0, 0, NULL }
+  { sizeof(udm_context_info), 0, 0, 0, UDM_IMAGE_NONE, 0, 0, NULL, NULL }
 
 /**
  * Describes a context: its device and its kernel image.
@@ -1039,12 +1048,21 @@ typedef struct udm_image_plan {
   char detail[UDM_PATH_SIZE]; /**< Cache entry, NVRTC library, or "the PTX that udm carries". */
   char skipped[8192];         /**< A line per better image source, "- name: reason"; "" if there is
                                    none. */
+  int32_t driver_version; /**< Version of the driver with which images were compared; 0: there is no
+                               driver. */
+  char producer[512];     /**< Who made the image, or would: "NVRTC 13.0, build ...". */
+  char lesser[16384];     /**< A line per source that would serve if the better ones did not, best
+                               first, "- name: detail"; "" if there is none. */
+  char advice[768];       /**< What to do for the best image, a cubin of NVRTC for exactly this
+                               architecture; "" if it is that. */
 } udm_image_plan;
 
 /**
  * Says which image source would serve a device, without compiling or loading.
  *
- * It does not find out whether the driver would accept the image.
+ * If there is a driver, udm compares its version with what made the image, and
+ * passes over images of a newer CUDA, which the driver would reject. Only loading
+ * (udm_create()) proves that it accepts an image.
  *
  * @param options  Options, or NULL for the defaults.
  * @param arch     Architecture of the device, 10 or more.
@@ -1339,6 +1357,28 @@ typedef struct udm_cache_counters {
  * @note Any thread. Allowed during stream capture.
  */
 UDM_API udm_status udm_get_cache_counters(udm_cache_counters *counters);
+
+/**
+ * Writes the counters of the cache, and the images that this process has loaded,
+ * as text in the exposition format of Prometheus, version 0.0.4.
+ *
+ * A host adds the text to what it serves at its own endpoint. The counters are
+ * udm_cache_<name>_total, for every name of UDM_CACHE_COUNTER_TABLE.
+ * udm_images_loaded_total has the labels device_arch, image_arch, source and
+ * producer; beyond 32 different images, the rest is not counted one by one but
+ * with the source "other". udm_build_info has the version. Every name begins with
+ * udm_, and the text ends with a newline.
+ *
+ * @param text    Receives the text with its terminating 0, cut to size; may be
+ *   NULL if size is 0.
+ * @param size    Size of text in bytes.
+ * @param length  Receives the length of the whole text, without the 0; must not
+ *   be NULL. If it is not less than size, the text was cut: call again with more.
+ * @return UDM_OK, or UDM_ERROR_INVALID_ARGUMENT: length is NULL, or text is NULL
+ *   and size is not 0.
+ * @note Any thread. Allowed during stream capture.
+ */
+UDM_API udm_status udm_get_metrics(char *text, size_t size, size_t *length);
 
 #ifdef __cplusplus
 }

@@ -246,7 +246,7 @@ bool udm_cache_has_no_locks(long file_system_type);
  *     if (status != UDM_OK) return status;
  *     while (udm_cache_lookup_next(lookup, &hit)) {
  *       if (it can be used) { udm_cache_lookup_accept(lookup); break; }
- *       udm_cache_lookup_reject(lookup, CACHE_MISS_REJECTED, why);
+ *       udm_cache_lookup_pass_over(lookup, why);
  *     }
  *     status = udm_cache_lookup_end(lookup, error);
  * --------------------------------------------------------------------- */
@@ -255,15 +255,14 @@ bool udm_cache_has_no_locks(long file_system_type);
 struct cache_hit {
   const unsigned char *image;
   size_t image_size;
-  bool writable;        /* in the writable layer */
-  const char *path;     /* for messages */
-  const char *producer; /* not 0-terminated */
-  size_t producer_size;
+  bool writable;                      /* in the writable layer */
+  const char *path;                   /* for messages */
+  char producer[UDM_CACHE_TEXT_SIZE]; /* cut if it is longer than any of this library */
 };
 
 enum cache_lookup_flags {
   CACHE_LOOKUP_FIRST = 1, /* count a miss, and report folders that cannot be used */
-  CACHE_LOOKUP_REPAIR = 2 /* record the use of an accepted entry, and remove rejected entries from
+  CACHE_LOOKUP_REPAIR = 2 /* record the use of an accepted entry, and remove damaged entries from
                              the writable layer. Without it, a lookup changes nothing. */
 };
 
@@ -285,20 +284,25 @@ udm_status udm_cache_lookup_begin(const struct settings *settings, const struct 
 /*
  * Finds the next whole entry, layer by layer, and within a layer the newest file
  * first, since several producers may have made one. Damaged files are recorded,
- * repaired and skipped. Returns false after the last entry.
+ * repaired and skipped. Returns false after the last entry, and if there is no
+ * memory to read one.
  */
 bool udm_cache_lookup_next(struct cache_lookup *lookup, struct cache_hit *hit);
 
 /* The last hit is used: counts it, and records the use if the flags say so. */
 void udm_cache_lookup_accept(struct cache_lookup *lookup);
 
-/* The last hit cannot be used, for this reason. Removes it if the flags say so. */
+/* The last hit is damaged: nobody can use it. Removes it if the flags say so. */
 void udm_cache_lookup_reject(struct cache_lookup *lookup, enum cache_miss miss, const char *reason);
 
+/* This node cannot use the last hit, for this reason. It stays: another node may need it. */
+void udm_cache_lookup_pass_over(struct cache_lookup *lookup, const char *reason);
+
 /*
- * Frees the lookup (NULL is allowed). Returns OK if a hit was accepted, else
- * NOT_FOUND with the reason of each layer and entry. A lookup that ends before
- * its last entry without an accepted one counts no miss.
+ * Frees the lookup (NULL is allowed). Returns OK if a hit was accepted;
+ * OUT_OF_MEMORY if an entry could not be read for lack of memory; else NOT_FOUND
+ * with the reason of each layer and entry. A lookup that ends before its last
+ * entry without an accepted one counts no miss.
  */
 udm_status udm_cache_lookup_end(struct cache_lookup *lookup, struct error *error);
 

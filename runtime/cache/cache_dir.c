@@ -52,14 +52,23 @@ static void strip_slashes(char *path) {
   while (length > 1 && path[length - 1] == '/') path[--length] = '\0';
 }
 
+/* True if the list of folders names this one before. */
+static bool is_named_before(const char *paths, const char *path, size_t length) {
+  for (const char *rest = paths; rest < path; rest += strcspn(rest, ":") + 1) {
+    if (strcspn(rest, ":") == length && strncmp(rest, path, length) == 0) return true;
+  }
+  return false;
+}
+
 /*
- * Finds the path of read-only layer `index`, from 1, in UDM_CACHE_PATH. "a::b" has two. NULL if
+ * Finds the path of read-only layer `index`, from 1, in UDM_CACHE_PATH. "a::b:a" has two. NULL if
  * there are fewer: index is then that of the layer after them, from 1.
  */
 static const char *read_only_path(const char *paths, int *index, size_t *length) {
   for (const char *rest = paths ? paths : ""; *rest; rest += *length + (rest[*length] == ':')) {
     *length = strcspn(rest, ":");
-    if (*length > 0 && --*index == 0) return rest;
+    const bool counts = *length > 0 && !is_named_before(paths, rest, *length);
+    if (counts && --*index == 0) return rest;
   }
   return NULL;
 }
@@ -149,7 +158,8 @@ udm_status udm_cache_dir_check_owner(const struct cache_dir *dir, const struct s
     return udm_fail(error, UDM_ERROR_CACHE, "it belongs to another user");
   }
   if (status->st_mode & (S_IWGRP | S_IWOTH)) {
-    return udm_fail(error, UDM_ERROR_CACHE, "others may write to it: chmod go-w it");
+    return udm_fail(error, UDM_ERROR_CACHE, "others may write to it (mode %04o): chmod go-w it",
+                    (unsigned)status->st_mode & 07777);
   }
   return UDM_OK;
 }

@@ -37,6 +37,8 @@ struct cache_lookup {
   char path[UDM_PATH_SIZE]; /* its path */
   bool exhausted;
   bool accepted;
+  bool no_memory; /* the search ended there: memory_text says for what */
+  char memory_text[UDM_REASON_SIZE];
   enum cache_miss miss;
   char reasons[UDM_MESSAGE_SIZE / 4]; /* why each layer and entry cannot be used */
 };
@@ -165,9 +167,19 @@ static void repair(const struct cache_lookup *lookup) {
           outcome);
 }
 
+/* Not a miss: the entry may be there and good. */
+static void stop_for_memory(struct cache_lookup *lookup, const char *text) {
+  lookup->no_memory = true;
+  snprintf(lookup->memory_text, sizeof lookup->memory_text, "%s", text);
+}
+
 static void search_layer(struct cache_lookup *lookup) {
   char text[UDM_ERRNO_TEXT_SIZE];
   const int number = find_candidates(lookup);
+  if (number == ENOMEM) {
+    stop_for_memory(lookup, "malloc: no host memory for the names in a cache folder");
+    return;
+  }
   if (number == 0) {
     if (lookup->candidate_count == 0) keep_reason(lookup, lookup->dir.path, "no entry");
     return;
@@ -194,9 +206,16 @@ static bool open_next_layer(struct cache_lookup *lookup) {
     search_layer(lookup);
     return true;
   }
+  if (status == UDM_ERROR_OUT_OF_MEMORY) {
+    stop_for_memory(lookup, text);
+    return true;
+  }
   keep_reason(lookup, udm_cache_dir_name(&lookup->dir), text);
   if (lookup->flags & CACHE_LOOKUP_FIRST) {
-    udm_log(lookup->settings, status == UDM_ERROR_NOT_FOUND ? UDM_LOG_DEBUG : UDM_LOG_WARNING,
+    /* in strict mode nothing would be written, so nobody misses a folder that was never named */
+    const bool is_missed =
+        status != UDM_ERROR_NOT_FOUND && (lookup->dir.path[0] || !lookup->settings->cached_only);
+    udm_log(lookup->settings, is_missed ? UDM_LOG_WARNING : UDM_LOG_DEBUG,
             "cache folder %s is not used: %s", udm_cache_dir_name(&lookup->dir), text);
   }
   return true;
@@ -219,15 +238,19 @@ static bool read_candidate(struct cache_lookup *lookup, struct cache_hit *hit) {
   char text[UDM_REASON_SIZE] = "";
   struct error reason = {text, sizeof text};
   udm_cache_dir_file_path(&lookup->dir, name, lookup->path);
-  if (read_entry(lookup, name, &view, &reason) == UDM_OK) {
+  const udm_status status = read_entry(lookup, name, &view, &reason);
+  if (status == UDM_OK) {
     *hit = (struct cache_hit){.image = view.image,
                               .image_size = view.image_size,
                               .writable = lookup->dir.writable,
-                              .path = lookup->path,
-                              .producer = view.producer,
-                              .producer_size = view.producer_size};
+                              .path = lookup->path};
+    snprintf(hit->producer, sizeof hit->producer, "%.*s", (int)view.producer_size, view.producer);
     udm_log(lookup->settings, UDM_LOG_DEBUG, "cache hit: %s", lookup->path);
     return true;
+  }
+  if (status == UDM_ERROR_OUT_OF_MEMORY) {
+    stop_for_memory(lookup, text);
+    return false;
   }
   if (lookup->file.missing) {
     keep_reason(lookup, lookup->path, "removed by another process just now");
@@ -260,12 +283,12 @@ udm_status udm_cache_lookup_begin(const struct settings *settings, const struct 
 bool udm_cache_lookup_next(struct cache_lookup *lookup, struct cache_hit *hit) {
   forget_file(lookup);
   do {
-    while (lookup->next_candidate < lookup->candidate_count) {
+    while (!lookup->no_memory && lookup->next_candidate < lookup->candidate_count) {
       if (read_candidate(lookup, hit)) return true;
       forget_file(lookup);
     }
-  } while (open_next_layer(lookup));
-  lookup->exhausted = true;
+  } while (!lookup->no_memory && open_next_layer(lookup));
+  lookup->exhausted = !lookup->no_memory;
   return false;
 }
 
@@ -289,10 +312,17 @@ void udm_cache_lookup_reject(struct cache_lookup *lookup, enum cache_miss miss,
   repair(lookup);
 }
 
+void udm_cache_lookup_pass_over(struct cache_lookup *lookup, const char *reason) {
+  keep_reason(lookup, lookup->path, reason);
+  keep_miss(lookup, CACHE_MISS_REJECTED);
+}
+
 udm_status udm_cache_lookup_end(struct cache_lookup *lookup, struct error *error) {
   udm_status status = UDM_OK;
   if (!lookup) return status;
-  if (!lookup->accepted) {
+  if (lookup->no_memory) {
+    status = udm_fail(error, UDM_ERROR_OUT_OF_MEMORY, "%s", lookup->memory_text);
+  } else if (!lookup->accepted) {
     if (lookup->exhausted && (lookup->flags & CACHE_LOOKUP_FIRST)) count_miss(lookup->miss);
     status = udm_fail(error, UDM_ERROR_NOT_FOUND, "no usable entry for %s: %s",
                       lookup->key->arch_name, lookup->reasons);

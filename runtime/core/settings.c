@@ -9,6 +9,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,8 +61,27 @@ static bool parse_bytes(const char *text, uint64_t *bytes) {
   return true;
 }
 
-/* A value that cannot be read gives a warning and the default: no server stays down because of it.
+/* The variables whose values are checked. */
+enum checked { NO_COMPILE, MAX_BYTES, LOCK_SECONDS, CACHE_HOME, HOME, CHECKED_VARIABLES };
+
+static uint32_t hash_of(const char *text) { /* FNV-1a; never 0 */
+  uint32_t hash = 2166136261u;
+  for (; *text; ++text) hash = (hash ^ (unsigned char)*text) * 16777619u;
+  return hash | 1;
+}
+
+/*
+ * A value that udm does not know is a warning, and no failure: no server stays down because of it.
+ * It comes once per process and value, whatever number of calls reads it.
  */
+static void warn_of_value(const struct settings *settings, enum checked which, const char *name,
+                          const char *value, const char *instead) {
+  static _Atomic uint32_t warned[CHECKED_VARIABLES];
+  const uint32_t hash = hash_of(value);
+  if (!settings->log || atomic_exchange(&warned[which], hash) == hash) return;
+  udm_log(settings, UDM_LOG_WARNING, "%s is '%.64s': %s", name, value, instead);
+}
+
 static void resolve_cache_limits(const udm_options *options, struct settings *settings) {
   const char *max_bytes = udm_environment("UDM_CACHE_MAX_BYTES");
   const char *seconds = udm_environment("UDM_CACHE_LOCK_SECONDS");
@@ -70,10 +90,9 @@ static void resolve_cache_limits(const udm_options *options, struct settings *se
   if (options->cache_max_bytes) {
     settings->cache_max_bytes = options->cache_max_bytes;
   } else if (max_bytes && !parse_bytes(max_bytes, &settings->cache_max_bytes)) {
-    udm_log(settings, UDM_LOG_WARNING,
-            "UDM_CACHE_MAX_BYTES is '%s': it must be a number of bytes above 0, or one with K, M "
-            "or G behind it; 256M is used",
-            max_bytes);
+    warn_of_value(settings, MAX_BYTES, "UDM_CACHE_MAX_BYTES", max_bytes,
+                  "it must be a number of bytes above 0, or one with K, M or G behind it; 256M is "
+                  "used");
   }
   if (seconds) {
     char *end = NULL;
@@ -81,10 +100,43 @@ static void resolve_cache_limits(const udm_options *options, struct settings *se
     if (end != seconds && *end == '\0' && value >= 0 && value <= 86400) {
       settings->cache_lock_seconds = (unsigned)value;
     } else {
-      udm_log(settings, UDM_LOG_WARNING,
-              "UDM_CACHE_LOCK_SECONDS is '%s': it must be a number from 0 to 86400; %d is used",
-              seconds, DEFAULT_CACHE_LOCK_SECONDS);
+      warn_of_value(settings, LOCK_SECONDS, "UDM_CACHE_LOCK_SECONDS", seconds,
+                    "it must be a number from 0 to 86400; 60 is used");
     }
+  }
+}
+
+/* cache/cache_dir.c takes the first of them that is absolute. */
+static void check_home(const struct settings *settings) {
+  static const char ignored[] = "it must be an absolute path; it is ignored";
+  const char *cache_home = udm_environment("XDG_CACHE_HOME");
+  const char *home = udm_environment("HOME");
+  if (settings->cache_dir || (cache_home && cache_home[0] == '/')) return;
+  if (cache_home) warn_of_value(settings, CACHE_HOME, "XDG_CACHE_HOME", cache_home, ignored);
+  if (home && home[0] != '/') warn_of_value(settings, HOME, "HOME", home, ignored);
+}
+
+/*
+ * The switch of a locked-down server: whatever is neither "0" nor "1" counts as the strictest mode,
+ * "strict". A mistyped value must not mean that a server compiles after all.
+ */
+static void resolve_no_compile(uint32_t flags, struct settings *settings) {
+  const char *value = udm_environment("UDM_NO_COMPILE");
+  const bool off = !value || strcmp(value, "0") == 0;
+  const bool on = value && strcmp(value, "1") == 0;
+  const bool strict = !off && !on;
+  const char *option = flags & UDM_OPTION_CACHED_ONLY  ? "UDM_OPTION_CACHED_ONLY"
+                       : flags & UDM_OPTION_NO_COMPILE ? "UDM_OPTION_NO_COMPILE"
+                                                       : "";
+  settings->cached_only = strict || (flags & UDM_OPTION_CACHED_ONLY) != 0;
+  settings->no_compile = settings->cached_only || on || (flags & UDM_OPTION_NO_COMPILE) != 0;
+  snprintf(settings->no_compile_reason, sizeof settings->no_compile_reason, "%s%.30s%s",
+           strict || (on && !settings->cached_only) ? "UDM_NO_COMPILE=" : "",
+           strict || (on && !settings->cached_only) ? value : option,
+           strict && strcmp(value, "strict") != 0 ? ", taken as strict" : "");
+  if (strict && strcmp(value, "strict") != 0) {
+    warn_of_value(settings, NO_COMPILE, "UDM_NO_COMPILE", value,
+                  "it must be 0, 1 or strict; strict, the safest, is used: cached images only");
   }
 }
 
@@ -108,11 +160,6 @@ udm_status udm_settings_resolve(const udm_options *options, struct settings *set
   udm_status status = options ? copy_options(options, &copy, error) : UDM_OK;
   if (status == UDM_OK) status = use_host_callbacks(&copy, settings, error);
   if (status != UDM_OK) return status;
-  const char *no_compile = udm_environment("UDM_NO_COMPILE");
-  settings->cached_only = (copy.flags & UDM_OPTION_CACHED_ONLY) != 0 ||
-                          (no_compile && strcmp(no_compile, "strict") == 0);
-  settings->no_compile = settings->cached_only || (copy.flags & UDM_OPTION_NO_COMPILE) != 0 ||
-                         (no_compile && strcmp(no_compile, "0") != 0);
   settings->driver_library = given_or_environment(copy.driver_library, "UDM_DRIVER_LIBRARY");
   settings->nvrtc_library = given_or_environment(copy.nvrtc_library, "UDM_NVRTC_LIBRARY");
   settings->cache_dir = given_or_environment(copy.cache_dir, "UDM_CACHE_DIR");
@@ -122,7 +169,9 @@ udm_status udm_settings_resolve(const udm_options *options, struct settings *set
   settings->log_user_data = copy.log_user_data;
   settings->should_stop = copy.should_stop;
   settings->should_stop_user_data = copy.should_stop_user_data;
+  resolve_no_compile(copy.flags, settings);
   resolve_cache_limits(&copy, settings);
+  check_home(settings);
   return UDM_OK;
 }
 

@@ -20,8 +20,9 @@ struct symbol_provider {
 
 /* The strings belong to the caller or the environment. NULL: neither gave one. */
 struct settings {
-  bool no_compile;  /* NVRTC is never opened */
-  bool cached_only; /* nor does the driver assemble PTX; implies no_compile */
+  bool no_compile;            /* NVRTC is never opened */
+  bool cached_only;           /* nor does the driver assemble PTX; implies no_compile */
+  char no_compile_reason[64]; /* who said so: "UDM_NO_COMPILE=strict" */
   const char *driver_library;
   const char *nvrtc_library;
   const char *cache_dir;

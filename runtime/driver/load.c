@@ -84,24 +84,24 @@ static udm_status fail_with_log(const struct driver *driver, struct jit_log *log
 }
 
 /* Assembles and loads PTX in one call, for a driver without a linker. */
-static udm_status load_ptx(const struct driver *driver, const void *ptx, const char *origin,
-                           struct loaded_code *code, struct error *error) {
+static udm_status load_ptx(const struct driver *driver, const void *ptx, struct loaded_code *code,
+                           struct error *error) {
   struct jit_log log;
   jit_log_init(&log);
   const CUresult result =
       driver->cuModuleLoadDataEx(&code->module, ptx, JIT_LOG_OPTIONS, log.options, log.values);
   if (result == CUDA_SUCCESS) return UDM_OK;
   code->module = NULL;
-  return fail_with_log(driver, &log, "cuModuleLoadDataEx", origin, result, error);
+  return fail_with_log(driver, &log, "cuModuleLoadDataEx", NULL, result, error);
 }
 
 udm_status udm_code_load(const struct driver *driver, const void *image, bool is_ptx,
-                         const char *origin, struct loaded_code *code, struct error *error) {
+                         struct loaded_code *code, struct error *error) {
   CUresult result = CUDA_SUCCESS;
   const char *call = "cuModuleLoadDataEx";
   code->module = NULL;
   code->library = NULL;
-  if (is_ptx) return load_ptx(driver, image, origin, code, error);
+  if (is_ptx) return load_ptx(driver, image, code, error);
   if (loads_libraries(driver)) {
     call = "cuLibraryLoadData";
     result = driver->cuLibraryLoadData(&code->library, image, NULL, NULL, 0, NULL, NULL, 0);
@@ -111,7 +111,7 @@ udm_status udm_code_load(const struct driver *driver, const void *image, bool is
   if (result == CUDA_SUCCESS) return UDM_OK;
   code->module = NULL;
   code->library = NULL;
-  return udm_fail_driver(driver, status_of_loading(result), call, origin, result, error);
+  return udm_fail_driver(driver, status_of_loading(result), call, NULL, result, error);
 }
 
 static CUresult find_function(const struct driver *driver, const struct loaded_code *code,

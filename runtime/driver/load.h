@@ -18,13 +18,13 @@ struct loaded_code {
 };
 
 /*
- * Loads an image: a cubin or, with is_ptx, PTX as 0-terminated text. Messages name
- * `origin` as the place that it comes from. Returns NO_IMAGE if this driver cannot use the image;
- * CAPTURE if it loads nothing while a stream is captured; DRIVER if it failed for a
- * reason that the next image would meet too.
+ * Loads an image: a cubin or, with is_ptx, PTX as 0-terminated text. Returns
+ * NO_IMAGE if this driver cannot use the image; CAPTURE if it loads nothing while a
+ * stream is captured; DRIVER if it failed for a reason that the next image would
+ * meet too.
  */
 udm_status udm_code_load(const struct driver *driver, const void *image, bool is_ptx,
-                         const char *origin, struct loaded_code *code, struct error *error);
+                         struct loaded_code *code, struct error *error);
 
 /* Finds a function of the code, ready to launch. Statuses: those of udm_code_load(). */
 udm_status udm_code_function(const struct driver *driver, const struct loaded_code *code,

@@ -23,7 +23,6 @@ static bool copy_text(char text[UDM_CACHE_TEXT_SIZE], const char *bytes, size_t 
 udm_status udm_cache_entry_validate(const void *bytes, size_t size, struct valid_entry *entry,
                                     struct error *error) {
   struct cache_entry_view view;
-  struct kernel_key current;
   char text[UDM_CACHE_TEXT_SIZE];
   char arch_name[16];
   memset(entry, 0, sizeof *entry);
@@ -43,8 +42,7 @@ udm_status udm_cache_entry_validate(const void *bytes, size_t size, struct valid
   snprintf(arch_name, sizeof arch_name, "sm_%d", (int)entry->arch);
   const struct cache_key key = {arch_name, text, entry->producer};
   udm_cache_entry_name(&key, entry->name);
-  udm_kernel_key(entry->arch, NULL, &current);
-  entry->current = strcmp(text, current.text) == 0;
+  entry->current = udm_kernel_key_is_current(text);
   return UDM_OK;
 }
 
@@ -67,6 +65,7 @@ void udm_cache_file_validate(const struct cache_dir *dir, const char *name,
   if (status == UDM_OK && strcmp(name, entry->name) != 0) {
     status = udm_fail(&reason, UDM_ERROR_CACHE, "its name is not the one that its key gives");
   }
+  validated->no_memory = status == UDM_ERROR_OUT_OF_MEMORY;
   validated->arch = entry->arch ? entry->arch : arch_in_name(name);
   if (status != UDM_OK) {
     validated->state = UDM_CACHE_ENTRY_BAD;
@@ -76,6 +75,31 @@ void udm_cache_file_validate(const struct cache_dir *dir, const char *name,
     validated->state = UDM_CACHE_ENTRY_STALE;
     udm_fail(&reason, UDM_ERROR_CACHE, "made from another version of the kernel or its options");
   }
+}
+
+static bool has_current_name(const char *name, int32_t arch) {
+  for (int maker = 0; maker < KERNEL_MAKERS; ++maker) {
+    struct kernel_key key;
+    char prefix[UDM_CACHE_NAME_SIZE];
+    udm_kernel_key(arch, (enum kernel_maker)maker, NULL, &key);
+    udm_cache_entry_prefix(&key.key, prefix);
+    if (strncmp(name, prefix, strlen(prefix)) == 0) return true;
+  }
+  return false;
+}
+
+int udm_cache_count_stale(struct cache_dir *dir) {
+  struct cache_listing listing;
+  int stale = 0;
+  if (udm_cache_dir_open(dir, false, NULL) != UDM_OK) return 0;
+  if (udm_cache_list(dir, &listing, NULL) != UDM_OK) return 0;
+  for (size_t i = 0; i < listing.count; ++i) {
+    const char *name = listing.items[i].name;
+    const int32_t arch = listing.items[i].is_entry ? arch_in_name(name) : 0;
+    if (arch != 0 && !has_current_name(name, arch)) ++stale;
+  }
+  udm_cache_listing_free(&listing);
+  return stale;
 }
 
 bool udm_cache_lookup_next_cubin(struct cache_lookup *lookup, int32_t arch, struct cache_hit *hit) {

@@ -26,11 +26,16 @@ struct validated_file {
   int32_t arch; /* from the file name if the entry does not say; 0 if neither does */
   char reason[UDM_REASON_SIZE]; /* why it is bad or stale; else "" */
   struct valid_entry entry;     /* if the state is not BAD */
+  bool no_memory;               /* the file was not read, and may be good */
   struct cache_file file; /* the caller frees file.bytes, NULL if the file could not be read */
 };
 
 void udm_cache_file_validate(const struct cache_dir *dir, const char *name,
                              struct validated_file *validated);
+
+/* The number of entries in a layer that another version of this library has made, by their names.
+ */
+int udm_cache_count_stale(struct cache_dir *dir);
 
 /*
  * Like udm_cache_lookup_next(), for cubins: rejects entries whose image is damaged or for another

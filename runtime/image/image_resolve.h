@@ -13,7 +13,8 @@
  *     udm_image_search_end(search);
  *
  * Without a driver the walk is a plan: nothing is built, locked, removed or written,
- * and the first image is the one that would be loaded first.
+ * and the first image is the one that would be loaded first. If the caller then
+ * sets search->driver_version, images that such a driver cannot read are passed over.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -37,8 +38,23 @@ udm_status udm_image_search_next(struct image_search *search, struct error *erro
 /* The image is used: records the use of a cached one, stores a built one. */
 void udm_image_search_accept(struct image_search *search);
 
-/* The driver cannot use the image; search->reason says why. */
+/* Goes on to the next source: a plan that asks what else would serve. */
+void udm_image_search_leave_source(struct image_search *search);
+
+/* The driver cannot use the image; search->reason says why. Its cache entry stays. */
 void udm_image_search_reject(struct image_search *search);
+
+#define UDM_ADVICE_SIZE 768
+
+/*
+ * Says how the device of a walk that has ended gets the best image: NVRTC's cubin for its own
+ * architecture. "" if it has it. The image of the walk is the one that serves; its source is NONE
+ * if none does.
+ */
+void udm_image_advise(const struct image_search *search, char advice[UDM_ADVICE_SIZE]);
+
+/* "a cubin of NVRTC", "assembled from the shipped PTX" */
+const char *udm_kernel_maker_text(enum kernel_maker maker);
 
 /* Frees the walk. NULL is allowed. */
 void udm_image_search_end(struct image_search *search);

@@ -14,69 +14,156 @@
 #include "image/cubin.h"
 #include "image/kernel_compile.h"
 
+/*
+ * In a plan nobody asks the driver, so versions decide. A driver reads cubins of its own CUDA major
+ * version and older; no CUDA promises more.
+ */
+static udm_status check_readable(const struct image_search *search, const char *producer,
+                                 struct error *error) {
+  const int made_by = udm_producer_cuda_version(producer);
+  if (search->driver || !search->driver_version) return UDM_OK;
+  if (made_by / 1000 <= search->driver_version / 1000) return UDM_OK;
+  return udm_fail(error, UDM_ERROR_NO_IMAGE,
+                  "it is of CUDA %d.%d, and this driver, of CUDA %d.%d, refuses images of a newer "
+                  "major version",
+                  VERSION_ARGUMENTS(made_by), VERSION_ARGUMENTS(search->driver_version));
+}
+
 static void set_image(struct image_search *search, int32_t arch, udm_image_source source,
-                      const char *origin, const char *producer, size_t producer_size) {
+                      enum kernel_maker maker, const char *producer, const char *origin) {
   struct image *image = &search->image;
   image->bytes = NULL;
   image->size = 0;
   image->arch = arch;
   image->is_ptx = false;
   image->source = source;
+  image->maker = maker;
+  snprintf(image->producer, sizeof image->producer, "%s", producer);
   snprintf(image->origin, sizeof image->origin, "%s", origin);
-  snprintf(image->producer, sizeof image->producer, "%.*s", (int)producer_size, producer);
-  udm_producer_join_lines(image->producer);
 }
 
-/* The next cached cubin for `arch` by this producer (NULL: any). NOT_FOUND if there is none. */
-static udm_status next_cached(struct image_search *search, int32_t arch, const char *producer,
-                              struct error *error) {
+/*
+ * The next cached cubin for `arch`, of this maker and producer (NULL: any). NOT_FOUND if there is
+ * none.
+ */
+static udm_status next_cached(struct image_search *search, int32_t arch, enum kernel_maker maker,
+                              const char *producer, struct error *error) {
   struct cache_hit hit;
+  char text[UDM_REASON_SIZE] = "";
+  struct error reason = {text, sizeof text};
   udm_status status = UDM_OK;
   if (!search->lookup) {
-    udm_kernel_key(arch, producer, &search->key);
+    udm_kernel_key(arch, maker, producer, &search->key);
     status = udm_cache_lookup_begin(search->settings, &search->key.key, search->lookup_flags,
                                     &search->lookup, error);
     if (status != UDM_OK) return status;
   }
-  if (udm_cache_lookup_next_cubin(search->lookup, arch, &hit)) {
-    set_image(search, arch, hit.writable ? UDM_IMAGE_CACHE : UDM_IMAGE_READ_ONLY_LAYER, hit.path,
-              hit.producer, hit.producer_size);
+  while (udm_cache_lookup_next_cubin(search->lookup, arch, &hit)) {
+    if (udm_image_file_was_refused(search, hit.path)) {
+      udm_cache_lookup_pass_over(search->lookup, "refused, as said above");
+      continue;
+    }
+    set_image(search, arch, hit.writable ? UDM_IMAGE_CACHE : UDM_IMAGE_READ_ONLY_LAYER, maker,
+              hit.producer, hit.path);
     search->image.bytes = hit.image;
     search->image.size = hit.image_size;
-    return UDM_OK;
+    if (check_readable(search, hit.producer, &reason) == UDM_OK) return UDM_OK;
+    udm_cache_lookup_pass_over(search->lookup, text);
+    udm_image_remember_refused(search);
   }
   status = udm_cache_lookup_end(search->lookup, error);
   search->lookup = NULL;
   return status;
 }
 
-/* Sets search->image.bytes and size to an image that it builds, and search->built to free it. */
-typedef udm_status (*build_function)(struct image_search *search, struct error *error);
+/*
+ * Takes the lock under which one process or thread builds an image for this device while the others
+ * wait. Returns true the first time: the one before may have put its image into the cache.
+ */
+static bool wait_for_other_builders(struct image_search *search, bool *cancelled) {
+  struct kernel_key key;
+  if (search->lock_tried) return false;
+  search->lock_tried = true;
+  udm_kernel_key(search->device_arch, KERNEL_BY_NVRTC, NULL, &key);
+  *cancelled =
+      udm_cache_lock_key(search->settings, &key.key, &search->lock) == CACHE_LOCK_CANCELLED;
+  if (search->lock.file >= 0) {
+    udm_hold_log(search->settings, &search->held_log);
+    search->settings = &search->held_log.settings;
+  }
+  return true;
+}
+
+/* What a source builds, and under which key the cache keeps it. */
+struct buildable_image {
+  int32_t arch;
+  udm_image_source source;
+  enum kernel_maker maker;
+  const char *producer;
+  const char *origin;
+  /* sets search->image.bytes and size to an image that it builds, and search->built to free it */
+  udm_status (*build)(struct image_search *search, struct error *error);
+};
 
 /*
- * The cached images of this architecture and producer, then a built one. A plan builds nothing: the
- * image then has no bytes.
+ * The cached images of this kind, then one that is built. A plan builds nothing: the image then
+ * has no bytes.
  */
-static udm_status next_cached_or_built(struct image_search *search, int32_t arch,
-                                       const char *producer, udm_image_source source,
-                                       const char *origin, build_function build,
-                                       struct error *error) {
+static udm_status next_cached_or_built(struct image_search *search,
+                                       const struct buildable_image *wanted, struct error *error) {
   if (search->build_tried) return udm_fail(error, UDM_ERROR_NO_IMAGE, "%s", search->reason_text);
-  const udm_status status = next_cached(search, arch, producer, error);
+  udm_status status = next_cached(search, wanted->arch, wanted->maker, wanted->producer, error);
   if (status == UDM_OK || udm_image_is_fatal(status)) return status;
+  if (udm_image_was_refused(search, wanted->arch, wanted->producer) &&
+      udm_image_refusal_is_expected(search, wanted->arch, wanted->producer)) {
+    /* the same producer would make the same image */
+    status = check_readable(search, wanted->producer, error);
+    if (status != UDM_OK) return status;
+    return udm_fail(error, UDM_ERROR_NO_IMAGE, "the driver refused its image from the cache: %s",
+                    search->reason_text);
+  }
+  bool cancelled = false;
+  if (search->driver && wait_for_other_builders(search, &cancelled)) {
+    if (cancelled) return udm_fail_cancelled(error, "the wait for another process or thread");
+    status = next_cached(search, wanted->arch, wanted->maker, wanted->producer, error);
+    if (status == UDM_OK || udm_image_is_fatal(status)) return status;
+  }
   search->build_tried = true;
   search->cacheable = true;
-  set_image(search, arch, source, origin, producer, strlen(producer));
-  return search->driver ? build(search, error) : UDM_OK;
+  udm_kernel_key(wanted->arch, wanted->maker, wanted->producer, &search->key);
+  set_image(search, wanted->arch, wanted->source, wanted->maker, wanted->producer, wanted->origin);
+  status = check_readable(search, wanted->producer, error);
+  if (status != UDM_OK) {
+    udm_image_remember_refused(search);
+    return status;
+  }
+  return search->driver ? wanted->build(search, error) : UDM_OK;
 }
 
 /* ------------------------------------------------------------------------
  * The cache
  * --------------------------------------------------------------------- */
 
-/* From any producer: NVRTC of any version, or a driver that assembled PTX. */
+/* Adds to the message how many entries of each layer another version of udm has made. */
+static void add_stale_entries(const struct image_search *search, struct error *error) {
+  struct cache_dir dir;
+  for (int layer = 0; udm_cache_dir_at(search->settings, layer, &dir); ++layer) {
+    const int stale = udm_cache_count_stale(&dir);
+    if (stale > 0) {
+      udm_extend_error(error,
+                       "; %s: %d stale entr%s, made from another version of the kernel: fill it "
+                       "again with this version of udm",
+                       udm_cache_dir_name(&dir), stale, stale == 1 ? "y" : "ies");
+    }
+    udm_cache_dir_close(&dir);
+  }
+}
+
+/* Made by NVRTC of any version, for exactly this architecture: the best image there is. */
 static udm_status next_of_cache(struct image_search *search, struct error *error) {
-  return next_cached(search, search->device_arch, NULL, error);
+  const udm_status status = next_cached(search, search->device_arch, KERNEL_BY_NVRTC, NULL, error);
+  if (status == UDM_ERROR_NOT_FOUND) add_stale_entries(search, error);
+  return status;
 }
 
 static int32_t lowest_of_major(const struct image_search *search) {
@@ -87,7 +174,7 @@ static int32_t lowest_of_major(const struct image_search *search) {
 static udm_status next_of_cache_same_major(struct image_search *search, struct error *error) {
   if (!search->begun) search->target = search->device_arch - 1;
   for (; search->target >= lowest_of_major(search); --search->target) {
-    const udm_status status = next_cached(search, search->target, NULL, error);
+    const udm_status status = next_cached(search, search->target, KERNEL_BY_NVRTC, NULL, error);
     if (status == UDM_OK || udm_image_is_fatal(status)) return status;
   }
   return udm_fail(error, UDM_ERROR_NOT_FOUND, "no usable entry for a lower sm_%dx",
@@ -100,9 +187,8 @@ static udm_status next_of_cache_same_major(struct image_search *search, struct e
 
 static udm_status open_nvrtc(struct image_search *search, struct error *error) {
   if (search->settings->no_compile) {
-    return udm_fail(error, UDM_ERROR_NO_IMAGE,
-                    "compiling is forbidden (UDM_NO_COMPILE or the option): fill the cache with "
-                    "'udm prewarm' on a machine that may compile");
+    return udm_fail(error, UDM_ERROR_NO_IMAGE, "compiling is forbidden (%s)",
+                    search->settings->no_compile_reason);
   }
   if (!search->nvrtc_tried) {
     struct error reason = {search->nvrtc_text, sizeof search->nvrtc_text};
@@ -113,67 +199,9 @@ static udm_status open_nvrtc(struct image_search *search, struct error *error) {
   return udm_fail(error, search->nvrtc_status, "%s", search->nvrtc_text);
 }
 
-static bool has_lower_entry(const struct image_search *search) {
-  for (int32_t arch = search->device_arch - 1; arch >= lowest_of_major(search); --arch) {
-    struct kernel_key key;
-    struct cache_hit hit;
-    struct cache_lookup *lookup = NULL;
-    udm_kernel_key(arch, NULL, &key);
-    if (udm_cache_lookup_begin(search->settings, &key.key, 0, &lookup, NULL) != UDM_OK)
-      return false;
-    const bool found = udm_cache_lookup_next(lookup, &hit);
-    udm_cache_lookup_end(lookup, NULL);
-    if (found) return true;
-  }
-  return false;
-}
-
-/* False in a plan, and if only cached images are allowed. */
-static bool may_build(const struct image_search *search) {
-  return search->driver && !search->settings->cached_only;
-}
-
-/*
- * Before the lock is taken: the cubin that next_of_nvrtc() would build may be cached already. If
- * NVRTC does not know the device's architecture, that is a cubin for a lower one.
- */
-static udm_status next_of_nvrtc_cached_lower(struct image_search *search, struct error *error) {
-  char producer[UDM_PRODUCER_SIZE];
-  if (!search->begun) {
-    const bool wanted =
-        may_build(search) && !search->settings->no_compile && has_lower_entry(search);
-    if (!wanted || open_nvrtc(search, error) != UDM_OK) return UDM_ERROR_NOT_FOUND;
-    search->target =
-        udm_nvrtc_arch_below(&search->nvrtc, lowest_of_major(search), search->device_arch);
-    if (search->target == 0 || search->target == search->device_arch) return UDM_ERROR_NOT_FOUND;
-  }
-  udm_producer_nvrtc(&search->nvrtc, producer);
-  return next_cached(search, search->target, producer, error);
-}
-
-/*
- * Takes the lock under which one process or thread builds the image while the others wait, and
- * looks again: the previous holder has stored its image.
- */
-static udm_status next_of_cache_locked(struct image_search *search, struct error *error) {
-  if (!may_build(search)) return UDM_ERROR_NOT_FOUND;
-  if (!search->begun) {
-    struct kernel_key key;
-    udm_kernel_key(search->device_arch, NULL, &key);
-    if (udm_cache_lock_key(search->settings, &key.key, &search->lock) == CACHE_LOCK_CANCELLED) {
-      return udm_fail_cancelled(error, "the wait for another process or thread");
-    }
-    if (search->lock.file >= 0) {
-      udm_hold_log(search->settings, &search->held_log);
-      search->settings = &search->held_log.settings;
-    }
-  }
-  return next_of_cache(search, error);
-}
-
 /*
  * After a failed compile: true if another NVRTC, now search->nvrtc, can be tried for the
- * architecture. The image then is that one's.
+ * architecture. The image is then that one's.
  */
 static bool try_next_nvrtc(struct image_search *search, int32_t arch, udm_status status,
                            const struct error *error) {
@@ -185,13 +213,19 @@ static bool try_next_nvrtc(struct image_search *search, int32_t arch, udm_status
   return true;
 }
 
+/* The image will be of the present search->nvrtc. */
+static void set_producer(struct image_search *search, int32_t arch, const char *producer) {
+  snprintf(search->image.producer, sizeof search->image.producer, "%s", producer);
+  udm_kernel_key(arch, search->image.maker, producer, &search->key);
+}
+
 static udm_status build_cubin(struct image_search *search, struct error *error) {
   char producer[UDM_PRODUCER_SIZE];
   double milliseconds = 0;
   udm_status status = UDM_OK;
   do {
     udm_producer_nvrtc(&search->nvrtc, producer);
-    udm_kernel_key(search->target, producer, &search->key);
+    set_producer(search, search->target, producer);
     status = udm_kernel_compile(search->settings, &search->nvrtc, search->target, &search->built,
                                 &search->image.size, &milliseconds, error);
   } while (try_next_nvrtc(search, search->target, status, error));
@@ -223,10 +257,11 @@ static udm_status next_of_nvrtc(struct image_search *search, struct error *error
                       udm_nvrtc_package(search->device_arch));
     }
   }
-  udm_producer_nvrtc(nvrtc, producer);
   while (search->target != 0) {
-    status = next_cached_or_built(search, search->target, producer, UDM_IMAGE_NVRTC, nvrtc->path,
-                                  build_cubin, error);
+    udm_producer_nvrtc(nvrtc, producer); /* a failed compile may have replaced the NVRTC */
+    const struct buildable_image wanted = {search->target, UDM_IMAGE_NVRTC, KERNEL_BY_NVRTC,
+                                           producer,       nvrtc->path,     build_cubin};
+    status = next_cached_or_built(search, &wanted, error);
     if (status == UDM_OK || udm_image_is_fatal(status)) return status;
     udm_append(search->target_reasons, sizeof search->target_reasons, "%ssm_%d: %s",
                search->target_reasons[0] ? "; " : "", (int)search->target, udm_error_text(error));
@@ -243,9 +278,8 @@ static udm_status next_of_nvrtc(struct image_search *search, struct error *error
 /* Assembling PTX also makes an image, so a mode that allows only cached images forbids it. */
 static udm_status may_assemble(const struct image_search *search, struct error *error) {
   if (!search->settings->cached_only) return UDM_OK;
-  return udm_fail(error, UDM_ERROR_NO_IMAGE,
-                  "only cached images are allowed (UDM_NO_COMPILE=strict or the option): fill the "
-                  "cache with 'udm prewarm' on a machine that may compile");
+  return udm_fail(error, UDM_ERROR_NO_IMAGE, "only cached images are allowed (%s)",
+                  search->settings->no_compile_reason);
 }
 
 /* Assembles the PTX into a cubin, which may turn out to be for another architecture than the key's.
@@ -274,7 +308,7 @@ static udm_status build_from_nvrtc_ptx(struct image_search *search, struct error
   udm_status status = UDM_OK;
   do {
     udm_producer_nvrtc_ptx(&search->nvrtc, search->virtual_arch, search->driver_version, producer);
-    udm_kernel_key(search->device_arch, producer, &search->key);
+    set_producer(search, search->device_arch, producer);
     status = udm_kernel_compile_ptx(search->settings, &search->nvrtc, search->virtual_arch, &ptx,
                                     &size, error);
   } while (try_next_nvrtc(search, search->virtual_arch, status, error));
@@ -289,15 +323,27 @@ static udm_status build_from_nvrtc_ptx(struct image_search *search, struct error
   return status;
 }
 
-static udm_status next_of_nvrtc_ptx(struct image_search *search, struct error *error) {
+/* A driver of an older CUDA major version reads no PTX of this NVRTC: then it is not even compiled.
+ */
+static udm_status check_ptx_readable(const struct image_search *search, struct error *error) {
+  const struct nvrtc *nvrtc = &search->nvrtc;
+  const int version = 1000 * nvrtc->version_major + 10 * nvrtc->version_minor;
+  const int driver = search->driver_version;
+  const bool too_new = search->driver ? version / 1000 > driver / 1000 : driver && version > driver;
+  if (!too_new) return UDM_OK;
+  return udm_fail(error, UDM_ERROR_NO_IMAGE,
+                  "NVRTC %d.%d (%s) writes PTX that this driver, of CUDA %d.%d, cannot read",
+                  nvrtc->version_major, nvrtc->version_minor, nvrtc->path,
+                  VERSION_ARGUMENTS(driver));
+}
+
+static udm_status next_of_this_nvrtc_ptx(struct image_search *search, struct error *error) {
   char producer[UDM_PRODUCER_SIZE];
   const struct nvrtc *nvrtc = &search->nvrtc;
-  udm_status status = may_assemble(search, error);
-  if (status != UDM_OK) return status;
   if (search->nvrtc_tried && search->nvrtc_status != UDM_OK) {
     return udm_fail(error, search->nvrtc_status, "there is no usable NVRTC, as said above");
   }
-  status = open_nvrtc(search, error);
+  udm_status status = open_nvrtc(search, error);
   if (status != UDM_OK) return status;
   search->virtual_arch = udm_nvrtc_arch_below(nvrtc, UDM_LOWEST_ARCH, search->device_arch);
   if (search->virtual_arch == 0) {
@@ -306,9 +352,29 @@ static udm_status next_of_nvrtc_ptx(struct image_search *search, struct error *e
                     nvrtc->version_major, nvrtc->version_minor, nvrtc->path, UDM_LOWEST_ARCH,
                     (int)search->device_arch);
   }
+  status = check_ptx_readable(search, error);
+  if (status != UDM_OK) return status;
   udm_producer_nvrtc_ptx(nvrtc, search->virtual_arch, search->driver_version, producer);
-  return next_cached_or_built(search, search->device_arch, producer, UDM_IMAGE_NVRTC_PTX,
-                              nvrtc->path, build_from_nvrtc_ptx, error);
+  const struct buildable_image wanted = {search->device_arch,   UDM_IMAGE_NVRTC_PTX,
+                                         KERNEL_FROM_NVRTC_PTX, producer,
+                                         nvrtc->path,           build_from_nvrtc_ptx};
+  return next_cached_or_built(search, &wanted, error);
+}
+
+/* By this NVRTC and driver if possible, else cached ones by any. */
+static udm_status next_of_nvrtc_ptx(struct image_search *search, struct error *error) {
+  if (!search->second_half) {
+    const udm_status status = next_of_this_nvrtc_ptx(search, error);
+    if (status == UDM_OK || udm_image_is_fatal(status)) return status;
+    search->second_half = true;
+  }
+  char text[UDM_REASON_SIZE] = "";
+  struct error reason = {text, sizeof text};
+  const udm_status status =
+      next_cached(search, search->device_arch, KERNEL_FROM_NVRTC_PTX, NULL, &reason);
+  if (status == UDM_OK) return UDM_OK;
+  if (udm_image_is_fatal(status)) return udm_fail(error, status, "%s", text);
+  return UDM_ERROR_NO_IMAGE; /* *error says why already */
 }
 
 static udm_status build_from_shipped_ptx(struct image_search *search, struct error *error) {
@@ -318,20 +384,30 @@ static udm_status build_from_shipped_ptx(struct image_search *search, struct err
   return UDM_OK;
 }
 
+/* Cached ones by any driver: assembled anew they would be the same. */
 static udm_status next_of_shipped_ptx(struct image_search *search, struct error *error) {
   char producer[UDM_PRODUCER_SIZE];
+  if (!search->second_half) {
+    const udm_status status =
+        next_cached(search, search->device_arch, KERNEL_FROM_SHIPPED_PTX, NULL, error);
+    if (status == UDM_OK || udm_image_is_fatal(status)) return status;
+    search->second_half = true;
+  }
   const udm_status status = may_assemble(search, error);
   if (status != UDM_OK) return status;
+  if (!search->driver && search->driver_version && search->driver_version < CUDA_OF_SHIPPED_PTX) {
+    return udm_fail(error, UDM_ERROR_NO_IMAGE, "this driver, of CUDA %d.%d, is too old for it",
+                    VERSION_ARGUMENTS(search->driver_version));
+  }
   udm_producer_shipped_ptx(search->driver_version, producer);
-  return next_cached_or_built(search, search->device_arch, producer, UDM_IMAGE_SHIPPED_PTX,
-                              "the PTX that udm carries", build_from_shipped_ptx, error);
+  const struct buildable_image wanted = {search->device_arch,        UDM_IMAGE_SHIPPED_PTX,
+                                         KERNEL_FROM_SHIPPED_PTX,    producer,
+                                         "the PTX that udm carries", build_from_shipped_ptx};
+  return next_cached_or_built(search, &wanted, error);
 }
 
-/* Those without a name look at the cache again, before and after a wait for another process. */
 const struct image_source udm_image_sources[] = {
     {"cache", next_of_cache},
-    {NULL, next_of_nvrtc_cached_lower},
-    {NULL, next_of_cache_locked},
     {"NVRTC", next_of_nvrtc},
     {"cache, same major", next_of_cache_same_major},
     {"PTX of NVRTC", next_of_nvrtc_ptx},

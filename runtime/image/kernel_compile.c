@@ -104,7 +104,7 @@ udm_status udm_kernel_compile_ptx(const struct settings *settings, const struct 
   char producer[UDM_PRODUCER_SIZE];
   char target[24];
   udm_producer_nvrtc_ptx(nvrtc, virtual_arch, 0, producer);
-  udm_kernel_key(virtual_arch, producer, &key);
+  udm_kernel_key(virtual_arch, KERNEL_FROM_NVRTC_PTX, producer, &key);
   snprintf(target, sizeof target, "compute_%d", (int)virtual_arch);
   const udm_status status = compile_for(settings, nvrtc, &key.key, target, true, ptx, size, error);
   if (status != UDM_OK) return status;
@@ -120,7 +120,7 @@ udm_status udm_kernel_compile(const struct settings *settings, const struct nvrt
   struct kernel_key key;
   char producer[UDM_PRODUCER_SIZE];
   udm_producer_nvrtc(nvrtc, producer);
-  udm_kernel_key(arch, producer, &key);
+  udm_kernel_key(arch, KERNEL_BY_NVRTC, producer, &key);
   const double start = udm_clock_seconds();
   const udm_status status =
       compile_for(settings, nvrtc, &key.key, key.arch_name, false, cubin, size, error);

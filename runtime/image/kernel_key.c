@@ -24,14 +24,22 @@ static void hash_text(const void *bytes, size_t size, char text[33]) {
            (unsigned long long)hash.low64);
 }
 
-void udm_kernel_key(int32_t arch, const char *producer, struct kernel_key *kernel_key) {
+static const char *const maker_lines[KERNEL_MAKERS] = {
+    [KERNEL_BY_NVRTC] = "made by NVRTC",
+    [KERNEL_FROM_NVRTC_PTX] = "assembled from PTX of NVRTC",
+    [KERNEL_FROM_SHIPPED_PTX] = "assembled from the shipped PTX",
+};
+
+void udm_kernel_key(int32_t arch, enum kernel_maker maker, const char *producer,
+                    struct kernel_key *kernel_key) {
   char source[33];
   hash_text(udm_kernel_source, udm_kernel_source_size, source);
   snprintf(kernel_key->arch_name, sizeof kernel_key->arch_name, "sm_%d", (int)arch);
   snprintf(kernel_key->text, sizeof kernel_key->text,
            "udm cubin, format %u\nsource decode_metadata.cu, xxh3-128 %s\n"
-           "options %s\ntarget %s\n",
-           UDM_CACHE_FORMAT, source, UDM_KERNEL_COMPILE_OPTION, kernel_key->arch_name);
+           "options %s\n%s\ntarget %s\n",
+           UDM_CACHE_FORMAT, source, UDM_KERNEL_COMPILE_OPTION, maker_lines[maker],
+           kernel_key->arch_name);
   snprintf(kernel_key->producer, sizeof kernel_key->producer, "%s", producer ? producer : "");
   kernel_key->key.arch_name = kernel_key->arch_name;
   kernel_key->key.text = kernel_key->text;
@@ -46,6 +54,16 @@ int32_t udm_kernel_key_target(const char *text) {
   char *end = NULL;
   const long arch = strtol(digits, &end, 10);
   return *digits >= '1' && *digits <= '9' && *end == '\n' && arch <= 9999 ? (int32_t)arch : 0;
+}
+
+bool udm_kernel_key_is_current(const char *text) {
+  const int32_t arch = udm_kernel_key_target(text);
+  for (int maker = 0; maker < KERNEL_MAKERS; ++maker) {
+    struct kernel_key current;
+    udm_kernel_key(arch, (enum kernel_maker)maker, NULL, &current);
+    if (strcmp(text, current.text) == 0) return true;
+  }
+  return false;
 }
 
 void udm_producer_nvrtc(const struct nvrtc *nvrtc, char producer[UDM_PRODUCER_SIZE]) {
@@ -67,12 +85,26 @@ void udm_producer_shipped_ptx(int driver_version, char producer[UDM_PRODUCER_SIZ
            ptx, driver_version);
 }
 
-void udm_producer_join_lines(char *producer) {
-  size_t length = strlen(producer);
-  if (length > 0 && producer[length - 1] == '\n') producer[--length] = '\0';
-  for (size_t i = 0; i < length; ++i) {
-    if (producer[i] == '\n') producer[i] = ';';
+int udm_producer_cuda_version(const char *producer) {
+  int major = 0;
+  int minor = 0;
+  int driver = 0;
+  const char *assembled = strstr(producer, "driver ");
+  if (assembled) return sscanf(assembled, "driver %d\n", &driver) == 1 ? driver : 0;
+  return sscanf(producer, "NVRTC %d.%d,", &major, &minor) == 2 ? 1000 * major + 10 * minor : 0;
+}
+
+void udm_image_producer_line(const char *producer, char line[UDM_CACHE_TEXT_SIZE]) {
+  size_t used = 0;
+  for (const char *c = producer; *c && used + 3 < UDM_CACHE_TEXT_SIZE; ++c) {
+    if (*c != '\n') {
+      line[used++] = *c;
+    } else if (c[1]) {
+      line[used++] = ';';
+      line[used++] = ' ';
+    }
   }
+  line[used] = '\0';
 }
 
 const char *udm_shipped_ptx(void) { return (const char *)udm_kernel_ptx; }

@@ -18,6 +18,17 @@ enum { UDM_LOWEST_ARCH = 70 };
 
 #define UDM_PRODUCER_SIZE 256
 
+/*
+ * Who makes a cubin, best first. It is part of the key text: an image source finds its own entries
+ * and no others.
+ */
+enum kernel_maker {
+  KERNEL_BY_NVRTC,
+  KERNEL_FROM_NVRTC_PTX,   /* assembled by a driver */
+  KERNEL_FROM_SHIPPED_PTX, /* assembled by a driver */
+  KERNEL_MAKERS
+};
+
 /* The storage of the texts that `key` points to: a kernel_key must not be copied. */
 struct kernel_key {
   struct cache_key key;
@@ -27,12 +38,14 @@ struct kernel_key {
 };
 
 /*
- * Makes the key of the kernel's cubin for an architecture, made by `producer`, or
- * by any producer if that is NULL. A cubin that the driver assembled from PTX has
- * the same key text as one of NVRTC: both are made from the same source for the
- * same target.
+ * Makes the key of the kernel's cubin for an architecture, of this maker and
+ * `producer`, or of any producer if that is NULL.
  */
-void udm_kernel_key(int32_t arch, const char *producer, struct kernel_key *kernel_key);
+void udm_kernel_key(int32_t arch, enum kernel_maker maker, const char *producer,
+                    struct kernel_key *kernel_key);
+
+/* True if a key text is one of this library's, whoever the maker is. */
+bool udm_kernel_key_is_current(const char *text);
 
 /* Returns the architecture that a key text names as its target, or 0 if it names none. */
 int32_t udm_kernel_key_target(const char *text);
@@ -43,8 +56,14 @@ void udm_producer_nvrtc_ptx(const struct nvrtc *nvrtc, int32_t virtual_arch, int
                             char producer[UDM_PRODUCER_SIZE]);
 void udm_producer_shipped_ptx(int driver_version, char producer[UDM_PRODUCER_SIZE]);
 
-/* Makes one line of a producer: "NVRTC 13.0\nPTX for compute_90\n" is for the cache alone. */
-void udm_producer_join_lines(char *producer);
+/*
+ * The CUDA version whose drivers read what this producer made, as cuDriverGetVersion() gives it:
+ * 13000. For PTX that a driver assembled, that driver's. 0 if the text does not say.
+ */
+int udm_producer_cuda_version(const char *producer);
+
+/* The producer's lines as one: "NVRTC 13.0, build 1f; PTX for compute_90, driver 13000" */
+void udm_image_producer_line(const char *producer, char line[UDM_CACHE_TEXT_SIZE]);
 
 /* The PTX that the library carries, 0-terminated. */
 const char *udm_shipped_ptx(void);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "core/allocator.h"
+#include "core/counters.h"
 #include "core/status.h"
 #include "core/struct_size.h"
 #include "image/image_resolve.h"
@@ -66,8 +67,7 @@ static udm_status find_device(udm_context *ctx, struct error *error) {
 
 static udm_status load_image(udm_context *ctx, const struct image *image, struct error *error) {
   const struct driver *driver = &ctx->driver;
-  udm_status status =
-      udm_code_load(driver, image->bytes, image->is_ptx, image->origin, &ctx->code, error);
+  udm_status status = udm_code_load(driver, image->bytes, image->is_ptx, &ctx->code, error);
   if (status != UDM_OK) return status;
   status =
       udm_code_function(driver, &ctx->code, "udm_decode_metadata_general", &ctx->general, error);
@@ -85,8 +85,12 @@ static void describe_image(udm_context *ctx, const struct image *image) {
   ctx->info.image_arch = image->arch;
   ctx->info.image_source = image->source;
   ctx->info.image_bytes = image->size;
-  snprintf(ctx->image_producer, sizeof ctx->image_producer, "%s", image->producer);
+  snprintf(ctx->image_detail, sizeof ctx->image_detail, "%s", image->origin);
+  udm_image_producer_line(image->producer, ctx->image_producer);
+  ctx->info.image_detail = ctx->image_detail;
   ctx->info.image_producer = ctx->image_producer;
+  udm_count_image(ctx->info.device_arch, image->arch, udm_image_source_name(image->source),
+                  ctx->image_producer);
 }
 
 /* Loads the best image that the driver can use. */
@@ -104,7 +108,8 @@ static udm_status resolve_image(const struct settings *settings, udm_context *ct
       break;
     }
     if (status != UDM_ERROR_NO_IMAGE) {
-      udm_fail(error, status, "%s", search->reason_text);
+      udm_fail(error, status, "%s; the image came from %s", search->reason_text,
+               search->image.origin);
       break;
     }
     udm_image_search_reject(search);

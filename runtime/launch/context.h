@@ -19,7 +19,8 @@ struct udm_context {
   CUfunction general;      /* all other launches, and those if direct is null */
   unsigned process_number; /* identifies the process that made it: fork_guard.h */
   udm_context_info info;
-  char image_producer[UDM_CACHE_TEXT_SIZE]; /* what info points to */
+  char image_detail[UDM_PATH_SIZE];
+  char image_producer[UDM_CACHE_TEXT_SIZE];
 };
 
 static inline bool udm_is_from_parent(const udm_context *ctx) {

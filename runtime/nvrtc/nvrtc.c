@@ -46,6 +46,7 @@ static udm_status resolve_symbols(struct nvrtc *nvrtc, struct error *error) {
 
 udm_status udm_fail_nvrtc(const struct nvrtc *nvrtc, udm_status status, const char *call,
                           nvrtcResult result, struct error *error) {
+  if (result == NVRTC_ERROR_OUT_OF_MEMORY) status = UDM_ERROR_OUT_OF_MEMORY;
   return udm_fail(error, status, "%s: %s (%u)", call, nvrtc->nvrtcGetErrorString(result),
                   (unsigned)result);
 }
@@ -176,11 +177,15 @@ udm_status udm_nvrtc_open_candidate(const char *library, bool already_loaded, st
   nvrtc->library = dlopen(library, flags);
   if (!nvrtc->library) {
     const char *reason = dlerror(); /* this call also clears it */
-    if (already_loaded || (reason && does_not_exist(library, reason))) {
-      return udm_fail(error, UDM_ERROR_NOT_FOUND, "%s", reason ? reason : "dlopen failed");
-    }
-    return udm_fail(error, UDM_ERROR_NO_NVRTC, "%s: install its package again, or remove the file",
-                    reason ? reason : "dlopen failed");
+    const bool missing = already_loaded || (reason && does_not_exist(library, reason));
+    const size_t named = strlen(library); /* the caller names the library, too */
+    const bool repeats =
+        reason && strncmp(reason, library, named) == 0 && strncmp(reason + named, ": ", 2) == 0;
+    return udm_fail(error, missing ? UDM_ERROR_NOT_FOUND : UDM_ERROR_NO_NVRTC, "%s%s",
+                    repeats  ? reason + named + 2
+                    : reason ? reason
+                             : "dlopen failed",
+                    missing ? "" : ": install its package again, or remove the file");
   }
   status = resolve_symbols(nvrtc, error);
   if (status == UDM_OK) status = identify(nvrtc, error);
@@ -196,6 +201,7 @@ struct opening {
   struct library_files *seen;
   struct nvrtc *nvrtc;
   char tried[UDM_MESSAGE_SIZE / 4]; /* each candidate that exists, and why it cannot be used */
+  bool no_memory;                   /* to look at a candidate: the search ends */
 };
 
 /* A name that does not exist is reported only if the user gave it. */
@@ -208,21 +214,25 @@ static bool try_candidate(void *user_data, const char *library, bool already_loa
   const udm_status status = udm_nvrtc_open_candidate(library, already_loaded, nvrtc, &reason);
   if (status == UDM_ERROR_NOT_FOUND && !given) return false;
   const bool is_new = udm_library_files_add(opening->seen, nvrtc->path);
+  opening->no_memory = status == UDM_ERROR_OUT_OF_MEMORY;
   if (status == UDM_OK && is_new) return true;
   udm_nvrtc_close(nvrtc);
   if (!is_new) return false;
   udm_append(opening->tried, sizeof opening->tried, "\n  %s: %s", library, text);
   udm_log(opening->settings, given ? UDM_LOG_DEBUG : UDM_LOG_WARNING,
           "the NVRTC %s is passed over: %s", library, text);
-  return false;
+  return opening->no_memory;
 }
 
 /* Opens the first usable NVRTC that is not in *seen, and adds those that it looks at. */
 static udm_status open_next(const struct settings *settings, struct library_files *seen,
                             struct nvrtc *nvrtc, struct error *error) {
-  struct opening opening = {settings, seen, nvrtc, ""};
+  struct opening opening = {settings, seen, nvrtc, "", false};
   memset(nvrtc, 0, sizeof *nvrtc);
   udm_nvrtc_search(settings, try_candidate, &opening);
+  if (opening.no_memory) {
+    return udm_fail(error, UDM_ERROR_OUT_OF_MEMORY, "NVRTC cannot be opened:%s", opening.tried);
+  }
   if (!nvrtc->library) {
     return udm_fail(
         error, UDM_ERROR_NO_NVRTC, "NVRTC was not found%s%s. %s", *opening.tried ? "; tried:" : "",

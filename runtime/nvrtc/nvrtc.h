@@ -106,7 +106,10 @@ struct nvrtc_job {
 udm_status udm_nvrtc_compile(const struct nvrtc *nvrtc, struct nvrtc_job *job,
                              unsigned char **bytes, size_t *size, struct error *error);
 
-/* Reports a failed NVRTC call: its name, and NVRTC's name of the error. */
+/*
+ * Reports a failed NVRTC call: its name, and NVRTC's name of the error. The status is OUT_OF_MEMORY
+ * if NVRTC had none.
+ */
 udm_status udm_fail_nvrtc(const struct nvrtc *nvrtc, udm_status status, const char *call,
                           nvrtcResult result, struct error *error);
 

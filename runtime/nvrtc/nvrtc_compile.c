@@ -56,8 +56,10 @@ static udm_status fail_compile(const struct nvrtc *nvrtc, nvrtcProgram program, 
     log = udm_calloc(size + 1, 1);
     if (log && nvrtc->nvrtcGetProgramLog(program, log) != NVRTC_SUCCESS) log[0] = '\0';
   }
+  const udm_status failed =
+      result == NVRTC_ERROR_OUT_OF_MEMORY ? UDM_ERROR_OUT_OF_MEMORY : UDM_ERROR_COMPILE;
   const udm_status status =
-      udm_fail(error, UDM_ERROR_COMPILE, "nvrtcCompileProgram: %s (%u) (%s, NVRTC %d.%d)%s%s",
+      udm_fail(error, failed, "nvrtcCompileProgram: %s (%u) (%s, NVRTC %d.%d)%s%s",
                nvrtc->nvrtcGetErrorString(result), (unsigned)result, nvrtc->path,
                nvrtc->version_major, nvrtc->version_minor, log && *log ? "\n" : "", log ? log : "");
   udm_free(log);

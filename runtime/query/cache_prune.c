@@ -109,6 +109,7 @@ static const char *reason_to_remove(const struct pruning *pruning, size_t index)
   udm_free(file.file.bytes);
   pruning->archs[index] = file.arch;
   if (rules->flags & UDM_CACHE_PRUNE_ALL) return "all entries";
+  if (file.no_memory) return NULL;
   if (file.state == UDM_CACHE_ENTRY_BAD) return "damaged or foreign";
   if (!is_kept_arch(rules, file.arch)) return "architecture not kept";
   const int64_t used = udm_cache_file_last_used(&item->status);

@@ -11,18 +11,20 @@
 #include "image/cache_entry_validate.h"
 #include "image/kernel_compile.h"
 
-/* Returns true if the cache has a good entry of the key, and describes it. */
-static bool find_entry(const struct settings *settings, const struct kernel_key *key, int32_t arch,
-                       unsigned flags, udm_prewarm_result *found) {
+/* Describes the key's good entry in the cache. NOT_FOUND if there is none; OUT_OF_MEMORY. */
+static udm_status find_entry(const struct settings *settings, const struct kernel_key *key,
+                             int32_t arch, unsigned flags, udm_prewarm_result *found,
+                             struct error *error) {
   struct cache_lookup *lookup = NULL;
   struct cache_hit hit;
-  if (udm_cache_lookup_begin(settings, &key->key, flags, &lookup, NULL) != UDM_OK) return false;
+  const udm_status status = udm_cache_lookup_begin(settings, &key->key, flags, &lookup, error);
+  if (status != UDM_OK) return status;
   if (udm_cache_lookup_next_cubin(lookup, arch, &hit)) {
     found->bytes = hit.image_size;
     snprintf(found->path, sizeof found->path, "%s", hit.path);
     udm_cache_lookup_accept(lookup);
   }
-  return udm_cache_lookup_end(lookup, NULL) == UDM_OK;
+  return udm_cache_lookup_end(lookup, error);
 }
 
 static udm_status check_arch(const struct nvrtc *nvrtc, int32_t arch, struct error *error) {
@@ -72,16 +74,20 @@ static udm_status fill_cache(const struct settings *settings, const struct nvrtc
   struct settings writable_only = *settings;
   writable_only.cache_path = NULL;
   udm_producer_nvrtc(nvrtc, producer);
-  udm_kernel_key(arch, producer, &key);
+  udm_kernel_key(arch, KERNEL_BY_NVRTC, producer, &key);
   const unsigned first = CACHE_LOOKUP_FIRST | CACHE_LOOKUP_REPAIR;
-  if (!force && find_entry(&writable_only, &key, arch, first, result)) return UDM_OK;
+  udm_status status = UDM_ERROR_NOT_FOUND;
+  if (!force) status = find_entry(&writable_only, &key, arch, first, result, error);
+  if (status != UDM_ERROR_NOT_FOUND) return status;
   /* if several want the image at once, one compiles, and the others find its entry */
   if (udm_cache_lock_key(&writable_only, &key.key, &lock) == CACHE_LOCK_CANCELLED) {
     return udm_fail_cancelled(error, "the wait for another process or thread");
   }
   udm_hold_log(&writable_only, &log);
-  udm_status status = UDM_OK;
-  if (force || !find_entry(&log.settings, &key, arch, CACHE_LOOKUP_REPAIR, result)) {
+  if (!force) {
+    status = find_entry(&log.settings, &key, arch, CACHE_LOOKUP_REPAIR, result, error);
+  }
+  if (status == UDM_ERROR_NOT_FOUND) {
     status = compile_and_store(&log.settings, nvrtc, &key, arch, result, error);
   }
   udm_cache_unlock(&lock);

@@ -88,6 +88,7 @@ struct enumeration {
   struct cache_dir dir;
   bool stop; /* the callback said so */
   char path[UDM_PATH_SIZE];
+  char producer[UDM_CACHE_TEXT_SIZE];
   struct validated_file validated;
 };
 
@@ -97,7 +98,7 @@ static void report_entry(struct enumeration *enumeration, const char *name) {
   udm_cache_dir_file_path(&enumeration->dir, name, enumeration->path);
   udm_cache_file_validate(&enumeration->dir, name, validated);
   if (file->missing) return; /* another process has removed it just now */
-  udm_producer_join_lines(validated->entry.producer);
+  udm_image_producer_line(validated->entry.producer, enumeration->producer);
   const udm_cache_entry_info info = {
       .struct_size = sizeof info,
       .layer = enumeration->layer,
@@ -106,7 +107,7 @@ static void report_entry(struct enumeration *enumeration, const char *name) {
       .bytes = (uint64_t)file->status.st_size,
       .path = enumeration->path,
       .reason = validated->reason,
-      .producer = validated->state == UDM_CACHE_ENTRY_BAD ? "" : validated->entry.producer,
+      .producer = validated->state == UDM_CACHE_ENTRY_BAD ? "" : enumeration->producer,
       .last_used = udm_cache_file_last_used(&file->status),
       .contents = file->bytes,
   };

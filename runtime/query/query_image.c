@@ -18,19 +18,53 @@ static udm_status check_arch(int32_t arch, struct error *error) {
                   (int)arch);
 }
 
+/* 0 if there is no driver: then no image is passed over because of it. */
+static int driver_version(const struct settings *settings) {
+  struct driver driver;
+  int version = 0;
+  if (udm_driver_open(settings, &driver, NULL) != UDM_OK) return 0;
+  if (driver.cuDriverGetVersion(&version) != CUDA_SUCCESS) version = 0;
+  udm_driver_close(&driver);
+  return version;
+}
+
+/* What would serve if the better ones did not. Two sources may find the same entry. */
+static void list_lesser(struct image_search *search, udm_image_plan *plan) {
+  udm_image_source source = search->image.source;
+  char origin[UDM_PATH_SIZE];
+  memcpy(origin, search->image.origin, sizeof origin);
+  for (udm_image_search_leave_source(search); udm_image_search_next(search, NULL) == UDM_OK;
+       udm_image_search_leave_source(search)) {
+    const struct image *image = &search->image;
+    if (source != image->source || strcmp(origin, image->origin) != 0) {
+      udm_append(plan->lesser, sizeof plan->lesser, "%s- %s: %s", plan->lesser[0] ? "\n" : "",
+                 udm_image_source_name(image->source), image->origin);
+    }
+    source = image->source;
+    memcpy(origin, image->origin, sizeof origin);
+  }
+}
+
 /* The walk of udm_create() without a driver: the first image is the answer. */
 static udm_status plan_image(const struct settings *settings, int32_t arch, udm_image_plan *plan,
                              struct error *error) {
   struct image_search *search = NULL;
   udm_status status = udm_image_search_begin(settings, arch, NULL, &search, error);
-  if (status == UDM_OK) status = udm_image_search_next(search, error);
+  if (status == UDM_OK) {
+    search->driver_version = driver_version(settings);
+    status = udm_image_search_next(search, error);
+  }
   if (status == UDM_OK) {
     udm_image_search_accept(search);
     plan->source = search->image.source;
     plan->image_arch = search->image.arch;
+    plan->driver_version = search->driver_version;
     memcpy(plan->detail, search->image.origin, sizeof plan->detail);
+    udm_image_producer_line(search->image.producer, plan->producer);
+    udm_image_advise(search, plan->advice);
     snprintf(plan->skipped, sizeof plan->skipped, "%s",
              search->reasons + (search->reasons[0] == '\n'));
+    list_lesser(search, plan);
   }
   udm_image_search_end(search);
   return status;

@@ -211,7 +211,7 @@ static void create_in_folder_of_another(const char *folder) {
   setenv("UDM_CACHE_DIR", folder, 1); /* root owns it: no writable layer */
   check_served_without_cache("not trusted: it belongs to another user");
   setenv("UDM_CACHE_DIR", open_to_all, 1);
-  check_served_without_cache("not trusted: others may write to it: chmod go-w it");
+  check_served_without_cache("not trusted: others may write to it (mode 1777): chmod go-w it");
   setenv("UDM_CACHE_DIR", "/tmp", 1);
   check_served_without_cache("not trusted");
 }

@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -124,6 +125,73 @@ static void test_no_compile(void **state) {
   assert_true(settings.cached_only);
 }
 
+static void keep_text(void *user_data, udm_log_level level, const char *message) {
+  char *log = user_data;
+  if (level == UDM_LOG_WARNING) snprintf(log + strlen(log), 4096 - strlen(log), "%s\n", message);
+}
+
+/* A mistyped value of the safety switch means the strictest mode, and the log says so. */
+static void test_no_compile_that_is_mistyped(void **state) {
+  (void)state;
+  static const char *const wrong[] = {"Strict", "stict", "false", "true", "2", " 1", "no"};
+  for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; ++i) {
+    char log[4096] = "";
+    struct settings settings;
+    udm_options options = UDM_OPTIONS_INIT;
+    options.log = keep_text;
+    options.log_user_data = log;
+    setenv("UDM_NO_COMPILE", wrong[i], 1);
+    for (int call = 0; call < 3; ++call) { /* one warning, however many calls read it */
+      assert_int_equal(udm_settings_resolve(&options, &settings, udm_thread_error()), UDM_OK);
+      assert_true(settings.cached_only);
+      assert_true(settings.no_compile);
+    }
+    assert_non_null(strstr(settings.no_compile_reason, wrong[i]));
+    assert_non_null(strstr(settings.no_compile_reason, "taken as strict"));
+    const char *warning = strstr(log, "UDM_NO_COMPILE is '");
+    assert_non_null(warning);
+    assert_null(strstr(warning + 1, "UDM_NO_COMPILE is '"));
+  }
+  unsetenv("UDM_NO_COMPILE");
+}
+
+static void test_a_relative_home(void **state) {
+  (void)state;
+  static const char *const names[] = {"XDG_CACHE_HOME", "HOME"};
+  char home[4096];
+  snprintf(home, sizeof home, "%s", getenv("HOME") ? getenv("HOME") : "/");
+  for (int i = 0; i < 2; ++i) {
+    char log[4096] = "";
+    struct settings settings;
+    udm_options options = UDM_OPTIONS_INIT;
+    options.log = keep_text;
+    options.log_user_data = log;
+    setenv(names[i], "some/where", 1);
+    for (int call = 0; call < 3; ++call) {
+      assert_int_equal(udm_settings_resolve(&options, &settings, udm_thread_error()), UDM_OK);
+    }
+    const char *warning = strstr(log, "is 'some/where': it must be an absolute path");
+    assert_non_null(warning);
+    assert_null(strstr(warning + 15, "some/where"));
+    unsetenv(names[i]);
+  }
+  setenv("HOME", home, 1);
+}
+
+/* A caller without a log does not use up the warning of one that has a log. */
+static void test_a_warning_waits_for_a_log(void **state) {
+  (void)state;
+  int warnings = 0;
+  struct settings settings;
+  setenv("UDM_CACHE_MAX_BYTES", "not heard", 1);
+  assert_int_equal(udm_settings_resolve(NULL, &settings, udm_thread_error()), UDM_OK);
+  max_bytes_of("not heard", &warnings);
+  assert_int_equal(warnings, 1);
+  max_bytes_of("not heard", &warnings);
+  assert_int_equal(warnings, 0);
+  unsetenv("UDM_CACHE_MAX_BYTES");
+}
+
 static void test_an_older_caller_has_fewer_fields(void **state) {
   (void)state;
   struct settings settings;
@@ -191,6 +259,9 @@ int main(void) {
       cmocka_unit_test_setup(test_null_means_defaults, clear_environment),
       cmocka_unit_test_setup(test_options_win_over_the_environment, clear_environment),
       cmocka_unit_test_setup(test_no_compile, clear_environment),
+      cmocka_unit_test_setup(test_no_compile_that_is_mistyped, clear_environment),
+      cmocka_unit_test_setup(test_a_warning_waits_for_a_log, clear_environment),
+      cmocka_unit_test_setup(test_a_relative_home, clear_environment),
       cmocka_unit_test_setup(test_cache_max_bytes, clear_environment),
       cmocka_unit_test_setup(test_cache_lock_seconds, clear_environment),
       cmocka_unit_test_setup(test_an_older_caller_has_fewer_fields, clear_environment),

@@ -89,6 +89,21 @@ int cubin_file_arch(const unsigned char *image) {
   return (int)(cubin_file_is_of_cuda_13(image) ? flags >> 8 & 0xff : flags & 0xff);
 }
 
+int cubin_file_maker_major(const unsigned char *image) {
+  static const char *const makers[] = {"fake NVRTC ", "fake driver "};
+  const Elf64_Ehdr header = header_of(image);
+  for (size_t s = 0; s < header.e_shnum; ++s) {
+    const Elf64_Shdr section = section_of(image, s);
+    const char *text = (const char *)image + section.sh_offset;
+    if (section.sh_type != SHT_PROGBITS || section.sh_size < TINY_CUBIN_TEXT) continue;
+    for (int m = 0; m < 2; ++m) {
+      const size_t length = strlen(makers[m]);
+      if (memcmp(text, makers[m], length) == 0) return atoi(text + length);
+    }
+  }
+  return 0;
+}
+
 static size_t cubin_file_size(const unsigned char *image) {
   const Elf64_Ehdr header = header_of(image);
   size_t size = header.e_shoff + (size_t)header.e_shnum * header.e_shentsize;

@@ -35,6 +35,9 @@ bool cubin_file_is_valid(const unsigned char *image);
 
 bool cubin_file_is_of_cuda_13(const unsigned char *image);
 
+/* The CUDA major version of the fake that made it, by its comment; 0: it has no such comment. */
+int cubin_file_maker_major(const unsigned char *image);
+
 /* 10 * major + minor */
 int cubin_file_arch(const unsigned char *image);
 

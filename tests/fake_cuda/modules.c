@@ -30,11 +30,16 @@ static void destroy_module(struct handle *object) {
   free(module);
 }
 
-/* From CUDA 13 on, cubins have a layout that older drivers do not know. */
+/*
+ * From CUDA 13 on, cubins have a layout that older drivers do not know. Of the fakes, a driver
+ * takes what is of its own major version or older, which is all that CUDA promises.
+ */
 static CUresult module_check_format(const unsigned char *image) {
   if (!image) return CUDA_ERROR_INVALID_VALUE;
   if (!cubin_file_is_valid(image)) return CUDA_ERROR_INVALID_IMAGE;
-  const bool known = !cubin_file_is_of_cuda_13(image) || devices_driver_version() >= 13000;
+  const int driver_major = devices_driver_version() / 1000;
+  const bool known = (!cubin_file_is_of_cuda_13(image) || driver_major >= 13) &&
+                     cubin_file_maker_major(image) <= driver_major;
   return known ? CUDA_SUCCESS : CUDA_ERROR_INVALID_IMAGE;
 }
 

@@ -83,7 +83,9 @@ CUresult ptx_assemble(const char *ptx, struct tiny_cubin *cubin, const struct ji
     return CUDA_ERROR_INVALID_PTX;
   }
   find_kernels(ptx, names, kernels);
-  *cubin = tiny_cubin_make(driver >= 13000 ? 8 : 7, arch, kernels, "assembled by the fake");
+  char comment[TINY_CUBIN_TEXT];
+  snprintf(comment, sizeof comment, "fake driver %d.%d", driver / 1000, driver % 1000 / 10);
+  *cubin = tiny_cubin_make(driver >= 13000 ? 8 : 7, arch, kernels, comment);
   return CUDA_SUCCESS;
 }
 

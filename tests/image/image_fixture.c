@@ -15,7 +15,7 @@
 static void keep_line(void *user_data, udm_log_level level, const char *message) {
   struct image_fixture *l = user_data;
   const size_t used = strlen(l->log);
-  (void)level;
+  l->warnings += level == UDM_LOG_WARNING;
   snprintf(l->log + used, sizeof l->log - used, "%s\n", message);
 }
 
@@ -37,6 +37,7 @@ void machine_set(struct image_fixture *l, const struct machine *m) {
   /* NULL: the library that CTest names */
   l->options.nvrtc_library = m->nvrtc ? NULL : "/nonexistent/libnvrtc.so";
   l->log[0] = '\0';
+  l->warnings = 0;
   l->reset_calls();
   l->reset_nvrtc_calls();
 }

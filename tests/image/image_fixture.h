@@ -31,6 +31,7 @@ struct image_fixture {
   udm_options options; /* with the log; the cache is empty when the test begins */
   char *folder;        /* the cache of this test */
   char log[1 << 16];   /* every line since machine_set() */
+  int warnings;        /* how many of them are warnings */
   int64_t (*calls)(const char *name);
   void (*reset_calls)(void);
   int (*live_code)(void);

@@ -43,7 +43,7 @@ static void test_a_current_entry(void **state) {
   size_t size = 0;
   const Elf64_Ehdr image = smallest_cubin(90);
   char name[UDM_CACHE_NAME_SIZE];
-  udm_kernel_key(90, NULL, &key);
+  udm_kernel_key(90, KERNEL_BY_NVRTC, NULL, &key);
   unsigned char *bytes = encode(key.text, "NVRTC 13.0\n", &image, sizeof image, &size);
   assert_int_equal(udm_cache_entry_validate(bytes, size, &entry, udm_thread_error()), UDM_OK);
   assert_int_equal(entry.arch, 90);
@@ -74,7 +74,7 @@ static void test_what_is_wrong_is_reported(void **state) {
   char long_text[UDM_CACHE_TEXT_SIZE + 1];
   const Elf64_Ehdr image = smallest_cubin(90);
   const Elf64_Ehdr other = smallest_cubin(80);
-  udm_kernel_key(90, NULL, &key);
+  udm_kernel_key(90, KERNEL_BY_NVRTC, NULL, &key);
   memset(long_text, 'a', sizeof long_text - 1);
   long_text[sizeof long_text - 1] = '\0';
   assert_check(key.text, "NVRTC\n", &image, sizeof image, NULL);

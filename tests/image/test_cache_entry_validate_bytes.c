@@ -32,7 +32,7 @@ struct entry {
 /* A whole entry of this library's kernel. */
 static void make_entry(struct entry *entry) {
   const Elf64_Ehdr cubin = smallest_cubin(90);
-  udm_kernel_key(90, NULL, &entry->kernel);
+  udm_kernel_key(90, KERNEL_BY_NVRTC, NULL, &entry->kernel);
   entry->key = entry->kernel.key;
   entry->key.producer = producer;
   assert_int_equal(udm_cache_entry_encode(&entry->key, &cubin, sizeof cubin, &entry->bytes,

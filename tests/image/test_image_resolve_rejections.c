@@ -136,7 +136,7 @@ static void test_modules_replace_missing_libraries(void **state) {
   struct image_fixture *l = *state;
   udm_context_info info;
   const struct machine modern = {.nvrtc = "13.0"};
-  const struct machine older = {.nvrtc = "12.9", .driver_version = "11080"};
+  const struct machine older = {.nvrtc = "11.8", .driver_version = "11080"};
   machine_set(l, &modern);
   assert_int_equal(create_once(l, 90, &info), UDM_OK);
   const int64_t libraries = l->calls("cuLibraryLoadData");
@@ -157,7 +157,7 @@ static void test_what_the_driver_needs_is_named(void **state) {
   assert_non_null(strstr(udm_last_error(), "has no cuLaunchKernel"));
 }
 
-/* An entry that the driver rejects is removed; the image of the next source takes its place. */
+/* A spoiled entry, which no driver takes: the same NVRTC makes it anew, in its place. */
 static void test_a_rejected_entry_is_replaced(void **state) {
   struct image_fixture *l = *state;
   udm_context_info info;

@@ -5,6 +5,7 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "command/arguments.h"
@@ -12,14 +13,20 @@
 #include "doctor.h"
 
 static const char help_text[] =
-    "usage: udm doctor [--cache-dir DIR] [--json]\n"
+    "usage: udm doctor [OPTION...]\n"
     "\n"
-    "Shows the driver, the GPUs, every NVRTC and the cache layers. For every GPU it shows\n"
-    "which image udm will load (from the cache, compiled by NVRTC, or assembled by the driver\n"
-    "from NVRTC's PTX or from the PTX that udm ships), why no better one is available, and\n"
-    "what to do about it. Tries every NVRTC in a child process, since a damaged one can kill who\n"
-    "opens it. Exit code 1 if udm cannot serve a GPU, finds none, or a server would die.\n"
+    "Shows the driver, the GPUs, every NVRTC and the cache layers. For every GPU it loads the\n"
+    "image that a server will load (from the cache, compiled by NVRTC, or assembled by the\n"
+    "driver from NVRTC's PTX or from the PTX that udm ships), and shows who made it, why no\n"
+    "better one is available, which ones would serve else, and what to do. It starts as a\n"
+    "server does: what it compiles is kept in the cache. Run it with the server's environment.\n"
+    "Tries every NVRTC in a child process, since a damaged one can kill who opens it.\n"
+    "Exit code 0 if a server will start on every GPU; 1 if not, or if there is no GPU.\n"
     "\n"
+    "  --no-load         load and compile nothing: udm compares who made an image with the\n"
+    "                    driver's version, and changes nothing\n"
+    "  --metrics         print only the counters and images of this process, as text in\n"
+    "                    Prometheus' format\n"
     "  --cache-dir DIR   the cache, instead of UDM_CACHE_DIR or ~/.cache/udm\n"
     "  --json            print one JSON object\n"
     "\n"
@@ -29,13 +36,14 @@ static const char help_text[] =
     "  UDM_NO_COMPILE=strict udm doctor    is everything in the cache?\n"
     "  udm doctor --json | jq .devices\n";
 
-enum { CACHE_DIR = OPTION_FIRST, JSON };
+enum form { FORM_TABLE, FORM_JSON, FORM_METRICS };
+
+enum { NO_LOAD = OPTION_FIRST, METRICS, CACHE_DIR, JSON };
 
 static const struct option long_options[] = {
-    {"cache-dir", required_argument, NULL, CACHE_DIR},
-    {"json", no_argument, NULL, JSON},
-    {"help", no_argument, NULL, OPTION_HELP},
-    {NULL, 0, NULL, 0},
+    {"no-load", no_argument, NULL, NO_LOAD},           {"metrics", no_argument, NULL, METRICS},
+    {"cache-dir", required_argument, NULL, CACHE_DIR}, {"json", no_argument, NULL, JSON},
+    {"help", no_argument, NULL, OPTION_HELP},          {NULL, 0, NULL, 0},
 };
 
 static void write_cuda_version(char *text, size_t size, int32_t version) {
@@ -215,18 +223,46 @@ static void examine_cache_use(struct findings *found) {
   json_object_set_new(found->json, "cache_counters", object);
 }
 
-static int report(struct findings *found, bool json) {
+/* The rule of UDM_NO_COMPILE in udm.h. */
+static enum mode mode_of_environment(void) {
+  const char *value = getenv("UDM_NO_COMPILE");
+  if (!value || !value[0] || strcmp(value, "0") == 0) return MODE_MAY_COMPILE;
+  return strcmp(value, "1") == 0 ? MODE_NO_COMPILE : MODE_CACHED_ONLY;
+}
+
+static void examine_mode(struct findings *found) {
+  static const char *const texts[] = {"may compile", "no compiling (UDM_NO_COMPILE)",
+                                      "cached images only (UDM_NO_COMPILE)"};
+  found->mode = mode_of_environment();
+  table_add(&found->table, "mode\t%s", texts[found->mode]);
+  json_object_set_new(found->json, "mode", json_string(texts[found->mode]));
+}
+
+static bool print_metrics(void) {
+  size_t length = 0;
+  udm_get_metrics(NULL, 0, &length);
+  char *text = malloc(length + 1);
+  const bool printed = text && udm_get_metrics(text, length + 1, &length) == UDM_OK;
+  if (printed) fputs(text, stdout);
+  free(text);
+  return printed;
+}
+
+static int report(struct findings *found, enum form form) {
+  const bool json = form == FORM_JSON;
   const size_t problems = json_array_size(found->problems);
   const int code = problems == 0 ? EXIT_DONE : EXIT_COULD_NOT;
   const bool can_prewarm = json_is_object(json_object_get(found->json, "nvrtc"));
   json_object_set_new(found->json, "ok", json_boolean(problems == 0));
   json_object_set(found->json, "problems", found->problems);
-  if (!json) {
+  if (form == FORM_METRICS && !print_metrics()) doctor_problem(found, "out of memory");
+  if (form == FORM_TABLE) {
     table_print(&found->table, stdout, 0, "");
     const char *nvrtc_error = json_string_value(json_object_get(found->json, "nvrtc_error"));
     if (nvrtc_error) printf("%s\n", nvrtc_error);
     if (problems == 0) {
-      printf("%sEvery GPU of this machine will be served.%s\n", output_escape(stdout, STYLE_GOOD),
+      printf("%sEvery GPU of this machine %s.%s\n", output_escape(stdout, STYLE_GOOD),
+             found->load ? "is served" : "should be served: nothing was loaded",
              output_escape(stdout, STYLE_PLAIN));
     } else if (json_array_size(json_object_get(found->json, "devices")) == 0 && can_prewarm) {
       printf(
@@ -254,21 +290,23 @@ static void use_nvrtc_that_works(struct findings *found) {
   }
 }
 
-static int run(const udm_options *options, bool json) {
-  struct findings found = {*options,     options, TABLE_INIT, json_object(),
-                           json_array(), 0,       {0, NULL}};
+static int run(const udm_options *options, bool load, enum form form) {
+  struct findings found = {*options,      options,      load, MODE_MAY_COMPILE, TABLE_INIT,
+                           json_object(), json_array(), 0,    {0, NULL}};
   json_t *devices = json_array();
   json_object_set_new(found.json, "version", json_string(udm_version_string()));
   table_add(&found.table, "udm\t%s", udm_version_string());
+  examine_mode(&found);
   if (nvrtc_list_make(options, &found.nvrtcs) != UDM_OK) doctor_problem(&found, udm_last_error());
   use_nvrtc_that_works(&found);
   const int32_t count = examine_driver(&found);
   json_object_set(found.json, "devices", devices);
   for (int32_t i = 0; i < count; ++i) examine_device(&found, i, devices);
+  if (count == 0) doctor_sources(&found);
   examine_nvrtcs(&found);
   examine_cache(&found);
   examine_cache_use(&found);
-  const int code = report(&found, json);
+  const int code = report(&found, form);
   json_decref(devices);
   json_decref(found.json);
   json_decref(found.problems);
@@ -279,16 +317,23 @@ static int run(const udm_options *options, bool json) {
 
 int doctor_main(int argc, char **argv) {
   udm_options options = UDM_OPTIONS_INIT;
-  bool json = false;
+  enum form form = FORM_TABLE;
+  bool do_load = true;
   int option;
   options.log = output_log;
   while ((option = arguments_next(argc, argv, long_options)) != -1) {
     switch (option) {
+      case NO_LOAD:
+        do_load = false;
+        break;
+      case METRICS:
+        form = FORM_METRICS;
+        break;
       case CACHE_DIR:
         options.cache_dir = optarg;
         break;
       case JSON:
-        json = true;
+        form = FORM_JSON;
         break;
       case OPTION_HELP:
         fputs(help_text, stdout);
@@ -298,5 +343,5 @@ int doctor_main(int argc, char **argv) {
     }
   }
   if (!arguments_positional(argc, argv, 0, "")) return EXIT_USAGE;
-  return run(&options, json);
+  return run(&options, do_load, form);
 }

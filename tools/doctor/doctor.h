@@ -11,9 +11,14 @@
 #include "nvrtc/nvrtc_list.h"
 #include "udm.h"
 
+/* What UDM_NO_COMPILE allows. */
+enum mode { MODE_MAY_COMPILE, MODE_NO_COMPILE, MODE_CACHED_ONLY };
+
 struct findings {
   udm_options options;              /* with an NVRTC that works, if the first one does not */
   const udm_options *given_options; /* a server's */
+  bool load;                        /* each GPU's image, to prove that the driver takes it */
+  enum mode mode;
   struct text_table table;
   json_t *json;
   json_t *problems;       /* texts */
@@ -24,10 +29,13 @@ struct findings {
 void doctor_problem(struct findings *found, const char *text);
 
 /*
- * Finds the image that udm will load on a GPU, why it will load no better one, and what to do about
- * it. Adds them to the table and returns them as JSON. If udm can load none, adds a problem and
- * returns JSON null.
+ * Finds the image that udm will load on a GPU, and loads it if the findings say so; why it will
+ * load no better one, and what to do about it. Adds them to the table and returns them as JSON. If
+ * udm can load none, adds a problem and returns JSON null.
  */
 json_t *doctor_image(struct findings *found, int32_t ordinal, int32_t arch);
+
+/* Without a GPU: what each image source has for the GPUs of other machines. */
+void doctor_sources(struct findings *found);
 
 #endif

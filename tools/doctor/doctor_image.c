@@ -1,5 +1,6 @@
 /*
- * doctor_image.c: udm doctor for one GPU: which image udm loads, why no better one, what to do.
+ * doctor_image.c: udm doctor for one GPU: which image udm loads, whether the driver takes it, why
+ * there is no better one, what to do.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -9,70 +10,82 @@
 
 #include "command/child_process.h"
 #include "doctor.h"
-
-enum { ADVICE_SIZE = 512 };
+#include "gpu/gpu_session.h"
+#include "numbers/clock.h"
 
 void doctor_problem(struct findings *found, const char *text) {
   json_array_append_new(found->problems, output_text(text));
 }
 
-/* A driver of an older CUDA may not know what this NVRTC makes. */
-static bool is_newer_than_driver(const struct findings *found, bool minor_counts) {
-  const struct nvrtc_found *nvrtc = nvrtc_list_first(&found->nvrtcs);
-  if (!nvrtc) return false;
-  const int32_t version = 1000 * nvrtc->info.version_major + 10 * nvrtc->info.version_minor;
-  return minor_counts ? version > found->driver_version
-                      : version / 1000 > found->driver_version / 1000;
-}
+/* Whether the driver takes the image that the plan names. */
+struct loading {
+  bool tried;
+  bool loaded;
+  double milliseconds;
+  udm_context_info info; /* if it was loaded; its texts are gone */
+  char detail[UDM_PATH_SIZE];
+  char producer[512];
+  char error[9216];
+  char rejection[2048]; /* the log's lines: the first image that the driver rejected, */
+  char lesser[2048];    /* and why a lesser one serves, with what to do */
+};
 
-static void advise_on_nvrtc(const struct findings *found, int32_t arch, const udm_image_plan *plan,
-                            char text[ADVICE_SIZE]) {
-  const bool ptx = plan->source == UDM_IMAGE_NVRTC_PTX;
-  const char *too_new =
-      "; this NVRTC is newer than the driver's CUDA, so the driver may reject the image (udm then "
-      "loads the PTX that it ships): install an NVRTC of the driver's CUDA, or name one in "
-      "UDM_NVRTC_LIBRARY";
-  char better[160] = "";
-  if (plan->image_arch != arch || ptx) {
-    snprintf(
-        better, sizeof better,
-        "; for a cubin of its own architecture, install an NVRTC that knows sm_%d (pip install "
-        "%s)",
-        arch, nvrtc_package(arch, found->driver_version));
+static void keep_line(void *user_data, udm_log_level level, const char *message) {
+  struct loading *loading = user_data;
+  (void)level;
+  if (!loading->rejection[0] && strstr(message, "the driver rejected the image")) {
+    snprintf(loading->rejection, sizeof loading->rejection, "%s", message);
+  } else if (strstr(message, "is served by a lesser image")) {
+    snprintf(loading->lesser, sizeof loading->lesser, "%s", message);
   }
-  snprintf(text, ADVICE_SIZE, "%s%s%s",
-           ptx ? "the first start compiles to PTX, and the driver assembles it"
-               : "the first start compiles it, in a few seconds; to do that now: udm prewarm",
-           better, is_newer_than_driver(found, ptx) ? too_new : "");
 }
 
-static void advise_on_shipped_ptx(const struct findings *found, int32_t arch,
-                                  char text[ADVICE_SIZE]) {
-  enum { CUDA_OF_SHIPPED_PTX = 11080 }; /* ptx/README.md */
-  snprintf(
-      text, ADVICE_SIZE,
-      "the driver assembles it at the first start%s; for a cubin of its own architecture, fill "
-      "the cache with 'udm prewarm --arch sm_%d' and an NVRTC that knows it (pip install "
-      "%s)",
-      found->driver_version < CUDA_OF_SHIPPED_PTX
-          ? ", but this driver is older than CUDA 11.8 and will reject it: update the driver"
-          : "",
-      arch, nvrtc_package(arch, found->driver_version));
+/* Starts as a server does: in the primary context of the device. */
+static void load(const struct findings *found, int32_t ordinal, struct loading *loading) {
+  struct gpu_session session;
+  udm_options options = found->options;
+  options.log = keep_line;
+  options.log_user_data = loading;
+  loading->tried = true;
+  const double start = clock_microseconds();
+  loading->loaded =
+      gpu_session_open(&session, &options, ordinal, loading->error, sizeof loading->error);
+  loading->milliseconds = 1e-3 * (clock_microseconds() - start);
+  if (!loading->loaded) return;
+  loading->info = session.info;
+  snprintf(loading->detail, sizeof loading->detail, "%s", session.info.image_detail);
+  snprintf(loading->producer, sizeof loading->producer, "%s", session.info.image_producer);
+  gpu_session_close(&session);
 }
 
-/* Says what to do; "" if there is no better image. */
-static void advise(const struct findings *found, int32_t arch, const udm_image_plan *plan,
-                   char text[ADVICE_SIZE]) {
-  text[0] = '\0';
-  if (plan->source == UDM_IMAGE_NVRTC || plan->source == UDM_IMAGE_NVRTC_PTX) {
-    advise_on_nvrtc(found, arch, plan, text);
-  } else if (plan->source == UDM_IMAGE_SHIPPED_PTX) {
-    advise_on_shipped_ptx(found, arch, text);
-  } else if (plan->image_arch != arch) {
-    snprintf(text, ADVICE_SIZE,
-             "for a cubin of its own architecture: udm prewarm --arch sm_%d, with an NVRTC that "
-             "knows it",
-             arch);
+/* A folder that udm does not use makes every start build its image again. */
+static bool advise_on_cache(const struct findings *found, char *text, size_t size) {
+  udm_cache_layer_info info = {.struct_size = sizeof info};
+  if (udm_query_cache_layer(&found->options, 0, &info) != UDM_OK || info.usable) return false;
+  snprintf(text, size,
+           "every start builds its image again, since the cache folder %s is not used: %s",
+           info.path[0] ? info.path : "(none)", info.reason);
+  return true;
+}
+
+static bool is_built(udm_image_source source) {
+  return source == UDM_IMAGE_NVRTC || source == UDM_IMAGE_NVRTC_PTX ||
+         source == UDM_IMAGE_SHIPPED_PTX;
+}
+
+/* What improves the image that serves; "" if nothing does. */
+static void advise(const struct findings *found, const udm_image_plan *plan,
+                   const struct loading *loading, char *text, size_t size) {
+  snprintf(text, size, "%s", plan->advice);
+  if (!is_built(plan->source)) return;
+  char cache[UDM_PATH_SIZE + 512];
+  const size_t used = strlen(text);
+  if (advise_on_cache(found, cache, sizeof cache)) {
+    snprintf(text + used, size - used, "%s%s", used ? "; " : "", cache);
+  } else if (plan->source == UDM_IMAGE_NVRTC && !loading->tried) {
+    snprintf(text + used, size - used,
+             "%sthe first start compiles it, in a few seconds; to do that now: udm prewarm",
+             used ? "; " : "");
   }
 }
 
@@ -90,30 +103,79 @@ static void shorten(const char *reason, size_t length, char *text, size_t size) 
   if (used + sizeof more >= size) memcpy(text + used, more, sizeof more);
 }
 
-/* Splits plan->skipped, a list of "- name: reason". The JSON has every reason in full. */
-static void add_skipped(struct findings *found, const char *skipped, json_t *list) {
-  const char *rest = skipped;
+/* Splits a list of "- name: text" lines. The JSON has every one in full. */
+static void add_lines(struct findings *found, const char *head, const char *lines, json_t *list) {
+  const char *rest = lines;
   while (*rest) {
     const char *next = strstr(rest, "\n- ");
     const size_t length = next ? (size_t)(next - rest) : strlen(rest);
     if (length > 2) {
-      char text[sizeof(((udm_image_plan *)NULL)->skipped)];
       char line[240];
       shorten(rest + 2, length - 2, line, sizeof line);
-      table_add(&found->table, "\tnot from %s", line);
-      snprintf(text, sizeof text, "%.*s", (int)length - 2, rest + 2);
-      json_array_append_new(list, output_text(text));
+      table_add(&found->table, "\t%s %s", head, line);
+      char *text = strndup(rest + 2, length - 2);
+      json_array_append_new(list, text ? output_text(text) : json_null());
+      free(text);
     }
     rest += next ? length + 1 : length;
   }
 }
 
-static void add_no_image(struct findings *found, int32_t ordinal, int32_t arch) {
-  char text[9216];
-  snprintf(text, sizeof text, "GPU %d (sm_%d) cannot be served: %s", ordinal, arch,
-           udm_last_error());
+static json_t *add_no_image(struct findings *found, int32_t ordinal, int32_t arch,
+                            const char *reason) {
+  char text[9400];
+  snprintf(text, sizeof text, "GPU %d (sm_%d) cannot be served: %s", ordinal, arch, reason);
   doctor_problem(found, text);
   table_add(&found->table, "\tno image: see below");
+  return json_null();
+}
+
+/* Says whether the driver has taken the image, and if not, what is not proven. */
+static void add_loading(struct findings *found, const udm_image_plan *plan,
+                        const struct loading *loading) {
+  if (loading->tried) {
+    table_add(&found->table, "\tloaded in %.0f ms", loading->milliseconds);
+  } else if (plan->driver_version == 0) {
+    table_add(&found->table, "\tnot loaded: nothing proves that the driver takes it");
+  } else {
+    table_add(&found->table,
+              "\tnot loaded: by its version (CUDA %d.%d) the driver should take it; only loading "
+              "proves it",
+              plan->driver_version / 1000, plan->driver_version % 1000 / 10);
+  }
+}
+
+/* Cuts the lines of "- name: text" up to that of the source that serves. */
+static void leave_out_better(char *lines, const char *source) {
+  for (char *line = lines; *line;) {
+    char *next = strchr(line, '\n');
+    const size_t length = strlen(source);
+    const bool serves = strncmp(line + 2, source, length) == 0 && line[2 + length] == ':';
+    if (serves) {
+      memmove(lines, next ? next + 1 : "", next ? strlen(next) : 1);
+      return;
+    }
+    line = next ? next + 1 : line + strlen(line);
+  }
+}
+
+/* What was loaded replaces what the plan names, if that was another image. */
+static void correct_plan(const struct loading *loading, udm_image_plan *plan) {
+  const udm_context_info *info = &loading->info;
+  const size_t used = strlen(plan->skipped);
+  const bool same_kind = info->image_source == plan->source && info->image_arch == plan->image_arch;
+  if (!same_kind && plan->source != UDM_IMAGE_NONE) {
+    snprintf(plan->skipped + used, sizeof plan->skipped - used, "%s- %s, %.4000s: %s",
+             used ? "\n" : "", udm_image_source_name(plan->source), plan->detail,
+             loading->rejection[0] ? loading->rejection : "another process has changed the cache");
+    const char *advice = strstr(loading->lesser, "To do: ");
+    if (advice) snprintf(plan->advice, sizeof plan->advice, "%s", advice + strlen("To do: "));
+    leave_out_better(plan->lesser, udm_image_source_name(info->image_source));
+  }
+  plan->source = info->image_source;
+  plan->image_arch = info->image_arch;
+  snprintf(plan->detail, sizeof plan->detail, "%s", loading->detail);
+  snprintf(plan->producer, sizeof plan->producer, "%s", loading->producer);
 }
 
 /* What a child process works on: the plan of a server that starts here. */
@@ -153,20 +215,31 @@ static void warn_of_killer(struct findings *found, int32_t ordinal, int32_t arch
 
 json_t *doctor_image(struct findings *found, int32_t ordinal, int32_t arch) {
   udm_image_plan plan = {.struct_size = sizeof plan};
-  char advice[ADVICE_SIZE];
+  struct loading loading = {.tried = false};
+  char advice[UDM_PATH_SIZE + 1400];
   char image_arch[16];
   warn_of_killer(found, ordinal, arch);
-  if (udm_plan_image(&found->options, arch, &plan) != UDM_OK) {
-    add_no_image(found, ordinal, arch);
-    return json_null();
+  const bool planned = udm_plan_image(&found->options, arch, &plan) == UDM_OK;
+  if (found->load) {
+    load(found, ordinal, &loading);
+    if (!loading.loaded) return add_no_image(found, ordinal, arch, loading.error);
+    correct_plan(&loading, &plan);
+  } else if (!planned) {
+    return add_no_image(found, ordinal, arch, udm_last_error());
   }
   json_t *skipped = json_array();
+  json_t *lesser = json_array();
   const char *source = udm_image_source_name(plan.source);
-  advise(found, arch, &plan, advice);
+  advise(found, &plan, &loading, advice, sizeof advice);
   snprintf(image_arch, sizeof image_arch, "sm_%d", plan.image_arch);
   table_add(&found->table, "\timage: sm_%d from %s, %s", plan.image_arch, source, plan.detail);
-  add_skipped(found, plan.skipped, skipped);
+  table_add(&found->table, "\tproducer: %s", plan.producer);
+  add_loading(found, &plan, &loading);
+  add_lines(found, "not from", plan.skipped, skipped);
+  add_lines(found, "else from", plan.lesser, lesser);
   if (advice[0]) table_add(&found->table, "\tto do: %s", advice);
-  return json_pack("{s:s, s:s, s:o, s:o, s:s}", "source", source, "arch", image_arch, "detail",
-                   output_text(plan.detail), "skipped", skipped, "advice", advice);
+  return json_pack("{s:s, s:s, s:o, s:o, s:b, s:o, s:o, s:o}", "source", source, "arch", image_arch,
+                   "detail", output_text(plan.detail), "producer", output_text(plan.producer),
+                   "loaded", loading.loaded, "skipped", skipped, "lesser", lesser, "advice",
+                   output_text(advice));
 }

@@ -86,15 +86,13 @@ static bool is_newer(const struct nvrtc_found *a, const struct nvrtc_found *b) {
 const struct nvrtc_found *nvrtc_list_newest(const struct nvrtc_list *list, int32_t arch,
                                             int32_t newest_major) {
   const struct nvrtc_found *best = NULL;
-  const struct nvrtc_found *best_of_all = NULL;
   for (int32_t i = 0; i < list->count; ++i) {
     const struct nvrtc_found *found = &list->items[i];
-    if (!nvrtc_is_usable(found) || !nvrtc_knows(found, arch)) continue;
-    if (!best_of_all || is_newer(found, best_of_all)) best_of_all = found;
+    if (!nvrtc_is_usable(found) || (arch != 0 && !nvrtc_knows(found, arch))) continue;
     if (newest_major != 0 && found->info.version_major > newest_major) continue;
     if (!best || is_newer(found, best)) best = found;
   }
-  return best ? best : best_of_all;
+  return best;
 }
 
 const char *nvrtc_package(int32_t arch, int32_t driver_version) {

@@ -45,8 +45,8 @@ const struct nvrtc_found *nvrtc_list_killer(const struct nvrtc_list *list);
 bool nvrtc_knows(const struct nvrtc_found *found, int32_t arch);
 
 /*
- * The newest NVRTC that knows the architecture. One whose CUDA major version is at most
- * newest_major (0: any) wins over a newer one. NULL if no NVRTC knows the architecture.
+ * The newest NVRTC that knows the architecture (0: any) and whose CUDA major version is at most
+ * newest_major (0: any). NULL if there is none.
  */
 const struct nvrtc_found *nvrtc_list_newest(const struct nvrtc_list *list, int32_t arch,
                                             int32_t newest_major);

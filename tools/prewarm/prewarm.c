@@ -27,9 +27,12 @@ static const char help_text[] =
     "architecture.\n"
     "\n"
     "  --arch LIST       architectures, such as sm_80,sm_90; all: every architecture from sm_70\n"
-    "                    up that an NVRTC here knows; native: this machine's GPUs, with an\n"
-    "                    NVRTC no newer than the driver's CUDA if there is one\n"
+    "                    up that an NVRTC here knows; native: this machine's GPUs\n"
     "                    (default native, or all without a GPU)\n"
+    "  --for-driver VER  CUDA versions of the drivers that will load the images, such as\n"
+    "                    12.8,13.0: per architecture one entry for each, made by the newest\n"
+    "                    NVRTC here whose CUDA is of the driver's major version or older\n"
+    "                    (default: this machine's driver with --arch native, else any driver)\n"
     "  --jobs N          parallel compiles (default: one per processor)\n"
     "  --force           compile even if the cache has the entry\n"
     "  --cache-dir DIR   the cache, instead of UDM_CACHE_DIR or ~/.cache/udm\n"
@@ -38,12 +41,14 @@ static const char help_text[] =
     "examples\n"
     "  udm prewarm\n"
     "  udm prewarm --arch sm_80,sm_90,sm_100 --cache-dir /opt/udm-cache    an image build\n"
+    "  udm prewarm --arch sm_90 --for-driver 12.8,13.0    a fleet with two generations of drivers\n"
     "  UDM_CACHE_PATH=/opt/udm-cache UDM_NO_COMPILE=strict serve           then in production\n";
 
-enum { ARCH = OPTION_FIRST, JOBS, FORCE, CACHE_DIR, JSON };
+enum { ARCH = OPTION_FIRST, FOR_DRIVER, JOBS, FORCE, CACHE_DIR, JSON };
 
 static const struct option long_options[] = {
     {"arch", required_argument, NULL, ARCH},
+    {"for-driver", required_argument, NULL, FOR_DRIVER},
     {"jobs", required_argument, NULL, JOBS},
     {"force", no_argument, NULL, FORCE},
     {"cache-dir", required_argument, NULL, CACHE_DIR},
@@ -56,11 +61,11 @@ static const struct option long_options[] = {
 enum { LOWEST_ARCH = 70 };
 
 static bool add_arch(struct prewarm *work, int32_t arch) {
-  for (int32_t i = 0; i < work->job_count; ++i) {
-    if (work->jobs[i].arch == arch) return true;
+  for (int32_t i = 0; i < work->arch_count; ++i) {
+    if (work->archs[i] == arch) return true;
   }
-  if (work->job_count == UDM_MAX_ARCHS) return false;
-  work->jobs[work->job_count++].arch = arch;
+  if (work->arch_count == UDM_MAX_ARCHS) return false;
+  work->archs[work->arch_count++] = arch;
   return true;
 }
 
@@ -80,11 +85,38 @@ static bool parse_arch_list(struct prewarm *work, const char *list) {
   }
 }
 
-/* The highest architecture that runs on arch and that an NVRTC knows: same generation, not above
- * arch. */
-static int32_t best_arch(const struct prewarm *work, int32_t arch) {
+/* Reads "12.8,13.0". If list is none, prints a message and returns false. */
+static bool parse_driver_list(struct prewarm *work, const char *list) {
+  const char *text = list;
+  char digit[2] = "";
+  for (;;) {
+    int major = 0;
+    int minor = 0;
+    int length = 0;
+    int more = 0;
+    const bool read =
+        text[0] >= '1' && text[0] <= '9' && sscanf(text, "%2d%n", &major, &length) == 1;
+    if (read && sscanf(text + length, ".%1[0-9]%n", digit, &more) == 1) minor = digit[0] - '0';
+    length += more;
+    const bool ends = read && (text[length] == ',' || text[length] == '\0');
+    if (!ends || work->driver_count == MOST_DRIVERS) {
+      output_error("--for-driver: '%s' is not a list of up to %d CUDA versions such as 12.8,13.0",
+                   list, MOST_DRIVERS);
+      return false;
+    }
+    work->drivers[work->driver_count++] = 1000 * major + 10 * minor;
+    if (text[length] == '\0') return true;
+    text += length + 1;
+  }
+}
+
+/*
+ * The highest architecture that runs on arch (same generation, not above it) and that an NVRTC up
+ * to this CUDA major version knows.
+ */
+static int32_t best_arch(const struct prewarm *work, int32_t arch, int32_t newest_major) {
   for (int32_t known = arch; known >= arch / 10 * 10; --known) {
-    if (nvrtc_list_newest(&work->nvrtcs, known, 0)) return known;
+    if (nvrtc_list_newest(&work->nvrtcs, known, newest_major)) return known;
   }
   return arch; /* udm_prewarm() will report that no NVRTC knows it */
 }
@@ -96,14 +128,16 @@ static int32_t add_native(struct prewarm *work) {
   for (int32_t i = 0; i < driver.device_count; ++i) {
     udm_device_info device = {.struct_size = sizeof device};
     if (udm_query_device(&work->options, i, &device) != UDM_OK) return 0;
-    add_arch(work, best_arch(work, device.arch));
+    add_arch(work, best_arch(work, device.arch, driver.version / 1000));
   }
-  if (driver.device_count > 0) work->newest_major = driver.version / 1000;
+  if (driver.device_count > 0 && work->driver_count == 0) {
+    work->drivers[work->driver_count++] = driver.version;
+  }
   return driver.device_count;
 }
 
 static int by_arch(const void *a, const void *b) {
-  return ((const struct prewarm_job *)a)->arch - ((const struct prewarm_job *)b)->arch;
+  return *(const int32_t *)a - *(const int32_t *)b;
 }
 
 /* Adds every architecture that an NVRTC knows, except those too old for the kernel. */
@@ -114,10 +148,10 @@ static void add_all(struct prewarm *work) {
       if (info->archs[i] >= LOWEST_ARCH) add_arch(work, info->archs[i]);
     }
   }
-  qsort(work->jobs, (size_t)work->job_count, sizeof work->jobs[0], by_arch);
+  qsort(work->archs, (size_t)work->arch_count, sizeof work->archs[0], by_arch);
 }
 
-/* Makes the list of jobs. Returns EXIT_DONE, or another exit code after a message. */
+/* Returns EXIT_DONE, or another exit code after a message. */
 static int choose_archs(struct prewarm *work) {
   const char *list = work->arch_list;
   const bool all = list && strcmp(list, "all") == 0;
@@ -161,14 +195,67 @@ static void run_job(struct prewarm *work, struct prewarm_job *job) {
   pthread_mutex_unlock(&work->lock);
 }
 
+static void add_job(struct prewarm *work, int32_t arch, const struct nvrtc_found *nvrtc) {
+  for (int32_t i = 0; i < work->job_count; ++i) {
+    if (work->jobs[i].arch == arch && work->jobs[i].nvrtc == nvrtc && !work->jobs[i].hopeless) {
+      return;
+    }
+  }
+  work->jobs[work->job_count].arch = arch;
+  work->jobs[work->job_count++].nvrtc = nvrtc;
+}
+
+/* "pip install nvidia-cuda-nvrtc-cu12", the wheel of a CUDA major version */
+static void name_wheel(int32_t major, char *text, size_t size) {
+  snprintf(text, size,
+           major >= 13 ? "pip install nvidia-cuda-nvrtc" : "pip install nvidia-cuda-nvrtc-cu%d",
+           major);
+}
+
+static void add_hopeless_job(struct prewarm *work, int32_t arch, int32_t driver) {
+  char text[320];
+  char wheel[64];
+  name_wheel(driver / 1000, wheel, sizeof wheel);
+  snprintf(text, sizeof text,
+           "no NVRTC here makes images for sm_%d that a driver of CUDA %d.%d takes: install one of "
+           "CUDA %d that knows sm_%d (%s)",
+           arch, driver / 1000, driver % 1000 / 10, driver / 1000, arch, wheel);
+  struct prewarm_job *job = &work->jobs[work->job_count++];
+  job->arch = arch;
+  job->hopeless = true;
+  job->status = UDM_ERROR_UNSUPPORTED_ARCH;
+  job->error = strdup(text);
+}
+
+/*
+ * Per architecture one job for each driver, unless the same NVRTC serves two. With --arch all, what
+ * the CUDA of a driver does not know is left out, but an NVRTC for that driver there must be.
+ */
+static void make_jobs(struct prewarm *work) {
+  const bool all = !work->arch_list || strcmp(work->arch_list, "all") == 0;
+  for (int32_t a = 0; a < work->arch_count; ++a) {
+    const int32_t arch = work->archs[a];
+    if (work->driver_count == 0) add_job(work, arch, nvrtc_list_newest(&work->nvrtcs, arch, 0));
+    for (int32_t d = 0; d < work->driver_count; ++d) {
+      const int32_t major = work->drivers[d] / 1000;
+      const struct nvrtc_found *nvrtc = nvrtc_list_newest(&work->nvrtcs, arch, major);
+      const bool known = nvrtc_list_newest(&work->nvrtcs, arch, 0) != NULL;
+      if (nvrtc || !known) { /* udm_prewarm() reports an architecture that no NVRTC knows */
+        add_job(work, arch, nvrtc);
+      } else if (!all || !nvrtc_list_newest(&work->nvrtcs, 0, major)) {
+        add_hopeless_job(work, arch, work->drivers[d]);
+      }
+    }
+  }
+}
+
 static void *work_on_jobs(void *user_data) {
   struct prewarm *work = user_data;
   pthread_mutex_lock(&work->lock);
   while (work->next < work->job_count && !interrupted()) {
     struct prewarm_job *job = &work->jobs[work->next++];
-    job->nvrtc = nvrtc_list_newest(&work->nvrtcs, job->arch, work->newest_major);
     pthread_mutex_unlock(&work->lock);
-    run_job(work, job);
+    if (!job->hopeless) run_job(work, job);
     pthread_mutex_lock(&work->lock);
   }
   --work->threads;
@@ -203,6 +290,7 @@ static bool run_jobs(struct prewarm *work) {
   pthread_attr_t detached;
   pthread_t thread;
   int64_t count = work->thread_count ? work->thread_count : sysconf(_SC_NPROCESSORS_ONLN);
+  if (count > UDM_MAX_ARCHS) count = UDM_MAX_ARCHS;
   if (count > work->job_count) count = work->job_count;
   pthread_mutex_init(&work->lock, NULL);
   pthread_cond_init(&work->ended, NULL);
@@ -236,7 +324,7 @@ static void fail_evicted(struct prewarm *work) {
 static void fail_interrupted(struct prewarm *work) {
   for (int32_t i = 0; i < work->job_count; ++i) {
     struct prewarm_job *job = &work->jobs[i];
-    if (job->finished) continue;
+    if (job->finished || job->hopeless) continue;
     free(job->error);
     job->status = UDM_ERROR_CANCELLED;
     job->interrupted = true;
@@ -271,6 +359,7 @@ static int run(struct prewarm *work) {
   }
   int code = choose_archs(work);
   if (code == EXIT_DONE) {
+    make_jobs(work);
     work->abandoned = !run_jobs(work);
     fail_interrupted(work);
     fail_evicted(work);
@@ -286,6 +375,9 @@ static int parse(int argc, char **argv, struct prewarm *work, bool *help) {
     switch (option) {
       case ARCH:
         work->arch_list = optarg;
+        break;
+      case FOR_DRIVER:
+        if (!parse_driver_list(work, optarg)) return EXIT_USAGE;
         break;
       case JOBS:
         if (!arguments_number("--jobs", optarg, 1, UDM_MAX_ARCHS, &work->thread_count)) {

@@ -22,7 +22,11 @@ struct prewarm_job {
   char *error; /* NULL: none */
   bool finished;
   bool interrupted; /* a signal came before it was finished */
+  bool hopeless;    /* no NVRTC here can do it: the error says so from the start */
 };
+
+/* More would be more CUDA versions than a fleet has. */
+enum { MOST_DRIVERS = 8, MOST_JOBS = UDM_MAX_ARCHS * MOST_DRIVERS };
 
 struct prewarm {
   udm_options options;
@@ -31,8 +35,11 @@ struct prewarm {
   uint32_t flags;
   bool json;
   struct nvrtc_list nvrtcs;
-  int32_t newest_major; /* prefer NVRTCs up to this CUDA major version; 0: any */
-  struct prewarm_job jobs[UDM_MAX_ARCHS];
+  int32_t archs[UDM_MAX_ARCHS];
+  int32_t arch_count;
+  int32_t drivers[MOST_DRIVERS]; /* CUDA versions, 12080, whose drivers must take the images */
+  int32_t driver_count;          /* 0: any driver */
+  struct prewarm_job jobs[MOST_JOBS];
   int32_t job_count;
   bool abandoned;       /* after a signal: threads still compile */
   pthread_mutex_t lock; /* guards the rest and the jobs' results */
