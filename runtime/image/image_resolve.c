@@ -147,12 +147,13 @@ static void advise_on_nvrtc(const struct image_search *search, const char *nvrtc
         nvrtc, ours->version_major, ours->version_minor, VERSION_ARGUMENTS(search->driver_version));
   } else if (!nvrtc_knows_device(search)) {
     const bool too_new = ours->arch_count > 0 && search->device_arch < ours->archs[0];
-    snprintf(
-        advice, UDM_ADVICE_SIZE,
-        "install an NVRTC that knows sm_%d, %s than %d.%d and no newer than the driver's CUDA, "
-        "or name one in UDM_NVRTC_LIBRARY",
-        (int)search->device_arch, too_new ? "older" : "newer", ours->version_major,
-        ours->version_minor);
+    snprintf(advice, UDM_ADVICE_SIZE,
+             "install an NVRTC that knows sm_%d, %s than %d.%d and no newer than the driver's "
+             "CUDA%s%s%s, "
+             "or name one in UDM_NVRTC_LIBRARY",
+             (int)search->device_arch, too_new ? "older" : "newer", ours->version_major,
+             ours->version_minor, too_new ? " (pip install " : "",
+             too_new ? udm_nvrtc_package(search->device_arch) : "", too_new ? ")" : "");
   } else {
     snprintf(advice, UDM_ADVICE_SIZE,
              "mend NVRTC %d.%d, or name another NVRTC in UDM_NVRTC_LIBRARY", ours->version_major,

@@ -106,14 +106,14 @@ def check_image(tree):
 
 
 def check_trust(tree):
-    not_trusted = "not trusted: others may write to it: chmod go-w it"
+    not_trusted = "not trusted: others may write to it (mode %s): chmod go-w it"
     entry = [(1, tree.layer)]
     tree.chmod(0o664)
-    check("group may write", tree.query(1)[2:], [False, not_trusted])
+    check("group may write", tree.query(1)[2:], [False, not_trusted % "0775"])
     os.chmod(tree.library, 0o775)
     check("group may write both", tree.query(1)[2:], [True, ""])
     tree.chmod(0o646)
-    check("others may write", tree.query(1)[2:], [False, not_trusted])
+    check("others may write", tree.query(1)[2:], [False, not_trusted % "0757"])
     tree.chmod(0o644)
     os.chmod(tree.library, 0o755)
     if os.geteuid() == 0:

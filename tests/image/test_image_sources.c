@@ -132,8 +132,8 @@ static void test_producers(void **state) {
       {{.nvrtc = "13.0", .nvrtc_archs = "90"}, "NVRTC 13.0, build ", ""},
       {{.nvrtc = "13.0", .nvrtc_archs = "80"},
        "NVRTC 13.0, build ",
-       ";PTX for compute_80, driver "},
-      {{.nvrtc = NULL}, "shipped decode_metadata.ptx, xxh3-128 ", ";driver "},
+       "; PTX for compute_80, driver "},
+      {{.nvrtc = NULL}, "shipped decode_metadata.ptx, xxh3-128 ", "; driver "},
   };
   for (size_t i = 0; i < sizeof list / sizeof list[0]; ++i) {
     machine_set(l, &list[i].machine);

@@ -67,6 +67,14 @@ def image_without_gpu(document):
         serving.serves("read-only layer", user, NO_NVRTC, env)
 
 
+@recipe("A fleet with drivers of two generations")
+def two_driver_generations(document):
+    commands = document.block()
+    for what in ("pip install nvidia-cuda-nvrtc nvidia-cuda-nvrtc-cu12", "--for-driver 12.8,13.0"):
+        check(f"the commands have {what}", what in commands, True)
+    skipped("its images", "tests/cli/fleet.py makes and uses them, with several NVRTCs and drivers")
+
+
 @recipe("A locked-down node")
 def locked_down_node(document):
     images = read_recipes(DOCUMENTS[0])["An image built without a GPU"]
