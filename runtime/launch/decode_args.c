@@ -276,7 +276,10 @@ static bool uses_unknown_fields(const udm_decode_args *args) {
 static udm_status read_structure(const udm_decode_args **args, udm_decode_args *storage,
                                  struct error *error) {
   const udm_decode_args *const theirs = *args;
-  if (!theirs) return udm_fail(error, UDM_ERROR_INVALID_ARGUMENT, "args is null");
+  if (!theirs) {
+    udm_fail(error, UDM_ERROR_INVALID_ARGUMENT, "args is null");
+    return UDM_ERROR_INVALID_ARGUMENT; /* so that clang-tidy sees that *args is not null then */
+  }
   if (theirs->struct_size < UDM_SIZE_UP_TO(udm_decode_args, backends) ||
       theirs->struct_size > UDM_LARGEST_STRUCT) {
     return udm_fail(error, UDM_ERROR_INVALID_ARGUMENT,
@@ -339,17 +342,17 @@ udm_status udm_check_decode_args(const udm_decode_args **args, udm_decode_args *
   return status;
 }
 
-udm_status udm_check_decode_args_for_table(const udm_decode_args **whole, udm_decode_args *storage,
+udm_status udm_check_decode_args_for_table(const udm_decode_args **args, udm_decode_args *storage,
                                            struct error *error) {
-  udm_status status = check_common(whole, storage, error);
-  const udm_decode_args *const args = *whole;
-  if (status != UDM_OK || !udm_has_page_columns(args)) return status;
-  if (args->page_table_stride) {
-    status = check_stride("page_table_stride", args->page_table_stride, args->max_len, error);
+  udm_status status = check_common(args, storage, error);
+  const udm_decode_args *const whole = *args;
+  if (status != UDM_OK || !udm_has_page_columns(whole)) return status;
+  if (whole->page_table_stride) {
+    status = check_stride("page_table_stride", whole->page_table_stride, whole->max_len, error);
   }
-  if (status == UDM_OK && args->real_page_size > 1 && args->real_page_table_stride) {
-    status = check_stride("real_page_table_stride", args->real_page_table_stride,
-                          real_page_columns(args), error);
+  if (status == UDM_OK && whole->real_page_size > 1 && whole->real_page_table_stride) {
+    status = check_stride("real_page_table_stride", whole->real_page_table_stride,
+                          real_page_columns(whole), error);
   }
   return status;
 }

@@ -133,7 +133,7 @@ static int64_t most_tiles(const udm_decode_args *args, bool direct, unsigned int
 
 static const void *device_address(CUdeviceptr address) { return (const void *)(uintptr_t)address; }
 
-void udm_kernel_scalars_fill(const udm_decode_args *args, bool direct, unsigned int copies,
+void udm_kernel_scalars_fill(const udm_decode_args *args, bool direct, unsigned int copy_blocks,
                              struct udm_kernel_scalars *out) {
   const unsigned int page_size = (unsigned int)args->real_page_size;
   *out = (struct udm_kernel_scalars){
@@ -149,7 +149,7 @@ void udm_kernel_scalars_fill(const udm_decode_args *args, bool direct, unsigned 
       .topk = args->nsa_index_topk,
       .page_size = page_size,
       .page_reciprocal = UINT32_MAX / page_size,
-      .copy_blocks = copies,
+      .copy_blocks = copy_blocks,
       .num_backends = args->num_backends,
   };
   split_into_windows(out);
