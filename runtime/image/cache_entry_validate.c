@@ -88,7 +88,9 @@ static bool has_current_name(const char *name, int32_t arch) {
   return false;
 }
 
-int udm_cache_count_stale(struct cache_dir *dir) {
+/* The number of entries in a layer that another version of this library has made, by their names.
+ */
+static int count_stale(struct cache_dir *dir) {
   struct cache_listing listing;
   int stale = 0;
   if (udm_cache_dir_open(dir, false, NULL) != UDM_OK) return 0;
@@ -100,6 +102,20 @@ int udm_cache_count_stale(struct cache_dir *dir) {
   }
   udm_cache_listing_free(&listing);
   return stale;
+}
+
+void udm_cache_add_stale_entries(const struct settings *settings, struct error *error) {
+  struct cache_dir dir;
+  for (int layer = 0; udm_cache_dir_at(settings, layer, &dir); ++layer) {
+    const int stale = count_stale(&dir);
+    if (stale > 0) {
+      udm_extend_error(error,
+                       "; %s: %d stale entr%s, made from another version of the kernel: fill it "
+                       "again with this version of udm",
+                       udm_cache_dir_name(&dir), stale, stale == 1 ? "y" : "ies");
+    }
+    udm_cache_dir_close(&dir);
+  }
 }
 
 bool udm_cache_lookup_next_cubin(struct cache_lookup *lookup, int32_t arch, struct cache_hit *hit) {

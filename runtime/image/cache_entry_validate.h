@@ -33,9 +33,8 @@ struct validated_file {
 void udm_cache_file_validate(const struct cache_dir *dir, const char *name,
                              struct validated_file *validated);
 
-/* The number of entries in a layer that another version of this library has made, by their names.
- */
-int udm_cache_count_stale(struct cache_dir *dir);
+/* Adds to the message how many entries of each layer another version of udm has made. */
+void udm_cache_add_stale_entries(const struct settings *settings, struct error *error);
 
 /*
  * Like udm_cache_lookup_next(), for cubins: rejects entries whose image is damaged or for another

@@ -144,25 +144,10 @@ static udm_status next_cached_or_built(struct image_search *search,
  * The cache
  * --------------------------------------------------------------------- */
 
-/* Adds to the message how many entries of each layer another version of udm has made. */
-static void add_stale_entries(const struct image_search *search, struct error *error) {
-  struct cache_dir dir;
-  for (int layer = 0; udm_cache_dir_at(search->settings, layer, &dir); ++layer) {
-    const int stale = udm_cache_count_stale(&dir);
-    if (stale > 0) {
-      udm_extend_error(error,
-                       "; %s: %d stale entr%s, made from another version of the kernel: fill it "
-                       "again with this version of udm",
-                       udm_cache_dir_name(&dir), stale, stale == 1 ? "y" : "ies");
-    }
-    udm_cache_dir_close(&dir);
-  }
-}
-
 /* Made by NVRTC of any version, for exactly this architecture: the best image there is. */
 static udm_status next_of_cache(struct image_search *search, struct error *error) {
   const udm_status status = next_cached(search, search->device_arch, KERNEL_BY_NVRTC, NULL, error);
-  if (status == UDM_ERROR_NOT_FOUND) add_stale_entries(search, error);
+  if (status == UDM_ERROR_NOT_FOUND) udm_cache_add_stale_entries(search->settings, error);
   return status;
 }
 
@@ -282,8 +267,7 @@ static udm_status may_assemble(const struct image_search *search, struct error *
                   search->settings->no_compile_reason);
 }
 
-/* Assembles the PTX into a cubin, which may turn out to be for another architecture than the key's.
- */
+/* Assembles the PTX into a cubin, which may be for another architecture than the key's. */
 static udm_status assemble(struct image_search *search, const char *ptx, struct error *error) {
   const udm_status status = udm_assemble(search->driver, ptx, search->image.origin, &search->built,
                                          &search->image.size, error);
@@ -323,8 +307,7 @@ static udm_status build_from_nvrtc_ptx(struct image_search *search, struct error
   return status;
 }
 
-/* A driver of an older CUDA major version reads no PTX of this NVRTC: then it is not even compiled.
- */
+/* A driver of an older CUDA major version reads no PTX of this NVRTC: so nothing is compiled. */
 static udm_status check_ptx_readable(const struct image_search *search, struct error *error) {
   const struct nvrtc *nvrtc = &search->nvrtc;
   const int version = 1000 * nvrtc->version_major + 10 * nvrtc->version_minor;

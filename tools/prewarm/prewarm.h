@@ -50,6 +50,15 @@ struct prewarm {
   struct progress_bar bar;
 };
 
+/*
+ * Per architecture one job for each driver, unless the same NVRTC serves two. With --arch all, what
+ * the CUDA of a driver does not know is left out, but an NVRTC for that driver there must be.
+ */
+void prewarm_make_jobs(struct prewarm *work);
+
+/* Returns once all are done, or some time after a signal: work->abandoned says which. */
+void prewarm_run_jobs(struct prewarm *work);
+
 /* Prints the results of the jobs. Returns the exit code. */
 int prewarm_report(const struct prewarm *work);
 
