@@ -251,7 +251,7 @@ static void test_strict_mode_misses_no_writable_folder(void **state) {
   l->options.flags = UDM_OPTION_CACHED_ONLY;
   char home[4096];
   snprintf(home, sizeof home, "%s", getenv("HOME") ? getenv("HOME") : "");
-  setenv("HOME", "/dev/null", 1); /* not "": the user database names a home, with a cache */
+  setenv("HOME", l->folder, 1); /* not "": the user's own home may have a cache */
   unsetenv("XDG_CACHE_HOME");
   setenv("UDM_CACHE_DIR", "", 1);
   start(l, &without_nvrtc, UDM_IMAGE_READ_ONLY_LAYER, 0);
