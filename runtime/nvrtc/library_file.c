@@ -90,6 +90,8 @@ udm_status udm_library_file_check(const char *path, struct error *error) {
  * Where the loader finds a bare name
  * --------------------------------------------------------------------- */
 
+#ifdef __GLIBC__ /* other loaders do not say where they search */
+
 /* The loader takes the first file of the name that it can open, but none of another word size. */
 static bool is_for_loader(const char *path) {
   ElfW(Ehdr) header;
@@ -99,8 +101,6 @@ static bool is_for_loader(const char *path) {
   if (file >= 0) close(file);
   return file >= 0 && !passed_over;
 }
-
-#ifdef __GLIBC__ /* other loaders do not say where they search */
 
 /* The system's own folders, which the loader searches after its cache. */
 static bool is_default(const char *folder) {
