@@ -148,32 +148,33 @@ struct DirectOutputs {
   }
 };
 
-// The outputs of the general kernel: every mode, up to eight backends. Their pointers are in a
-// table in device memory or in the parameters: both are read through one pointer, as a branch would
-// have each load waited for. The page tables of the first backend are loaded before they are
-// needed.
+// The outputs of the general kernel: every mode, up to eight backends. Their pointers are
+// parameters, or lie in a table in device memory, which each block brings to shared memory.
 struct GeneralOutputs {
   static constexpr bool kDecodeOnly = false;
   const udm_kernel_phase &phase;
-  const int64 *pointers;
-  int64 output_stride, backend_stride;
+  int *(&from_table)[UDM_KERNEL_OUTPUTS][UDM_KERNEL_GENERAL_BACKENDS];
+  unsigned *starts;  // of a ragged batch: the first token of each request of the window
   int first, end;    // the backends that this block writes
   int offset;        // of their lengths
-  unsigned *starts;  // of a ragged batch: the first token of each request of the window
-  int *page_table_1, *real_page_table;  // of the first backend
-  int start, step;                      // of the backends that this thread's warp writes lengths to
-  LengthTensors first_tensors;
-
-  __device__ explicit GeneralOutputs(const udm_kernel_phase &given) : phase(given) {}
+  int step;          // of the backends that this thread's warp writes lengths to
 
   __device__ int *pointer(int output, int b) const {
-    if (b >= end) return nullptr;
-    return reinterpret_cast<int *>(pointers[output * output_stride + b * backend_stride]);
+    if (output < UDM_KERNEL_OUTPUTS && phase.table) return from_table[output][b];
+    return phase.outputs[b][output];
+  }
+  __device__ void load_pointers() {
+    if (!phase.table) return;
+    const unsigned o = threadIdx.x / UDM_KERNEL_GENERAL_BACKENDS;
+    const unsigned b = threadIdx.x % UDM_KERNEL_GENERAL_BACKENDS;
+    if (o < UDM_KERNEL_OUTPUTS && b < static_cast<unsigned>(end)) {
+      from_table[o][b] = reinterpret_cast<int *>(phase.table[o * phase.table_stride + b]);
+    }
+    __syncthreads();
   }
   // Returns p with what the host could not know of pointers in device memory.
   __device__ Params load_tables(const Params &p) {
-    page_table_1 = pointer(UDM_KERNEL_PAGE_TABLE_1, 0);
-    real_page_table = pointer(UDM_KERNEL_REAL_PAGE_TABLE, 0);
+    load_pointers();
     Params full = p;
     if (!phase.table || p.page_table_stride <= 0) return full;
     uint64 first_table = 0;
@@ -203,38 +204,21 @@ struct GeneralOutputs {
 
   template <class Body>
   __device__ void for_each_table(int output, Body body) const {
-    int *table = output == UDM_KERNEL_PAGE_TABLE_1 ? page_table_1 : real_page_table;
 #pragma unroll 1
     for (int b = 0; b < end; ++b) {
+      int *const table = pointer(output, b);
       if (table) body(table);
-      table = pointer(output, b + 1);
     }
-  }
-  __device__ LengthTensors tensors(int b) const {
-    if (b >= end) return {};
-    int *const *const extra = phase.extra[b];
-    return {pointer(UDM_KERNEL_CACHE_SEQLENS, b),
-            pointer(UDM_KERNEL_CU_SEQLENS_K, b),
-            extra[UDM_KERNEL_CU_SEQLENS_Q - UDM_KERNEL_OUTPUTS],
-            pointer(UDM_KERNEL_SEQLENS_EXPANDED, b),
-            pointer(UDM_KERNEL_NSA_CACHE_SEQLENS, b),
-            pointer(UDM_KERNEL_NSA_CU_SEQLENS_K, b),
-            extra[UDM_KERNEL_CTX_LENS - UDM_KERNEL_OUTPUTS]};
-  }
-  // If one warp holds the whole batch, each warp writes to one backend; else each thread to all.
-  __device__ void load_lengths(bool is_one_warp) {
-    step = is_one_warp ? kWarps : 1;
-    start = first + (is_one_warp ? static_cast<int>(warp_index()) : 0);
-    first_tensors = tensors(start);
   }
   template <class Body>
   __device__ void for_each_backend(Body body) const {
-    LengthTensors next = first_tensors;
 #pragma unroll 1
-    for (int b = start; b < end; b += step) {
-      const LengthTensors to = next;
-      next = tensors(b + step);  // on its way while the present ones are stored to
-      body(to);
+    for (int b = first; b < end; b += step) {
+      body(LengthTensors{pointer(UDM_KERNEL_CACHE_SEQLENS, b), pointer(UDM_KERNEL_CU_SEQLENS_K, b),
+                         pointer(UDM_KERNEL_CU_SEQLENS_Q, b),
+                         pointer(UDM_KERNEL_SEQLENS_EXPANDED, b),
+                         pointer(UDM_KERNEL_NSA_CACHE_SEQLENS, b),
+                         pointer(UDM_KERNEL_NSA_CU_SEQLENS_K, b), pointer(UDM_KERNEL_CTX_LENS, b)});
     }
   }
 };
@@ -464,7 +448,7 @@ __device__ void write_schedule(const Params &p, const GeneralOutputs &outputs) {
     }
 #pragma unroll 1
     for (int b = outputs.first; b < outputs.end; ++b) {
-      int *const to = outputs.phase.extra[b][UDM_KERNEL_SCHEDULE - UDM_KERNEL_OUTPUTS];
+      int *const to = outputs.phase.outputs[b][UDM_KERNEL_SCHEDULE];
       if (!to) continue;
       to[2 * sm] = static_cast<int>(entry);
       to[2 * sm + 1] = static_cast<int>(offset);
@@ -541,12 +525,14 @@ struct RowLoad {
 template <class Outputs, class Body>
 __device__ void for_each_row(const Outputs &outputs, int output, const Row &row, int64 stride,
                              Body body) {
-  int64 offset = row.number * stride;
+  outputs.for_each_table(output, [&](int *table) {
+    table += row.number * stride;
 #pragma unroll 1
-  for (unsigned copy = 0; copy < (Outputs::kDecodeOnly ? 1 : row.copies);
-       ++copy, offset += stride) {
-    outputs.for_each_table(output, [&](int *table) { body(table + offset); });
-  }
+    for (unsigned copy = 0; copy < (Outputs::kDecodeOnly ? 1 : row.copies); ++copy) {
+      body(table);
+      table += stride;
+    }
+  });
 }
 
 // Pages [begin, end) of a row, kCount at a time per lane. The first are loaded before the slots of
@@ -861,23 +847,11 @@ extern "C" __global__ void __launch_bounds__(UDM_KERNEL_THREADS, 2)
 
 // Every mode, up to 8 backends.
 extern "C" __global__ void __launch_bounds__(UDM_KERNEL_THREADS, 2)
-    udm_decode_metadata_general(UDM_SCALARS const __grid_constant__ udm_kernel_phase phase,
-                                const __grid_constant__ udm_kernel_backends backends) {
+    udm_decode_metadata_general(UDM_SCALARS const __grid_constant__ udm_kernel_phase phase) {
   __shared__ unsigned starts[kThreads];
+  __shared__ int *from_table[UDM_KERNEL_OUTPUTS][UDM_KERNEL_GENERAL_BACKENDS];
   const Params p = UDM_PARAMS;
-  GeneralOutputs outputs(phase);
-  outputs.pointers = reinterpret_cast<const int64 *>(&backends);
-  outputs.output_stride = 1;
-  outputs.backend_stride = UDM_KERNEL_OUTPUTS;
-  if (phase.table) {
-    outputs.pointers = phase.table;
-    outputs.output_stride = phase.table_stride;
-    outputs.backend_stride = 1;
-  }
-  outputs.first = 0;
-  outputs.end = num_backends;
-  outputs.offset = phase.largest_offset;
-  outputs.starts = starts;
+  GeneralOutputs outputs = {phase, from_table, starts, 0, num_backends, phase.largest_offset, 1};
   if (blockIdx.x < copy_blocks) {
     copy_windows(p, outputs);
     return;
@@ -886,15 +860,19 @@ extern "C" __global__ void __launch_bounds__(UDM_KERNEL_THREADS, 2)
   const bool is_schedule = block >= phase.length_groups * phase.length_blocks;
   const unsigned group =
       is_schedule ? block - phase.length_groups * phase.length_blocks : block / phase.length_blocks;
+  outputs.offset = phase.offsets[group];
+  outputs.load_pointers();
   if (phase.length_groups > 1) {
     outputs.first = static_cast<int>(group);
     outputs.end = outputs.first + 1;
   }
-  outputs.offset = phase.offsets[group];
-  outputs.load_lengths(batch_size <= 32);
   if (is_schedule) {
     write_schedule(p, outputs);
-  } else {
-    write_length_block(p, outputs, block % phase.length_blocks);
+    return;
   }
+  if (batch_size <= 32) {  // each warp writes to other backends
+    outputs.first += static_cast<int>(warp_index());
+    outputs.step = kWarps;
+  }
+  write_length_block(p, outputs, block % phase.length_blocks);
 }

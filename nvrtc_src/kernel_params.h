@@ -99,26 +99,22 @@ struct udm_kernel_scalars {
   X(NSA_CU_SEQLENS_K)                \
   X(SEQLENS_EXPANDED)
 
-/* The general kernel serves every mode. It then takes this, */
+/* The general kernel serves every mode. It then takes this. */
 struct udm_kernel_phase {
-  const long long *table; /* device [UDM_KERNEL_OUTPUTS][table_stride] of pointers, or null */
-  long long table_stride;
   const void *extend_lens; /* query tokens per request, or null: tokens_per_request */
   int tokens_per_request;
-  int num_tokens;      /* T of udm.h */
-  int kpool;           /* 1 or more */
-  int num_sms;         /* of the schedule */
-  int schedule_pieces; /* m of udm.h */
+  int num_tokens; /* T of udm.h */
+  int kpool;      /* 1 or more */
+  int largest_offset;
   unsigned length_blocks;
   unsigned length_groups; /* each has its length blocks: all backends together, or one each */
-  int largest_offset;
+  int num_sms;            /* of the schedule */
+  int schedule_pieces;    /* m of udm.h */
+  const long long *table; /* device [UDM_KERNEL_OUTPUTS][table_stride] of pointers, or null */
+  long long table_stride;
   int offsets[UDM_KERNEL_GENERAL_BACKENDS]; /* added to the lengths of a backend */
-  int *extra[UDM_KERNEL_GENERAL_BACKENDS][UDM_KERNEL_ALL_OUTPUTS - UDM_KERNEL_OUTPUTS];
-};
-
-/* then this, which it uses if there is no table. */
-struct udm_kernel_backends {
-  int *outputs[UDM_KERNEL_GENERAL_BACKENDS][UDM_KERNEL_OUTPUTS];
+  /* If there is a table, only the extra ones are used. */
+  int *outputs[UDM_KERNEL_GENERAL_BACKENDS][UDM_KERNEL_ALL_OUTPUTS];
 };
 
 #endif

@@ -16,9 +16,10 @@ enum {
   ROWS_OF_ONE_BLOCK = 128             /* with more rows, two copy blocks per multiprocessor */
 };
 
-_Static_assert(sizeof(((struct udm_kernel_phase *)0)->extra) ==
-                   sizeof(((udm_decode_args *)0)->extra),
-               "the kernel takes the extra outputs in the order of udm_extra_outputs");
+_Static_assert(sizeof(udm_backend_outputs) == UDM_KERNEL_OUTPUTS * sizeof(CUdeviceptr) &&
+                   sizeof(udm_extra_outputs) ==
+                       (UDM_KERNEL_ALL_OUTPUTS - UDM_KERNEL_OUTPUTS) * sizeof(CUdeviceptr),
+               "the kernel takes the outputs of a backend, then its extra ones, in their order");
 
 static unsigned int divide_up(unsigned int n, unsigned int divisor) {
   return n / divisor + (n % divisor > 0);
@@ -188,7 +189,10 @@ void udm_kernel_phase_fill(const udm_decode_args *args, struct udm_kernel_phase 
       .largest_offset = udm_largest_offset(args),
   };
   memcpy(out->offsets, args->seqlen_offset, sizeof out->offsets);
-  memcpy(out->extra, args->extra, sizeof out->extra);
+  for (int32_t b = 0; b < args->num_backends; ++b) {
+    memcpy(out->outputs[b], &args->backends[b], sizeof args->backends[b]);
+    memcpy(out->outputs[b] + UDM_KERNEL_OUTPUTS, &args->extra[b], sizeof args->extra[b]);
+  }
 }
 
 unsigned int udm_phase_blocks(const udm_decode_args *args, const struct udm_kernel_phase *phase) {

@@ -95,7 +95,6 @@ static void pack(const udm_decode_args *args, const struct launch_plan *plan, vo
     pack_outputs(args, parameters + SCALARS);
   } else {
     parameters[SCALARS] = parameter(&plan->phase);
-    parameters[SCALARS + 1] = parameter(args->backends);
   }
 }
 

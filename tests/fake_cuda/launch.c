@@ -97,8 +97,7 @@ static int32_t *first_prefix_sum(const struct host_kernel *kernel, void *const *
     return (int32_t *)(intptr_t)address;
   }
   const struct udm_kernel_phase *phase = parameters[first];
-  const struct udm_kernel_backends *backends = parameters[first + 1];
-  if (!phase->table) return backends->outputs[0][UDM_KERNEL_CU_SEQLENS_K];
+  if (!phase->table) return phase->outputs[0][UDM_KERNEL_CU_SEQLENS_K];
   memcpy(&address, phase->table + phase->table_stride, sizeof address);
   return (int32_t *)(intptr_t)address;
 }

@@ -105,14 +105,13 @@ static bool launch_general(const udm_decode_args *args, CUdeviceptr backend_poin
   struct udm_kernel_scalars scalars;
   struct udm_kernel_phase phase;
   size_t count = pack_scalars(args, !backend_pointers, &grid, seed, &scalars, parameters);
-  udm_kernel_phase_fill(args, &phase);
+  if (backend_pointers) memset(copy.backends, 0xa5, sizeof copy.backends); /* not looked at */
+  udm_kernel_phase_fill(&copy, &phase);
   /* each backend with an offset of its own has length blocks of its own; schedules have a block */
   grid.x = scalars.copy_blocks + udm_phase_blocks(args, &phase);
   phase.table = (const long long *)(uintptr_t)backend_pointers;
   phase.table_stride = backend_pointers_stride;
-  if (backend_pointers) memset(copy.backends, 0xa5, sizeof copy.backends); /* not looked at */
   parameters[count++] = &phase;
-  parameters[count++] = copy.backends;
   return launch("udm_decode_metadata_general", parameters, grid, seed, text);
 }
 

@@ -21,21 +21,22 @@
 #include "gpu_session.h"
 #include "numbers/time_samples.h"
 
-enum { MAX_LIBRARIES = 8, NODES = 20, WARM_ROUNDS = 2, DEFAULT_ROUNDS = 25 };
+enum { MAX_LIBRARIES = 8, REPETITIONS = 20, WARM_ROUNDS = 2, DEFAULT_ROUNDS = 25 };
 
 static const char help_text[] =
     "usage: compare_libraries [--rounds N] [--match TEXT] BASE.so [OTHER.so...]\n"
     "\n"
     "Times each workload with the kernels of every library, in turn, as nodes of a CUDA graph, "
     "and\n"
-    "a copy of the same bytes beside them. Prints microseconds per node (the median of the "
-    "rounds)\n"
+    "a copy of the same bytes beside them. Prints microseconds per node (for an iteration, of its\n"
+    "three nodes; the median of the rounds)\n"
     "and the ratio to BASE. \"DIFFER\": a library wrote other bytes than BASE; exit status 1.\n"
     "\n"
     "  --rounds N     rounds per workload (default 25)\n"
-    "  --match TEXT   only the workloads whose names contain TEXT; \"verify\" and \"schedules\", "
-    "which\n"
-    "                 libraries of before udm_mode cannot do, run only if TEXT names them\n";
+    "  --match TEXT   only the workloads whose names contain TEXT\n"
+    "  --draft        only the draft decode without schedules: all that libraries of before "
+    "udm_mode\n"
+    "                 can do\n";
 
 static const struct bench_shape shapes[] = {
     {"bs 1, 4k", 1, 8192, 4096, 0, 0, BENCH_DRAFT},
@@ -61,6 +62,13 @@ static const struct bench_shape shapes[] = {
     {"verify: bs 1, 4k", 1, 131072, 4096, 0, 0, BENCH_VERIFY},
     {"verify: bs 64, 1k to 128k", 64, 131072, 131072, 1024, 0, BENCH_VERIFY},
     {"verify: bs 256, 4k", 256, 16384, 4096, 0, 0, BENCH_VERIFY},
+    {"verify, pages alone: bs 64, 1k to 128k", 64, 131072, 131072, 1024, BENCH_PAGES_ALONE,
+     BENCH_VERIFY},
+    {"extend: bs 1, 4k", 1, 131072, 4096, 0, 0, BENCH_EXTEND},
+    {"iteration: bs 1, 4k", 1, 131072, 4096, 0, 0, BENCH_ITERATION},
+    {"iteration: bs 32, 4k", 32, 131072, 4096, 0, 0, BENCH_ITERATION},
+    {"iteration: bs 64, 1k to 128k", 64, 131072, 131072, 1024, 0, BENCH_ITERATION},
+    {"iteration: bs 256, 4k", 256, 16384, 4096, 0, 0, BENCH_ITERATION},
 };
 
 typedef udm_status create_function(const udm_options *options, udm_context **out);
@@ -86,7 +94,14 @@ struct comparison {
   struct library libraries[MAX_LIBRARIES];
   int count;
   long rounds;
+  bool draft_only;
   bool differ;
+};
+
+/* What a library launches for one workload. */
+struct launches {
+  udm_kernel_launch of_call[BENCH_MAX_CALLS];
+  int count;
 };
 
 static void fail(const char *what, const char *why) {
@@ -115,32 +130,43 @@ static void open_library(const char *path, struct library *library) {
 }
 
 static void prepare(const struct library *library, const struct bench_workload *workload,
-                    bool table, udm_kernel_launch *launch) {
-  const udm_decode_args *args = &workload->calls[0];
-  const udm_status status =
-      table ? library->prepare_table(library->udm, args, workload->pointer_table,
-                                     args->num_backends, launch)
-            : library->prepare_direct(library->udm, args, launch);
-  if (status != UDM_OK) fail("prepare", library->last_error());
+                    bool table, struct launches *out) {
+  out->count = workload->call_count;
+  for (int call = 0; call < out->count; ++call) {
+    const udm_decode_args *args = &workload->calls[call];
+    udm_kernel_launch *launch = &out->of_call[call];
+    *launch = (udm_kernel_launch)UDM_KERNEL_LAUNCH_INIT;
+    const udm_status status =
+        table ? library->prepare_table(library->udm, args, workload->pointer_table,
+                                       args->num_backends, launch)
+              : library->prepare_direct(library->udm, args, launch);
+    if (status != UDM_OK) fail("prepare", library->last_error());
+  }
 }
 
-static CUresult enqueue(const struct comparison *c, const udm_kernel_launch *launch) {
-  return c->session.driver.cuLaunchKernel(launch->function, launch->grid_x, launch->grid_y,
-                                          launch->grid_z, launch->block_x, launch->block_y,
-                                          launch->block_z, launch->shared_bytes, c->session.stream,
-                                          launch->parameters, NULL);
+static CUresult enqueue(const struct comparison *c, const struct launches *launches) {
+  CUresult result = CUDA_SUCCESS;
+  for (int call = 0; call < launches->count && result == CUDA_SUCCESS; ++call) {
+    const udm_kernel_launch *launch = &launches->of_call[call];
+    result = c->session.driver.cuLaunchKernel(launch->function, launch->grid_x, launch->grid_y,
+                                              launch->grid_z, launch->block_x, launch->block_y,
+                                              launch->block_z, launch->shared_bytes,
+                                              c->session.stream, launch->parameters, NULL);
+  }
+  return result;
 }
 
-/* A NULL launch means the copy. */
+/* NULL launches mean the copy. */
 static CUgraphExec record(const struct comparison *c, const struct bench_workload *workload,
-                          const udm_kernel_launch *launch) {
+                          const struct launches *launches) {
   const struct cuda_driver *driver = &c->session.driver;
   CUgraph graph = NULL;
   CUgraphExec exec = NULL;
   check(c, "cuStreamBeginCapture",
         driver->cuStreamBeginCapture_v2(c->session.stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
-  for (int i = 0; i < NODES; ++i) {
-    check(c, "a launch", launch ? enqueue(c, launch) : bench_launch_copies(&c->bounds, workload));
+  for (int i = 0; i < REPETITIONS; ++i) {
+    check(c, "a launch",
+          launches ? enqueue(c, launches) : bench_launch_copies(&c->bounds, workload));
   }
   check(c, "cuStreamEndCapture", driver->cuStreamEndCapture(c->session.stream, &graph));
   check(c, "cuGraphInstantiate", driver->cuGraphInstantiateWithFlags(&exec, graph, 0));
@@ -150,7 +176,7 @@ static CUgraphExec record(const struct comparison *c, const struct bench_workloa
 
 /* The outputs lie between the first backend's first one and the pointer table. */
 static void *outputs_of(const struct comparison *c, const struct bench_workload *workload,
-                        const udm_kernel_launch *launch, size_t *size) {
+                        const struct launches *launches, size_t *size) {
   const struct cuda_driver *driver = &c->session.driver;
   const CUdeviceptr first = workload->calls[0].backends[0].cache_seqlens;
   *size = (size_t)(workload->pointer_table - first);
@@ -158,14 +184,14 @@ static void *outputs_of(const struct comparison *c, const struct bench_workload 
   if (!bytes) fail("malloc", "no memory for the outputs");
   check(c, "cuMemsetD32Async",
         driver->cuMemsetD32Async(first, 0xa5a5a5a5u, *size / 4, c->session.stream));
-  check(c, "a launch", enqueue(c, launch));
+  check(c, "a launch", enqueue(c, launches));
   check(c, "cuStreamSynchronize", driver->cuStreamSynchronize(c->session.stream));
   check(c, "cuMemcpyDtoH", driver->cuMemcpyDtoH_v2(bytes, first, *size));
   return bytes;
 }
 
 static bool all_write_the_same(const struct comparison *c, const struct bench_workload *workload,
-                               const udm_kernel_launch *launches) {
+                               const struct launches *launches) {
   size_t size = 0;
   bool same = true;
   void *expected = outputs_of(c, workload, &launches[0], &size);
@@ -187,7 +213,7 @@ static double time_once(const struct comparison *c, CUgraphExec exec, CUevent st
   check(c, "cuEventRecord", driver->cuEventRecord(end, c->session.stream));
   check(c, "cuEventSynchronize", driver->cuEventSynchronize(end));
   check(c, "cuEventElapsedTime", driver->cuEventElapsedTime(&milliseconds, start, end));
-  return (double)milliseconds * 1e3 / NODES;
+  return (double)milliseconds * 1e3 / REPETITIONS;
 }
 
 /* Sets medians[0..count], the last one of the copy. The graphs take turns in each round. */
@@ -215,12 +241,11 @@ static void time_in_turn(const struct comparison *c, CUgraphExec *graphs, double
 static void compare(struct comparison *c, const struct bench_shape *shape, int32_t backends,
                     bool table) {
   struct bench_workload workload;
-  static udm_kernel_launch launches[MAX_LIBRARIES];
+  static struct launches launches[MAX_LIBRARIES];
   CUgraphExec graphs[MAX_LIBRARIES + 1] = {NULL};
   double us[MAX_LIBRARIES + 1] = {0};
   check(c, shape->name, bench_workload_open(&workload, &c->session, shape, backends));
   for (int l = 0; l < c->count; ++l) {
-    launches[l] = (udm_kernel_launch)UDM_KERNEL_LAUNCH_INIT;
     prepare(&c->libraries[l], &workload, table, &launches[l]);
     graphs[l] = record(c, &workload, &launches[l]);
   }
@@ -228,7 +253,7 @@ static void compare(struct comparison *c, const struct bench_shape *shape, int32
   const bool same = all_write_the_same(c, &workload, launches);
   c->differ = c->differ || !same;
   time_in_turn(c, graphs, us);
-  printf("%-31s %8" PRId32 "  x%d %-6s %8.2f", shape->name, shape->width, (int)backends,
+  printf("%-38s %8" PRId32 "  x%d %-6s %8.2f", shape->name, shape->width, (int)backends,
          table ? "table" : "direct", us[0]);
   for (int l = 1; l < c->count; ++l) printf(" %8.2f %6.3fx", us[l], us[l] / us[0]);
   printf("  copy %8.2f%s\n", us[c->count], same ? "" : "  DIFFER");
@@ -237,13 +262,11 @@ static void compare(struct comparison *c, const struct bench_shape *shape, int32
   bench_workload_close(&workload);
 }
 
-/* Libraries of before udm_mode fail at the other phases: these run only if they are named. */
-static void compare_shape(struct comparison *c, const struct bench_shape *shape, bool is_named) {
-  if (shape->phase != BENCH_DRAFT) {
-    if (is_named) compare(c, shape, shape->phase == BENCH_VERIFY ? 1 : 3, false);
-    return;
-  }
-  compare(c, shape, 3, false);
+static void compare_shape(struct comparison *c, const struct bench_shape *shape) {
+  const bool is_draft = shape->phase == BENCH_DRAFT;
+  if (c->draft_only && !is_draft) return;
+  compare(c, shape, shape->phase == BENCH_VERIFY || shape->phase == BENCH_EXTEND ? 1 : 3, false);
+  if (!is_draft) return;
   compare(c, shape, 1, false);
   compare(c, shape, 3, true);
 }
@@ -260,6 +283,11 @@ int main(int argc, char **argv) {
   int at = 1;
   for (; at < argc && argv[at][0] == '-'; at += 2) {
     if (strcmp(argv[at], "--help") == 0) return fputs(help_text, stdout) < 0;
+    if (strcmp(argv[at], "--draft") == 0) {
+      c.draft_only = true;
+      --at; /* it has no value */
+      continue;
+    }
     if (at + 1 == argc) return usage_error("an option needs a value");
     if (strcmp(argv[at], "--match") == 0) {
       match = argv[at + 1];
@@ -281,7 +309,7 @@ int main(int argc, char **argv) {
   printf("device %s\nus per graph node, median of %ld rounds\n", c.session.name, c.rounds);
   for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; ++s) {
     if (!strstr(shapes[s].name, match)) continue;
-    compare_shape(&c, &shapes[s], *match != '\0');
+    compare_shape(&c, &shapes[s]);
   }
   return c.differ ? 1 : 0;
 }

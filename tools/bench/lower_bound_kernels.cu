@@ -12,8 +12,7 @@ extern "C" __global__ void udm_bench_empty(UDM_KERNEL_SCALARS(UDM_UNUSED) UDM_UN
                                            UDM_UNUSED_POINTERS(3), UDM_UNUSED_POINTERS(4),
                                            UDM_UNUSED_POINTERS(5), UDM_UNUSED_POINTERS(6)) {}
 extern "C" __global__ void udm_bench_empty_general(UDM_KERNEL_SCALARS(UDM_UNUSED)
-                                                       const udm_kernel_phase,
-                                                   const udm_kernel_backends) {}
+                                                       const udm_kernel_phase) {}
 
 enum { IN_FLIGHT = 4 };
 

@@ -86,9 +86,10 @@ void lower_bounds_close(struct lower_bounds *bounds, const struct gpu_session *s
 
 CUresult bench_launch_empty(const struct lower_bounds *bounds, const struct gpu_session *session,
                             int64_t backends) {
-  static const udm_backend_outputs zeros[UDM_MAX_BACKENDS]; /* the value of every parameter */
+  static const struct udm_kernel_phase
+      zeros; /* the value of every parameter: this is the largest */
   void *parameters[PARAMETERS];
-  for (int p = 0; p < PARAMETERS; ++p) parameters[p] = (void *)(uintptr_t)zeros;
+  for (int p = 0; p < PARAMETERS; ++p) parameters[p] = (void *)(uintptr_t)&zeros;
   const CUfunction empty =
       backends <= UDM_KERNEL_DIRECT_BACKENDS ? bounds->empty : bounds->empty_general;
   return session->driver.cuLaunchKernel(empty, 1, 1, 1, 256, 1, 1, 0, session->stream, parameters,

@@ -56,7 +56,6 @@ void make_empty_batch(struct empty_batch *b) {
 #define PACK(type, name) *parameter++ = &b->scalars.name;
   UDM_KERNEL_SCALARS(PACK)
   *parameter++ = &b->phase;
-  *parameter++ = &b->no_backends;
 }
 
 uint64_t read_sums(const struct empty_batch *b) {

@@ -34,8 +34,7 @@ enum { EMPTY_BATCH_SCALARS = 0 UDM_KERNEL_SCALARS(COUNT_ONE) };
 struct empty_batch {
   struct udm_kernel_scalars scalars;
   struct udm_kernel_phase phase;
-  struct udm_kernel_backends no_backends;
-  void *parameters[EMPTY_BATCH_SCALARS + 2];
+  void *parameters[EMPTY_BATCH_SCALARS + 1];
   CUdeviceptr memory; /* the pointer array, then two int32 */
 };
 
