@@ -38,6 +38,16 @@ __device__ T smaller(T a, T b) {
 }
 __device__ int first_lane(bool yes) { return __ffs(__ballot_sync(kWholeWarp, yes)) - 1; }
 
+// An address of which the compiler knows nothing: it neither reorders loads by it nor computes it
+// anew from an index.
+template <class T>
+__device__ T *opaque(T *address) {
+#ifdef __CUDA_ARCH__
+  asm("" : "+l"(address));
+#endif
+  return address;
+}
+
 // ---- numbers ------------------------------------------------------------------------------------
 
 __device__ int clamp_length(int64 length) {
@@ -78,6 +88,10 @@ __device__ unsigned divide(unsigned n, unsigned divisor, unsigned reciprocal) {
   const unsigned quotient = __umulhi(n, reciprocal);
   return quotient + (n - quotient * divisor >= divisor);
 }
+__device__ uint64 divide(uint64 n, uint64 divisor, uint64 reciprocal) {
+  const uint64 quotient = __umul64hi(n, reciprocal);
+  return quotient + (n - quotient * divisor >= divisor);
+}
 __device__ unsigned pages_up(const Params &p, unsigned columns) {
   return divide(columns + p.page_size - 1, p.page_size, p.page_reciprocal);
 }
@@ -89,13 +103,17 @@ __device__ int page_of_slot(const Params &p, int slot) {  // C's division: towar
 
 // ---- outputs ------------------------------------------------------------------------------------
 
-// A request in this phase: its KV length, its query tokens, and the KV tokens before the first.
+// A request in this phase: the KV tokens that its last query token sees, not yet clamped, and its
+// query tokens.
 struct Request {
-  int length, tokens;
-  int64 before;
+  unsigned seen;
+  int tokens;
 
-  // what query token j sees of the KV length
-  __device__ int expanded(int j) const { return clamp_length(before + j + 1); }
+  __device__ int length() const { return static_cast<int>(smaller(seen, 0x7fffffffu)); }
+  __device__ int expanded(int j) const {  // what query token j sees
+    const unsigned after = tokens - 1 - j;
+    return seen > after ? static_cast<int>(smaller(seen - after, 0x7fffffffu)) : 0;
+  }
 };
 
 // N sums side by side. Those of lengths wrap modulo 2^32.
@@ -112,29 +130,62 @@ struct Sums {
 typedef Sums<unsigned, 2> LengthSums;  // of lengths, and of what the query tokens see of them
 typedef Sums<uint64, 1> Sum;           // of query tokens, or of work: extend_lens may hold anything
 
-// The pointers of a backend to lengths, sums and the schedule; null: not written.
+// The pointers of a backend to lengths and sums; null: not written.
 struct LengthTensors {
   int *cache_seqlens, *cu_seqlens_k, *cu_seqlens_q;
   int *seqlens_expanded, *nsa_cache_seqlens, *nsa_cu_seqlens_k, *ctx_lens;
+
+  __device__ void store_zeros() const {
+    if (cu_seqlens_k) cu_seqlens_k[0] = 0;
+    if (nsa_cu_seqlens_k) nsa_cu_seqlens_k[0] = 0;
+    if (cu_seqlens_q) cu_seqlens_q[0] = 0;
+  }
+  // sum: of visible up to this query token
+  __device__ void store_token(unsigned token, int expanded, int visible, int ctx_len,
+                              unsigned sum) const {
+    if (seqlens_expanded) seqlens_expanded[token] = expanded;
+    if (nsa_cache_seqlens) nsa_cache_seqlens[token] = visible;
+    if (nsa_cu_seqlens_k) nsa_cu_seqlens_k[token + 1] = static_cast<int>(sum);
+    if (ctx_lens) ctx_lens[token] = ctx_len;
+  }
 };
 
 // The outputs of the direct kernel: decode mode, up to three backends. Their pointers are
-// parameters, null if absent: constant indices keep them in the constant bank.
+// parameters, null if absent: constant indices keep them in the constant bank. What the general
+// kernel reads from its parameters is constant here, so that code for other modes vanishes.
 struct DirectOutputs {
-  static constexpr bool kDecodeOnly = true;
-  int *pointers[UDM_KERNEL_OUTPUTS][UDM_KERNEL_DIRECT_BACKENDS];
+  static constexpr unsigned kPages = 2, kInts = 8;  // in flight per lane
+  int *pointers[UDM_KERNEL_ALL_OUTPUTS][UDM_KERNEL_DIRECT_BACKENDS];
+  uint64 reciprocal;
 
+  __device__ uint64 sms_reciprocal() const { return reciprocal; }
+  __device__ static bool is_ragged() { return false; }
+  __device__ static unsigned start(unsigned) { return 0; }
+  __device__ static unsigned tokens_per_request() { return 1; }
+  __device__ static unsigned schedule_pieces() { return 1; }
+  __device__ static unsigned num_tokens(const Params &p) { return p.batch_size; }
+  __device__ static unsigned request_of(const Params &, unsigned token) { return token; }
+  __device__ static bool has(const Params &, unsigned) { return false; }
+  // If one warp holds the whole batch: whether this warp writes lengths.
+  __device__ static bool take_warp() { return warp_index() == 0; }
   __device__ Params load_tables(const Params &p) { return p; }
-  __device__ Request request(const Params &, int length, unsigned) const { return {length, 1, 0}; }
+  __device__ Request request(const Params &, int length, unsigned) const {
+    return {static_cast<unsigned>(length), 1};
+  }
   __device__ int visible(const Params &p, int length) const { return smaller(length, p.topk); }
 
-  // calls body with the tables of each backend that has this one
+  // Calls body with this row of each backend's table.
   template <class Body>
-  __device__ void for_each_table(int output, Body body) const {
+  __device__ void for_each_row(int output, unsigned row, unsigned, int64 stride, Body body) const {
+    const int64 offset = row * stride;
 #pragma unroll
     for (int b = 0; b < UDM_KERNEL_DIRECT_BACKENDS; ++b) {
-      if (pointers[output][b]) body(pointers[output][b]);
+      if (pointers[output][b]) body(pointers[output][b] + offset);
     }
+  }
+  template <class Body>
+  __device__ void for_each_schedule(Body body) const {
+    for_each_row(UDM_KERNEL_SCHEDULE, 0, 1, 0, body);
   }
   template <class Body>
   __device__ void for_each_backend(Body body) const {
@@ -143,7 +194,7 @@ struct DirectOutputs {
       body(LengthTensors{
           pointers[UDM_KERNEL_CACHE_SEQLENS][b], pointers[UDM_KERNEL_CU_SEQLENS_K][b], nullptr,
           pointers[UDM_KERNEL_SEQLENS_EXPANDED][b], pointers[UDM_KERNEL_NSA_CACHE_SEQLENS][b],
-          pointers[UDM_KERNEL_NSA_CU_SEQLENS_K][b], nullptr});
+          pointers[UDM_KERNEL_NSA_CU_SEQLENS_K][b], pointers[UDM_KERNEL_CTX_LENS][b]});
     }
   }
 };
@@ -151,13 +202,29 @@ struct DirectOutputs {
 // The outputs of the general kernel: every mode, up to eight backends. Their pointers are
 // parameters, or lie in a table in device memory, which each block brings to shared memory.
 struct GeneralOutputs {
-  static constexpr bool kDecodeOnly = false;
+  static constexpr unsigned kPages = 1, kInts = 4;
   const udm_kernel_phase &phase;
   int *(&from_table)[UDM_KERNEL_OUTPUTS][UDM_KERNEL_GENERAL_BACKENDS];
   unsigned *starts;  // of a ragged batch: the first token of each request of the window
   int first, end;    // the backends that this block writes
   int offset;        // of their lengths
   int step;          // of the backends that this thread's warp writes lengths to
+
+  __device__ bool is_ragged() const { return phase.extend_lens; }
+  __device__ unsigned start(unsigned place) const { return starts[place]; }
+  __device__ unsigned tokens_per_request() const { return phase.tokens_per_request; }
+  __device__ unsigned schedule_pieces() const { return phase.schedule_pieces; }
+  __device__ uint64 sms_reciprocal() const { return phase.sms_reciprocal; }
+  __device__ unsigned num_tokens(const Params &) const { return phase.num_tokens; }
+  __device__ unsigned request_of(const Params &, unsigned token) const {
+    return divide(token, phase.tokens_per_request, phase.tokens_reciprocal);
+  }
+  __device__ static bool has(const Params &p, unsigned flag) { return p.has(flag); }
+  __device__ bool take_warp() {  // each writes to other backends
+    first += static_cast<int>(warp_index());
+    step = kWarps;
+    return first < end;
+  }
 
   __device__ int *pointer(int output, int b) const {
     if (output < UDM_KERNEL_OUTPUTS && phase.table) return from_table[output][b];
@@ -178,36 +245,53 @@ struct GeneralOutputs {
     Params full = p;
     if (!phase.table || p.page_table_stride <= 0) return full;
     uint64 first_table = 0;
-    for_each_table(UDM_KERNEL_PAGE_TABLE_1, [&](int *table) {
-      const auto address = reinterpret_cast<uint64>(table);
-      if (!first_table) first_table = address;
-      if ((address - first_table) % 16) full.flags &= ~unsigned{UDM_KERNEL_VECTORS};
-    });
+#pragma unroll 1
+    for (int b = 0; b < end; ++b) {
+      const auto table = reinterpret_cast<uint64>(pointer(UDM_KERNEL_PAGE_TABLE_1, b));
+      if (!first_table) first_table = table;
+      if (table && (table - first_table) % 16) full.flags &= ~unsigned{UDM_KERNEL_VECTORS};
+    }
     const auto line_offset = static_cast<unsigned>(first_table / 4 % 32);
     if (first_table) full.flags |= UDM_KERNEL_SLOTS | line_offset << UDM_KERNEL_LINE_OFFSET_BIT;
     return full;
   }
 
   __device__ Request request(const Params &p, int length, unsigned i) const {
+    int tokens = phase.tokens_per_request;
+    if (phase.extend_lens) {
+      tokens = load_length(phase.extend_lens, p.has(UDM_KERNEL_EXTEND_LENS_INT64), i);
+    }
     const bool is_padding = p.has(UDM_KERNEL_SKIP_PADDING) && length == 0;
-    const int tokens = phase.extend_lens
-                           ? load_length(phase.extend_lens, p.has(UDM_KERNEL_EXTEND_LENS_INT64), i)
-                           : phase.tokens_per_request;
-    const int added = p.has(UDM_KERNEL_ADD_TOKENS) ? tokens : offset;
-    const int64 sum = is_padding ? 0 : static_cast<int64>(length) + added;
-    return {clamp_length(sum), tokens, sum - tokens};
+    const unsigned added = p.has(UDM_KERNEL_ADD_TOKENS) ? tokens : offset;
+    return {is_padding ? 0 : length + added, tokens};
   }
   __device__ int visible(const Params &p, int length) const {
-    const int rest = phase.kpool > 1 ? length % phase.kpool : 0;
-    return smaller(length - rest, p.topk) + rest;
+    const int full = divide(length, phase.kpool, phase.kpool_reciprocal) * phase.kpool;
+    return smaller(full, p.topk) + (length - full);
   }
 
+  // Calls body with `copies` rows, from this one on, of each backend's table.
   template <class Body>
-  __device__ void for_each_table(int output, Body body) const {
+  __device__ void for_each_row(int output, unsigned row, unsigned copies, int64 stride,
+                               Body body) const {
 #pragma unroll 1
     for (int b = 0; b < end; ++b) {
-      int *const table = pointer(output, b);
-      if (table) body(table);
+      int *to = pointer(output, b);
+      if (!to) continue;
+      to += row * stride;
+#pragma unroll 1
+      for (unsigned copy = 0; copy < copies; ++copy) {
+        body(to);
+        to = opaque(to + stride);
+      }
+    }
+  }
+  template <class Body>
+  __device__ void for_each_schedule(Body body) const {
+#pragma unroll 1
+    for (int b = first; b < end; ++b) {
+      int *const to = phase.outputs[b][UDM_KERNEL_SCHEDULE];
+      if (to) body(to);
     }
   }
   template <class Body>
@@ -264,112 +348,108 @@ __device__ Sums<T, N> block_scan(const Sums<T, N> &value, Sums<T, N> *total,
   return begins;
 }
 
-template <class Outputs>
-__device__ LengthSums sums_of(const Params &p, const Outputs &outputs, const Request &r) {
-  unsigned seen = 0;
-  if constexpr (Outputs::kDecodeOnly) {
-    seen = outputs.visible(p, r.length);
-  } else {
-    const int tokens = smaller(r.tokens, outputs.phase.num_tokens);
-#pragma unroll 1
-    for (int j = 0; j < tokens; ++j) seen += outputs.visible(p, r.expanded(j));
+// What one thread counts and writes: one query token; of a ragged batch, a request with its tokens.
+struct Unit {
+  Request request;
+  unsigned number;    // of the request
+  int first, tokens;  // of the request's query tokens
+
+  template <class Outputs>
+  __device__ void load(const Params &p, const Outputs &outputs, unsigned u) {
+    number = outputs.is_ragged() ? u : outputs.request_of(p, u);
+    request = load_request(p, outputs, number);
+    first = outputs.is_ragged() ? 0 : u - number * outputs.tokens_per_request();
+    tokens = outputs.is_ragged() ? request.tokens : 1;
   }
-  return {{static_cast<unsigned>(r.length), seen}};
-}
-
-// Query token e; seen: what the query tokens up to it see in all.
-__device__ void store_token(const LengthTensors &to, unsigned e, int expanded, int visible,
-                            int ctx_len, unsigned seen) {
-  if (to.seqlens_expanded) to.seqlens_expanded[e] = expanded;
-  if (to.nsa_cache_seqlens) to.nsa_cache_seqlens[e] = visible;
-  if (to.nsa_cu_seqlens_k) to.nsa_cu_seqlens_k[e + 1] = static_cast<int>(seen);
-  if (to.ctx_lens) to.ctx_lens[e] = ctx_len;
-}
-
-// What request i writes to each backend. start: its first query token; before: the sums over the
-// requests before it.
-template <class Outputs>
-__device__ void store_lengths(const Params &p, const Outputs &outputs, unsigned i, const Request &r,
-                              uint64 start, const LengthSums &before) {
-  outputs.for_each_backend([&](const LengthTensors &to) {
-    if (to.cache_seqlens) to.cache_seqlens[i] = r.length;
-    if (to.cu_seqlens_k) to.cu_seqlens_k[i + 1] = static_cast<int>(before.of[0] + r.length);
-    if constexpr (Outputs::kDecodeOnly) {
-      const int visible = outputs.visible(p, r.length);
-      store_token(to, i, r.length, visible, 0, before.of[1] + visible);
-    } else {
-      if (to.cu_seqlens_q) to.cu_seqlens_q[i + 1] = static_cast<int>(start + r.tokens);
-      const uint64 total = outputs.phase.num_tokens;
-      unsigned seen = before.of[1];
+  template <class Outputs>
+  __device__ LengthSums sums(const Params &p, const Outputs &outputs) const {
+    const unsigned most = outputs.num_tokens(p);
+    const int count = outputs.is_ragged() ? smaller<int>(tokens, most) : tokens;
+    LengthSums sums = {{first == 0 ? static_cast<unsigned>(request.length()) : 0, 0}};
 #pragma unroll 1
-      for (int j = 0; j < r.tokens && start + j < total; ++j) {
-        const int expanded = r.expanded(j), visible = outputs.visible(p, expanded);
-        const bool of_request = p.has(UDM_KERNEL_CTX_LENS_OF_REQUEST);
-        seen += visible;
-        store_token(to, static_cast<unsigned>(start + j), expanded, visible,
-                    of_request ? r.length : expanded, seen);
-      }
+    for (int j = 0; j < count; ++j) {
+      sums.of[1] += outputs.visible(p, request.expanded(first + j));
     }
-  });
-}
+    return sums;
+  }
+  // start: the batch's number of the first token; before: the sums over the units before it
+  template <class Outputs>
+  __device__ void store(const Params &p, const Outputs &outputs, const LengthTensors &to,
+                        uint64 start, const LengthSums &before) const {
+    if (first == 0) {
+      const unsigned end = before.of[0] + request.length();
+      if (to.cache_seqlens) to.cache_seqlens[number] = request.length();
+      if (to.cu_seqlens_k) to.cu_seqlens_k[number + 1] = static_cast<int>(end);
+      if (to.cu_seqlens_q) to.cu_seqlens_q[number + 1] = static_cast<int>(start + request.tokens);
+    }
+    int count = tokens;
+    if (outputs.is_ragged()) {
+      const uint64 all = outputs.num_tokens(p), left = all - smaller(start, all);
+      count = static_cast<int>(smaller<uint64>(left, tokens));
+    }
+    unsigned seen = before.of[1];
+#pragma unroll 1
+    for (int j = 0; j < count; ++j) {
+      const int expanded = request.expanded(first + j), visible = outputs.visible(p, expanded);
+      const bool of_request = outputs.has(p, UDM_KERNEL_CTX_LENS_OF_REQUEST);
+      seen += visible;
+      to.store_token(static_cast<unsigned>(start) + j, expanded, visible,
+                     of_request ? request.length() : expanded, seen);
+    }
+  }
+};
 
-// Requests [first, last). A block sums those before its own again rather than wait for their sums.
+// Units [first, last) of all. A block sums those before its own again rather than wait for their
+// sums.
 template <class Outputs>
-__device__ void write_lengths(const Params &p, const Outputs &outputs, unsigned first,
-                              unsigned last) {
-  const bool is_one_warp = p.batch_size <= 32;
+__device__ void write_lengths(const Params &p, Outputs &outputs, unsigned first, unsigned last,
+                              unsigned all) {
+  const bool is_one_warp = all <= 32;
+  if (is_one_warp && !outputs.take_warp()) return;
   const unsigned threads = is_one_warp ? 32 : kThreads, thread = threadIdx.x % threads;
-  if (Outputs::kDecodeOnly && threadIdx.x >= threads) return;
   LengthSums before = {};
-  Sum tokens = {};
+  Sum tokens = {};  // of a ragged batch
   if (first > 0) {
     LengthSums mine = {};
     Sum my_tokens = {};
-#pragma unroll Outputs::kDecodeOnly ? 4 : 1
-    for (unsigned i = threadIdx.x; i < first; i += kThreads) {
-      const Request r = load_request(p, outputs, i);
-      mine += sums_of(p, outputs, r);
-      my_tokens.of[0] += r.tokens;
+#pragma unroll 1
+    for (unsigned u = threadIdx.x; u < first; u += kThreads) {
+      Unit unit = {};
+      unit.load(p, outputs, u);
+      mine += unit.sums(p, outputs);
+      my_tokens.of[0] += unit.tokens;
     }
     block_scan(mine, &before);
-    if (!Outputs::kDecodeOnly) block_scan(my_tokens, &tokens);
-  } else if (thread == 0) {
-    outputs.for_each_backend([](const LengthTensors &to) {
-      if (to.cu_seqlens_k) to.cu_seqlens_k[0] = 0;
-      if (to.nsa_cu_seqlens_k) to.nsa_cu_seqlens_k[0] = 0;
-      if (to.cu_seqlens_q) to.cu_seqlens_q[0] = 0;
-    });
+    if (outputs.is_ragged()) block_scan(my_tokens, &tokens);
   }
 #pragma unroll 1
-  for (; first < last; first += kThreads) {
-    const unsigned i = first + thread;
-    Request r = {};
-    if (i < last) r = load_request(p, outputs, i);
-    LengthSums total, begins = block_scan(sums_of(p, outputs, r), &total, is_one_warp);
+  do {
+    const unsigned u = first + thread;
+    Unit unit = {};
+    if (u < last) unit.load(p, outputs, u);
+    const LengthSums sums = unit.sums(p, outputs);
+    LengthSums total, begins = block_scan(sums, &total, is_one_warp);
     begins += before;
     before += total;
-    Sum start = {};
-    if constexpr (!Outputs::kDecodeOnly) {
-      if (outputs.phase.extend_lens) {
-        Sum more;
-        start = block_scan(Sum{{static_cast<uint64>(r.tokens)}}, &more, is_one_warp);
-        start += tokens;
-        tokens += more;
-      } else {
-        start.of[0] = static_cast<uint64>(i) * r.tokens;
-      }
+    uint64 start = u;
+    if (outputs.is_ragged()) {
+      Sum more, own = {{static_cast<uint64>(unit.tokens)}};
+      start = tokens.of[0] + block_scan(own, &more, is_one_warp).of[0];
+      tokens += more;
     }
-    if (i < last) store_lengths(p, outputs, i, r, start.of[0], begins);
-  }
-  if constexpr (!Outputs::kDecodeOnly) {  // what a ragged batch leaves of the tokens has length 0
-    if (!outputs.phase.extend_lens || last < p.batch_size) return;
-    const uint64 all = outputs.phase.num_tokens;
+    outputs.for_each_backend([&](const LengthTensors &to) {
+      if (u == 0) to.store_zeros();
+      if (u < last) unit.store(p, outputs, to, start, begins);
+    });
+    first += kThreads;
+  } while (first < last);
+  if (!outputs.is_ragged() || last < all) return;
+  const uint64 end = outputs.num_tokens(p);  // what the requests leave of the tokens has length 0
 #pragma unroll 1
-    for (uint64 e = tokens.of[0] + thread; e < all; e += threads) {
-      outputs.for_each_backend([&](const LengthTensors &to) {
-        store_token(to, static_cast<unsigned>(e), 0, 0, 0, before.of[1]);
-      });
-    }
+  for (uint64 e = tokens.of[0] + thread; e < end; e += threads) {
+    outputs.for_each_backend([&](const LengthTensors &to) {
+      to.store_token(static_cast<unsigned>(e), 0, 0, 0, before.of[1]);
+    });
   }
 }
 
@@ -377,17 +457,17 @@ __device__ void write_lengths(const Params &p, const Outputs &outputs, unsigned 
 
 // Calls body with each row of requests [from, to), the first of which is `row`, and with its units,
 // until it returns false.
-template <class Body>
-__device__ void for_each_schedule_row(const Params &p, const GeneralOutputs &outputs, unsigned from,
+template <class Outputs, class Body>
+__device__ void for_each_schedule_row(const Params &p, const Outputs &outputs, unsigned from,
                                       unsigned to, unsigned row, unsigned rows, Body body) {
-  const bool of_requests = p.has(UDM_KERNEL_SCHEDULE_OF_REQUESTS);
+  const bool of_requests = outputs.has(p, UDM_KERNEL_SCHEDULE_OF_REQUESTS);
 #pragma unroll 1
   for (unsigned i = from; i < to; ++i) {
     const Request r = load_request(p, outputs, i);
     const int count = of_requests ? 1 : r.tokens;
 #pragma unroll 1
     for (int j = 0; j < count && row < rows; ++j, ++row) {
-      if (!body(row, ((of_requests ? r.length : r.expanded(j)) + 255u) / 256)) return;
+      if (!body(row, ((of_requests ? r.length() : r.expanded(j)) + 255u) / 256)) return;
     }
   }
 }
@@ -395,21 +475,23 @@ __device__ void for_each_schedule_row(const Params &p, const GeneralOutputs &out
 // A row is a query token, or a request; its work is counted in units of 256 tokens. Each thread
 // sums a segment of the requests; each SM finds the segment, then the row, in which its work
 // begins.
-__device__ void write_schedule(const Params &p, const GeneralOutputs &outputs) {
+template <class Outputs>
+__device__ void write_schedule(const Params &p, const Outputs &outputs) {
   __shared__ uint64 unit_ends[kThreads];
   __shared__ unsigned row_begins[kThreads];
-  const bool of_requests = p.has(UDM_KERNEL_SCHEDULE_OF_REQUESTS);
+  const bool of_requests = outputs.has(p, UDM_KERNEL_SCHEDULE_OF_REQUESTS);
   const unsigned segment = (p.batch_size + kThreads - 1) / kThreads;
-  const unsigned begin = threadIdx.x * segment, end = smaller(begin + segment, p.batch_size);
-  const unsigned rows = of_requests ? p.batch_size : outputs.phase.num_tokens;
+  const unsigned begin = smaller(threadIdx.x * segment, p.batch_size);
+  const unsigned end = smaller(begin + segment, p.batch_size);
+  const unsigned rows = of_requests ? p.batch_size : outputs.num_tokens(p);
+  unsigned first_row = begin * (of_requests ? 1 : outputs.tokens_per_request());
   Sum mine = {}, total;
+  if (outputs.is_ragged() && !of_requests) {
 #pragma unroll 1
-  for (unsigned i = begin; i < end; ++i) {
-    mine.of[0] += of_requests ? 1 : load_request(p, outputs, i).tokens;
+    for (unsigned i = begin; i < end; ++i) mine.of[0] += load_request(p, outputs, i).tokens;
+    first_row = static_cast<unsigned>(smaller<uint64>(block_scan(mine, &total).of[0], rows));
+    mine = {};
   }
-  const unsigned first_row =
-      static_cast<unsigned>(smaller<uint64>(block_scan(mine, &total).of[0], rows));
-  mine = {};
   for_each_schedule_row(p, outputs, begin, end, first_row, rows, [&](unsigned, unsigned units) {
     mine.of[0] += units;
     return true;
@@ -418,18 +500,22 @@ __device__ void write_schedule(const Params &p, const GeneralOutputs &outputs) {
   unit_ends[threadIdx.x] = block_scan(mine, &total).of[0] + mine.of[0];
   __syncthreads();
 
-  const uint64 sms = outputs.phase.num_sms, pieces = outputs.phase.schedule_pieces;
-  const uint64 all = total.of[0] * pieces, quotient = all / sms, more = all % sms;
+  const uint64 sms = p.num_sms, pieces = outputs.schedule_pieces(), all = total.of[0] * pieces;
+  const uint64 quotient = divide(all, sms, outputs.sms_reciprocal()), more = all - quotient * sms;
   const bool is_sm100 = p.has(UDM_KERNEL_SCHEDULE_SM100);
+  const unsigned longest_step = p.batch_size > 32 ? kThreads / 2 : p.batch_size > 1 ? 16 : 0;
 #pragma unroll 1
   for (uint64 sm = threadIdx.x; sm <= sms; sm += kThreads) {
     const uint64 piece =
         sm * quotient + (is_sm100 ? smaller(sm, more) : sm - smaller(sm, sms - more));
-    uint64 unit = piece / pieces, entry = all > 0 ? rows * pieces : 0, offset = 0;
-    if (piece < all) {   // else the end, or an SM without work
+    uint64 entry = all > 0 ? rows * pieces : 0, offset = 0;
+    if (piece < all) {  // else the end, or an SM without work
+      uint64 unit = piece;
+      if (pieces > 1) unit /= pieces;
+      const uint64 piece_of_unit = piece - unit * pieces;
       unsigned low = 0;  // the first segment that ends behind the unit
 #pragma unroll 1
-      for (unsigned step = kThreads / 2; step > 0; step /= 2) {
+      for (unsigned step = longest_step; step > 0; step /= 2) {
         if (unit_ends[low + step - 1] <= unit) low += step;
       }
       if (low > 0) unit -= unit_ends[low - 1];
@@ -439,20 +525,20 @@ __device__ void write_schedule(const Params &p, const GeneralOutputs &outputs) {
                                 unit -= units;
                                 return true;
                               }
-                              offset =
-                                  unit * pieces + piece % pieces;  // pieces since the row began
-                              entry = row * pieces + (is_sm100 ? 0 : offset / units);
-                              offset = is_sm100 ? offset / pieces : offset % units;
+                              entry = row * pieces;
+                              offset = unit;
+                              if (pieces > 1 && !is_sm100) {
+                                offset = unit * pieces + piece_of_unit;  // since the row began
+                                entry += offset / units;
+                                offset %= units;
+                              }
                               return false;
                             });
     }
-#pragma unroll 1
-    for (int b = outputs.first; b < outputs.end; ++b) {
-      int *const to = outputs.phase.outputs[b][UDM_KERNEL_SCHEDULE];
-      if (!to) continue;
+    outputs.for_each_schedule([&](int *to) {
       to[2 * sm] = static_cast<int>(entry);
       to[2 * sm + 1] = static_cast<int>(offset);
-    }
+    });
   }
 }
 
@@ -499,15 +585,12 @@ struct RowLoad {
     if (i >= p.batch_size) return row;
     const int tokens = length.length(p.has(UDM_KERNEL_SEQ_LENS_INT64));
     const Request r = outputs.request(p, tokens, i);
-    unsigned extent = longest >= 0 ? longest : smaller(r.length, p.max_len);
-    if constexpr (!Outputs::kDecodeOnly) {
-      if (!p.has(UDM_KERNEL_ROW_PER_REQUEST)) {
-        const unsigned total = outputs.phase.num_tokens;
-        row.number = outputs.phase.extend_lens ? outputs.starts[place] : i * r.tokens;
-        row.copies = smaller<unsigned>(r.tokens, total - row.number);
-      }
-      if (row.copies == 0 || (p.has(UDM_KERNEL_SKIP_PADDING) && tokens == 0)) extent = 0;
+    unsigned extent = longest >= 0 ? longest : smaller(r.length(), p.max_len);
+    if (!outputs.has(p, UDM_KERNEL_ROW_PER_REQUEST)) {
+      row.number = outputs.is_ragged() ? outputs.start(place) : i * outputs.tokens_per_request();
+      row.copies = smaller<unsigned>(r.tokens, outputs.num_tokens(p) - row.number);
     }
+    if (row.copies == 0 || (outputs.has(p, UDM_KERNEL_SKIP_PADDING) && tokens == 0)) extent = 0;
     if (p.has(UDM_KERNEL_SLOTS)) {
       const unsigned line_offset = p.flags >> UDM_KERNEL_LINE_OFFSET_BIT;
       row.first = (line_offset + row.number * static_cast<unsigned>(p.page_table_stride)) % 32;
@@ -520,20 +603,6 @@ struct RowLoad {
     return row;
   }
 };
-
-// Calls body with each of the equal rows of a table, in each backend.
-template <class Outputs, class Body>
-__device__ void for_each_row(const Outputs &outputs, int output, const Row &row, int64 stride,
-                             Body body) {
-  outputs.for_each_table(output, [&](int *table) {
-    table += row.number * stride;
-#pragma unroll 1
-    for (unsigned copy = 0; copy < (Outputs::kDecodeOnly ? 1 : row.copies); ++copy) {
-      body(table);
-      table += stride;
-    }
-  });
-}
 
 // Pages [begin, end) of a row, kCount at a time per lane. The first are loaded before the slots of
 // the slice are stored, when their lines are on their way anyway.
@@ -556,28 +625,18 @@ struct Pages {
 #pragma unroll
       for (unsigned v = 0; v < kCount; ++v) slots[v] = page_of_slot(p, slots[v]);
       const unsigned page = begin + lane_index();
-      for_each_row(outputs, UDM_KERNEL_REAL_PAGE_TABLE, row, p.real_page_table_stride,
-                   [&](int *to) {
+      outputs.for_each_row(UDM_KERNEL_REAL_PAGE_TABLE, row.number, row.copies,
+                           p.real_page_table_stride, [&](int *to) {
 #pragma unroll
-                     for (unsigned v = 0; v < kCount; ++v) {
-                       if (page + v * 32 < end) to[page + v * 32] = slots[v];
-                     }
-                   });
+                             for (unsigned v = 0; v < kCount; ++v) {
+                               if (page + v * 32 < end) to[page + v * 32] = slots[v];
+                             }
+                           });
       begin += kCount * 32;
       load(p, row);
     }
   }
 };
-
-// An address of which the compiler knows nothing, so that it loads the slots in order, before the
-// pages that lie in the same lines.
-template <class T>
-__device__ const T *opaque(const T *address) {
-#ifdef __CUDA_ARCH__
-  asm("" : "+l"(address));
-#endif
-  return address;
-}
 
 // Copies positions [begin, end) of a row: kCount accesses of type T (int or int4) per lane, all
 // loads before the first store. Vectors copy whole tiles only.
@@ -605,14 +664,15 @@ __device__ void copy_slots(const Params &p, const Outputs &outputs, const Row &r
     pages.end = pages_up(p, end - row.first);
     pages.load(p, row);
   }
-  for_each_row(outputs, UDM_KERNEL_PAGE_TABLE_1, row, p.page_table_stride, [&](int *table) {
-    T *to = reinterpret_cast<T *>(table + column);
+  outputs.for_each_row(UDM_KERNEL_PAGE_TABLE_1, row.number, row.copies, p.page_table_stride,
+                       [&](int *table) {
+                         T *to = reinterpret_cast<T *>(table + column);
 #pragma unroll
-    for (unsigned v = 0; v < kCount; ++v) {
-      if (is_live(v)) __stwb(to + v * 32, slots[v]);
-    }
-    if (has_rest) table[rest] = rest_slot;
-  });
+                         for (unsigned v = 0; v < kCount; ++v) {
+                           if (is_live(v)) __stwb(to + v * 32, slots[v]);
+                         }
+                         if (has_rest) table[rest] = rest_slot;
+                       });
   pages.store(p, outputs, row);
 }
 
@@ -625,8 +685,7 @@ template <class Outputs>
 __device__ void copy(const Params &p, const Outputs &outputs, const Row &row, unsigned begin,
                      unsigned end) {
   if (!p.has(UDM_KERNEL_SLOTS)) {
-    Pages<(Outputs::kDecodeOnly ? 2 : 1)> pages = {
-        begin, p.has(UDM_KERNEL_PAGES) ? end : begin, {}};
+    Pages<Outputs::kPages> pages = {begin, p.has(UDM_KERNEL_PAGES) ? end : begin, {}};
     pages.load(p, row);
     pages.store(p, outputs, row);
     return;
@@ -635,7 +694,7 @@ __device__ void copy(const Params &p, const Outputs &outputs, const Row &row, un
   const bool has_vectors =
       p.has(UDM_KERNEL_VECTORS) && begin >= row.first && (source - row.first) % 4 == 0;
   if (!has_vectors) {
-    constexpr unsigned kCount = Outputs::kDecodeOnly ? 8 : 4, kStep = kCount * 32;
+    constexpr unsigned kCount = Outputs::kInts, kStep = kCount * 32;
 #pragma unroll 1
     for (; begin < end; begin += kStep) {
       copy_slots<int, kCount>(p, outputs, row, begin, smaller(begin + kStep, end));
@@ -652,9 +711,9 @@ __device__ int longest_extent(const Params &p, const Outputs &outputs) {
   if (threadIdx.x == 0) longest = 0;
   __syncthreads();
   int mine = 0;
-#pragma unroll Outputs::kDecodeOnly ? 4 : 1
+#pragma unroll 1
   for (unsigned i = threadIdx.x; i < p.batch_size; i += kThreads) {
-    mine = -smaller(-mine, -load_request(p, outputs, i).length);
+    mine = -smaller(-mine, -load_request(p, outputs, i).length());
   }
   atomicMax(&longest, smaller(mine, p.max_len));
   __syncthreads();
@@ -662,6 +721,7 @@ __device__ int longest_extent(const Params &p, const Outputs &outputs) {
 }
 
 // Of a ragged batch: the first tokens of the window's requests, at most num_tokens.
+__device__ void find_starts(const Params &, const DirectOutputs &, unsigned) {}
 __device__ void find_starts(const Params &p, const GeneralOutputs &outputs, unsigned window) {
   Sum before = {}, total;
 #pragma unroll 1
@@ -754,10 +814,9 @@ __device__ void copy_window(const Params &arguments, Outputs &outputs, const Par
   next.load(arguments, part.request_at(arguments, place));
   if (is_dynamic) own_load.load(arguments, own);
   const Params p = outputs.load_tables(arguments);
-  if constexpr (!Outputs::kDecodeOnly) {
-    if (outputs.phase.extend_lens) find_starts(p, outputs, part.window);
-  }
-  const int longest = p.has(UDM_KERNEL_EXTENT_BATCH_MAX) ? longest_extent(p, outputs) : -1;
+  if (outputs.is_ragged()) find_starts(p, outputs, part.window);
+  int longest = -1;
+  if (p.has(UDM_KERNEL_EXTENT_BATCH_MAX)) longest = longest_extent(p, outputs);
 #pragma unroll 1
   while (slice < slices) {  // the static part
     const Row row = next.row(p, outputs, part.request_at(p, place), place, longest);
@@ -797,13 +856,13 @@ __device__ void copy_windows(const Params &p, Outputs &outputs) {
   }
 }
 
-// Length block `block`: whole chunks of kThreads requests; the host counts the blocks.
+// Length block `block`: whole chunks of kThreads units; the host counts the blocks.
 template <class Outputs>
 __device__ void write_length_block(const Params &p, Outputs &outputs, unsigned block) {
-  const unsigned chunks = (p.batch_size + kThreads - 1) / kThreads;
-  const unsigned most = UDM_KERNEL_LENGTH_BLOCKS;
-  const unsigned requests = (chunks + most - 1) / most * kThreads, first = block * requests;
-  write_lengths(p, outputs, first, smaller(first + requests, p.batch_size));
+  const unsigned units = outputs.is_ragged() ? p.batch_size : outputs.num_tokens(p);
+  const unsigned chunks = (units + kThreads - 1) / kThreads, most = UDM_KERNEL_LENGTH_BLOCKS;
+  const unsigned per_block = (chunks + most - 1) / most * kThreads, first = block * per_block;
+  write_lengths(p, outputs, first, smaller(first + per_block, units), units);
 }
 
 }  // namespace
@@ -815,27 +874,32 @@ __device__ void write_length_block(const Params &p, Outputs &outputs, unsigned b
   {                                      \
     { UDM_KERNEL_SCALARS(UDM_ARGUMENT) } \
   }
-#define UDM_POINTERS(name) int *name##_0, int *name##_1, int *name##_2
+#define UDM_POINTERS(name) int *name##_0, int *name##_1, int *name##_2,
+#define UDM_THREE(name) \
+  { name##_0, name##_1, name##_2 }
 
 #ifndef UDM_GENERAL_ALONE  // the shipped PTX
 // Decode mode, up to 3 backends.
-extern "C" __global__ void __launch_bounds__(UDM_KERNEL_THREADS, 2)
-    udm_decode_metadata_direct(UDM_SCALARS UDM_POINTERS(page_table_1),
-                               UDM_POINTERS(real_page_table), UDM_POINTERS(cache_seqlens),
-                               UDM_POINTERS(cu_seqlens_k), UDM_POINTERS(nsa_cache_seqlens),
-                               UDM_POINTERS(nsa_cu_seqlens_k), UDM_POINTERS(seqlens_expanded)) {
+extern "C" __global__ void __launch_bounds__(UDM_KERNEL_THREADS, 2) udm_decode_metadata_direct(
+    UDM_SCALARS UDM_KERNEL_DIRECT_OUTPUTS(UDM_POINTERS) unsigned long long sms_reciprocal) {
   const Params p = UDM_PARAMS;
-  DirectOutputs outputs = {{{cache_seqlens_0, cache_seqlens_1, cache_seqlens_2},
-                            {cu_seqlens_k_0, cu_seqlens_k_1, cu_seqlens_k_2},
-                            {page_table_1_0, page_table_1_1, page_table_1_2},
-                            {nsa_cache_seqlens_0, nsa_cache_seqlens_1, nsa_cache_seqlens_2},
-                            {nsa_cu_seqlens_k_0, nsa_cu_seqlens_k_1, nsa_cu_seqlens_k_2},
-                            {real_page_table_0, real_page_table_1, real_page_table_2},
-                            {seqlens_expanded_0, seqlens_expanded_1, seqlens_expanded_2}}};
+  DirectOutputs outputs = {{UDM_THREE(CACHE_SEQLENS),
+                            UDM_THREE(CU_SEQLENS_K),
+                            UDM_THREE(PAGE_TABLE_1),
+                            UDM_THREE(NSA_CACHE_SEQLENS),
+                            UDM_THREE(NSA_CU_SEQLENS_K),
+                            UDM_THREE(REAL_PAGE_TABLE),
+                            UDM_THREE(SEQLENS_EXPANDED),
+                            {nullptr, nullptr, nullptr},
+                            UDM_THREE(CTX_LENS),
+                            UDM_THREE(SCHEDULE)},
+                           sms_reciprocal};
   if (blockIdx.x < copy_blocks) {
     copy_windows(p, outputs);
-  } else {
+  } else if (blockIdx.x - copy_blocks < length_blocks) {
     write_length_block(p, outputs, blockIdx.x - copy_blocks);
+  } else {
+    write_schedule(p, outputs);
   }
 }
 #endif
@@ -857,22 +921,18 @@ extern "C" __global__ void __launch_bounds__(UDM_KERNEL_THREADS, 2)
     return;
   }
   const unsigned block = blockIdx.x - copy_blocks;
-  const bool is_schedule = block >= phase.length_groups * phase.length_blocks;
-  const unsigned group =
-      is_schedule ? block - phase.length_groups * phase.length_blocks : block / phase.length_blocks;
-  outputs.offset = phase.offsets[group];
+  const bool is_schedule = block >= phase.length_groups * length_blocks;
+  unsigned group = 0;
   outputs.load_pointers();
   if (phase.length_groups > 1) {
+    group = is_schedule ? block - phase.length_groups * length_blocks : block / length_blocks;
     outputs.first = static_cast<int>(group);
     outputs.end = outputs.first + 1;
   }
+  outputs.offset = phase.offsets[group];
   if (is_schedule) {
     write_schedule(p, outputs);
-    return;
+  } else {
+    write_length_block(p, outputs, block - group * length_blocks);
   }
-  if (batch_size <= 32) {  // each warp writes to other backends
-    outputs.first += static_cast<int>(warp_index());
-    outputs.step = kWarps;
-  }
-  write_length_block(p, outputs, block % phase.length_blocks);
 }

@@ -59,7 +59,8 @@ enum {
 
 /*
  * Parameters that both kernels take first, in the order in which the kernels need them. A
- * reciprocal is UINT32_MAX / divisor, so that the kernel multiplies where it would divide.
+ * reciprocal is UINT32_MAX / divisor (sms_reciprocal: UINT64_MAX), so that the kernel multiplies
+ * where it would divide.
  */
 #define UDM_KERNEL_SCALARS(X)                                   \
   X(const void *, seq_lens)                                     \
@@ -79,7 +80,9 @@ enum {
   X(unsigned, page_size)                                        \
   X(unsigned, page_reciprocal)                                  \
   X(int, topk)                                                  \
-  X(int, num_backends)
+  X(int, num_backends)                                          \
+  X(unsigned, length_blocks)                                    \
+  X(unsigned, num_sms) /* of the schedule */
 
 #define UDM_KERNEL_FIELD(type, name) type name;
 struct udm_kernel_scalars {
@@ -87,8 +90,8 @@ struct udm_kernel_scalars {
 };
 
 /*
- * The direct kernel serves decode mode. It then takes the pointers of three backends to each
- * output, null beyond the last backend, in this order: the page tables are needed first.
+ * The direct kernel serves decode mode. It then takes the pointers of three backends to each of
+ * these outputs, null beyond the last backend, in this order: the page tables are needed first.
  */
 #define UDM_KERNEL_DIRECT_OUTPUTS(X) \
   X(PAGE_TABLE_1)                    \
@@ -97,19 +100,24 @@ struct udm_kernel_scalars {
   X(CU_SEQLENS_K)                    \
   X(NSA_CACHE_SEQLENS)               \
   X(NSA_CU_SEQLENS_K)                \
-  X(SEQLENS_EXPANDED)
+  X(SEQLENS_EXPANDED)                \
+  X(CTX_LENS)                        \
+  X(SCHEDULE)
+
+/* Its last parameter is sms_reciprocal, as below. */
 
 /* The general kernel serves every mode. It then takes this. */
 struct udm_kernel_phase {
   const void *extend_lens; /* query tokens per request, or null: tokens_per_request */
   int tokens_per_request;
+  unsigned tokens_reciprocal;
   int num_tokens; /* T of udm.h */
   int kpool;      /* 1 or more */
+  unsigned kpool_reciprocal;
   int largest_offset;
-  unsigned length_blocks;
   unsigned length_groups; /* each has its length blocks: all backends together, or one each */
-  int num_sms;            /* of the schedule */
   int schedule_pieces;    /* m of udm.h */
+  unsigned long long sms_reciprocal;
   const long long *table; /* device [UDM_KERNEL_OUTPUTS][table_stride] of pointers, or null */
   long long table_stride;
   int offsets[UDM_KERNEL_GENERAL_BACKENDS]; /* added to the lengths of a backend */

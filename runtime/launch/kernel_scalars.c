@@ -25,9 +25,9 @@ static unsigned int divide_up(unsigned int n, unsigned int divisor) {
   return n / divisor + (n % divisor > 0);
 }
 
-/* The number of length blocks, the last blocks of the grid, which write lengths and prefix sums. */
 unsigned int udm_length_blocks(const udm_decode_args *args) {
-  const unsigned int chunks = divide_up((unsigned)args->batch_size, UDM_KERNEL_THREADS);
+  const int32_t units = args->extend_lens ? args->batch_size : udm_num_tokens(args);
+  const unsigned int chunks = divide_up((unsigned)units, UDM_KERNEL_THREADS);
   if (chunks == 0) return 1;
   return divide_up(chunks, divide_up(chunks, UDM_KERNEL_LENGTH_BLOCKS));
 }
@@ -152,6 +152,8 @@ void udm_kernel_scalars_fill(const udm_decode_args *args, bool direct, unsigned 
       .page_reciprocal = UINT32_MAX / page_size,
       .copy_blocks = copy_blocks,
       .num_backends = args->num_backends,
+      .length_blocks = udm_length_blocks(args),
+      .num_sms = (unsigned)args->num_sms,
   };
   split_into_windows(out);
   if (most_tiles(args, direct, out->flags) >
@@ -174,17 +176,36 @@ static bool has_schedule(const udm_decode_args *args) {
   return false;
 }
 
-void udm_kernel_phase_fill(const udm_decode_args *args, struct udm_kernel_phase *out) {
+static int32_t schedule_pieces(const udm_decode_args *args) {
   const int32_t next_n = args->schedule_next_n > 0 ? args->schedule_next_n : 1;
-  const bool sm100 = args->schedule_variant == UDM_SCHEDULE_SM100;
+  return args->schedule_variant == UDM_SCHEDULE_SM100 ? next_n : next_n / 2 + next_n % 2;
+}
+
+unsigned long long udm_sms_reciprocal(const udm_decode_args *args) {
+  return args->num_sms > 0 ? UINT64_MAX / (unsigned)args->num_sms : 0;
+}
+
+bool udm_has_direct_kernel(const udm_decode_args *args) {
+  if (args->num_backends > UDM_KERNEL_DIRECT_BACKENDS) return false;
+  if (udm_is_decode_only(args)) return true;
+  for (int32_t b = 0; b < args->num_backends; ++b) {
+    if (args->seqlen_offset[b] || args->extra[b].cu_seqlens_q) return false;
+  }
+  return args->mode == UDM_MODE_DECODE && !args->extend_lens && udm_tokens_per_request(args) == 1 &&
+         args->index_kpool <= 1 && !(args->flags & UDM_SKIP_PADDING) && schedule_pieces(args) == 1;
+}
+
+void udm_kernel_phase_fill(const udm_decode_args *args, struct udm_kernel_phase *out) {
+  const int32_t kpool = args->index_kpool > 1 ? args->index_kpool : 1;
   *out = (struct udm_kernel_phase){
       .extend_lens = device_address(args->extend_lens),
       .tokens_per_request = udm_tokens_per_request(args),
+      .tokens_reciprocal = UINT32_MAX / (unsigned)udm_tokens_per_request(args),
       .num_tokens = udm_num_tokens(args),
-      .kpool = args->index_kpool > 1 ? args->index_kpool : 1,
-      .num_sms = args->num_sms,
-      .schedule_pieces = sm100 ? next_n : next_n / 2 + next_n % 2,
-      .length_blocks = udm_length_blocks(args),
+      .kpool = kpool,
+      .kpool_reciprocal = UINT32_MAX / (unsigned)kpool,
+      .sms_reciprocal = udm_sms_reciprocal(args),
+      .schedule_pieces = schedule_pieces(args),
       .length_groups = has_different_offsets(args) ? (unsigned int)args->num_backends : 1,
       .largest_offset = udm_largest_offset(args),
   };
@@ -195,6 +216,8 @@ void udm_kernel_phase_fill(const udm_decode_args *args, struct udm_kernel_phase 
   }
 }
 
-unsigned int udm_phase_blocks(const udm_decode_args *args, const struct udm_kernel_phase *phase) {
-  return phase->length_groups * (phase->length_blocks + (has_schedule(args) ? 1 : 0));
+unsigned int udm_blocks_after_copies(const udm_decode_args *args, bool direct) {
+  const unsigned int groups =
+      direct || !has_different_offsets(args) ? 1 : (unsigned)args->num_backends;
+  return groups * (udm_length_blocks(args) + (has_schedule(args) ? 1 : 0));
 }

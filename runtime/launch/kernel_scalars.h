@@ -25,7 +25,13 @@ void udm_kernel_scalars_fill(const udm_decode_args *args, bool direct, unsigned 
 /* What the general kernel takes beside the scalars, for a direct call. */
 void udm_kernel_phase_fill(const udm_decode_args *args, struct udm_kernel_phase *out);
 
-/* The number of the general kernel's blocks behind the copy blocks. */
-unsigned int udm_phase_blocks(const udm_decode_args *args, const struct udm_kernel_phase *phase);
+/* The number of blocks behind the copy blocks: length blocks, then a schedule's. */
+unsigned int udm_blocks_after_copies(const udm_decode_args *args, bool direct);
+
+/* Whether the direct kernel serves a direct call: decode mode, with schedules at most. */
+bool udm_has_direct_kernel(const udm_decode_args *args);
+
+/* What the direct kernel takes last. */
+unsigned long long udm_sms_reciprocal(const udm_decode_args *args);
 
 #endif

@@ -24,16 +24,19 @@ struct table {
 struct launch_plan {
   CUfunction function;
   unsigned int grid;
-  bool direct; /* the direct kernel: else the general one, which takes phase */
+  bool direct; /* the direct kernel; else the general one */
   struct udm_kernel_scalars scalars;
-  struct udm_kernel_phase phase;
+  unsigned long long sms_reciprocal;
+  union {
+    struct udm_kernel_phase phase; /* of the general kernel */
+    udm_decode_args args;          /* of the direct kernel, if the launch is prepared */
+  };
 };
 
 /* An image of the shipped PTX has the general kernel alone. */
 static bool uses_direct_kernel(const udm_context *ctx, const udm_decode_args *args,
                                const struct table *table) {
-  return ctx->direct && !table && args->num_backends <= UDM_KERNEL_DIRECT_BACKENDS &&
-         udm_is_decode_only(args);
+  return ctx->direct && !table && udm_has_direct_kernel(args);
 }
 
 static void plan_launch(const udm_context *ctx, const udm_decode_args *args,
@@ -42,14 +45,14 @@ static void plan_launch(const udm_context *ctx, const udm_decode_args *args,
   plan->direct = uses_direct_kernel(ctx, args, table);
   plan->function = plan->direct ? ctx->direct : ctx->general;
   udm_kernel_scalars_fill(args, !table, copies, &plan->scalars);
-  plan->grid = plan->scalars.copy_blocks + udm_length_blocks(args);
+  plan->grid = plan->scalars.copy_blocks + udm_blocks_after_copies(args, plan->direct);
+  plan->sms_reciprocal = udm_sms_reciprocal(args);
   if (plan->direct) return;
   udm_kernel_phase_fill(args, &plan->phase);
   if (table) {
     plan->phase.table = (const long long *)(uintptr_t)table->backend_pointers;
     plan->phase.table_stride = table->backend_pointers_stride;
   }
-  plan->grid = plan->scalars.copy_blocks + udm_phase_blocks(args, &plan->phase);
 }
 
 /* The kernel and the public interface order the outputs in the same way. */
@@ -63,10 +66,12 @@ _Static_assert((int)UDM_KERNEL_SEQLENS_EXPANDED == UDM_OUTPUT_SEQLENS_EXPANDED, 
 _Static_assert((int)UDM_KERNEL_OUTPUTS == UDM_OUTPUTS_PER_BACKEND, "order");
 
 #define COUNT_ONE(type, name) +1
+#define COUNT_OUTPUT(name) +1
 enum {
   SCALARS = 0 UDM_KERNEL_SCALARS(COUNT_ONE),
-  DIRECT_POINTERS = UDM_KERNEL_DIRECT_BACKENDS * UDM_KERNEL_OUTPUTS,
-  MOST_PARAMETERS = SCALARS + DIRECT_POINTERS
+  DIRECT_OUTPUTS = 0 UDM_KERNEL_DIRECT_OUTPUTS(COUNT_OUTPUT),
+  DIRECT_POINTERS = UDM_KERNEL_DIRECT_BACKENDS * DIRECT_OUTPUTS,
+  MOST_PARAMETERS = SCALARS + DIRECT_POINTERS + 1
 };
 
 /* The driver only reads the parameters, though its signature is not const. */
@@ -77,14 +82,19 @@ static void pack_scalars(const struct udm_kernel_scalars *scalars, void **parame
   UDM_KERNEL_SCALARS(PACK)
 }
 
+/* The pointer of a backend to an output: in its own ones, or in the extra ones. */
+static const CUdeviceptr *pointer_of(const udm_decode_args *args, int b, int output) {
+  if (output < UDM_KERNEL_OUTPUTS) return &args->backends[b].cache_seqlens + output;
+  return &args->extra[b].cu_seqlens_q + (output - UDM_KERNEL_OUTPUTS);
+}
+
 static void pack_outputs(const udm_decode_args *args, void **pointers) {
   static const CUdeviceptr none = 0;
-#define OUTPUT(name) UDM_OUTPUT_##name,
+#define OUTPUT(name) UDM_KERNEL_##name,
   static const int outputs[] = {UDM_KERNEL_DIRECT_OUTPUTS(OUTPUT)};
-  for (int o = 0; o < UDM_KERNEL_OUTPUTS; ++o) {
+  for (int o = 0; o < DIRECT_OUTPUTS; ++o) {
     for (int b = 0; b < UDM_KERNEL_DIRECT_BACKENDS; ++b) {
-      const CUdeviceptr *first = &args->backends[b].cache_seqlens; /* the first of seven */
-      *pointers++ = parameter(b < args->num_backends ? first + outputs[o] : &none);
+      *pointers++ = parameter(b < args->num_backends ? pointer_of(args, b, outputs[o]) : &none);
     }
   }
 }
@@ -93,6 +103,7 @@ static void pack(const udm_decode_args *args, const struct launch_plan *plan, vo
   pack_scalars(&plan->scalars, parameters);
   if (plan->direct) {
     pack_outputs(args, parameters + SCALARS);
+    parameters[SCALARS + DIRECT_POINTERS] = parameter(&plan->sms_reciprocal);
   } else {
     parameters[SCALARS] = parameter(&plan->phase);
   }
@@ -161,7 +172,6 @@ udm_status udm_decode_metadata_table(udm_context *ctx, const udm_decode_args *ar
 /* The storage of udm_kernel_launch, to which the parameters of a prepared launch point. */
 struct prepared {
   struct launch_plan plan;
-  udm_decode_args args;
   void *parameters[MOST_PARAMETERS]; /* at least those of the general kernel */
 };
 
@@ -177,9 +187,9 @@ static udm_status prepare(const udm_context *ctx, const udm_decode_args *args,
   if (status == UDM_OK) status = check_launch(ctx, &args, &storage, table, error);
   if (status != UDM_OK) return status;
   struct prepared *prepared = (struct prepared *)(void *)out->storage;
-  prepared->args = *args;
   plan_launch(ctx, args, table, &prepared->plan);
-  pack(&prepared->args, &prepared->plan, prepared->parameters);
+  if (prepared->plan.direct) prepared->plan.args = *args;
+  pack(&prepared->plan.args, &prepared->plan, prepared->parameters);
   out->function = prepared->plan.function;
   out->grid_x = prepared->plan.grid;
   out->block_x = UDM_KERNEL_THREADS;

@@ -34,6 +34,11 @@ inline unsigned __umulhi(unsigned a, unsigned b) {
   return static_cast<unsigned>((static_cast<uint64_t>(a) * b) >> 32);
 }
 
+inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b) {
+  __extension__ typedef unsigned __int128 product;
+  return static_cast<unsigned long long>((static_cast<product>(a) * b) >> 64);
+}
+
 // The number of the lowest set bit, counted from 1; 0 if none is set.
 inline int __ffs(unsigned bits) { return __builtin_ffs(static_cast<int>(bits)); }
 

@@ -20,7 +20,8 @@ enum {
 };
 
 uint32_t decode_launch_length_blocks(const udm_decode_args *args) {
-  const uint32_t windows = ((uint32_t)args->batch_size + THREADS - 1) / THREADS;
+  const int32_t units = args->extend_lens ? args->batch_size : udm_num_tokens(args);
+  const uint32_t windows = ((uint32_t)units + THREADS - 1) / THREADS;
   if (windows <= MOST_LENGTH_BLOCKS) return windows > 0 ? windows : 1;
   const uint32_t windows_per_block = (windows - 1) / MOST_LENGTH_BLOCKS + 1;
   return (windows - 1) / windows_per_block + 1;
@@ -34,10 +35,12 @@ struct host_kernel_dim3 decode_launch_grid(const udm_decode_args *args) {
 }
 
 #define COUNT_ONE(type, name) +1
+#define COUNT_OUTPUT(name) +1
 enum {
   SCALARS = 0 UDM_KERNEL_SCALARS(COUNT_ONE),
   FEW = UDM_KERNEL_DIRECT_BACKENDS,
-  MOST_PARAMETERS = SCALARS + FEW * UDM_KERNEL_OUTPUTS
+  DIRECT_OUTPUTS = 0 UDM_KERNEL_DIRECT_OUTPUTS(COUNT_OUTPUT),
+  MOST_PARAMETERS = SCALARS + FEW * DIRECT_OUTPUTS + 1
 };
 
 /* The inputs and scalars, which all kernels take first. */
@@ -83,16 +86,20 @@ static bool launch_few(const udm_decode_args *args, struct host_kernel_dim3 grid
                        char *text) {
 #define OUTPUT(name) UDM_KERNEL_##name,
   static const int outputs[] = {UDM_KERNEL_DIRECT_OUTPUTS(OUTPUT)};
-  CUdeviceptr pointers[FEW * UDM_KERNEL_OUTPUTS] = {0};
+  CUdeviceptr pointers[FEW][UDM_KERNEL_ALL_OUTPUTS] = {{0}};
+  unsigned long long sms_reciprocal = udm_sms_reciprocal(args);
   void *parameters[MOST_PARAMETERS];
   struct udm_kernel_scalars scalars;
   size_t count = pack_scalars(args, true, &grid, seed, &scalars, parameters);
-  memcpy(pointers, args->backends, (size_t)args->num_backends * sizeof args->backends[0]);
-  for (int o = 0; o < UDM_KERNEL_OUTPUTS; ++o) {
-    for (int b = 0; b < FEW; ++b) {
-      parameters[count++] = &pointers[b * UDM_KERNEL_OUTPUTS + outputs[o]];
-    }
+  for (int b = 0; b < args->num_backends; ++b) {
+    memcpy(pointers[b], &args->backends[b], sizeof args->backends[b]);
+    memcpy(pointers[b] + UDM_KERNEL_OUTPUTS, &args->extra[b], sizeof args->extra[b]);
   }
+  for (int o = 0; o < DIRECT_OUTPUTS; ++o) {
+    for (int b = 0; b < FEW; ++b) parameters[count++] = &pointers[b][outputs[o]];
+  }
+  parameters[count++] = &sms_reciprocal;
+  grid.x = scalars.copy_blocks + udm_blocks_after_copies(args, true);
   return launch("udm_decode_metadata_direct", parameters, grid, seed, text);
 }
 
@@ -108,7 +115,7 @@ static bool launch_general(const udm_decode_args *args, CUdeviceptr backend_poin
   if (backend_pointers) memset(copy.backends, 0xa5, sizeof copy.backends); /* not looked at */
   udm_kernel_phase_fill(&copy, &phase);
   /* each backend with an offset of its own has length blocks of its own; schedules have a block */
-  grid.x = scalars.copy_blocks + udm_phase_blocks(args, &phase);
+  grid.x = scalars.copy_blocks + udm_blocks_after_copies(args, false);
   phase.table = (const long long *)(uintptr_t)backend_pointers;
   phase.table_stride = backend_pointers_stride;
   parameters[count++] = &phase;
@@ -118,7 +125,7 @@ static bool launch_general(const udm_decode_args *args, CUdeviceptr backend_poin
 bool decode_launch_direct(const udm_decode_args *args, struct host_kernel_dim3 grid, uint64_t seed,
                           char *text) {
   /* few backends by the general kernel too, as from the shipped PTX */
-  if (args->num_backends > FEW || !udm_is_decode_only(args) || seed % 4 == 3) {
+  if (!udm_has_direct_kernel(args) || seed % 4 == 3) {
     return launch_general(args, 0, 0, grid, seed, text);
   }
   return launch_few(args, grid, seed, text);

@@ -30,9 +30,7 @@ static uint32_t flags_of(const udm_decode_args *args) {
 }
 
 static uint32_t blocks_of(const udm_decode_args *args) {
-  struct udm_kernel_phase phase;
-  udm_kernel_phase_fill(args, &phase);
-  return udm_phase_blocks(args, &phase);
+  return udm_blocks_after_copies(args, false);
 }
 
 /* 600 requests are three chunks of 256. */

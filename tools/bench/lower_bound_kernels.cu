@@ -6,11 +6,9 @@
 // udm bench compiles them with NVRTC when it runs.
 
 #define UDM_UNUSED(type, name) type,
-#define UDM_UNUSED_POINTERS(name) int *, int *, int *
-extern "C" __global__ void udm_bench_empty(UDM_KERNEL_SCALARS(UDM_UNUSED) UDM_UNUSED_POINTERS(0),
-                                           UDM_UNUSED_POINTERS(1), UDM_UNUSED_POINTERS(2),
-                                           UDM_UNUSED_POINTERS(3), UDM_UNUSED_POINTERS(4),
-                                           UDM_UNUSED_POINTERS(5), UDM_UNUSED_POINTERS(6)) {}
+#define UDM_UNUSED_POINTERS(name) int *, int *, int *,
+extern "C" __global__ void udm_bench_empty(UDM_KERNEL_SCALARS(UDM_UNUSED) UDM_KERNEL_DIRECT_OUTPUTS(
+    UDM_UNUSED_POINTERS) unsigned long long) {}
 extern "C" __global__ void udm_bench_empty_general(UDM_KERNEL_SCALARS(UDM_UNUSED)
                                                        const udm_kernel_phase) {}
 

@@ -15,12 +15,14 @@
 extern const unsigned char udm_bench_source[];
 
 #define COUNT_ONE(type, name) +1
+#define COUNT_OUTPUT(name) +1
 enum {
   THREADS = 512,
   VECTORS_IN_FLIGHT = 4,
   TILE = THREADS * VECTORS_IN_FLIGHT,
   BLOCKS_PER_MULTIPROCESSOR = 4,
-  PARAMETERS = 0 UDM_KERNEL_SCALARS(COUNT_ONE) + UDM_KERNEL_DIRECT_BACKENDS * UDM_KERNEL_OUTPUTS
+  PARAMETERS = 0 UDM_KERNEL_SCALARS(COUNT_ONE) +
+               UDM_KERNEL_DIRECT_BACKENDS * (0 UDM_KERNEL_DIRECT_OUTPUTS(COUNT_OUTPUT)) + 1
 };
 
 static CUresult load(struct lower_bounds *bounds, const struct cuda_driver *driver,

@@ -49,7 +49,7 @@ void make_empty_batch(struct empty_batch *b) {
   b->phase.table = (const long long *)(uintptr_t)b->memory;
   b->phase.table_stride = 1;
   b->phase.tokens_per_request = 1;
-  b->phase.length_blocks = b->phase.length_groups = 1;
+  b->scalars.length_blocks = b->phase.length_groups = 1;
   b->scalars.page_size = 1;
   b->scalars.num_backends = 1;
   void **parameter = b->parameters;
