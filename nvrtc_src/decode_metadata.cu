@@ -364,7 +364,7 @@ struct Unit {
   template <class Outputs>
   __device__ LengthSums sums(const Params &p, const Outputs &outputs) const {
     const unsigned most = outputs.num_tokens(p);
-    const int count = outputs.is_ragged() ? smaller<int>(tokens, most) : tokens;
+    const int count = outputs.is_ragged() ? smaller<int>(tokens, most) : 1;
     LengthSums sums = {{first == 0 ? static_cast<unsigned>(request.length()) : 0, 0}};
 #pragma unroll 1
     for (int j = 0; j < count; ++j) {
@@ -382,7 +382,7 @@ struct Unit {
       if (to.cu_seqlens_k) to.cu_seqlens_k[number + 1] = static_cast<int>(end);
       if (to.cu_seqlens_q) to.cu_seqlens_q[number + 1] = static_cast<int>(start + request.tokens);
     }
-    int count = tokens;
+    int count = 1;
     if (outputs.is_ragged()) {
       const uint64 all = outputs.num_tokens(p), left = all - smaller(start, all);
       count = static_cast<int>(smaller<uint64>(left, tokens));

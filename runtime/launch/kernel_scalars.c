@@ -13,7 +13,7 @@
 
 enum {
   BLOCK_COLUMNS = UDM_KERNEL_THREADS, /* the least work that is worth a block */
-  ROWS_OF_ONE_BLOCK = 128             /* with more rows, two copy blocks per multiprocessor */
+  ROWS_OF_ONE_BLOCK = 32              /* with more rows, two copy blocks per multiprocessor */
 };
 
 _Static_assert(sizeof(udm_backend_outputs) == UDM_KERNEL_OUTPUTS * sizeof(CUdeviceptr) &&
@@ -81,16 +81,35 @@ static unsigned int flags_of(const udm_decode_args *args, bool direct) {
   return flags | (direct ? page_table_1_flags(args) : vector_flag(args));
 }
 
+static bool has_different_offsets(const udm_decode_args *args) {
+  for (int32_t b = 1; b < args->num_backends; ++b) {
+    if (args->seqlen_offset[b] != args->seqlen_offset[0]) return true;
+  }
+  return false;
+}
+
+static bool has_schedule(const udm_decode_args *args) {
+  for (int32_t b = 0; b < args->num_backends; ++b) {
+    if (args->extra[b].paged_mqa_schedule) return true;
+  }
+  return false;
+}
+
+unsigned int udm_blocks_after_copies(const udm_decode_args *args) {
+  const unsigned int groups = has_different_offsets(args) ? (unsigned)args->num_backends : 1;
+  return groups * (udm_length_blocks(args) + (has_schedule(args) ? 1 : 0));
+}
+
 /*
  * One copy block per multiprocessor saturates the memory, and every further block repeats the
  * counting. With many rows, two per multiprocessor balance better and hide the row lookups. They
- * leave room for the length blocks, which would otherwise start only after the first copy blocks
- * have finished.
+ * leave room for the blocks of lengths and schedules, which would otherwise start only after the
+ * first copy blocks have finished.
  */
 static unsigned int most_copy_blocks(unsigned int multiprocessors, const udm_decode_args *args) {
   if (args->batch_size <= ROWS_OF_ONE_BLOCK) return multiprocessors;
-  const unsigned int lengths = udm_length_blocks(args);
-  return lengths < multiprocessors ? 2 * multiprocessors - lengths : multiprocessors;
+  const unsigned int others = udm_blocks_after_copies(args);
+  return others < multiprocessors ? 2 * multiprocessors - others : multiprocessors;
 }
 
 /*
@@ -162,20 +181,6 @@ void udm_kernel_scalars_fill(const udm_decode_args *args, bool direct, unsigned 
   }
 }
 
-static bool has_different_offsets(const udm_decode_args *args) {
-  for (int32_t b = 1; b < args->num_backends; ++b) {
-    if (args->seqlen_offset[b] != args->seqlen_offset[0]) return true;
-  }
-  return false;
-}
-
-static bool has_schedule(const udm_decode_args *args) {
-  for (int32_t b = 0; b < args->num_backends; ++b) {
-    if (args->extra[b].paged_mqa_schedule) return true;
-  }
-  return false;
-}
-
 static int32_t schedule_pieces(const udm_decode_args *args) {
   const int32_t next_n = args->schedule_next_n > 0 ? args->schedule_next_n : 1;
   return args->schedule_variant == UDM_SCHEDULE_SM100 ? next_n : next_n / 2 + next_n % 2;
@@ -214,10 +219,4 @@ void udm_kernel_phase_fill(const udm_decode_args *args, struct udm_kernel_phase 
     memcpy(out->outputs[b], &args->backends[b], sizeof args->backends[b]);
     memcpy(out->outputs[b] + UDM_KERNEL_OUTPUTS, &args->extra[b], sizeof args->extra[b]);
   }
-}
-
-unsigned int udm_blocks_after_copies(const udm_decode_args *args, bool direct) {
-  const unsigned int groups =
-      direct || !has_different_offsets(args) ? 1 : (unsigned)args->num_backends;
-  return groups * (udm_length_blocks(args) + (has_schedule(args) ? 1 : 0));
 }

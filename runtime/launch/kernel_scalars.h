@@ -26,7 +26,7 @@ void udm_kernel_scalars_fill(const udm_decode_args *args, bool direct, unsigned 
 void udm_kernel_phase_fill(const udm_decode_args *args, struct udm_kernel_phase *out);
 
 /* The number of blocks behind the copy blocks: length blocks, then a schedule's. */
-unsigned int udm_blocks_after_copies(const udm_decode_args *args, bool direct);
+unsigned int udm_blocks_after_copies(const udm_decode_args *args);
 
 /* Whether the direct kernel serves a direct call: decode mode, with schedules at most. */
 bool udm_has_direct_kernel(const udm_decode_args *args);

@@ -45,7 +45,7 @@ static void plan_launch(const udm_context *ctx, const udm_decode_args *args,
   plan->direct = uses_direct_kernel(ctx, args, table);
   plan->function = plan->direct ? ctx->direct : ctx->general;
   udm_kernel_scalars_fill(args, !table, copies, &plan->scalars);
-  plan->grid = plan->scalars.copy_blocks + udm_blocks_after_copies(args, plan->direct);
+  plan->grid = plan->scalars.copy_blocks + udm_blocks_after_copies(args);
   plan->sms_reciprocal = udm_sms_reciprocal(args);
   if (plan->direct) return;
   udm_kernel_phase_fill(args, &plan->phase);

@@ -99,7 +99,7 @@ static bool launch_few(const udm_decode_args *args, struct host_kernel_dim3 grid
     for (int b = 0; b < FEW; ++b) parameters[count++] = &pointers[b][outputs[o]];
   }
   parameters[count++] = &sms_reciprocal;
-  grid.x = scalars.copy_blocks + udm_blocks_after_copies(args, true);
+  grid.x = scalars.copy_blocks + udm_blocks_after_copies(args);
   return launch("udm_decode_metadata_direct", parameters, grid, seed, text);
 }
 
@@ -115,7 +115,7 @@ static bool launch_general(const udm_decode_args *args, CUdeviceptr backend_poin
   if (backend_pointers) memset(copy.backends, 0xa5, sizeof copy.backends); /* not looked at */
   udm_kernel_phase_fill(&copy, &phase);
   /* each backend with an offset of its own has length blocks of its own; schedules have a block */
-  grid.x = scalars.copy_blocks + udm_blocks_after_copies(args, false);
+  grid.x = scalars.copy_blocks + udm_blocks_after_copies(args);
   phase.table = (const long long *)(uintptr_t)backend_pointers;
   phase.table_stride = backend_pointers_stride;
   parameters[count++] = &phase;

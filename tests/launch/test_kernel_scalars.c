@@ -29,27 +29,26 @@ static uint32_t flags_of(const udm_decode_args *args) {
   return scalars.flags;
 }
 
-static uint32_t blocks_of(const udm_decode_args *args) {
-  return udm_blocks_after_copies(args, false);
-}
-
-/* 600 requests are three chunks of 256. */
+/* 600 requests of 4 query tokens are ten chunks of 256 tokens. */
 static void test_blocks_of_lengths_and_schedules(void **state) {
   (void)state;
   udm_decode_args args = verify_args();
-  assert_int_equal(blocks_of(&args), 3);
+  assert_int_equal(udm_blocks_after_copies(&args), 10);
   args.extra[3].paged_mqa_schedule = 4096; /* no such backend */
-  assert_int_equal(blocks_of(&args), 3);
+  assert_int_equal(udm_blocks_after_copies(&args), 10);
   args.extra[2].paged_mqa_schedule = 4096;
-  assert_int_equal(blocks_of(&args), 3 + 1);
+  assert_int_equal(udm_blocks_after_copies(&args), 10 + 1);
   /* a backend with an offset of its own: each has its blocks */
   args.mode = UDM_MODE_DECODE;
   args.seqlen_offset[0] = args.seqlen_offset[1] = args.seqlen_offset[2] = 5;
-  assert_int_equal(blocks_of(&args), 3 + 1);
+  assert_int_equal(udm_blocks_after_copies(&args), 10 + 1);
   args.seqlen_offset[1] = 6;
-  assert_int_equal(blocks_of(&args), 3 * (3 + 1));
+  assert_int_equal(udm_blocks_after_copies(&args), 3 * (10 + 1));
   args.extra[2].paged_mqa_schedule = 0;
-  assert_int_equal(blocks_of(&args), 3 * 3);
+  assert_int_equal(udm_blocks_after_copies(&args), 3 * 10);
+  args.extend_lens = 4096; /* a ragged batch: three chunks of requests */
+  args.num_tokens = 5000;
+  assert_int_equal(udm_blocks_after_copies(&args), 3 * 3);
 }
 
 /* Equal rows whose stride is no multiple of 16 bytes have different alignments. */
