@@ -154,9 +154,10 @@ struct LengthTensors {
 // parameters, null if absent: constant indices keep them in the constant bank. What the general
 // kernel reads from its parameters is constant here, so that code for other modes vanishes.
 struct DirectOutputs {
-  static constexpr unsigned kPages = 2, kInts = 8;  // in flight per lane
+  static constexpr unsigned kPages = 2, kInts = 8, kLengths = 4;  // in flight per thread
   int *pointers[UDM_KERNEL_ALL_OUTPUTS][UDM_KERNEL_DIRECT_BACKENDS];
   uint64 reciprocal;
+  bool is_one_warp;
 
   __device__ uint64 sms_reciprocal() const { return reciprocal; }
   __device__ static bool is_ragged() { return false; }
@@ -166,8 +167,11 @@ struct DirectOutputs {
   __device__ static unsigned num_tokens(const Params &p) { return p.batch_size; }
   __device__ static unsigned request_of(const Params &, unsigned token) { return token; }
   __device__ static bool has(const Params &, unsigned) { return false; }
-  // If one warp holds the whole batch: whether this warp writes lengths.
-  __device__ static bool take_warp() { return warp_index() == 0; }
+  // If one warp holds the whole batch, each writes to other backends. False: to none.
+  __device__ bool take_warp() {
+    is_one_warp = true;
+    return warp_index() < UDM_KERNEL_DIRECT_BACKENDS;
+  }
   __device__ Params load_tables(const Params &p) { return p; }
   __device__ Request request(const Params &, int length, unsigned) const {
     return {static_cast<unsigned>(length), 1};
@@ -190,7 +194,8 @@ struct DirectOutputs {
   template <class Body>
   __device__ void for_each_backend(Body body) const {
 #pragma unroll
-    for (int b = 0; b < UDM_KERNEL_DIRECT_BACKENDS; ++b) {
+    for (unsigned b = 0; b < UDM_KERNEL_DIRECT_BACKENDS; ++b) {
+      if (is_one_warp && warp_index() != b) continue;
       body(LengthTensors{
           pointers[UDM_KERNEL_CACHE_SEQLENS][b], pointers[UDM_KERNEL_CU_SEQLENS_K][b], nullptr,
           pointers[UDM_KERNEL_SEQLENS_EXPANDED][b], pointers[UDM_KERNEL_NSA_CACHE_SEQLENS][b],
@@ -202,7 +207,7 @@ struct DirectOutputs {
 // The outputs of the general kernel: every mode, up to eight backends. Their pointers are
 // parameters, or lie in a table in device memory, which each block brings to shared memory.
 struct GeneralOutputs {
-  static constexpr unsigned kPages = 1, kInts = 4;
+  static constexpr unsigned kPages = 1, kInts = 4, kLengths = 1;
   const udm_kernel_phase &phase;
   int *(&from_table)[UDM_KERNEL_OUTPUTS][UDM_KERNEL_GENERAL_BACKENDS];
   unsigned *starts;  // of a ragged batch: the first token of each request of the window
@@ -220,7 +225,7 @@ struct GeneralOutputs {
     return divide(token, phase.tokens_per_request, phase.tokens_reciprocal);
   }
   __device__ static bool has(const Params &p, unsigned flag) { return p.has(flag); }
-  __device__ bool take_warp() {  // each writes to other backends
+  __device__ bool take_warp() {
     first += static_cast<int>(warp_index());
     step = kWarps;
     return first < end;
@@ -412,7 +417,7 @@ __device__ void write_lengths(const Params &p, Outputs &outputs, unsigned first,
   if (first > 0) {
     LengthSums mine = {};
     Sum my_tokens = {};
-#pragma unroll 1
+#pragma unroll Outputs::kLengths
     for (unsigned u = threadIdx.x; u < first; u += kThreads) {
       Unit unit = {};
       unit.load(p, outputs, u);
@@ -711,7 +716,7 @@ __device__ int longest_extent(const Params &p, const Outputs &outputs) {
   if (threadIdx.x == 0) longest = 0;
   __syncthreads();
   int mine = 0;
-#pragma unroll 1
+#pragma unroll Outputs::kLengths
   for (unsigned i = threadIdx.x; i < p.batch_size; i += kThreads) {
     mine = -smaller(-mine, -load_request(p, outputs, i).length());
   }
@@ -825,9 +830,11 @@ __device__ void copy_window(const Params &arguments, Outputs &outputs, const Par
     const unsigned tiles = 1 + (all > per_row) + (all > 2 * per_row) + (all > 3 * per_row);
     const unsigned begin = of_row * tiles * tile_size(p), end = begin + tiles * tile_size(p);
     slice += kWarps * part.blocks;
-    of_row = slice_of_row(slice);
-    place = slice - of_row * p.window_rows;
-    if (slice < slices) next.load(p, part.request_at(p, place));
+    if (slice < slices) {
+      of_row = slice_of_row(slice);
+      place = slice - of_row * p.window_rows;
+      next.load(p, part.request_at(p, place));
+    }
     if (begin < row.end) copy(p, outputs, row, begin, smaller(end, row.end));
   }
   if (!is_dynamic) return;
@@ -893,7 +900,8 @@ extern "C" __global__ void __launch_bounds__(UDM_KERNEL_THREADS, 2) udm_decode_m
                             {nullptr, nullptr, nullptr},
                             UDM_THREE(CTX_LENS),
                             UDM_THREE(SCHEDULE)},
-                           sms_reciprocal};
+                           sms_reciprocal,
+                           false};
   if (blockIdx.x < copy_blocks) {
     copy_windows(p, outputs);
   } else if (blockIdx.x - copy_blocks < length_blocks) {

@@ -11,10 +11,7 @@
 
 #include "launch/decode_args.h"
 
-enum {
-  BLOCK_COLUMNS = UDM_KERNEL_THREADS, /* the least work that is worth a block */
-  ROWS_OF_ONE_BLOCK = 32              /* with more rows, two copy blocks per multiprocessor */
-};
+enum { BLOCK_COLUMNS = UDM_KERNEL_THREADS /* the least work that is worth a block */ };
 
 _Static_assert(sizeof(udm_backend_outputs) == UDM_KERNEL_OUTPUTS * sizeof(CUdeviceptr) &&
                    sizeof(udm_extra_outputs) ==
@@ -101,15 +98,25 @@ unsigned int udm_blocks_after_copies(const udm_decode_args *args) {
 }
 
 /*
- * One copy block per multiprocessor saturates the memory, and every further block repeats the
- * counting. With many rows, two per multiprocessor balance better and hide the row lookups. They
- * leave room for the blocks of lengths and schedules, which would otherwise start only after the
+ * Measured on an H200. Up to 32 requests, one block copies as fast as the memory allows, and every
+ * further block repeats the counting. With more, further blocks load while others store or look for
+ * rows. Registers allow three.
+ */
+static unsigned int copy_blocks_per_multiprocessor(const udm_decode_args *args) {
+  if (args->batch_size <= 32) return 1;
+  if (has_equal_rows(args)) return 3;
+  return args->batch_size > 48 && args->batch_size <= 128 && args->page_table_stride > 0 ? 3 : 2;
+}
+
+/*
+ * Leaves room for the blocks of lengths and schedules: they would otherwise start only after the
  * first copy blocks have finished.
  */
 static unsigned int most_copy_blocks(unsigned int multiprocessors, const udm_decode_args *args) {
-  if (args->batch_size <= ROWS_OF_ONE_BLOCK) return multiprocessors;
+  const unsigned int per_multiprocessor = copy_blocks_per_multiprocessor(args);
   const unsigned int others = udm_blocks_after_copies(args);
-  return others < multiprocessors ? 2 * multiprocessors - others : multiprocessors;
+  if (per_multiprocessor == 1 || others >= multiprocessors) return multiprocessors;
+  return per_multiprocessor * multiprocessors - others;
 }
 
 /*

@@ -307,12 +307,13 @@ static void prepare_shape(const struct gpu_session *session, int32_t batch_size,
 }
 
 /*
- * Beyond 128 rows two blocks per multiprocessor run at a time, the length blocks among them. Every
- * window has the same number of copy blocks.
+ * Beyond 32 rows, `each` blocks per multiprocessor run at a time, the length blocks among them.
+ * Every window has the same number of copy blocks.
  */
-static int32_t copy_blocks_beside(int32_t length_blocks, int32_t windows, int32_t multiprocessors) {
+static int32_t copy_blocks_beside(int32_t length_blocks, int32_t windows, int32_t multiprocessors,
+                                  int32_t each) {
   const int32_t most =
-      length_blocks < multiprocessors ? 2 * multiprocessors - length_blocks : multiprocessors;
+      length_blocks < multiprocessors ? each * multiprocessors - length_blocks : multiprocessors;
   return most > windows ? most - most % windows : most;
 }
 
@@ -329,13 +330,17 @@ static void test_the_grid_follows_the_columns(void **state) {
       {9, 0, 1},
       {9, 100, 1 + 4},
       {256, 1, 1 + 2},
-      {128, 1 << 20, 1 + most},
-      {129, 1 << 20, 1 + copy_blocks_beside(1, 1, most)},
-      {256, 1 << 20, 1 + copy_blocks_beside(1, 1, most)},
-      {257, 1 << 20, 2 + copy_blocks_beside(2, 2, most)},
-      {8192, 1 << 20, 32 + copy_blocks_beside(32, 32, most)},
-      {8193, 1 << 20, 17 + copy_blocks_beside(17, 33, most)},     /* 33 times 256 rows, by twos */
-      {1 << 16, 1 << 16, 32 + copy_blocks_beside(32, 256, most)}, /* 2^32 columns */
+      {32, 1 << 20, 1 + most},
+      {33, 1 << 20, 1 + copy_blocks_beside(1, 1, most, 2)},
+      {48, 1 << 20, 1 + copy_blocks_beside(1, 1, most, 2)},
+      {49, 1 << 20, 1 + copy_blocks_beside(1, 1, most, 3)},
+      {128, 1 << 20, 1 + copy_blocks_beside(1, 1, most, 3)},
+      {129, 1 << 20, 1 + copy_blocks_beside(1, 1, most, 2)},
+      {256, 1 << 20, 1 + copy_blocks_beside(1, 1, most, 2)},
+      {257, 1 << 20, 2 + copy_blocks_beside(2, 2, most, 2)},
+      {8192, 1 << 20, 32 + copy_blocks_beside(32, 32, most, 2)},
+      {8193, 1 << 20, 17 + copy_blocks_beside(17, 33, most, 2)}, /* 33 times 256 rows, by twos */
+      {1 << 16, 1 << 16, 32 + copy_blocks_beside(32, 256, most, 2)}, /* 2^32 columns */
   };
   for (size_t g = 0; g < sizeof grids / sizeof grids[0]; ++g) {
     udm_kernel_launch launch = UDM_KERNEL_LAUNCH_INIT;
@@ -356,11 +361,12 @@ static void test_every_row_has_static_slices(void **state) {
   } rows[] = {
       {1, 1 << 20, 1, 1, 8 * most},
       {7, 1 << 20, 1, 7, 8 * most / 7},
-      {128, 1 << 20, 1, 128, 8 * most / 128},
-      {129, 1 << 20, 1, 129, 8 * copy_blocks_beside(1, 1, most) / 129},
+      {32, 1 << 20, 1, 32, 8 * most / 32},
+      {128, 1 << 20, 1, 128, 8 * copy_blocks_beside(1, 1, most, 3) / 128},
+      {129, 1 << 20, 1, 129, 8 * copy_blocks_beside(1, 1, most, 2) / 129},
       {9, 100, 1, 9, 8 * 4 / 9},
-      {257, 1 << 20, 2, 129, 8 * copy_blocks_beside(2, 2, most) / 257},
-      {1000, 1 << 20, 4, 250, 8 * copy_blocks_beside(4, 4, most) / 1000},
+      {257, 1 << 20, 2, 129, 8 * copy_blocks_beside(2, 2, most, 2) / 257},
+      {1000, 1 << 20, 4, 250, 8 * copy_blocks_beside(4, 4, most, 2) / 1000},
       {1 << 16, 1 << 20, 256, 256, 1},
       {0, 100, 1, 1, 1},
       {9, 0, 1, 9, 1},

@@ -24,8 +24,8 @@ ARCHS = ["sm_80", "sm_90", "sm_100", "sm_120"]
 MOST_REGISTERS = 128
 MOST_FRAME = 0  # bytes of local memory of a thread: nothing is spilled
 MOST_INSTRUCTIONS = {
-    "udm_decode_metadata_direct": 2600,
-    "udm_decode_metadata_general": 4900,
+    "udm_decode_metadata_direct": 3000,
+    "udm_decode_metadata_general": 4300,
 }
 ENTRIES = list(MOST_INSTRUCTIONS)
 # A warp copies up to 4 vectors per lane at a time, all loads before the first store. The static and
