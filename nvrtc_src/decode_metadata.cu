@@ -806,7 +806,9 @@ __device__ void copy_rest(const Params &p, const Outputs &outputs, const Part &p
 
 template <class Outputs>
 __device__ void copy_window(const Params &arguments, Outputs &outputs, const Part &part) {
-  const unsigned slices = arguments.window_rows * arguments.slices_per_row;
+  const bool apart = outputs.has(arguments, UDM_KERNEL_COPIES_APART);
+  const unsigned warps_of_slice = apart ? outputs.tokens_per_request() : 1;
+  const unsigned slices = arguments.window_rows * arguments.slices_per_row * warps_of_slice;
   const auto slice_of_row = [&](unsigned slice) {
     return divide(slice, arguments.window_rows, arguments.window_reciprocal);
   };
@@ -824,7 +826,13 @@ __device__ void copy_window(const Params &arguments, Outputs &outputs, const Par
   if (p.has(UDM_KERNEL_EXTENT_BATCH_MAX)) longest = longest_extent(p, outputs);
 #pragma unroll 1
   while (slice < slices) {  // the static part
-    const Row row = next.row(p, outputs, part.request_at(p, place), place, longest);
+    Row row = next.row(p, outputs, part.request_at(p, place), place, longest);
+    if (apart) {
+      const unsigned warp = of_row;
+      of_row = outputs.request_of(p, warp);
+      row.number += warp - of_row * warps_of_slice;
+      row.copies = 1;
+    }
     // a short row is spread over all of its slices
     const unsigned all = row.tiles(tile_size(p)), per_row = p.slices_per_row;
     const unsigned tiles = 1 + (all > per_row) + (all > 2 * per_row) + (all > 3 * per_row);

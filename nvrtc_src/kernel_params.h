@@ -37,7 +37,8 @@ enum {
   UDM_KERNEL_SKIP_PADDING = 1 << 19,
   UDM_KERNEL_CTX_LENS_OF_REQUEST = 1 << 20,
   UDM_KERNEL_SCHEDULE_OF_REQUESTS = 1 << 21, /* a row of the schedule is a request, not a token */
-  UDM_KERNEL_SCHEDULE_SM100 = 1 << 22
+  UDM_KERNEL_SCHEDULE_SM100 = 1 << 22,
+  UDM_KERNEL_COPIES_APART = 1 << 23 /* static part: each of a request's rows has its own warps */
 };
 
 /* The outputs of a backend: enum udm_output of udm.h, which NVRTC does not see, then the extra

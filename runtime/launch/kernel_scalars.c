@@ -11,7 +11,10 @@
 
 #include "launch/decode_args.h"
 
-enum { BLOCK_COLUMNS = UDM_KERNEL_THREADS /* the least work that is worth a block */ };
+enum {
+  BLOCK_COLUMNS = UDM_KERNEL_THREADS, /* the least work that is worth a block */
+  ENOUGH_SLICES = 32                  /* of a row, to read it once per copy */
+};
 
 _Static_assert(sizeof(udm_backend_outputs) == UDM_KERNEL_OUTPUTS * sizeof(CUdeviceptr) &&
                    sizeof(udm_extra_outputs) ==
@@ -102,18 +105,20 @@ unsigned int udm_blocks_after_copies(const udm_decode_args *args) {
  * further block repeats the counting. With more, further blocks load while others store or look for
  * rows. Registers allow three.
  */
-static unsigned int copy_blocks_per_multiprocessor(const udm_decode_args *args) {
+static unsigned int copy_blocks_per_multiprocessor(const udm_decode_args *args, bool direct) {
   if (args->batch_size <= 32) return 1;
   if (has_equal_rows(args)) return 3;
-  return args->batch_size > 48 && args->batch_size <= 128 && args->page_table_stride > 0 ? 3 : 2;
+  if (direct && !page_table_1_flags(args)) return 2;
+  return args->batch_size > 48 && args->batch_size <= 128 ? 3 : 2;
 }
 
 /*
  * Leaves room for the blocks of lengths and schedules: they would otherwise start only after the
  * first copy blocks have finished.
  */
-static unsigned int most_copy_blocks(unsigned int multiprocessors, const udm_decode_args *args) {
-  const unsigned int per_multiprocessor = copy_blocks_per_multiprocessor(args);
+static unsigned int most_copy_blocks(unsigned int multiprocessors, const udm_decode_args *args,
+                                     bool direct) {
+  const unsigned int per_multiprocessor = copy_blocks_per_multiprocessor(args, direct);
   const unsigned int others = udm_blocks_after_copies(args);
   if (per_multiprocessor == 1 || others >= multiprocessors) return multiprocessors;
   return per_multiprocessor * multiprocessors - others;
@@ -123,10 +128,11 @@ static unsigned int most_copy_blocks(unsigned int multiprocessors, const udm_dec
  * Depends on the arguments alone, never on what the tensors hold, so that a recorded launch stays
  * right.
  */
-unsigned int udm_copy_blocks(unsigned int multiprocessors, const udm_decode_args *args) {
+unsigned int udm_copy_blocks(unsigned int multiprocessors, const udm_decode_args *args,
+                             bool direct) {
   if (!udm_has_page_columns(args)) return 0;
-  if (args->page_table_stride <= 0 && !has_real_page_tables(args, false)) return 0;
-  const unsigned int most = most_copy_blocks(multiprocessors, args);
+  if (args->page_table_stride <= 0 && !has_real_page_tables(args, direct)) return 0;
+  const unsigned int most = most_copy_blocks(multiprocessors, args, direct);
   const uint64_t columns = (uint64_t)args->batch_size * (unsigned)args->max_len;
   const uint64_t blocks = columns / BLOCK_COLUMNS + 1;
   return blocks < most ? (unsigned int)blocks : most;
@@ -134,13 +140,19 @@ unsigned int udm_copy_blocks(unsigned int multiprocessors, const udm_decode_args
 
 /*
  * Every window gets the same number of copy blocks, or a block serves several windows. The static
- * part copies one slice per copying warp if there are more warps than rows.
+ * part copies one slice per copying warp if there are more warps than rows. With many more, each of
+ * a request's equal rows has warps of its own.
  */
-static void split_into_windows(struct udm_kernel_scalars *scalars) {
+static void split_into_windows(const udm_decode_args *args, struct udm_kernel_scalars *scalars) {
   const unsigned int rows = scalars->batch_size > 0 ? scalars->batch_size : 1;
   const unsigned int windows = divide_up(rows, UDM_KERNEL_THREADS);
   if (scalars->copy_blocks > windows) scalars->copy_blocks -= scalars->copy_blocks % windows;
-  const unsigned int slices = scalars->copy_blocks * UDM_KERNEL_WARPS / rows;
+  const unsigned int copies = (unsigned)udm_tokens_per_request(args);
+  unsigned int slices = scalars->copy_blocks * UDM_KERNEL_WARPS / rows;
+  if (has_equal_rows(args) && !args->extend_lens && slices / copies >= ENOUGH_SLICES) {
+    scalars->flags |= UDM_KERNEL_COPIES_APART;
+    slices /= copies;
+  }
   scalars->num_windows = windows;
   scalars->window_rows = divide_up(rows, windows);
   scalars->window_reciprocal = UINT32_MAX / scalars->window_rows;
@@ -181,7 +193,7 @@ void udm_kernel_scalars_fill(const udm_decode_args *args, bool direct, unsigned 
       .length_blocks = udm_length_blocks(args),
       .num_sms = (unsigned)args->num_sms,
   };
-  split_into_windows(out);
+  split_into_windows(args, out);
   if (most_tiles(args, direct, out->flags) >
       (int64_t)out->slices_per_row * UDM_KERNEL_SLICE_TILES) {
     out->flags |= UDM_KERNEL_DYNAMIC;

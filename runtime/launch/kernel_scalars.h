@@ -15,10 +15,12 @@
 /* The number of length blocks, the last blocks of the grid, which write lengths and prefix sums. */
 unsigned int udm_length_blocks(const udm_decode_args *args);
 
-/* The number of copy blocks. It depends on the arguments alone: a recorded launch stays right. */
-unsigned int udm_copy_blocks(unsigned int multiprocessors, const udm_decode_args *args);
+/* The number of copy blocks. It depends on the arguments alone: a recorded launch stays right.
+ * direct: the pointers are in args, not in device memory. */
+unsigned int udm_copy_blocks(unsigned int multiprocessors, const udm_decode_args *args,
+                             bool direct);
 
-/* direct: the pointers are in args, not in device memory. copy_blocks may be rounded down. */
+/* copy_blocks may be rounded down. */
 void udm_kernel_scalars_fill(const udm_decode_args *args, bool direct, unsigned int copy_blocks,
                              struct udm_kernel_scalars *out);
 

@@ -41,7 +41,8 @@ static bool uses_direct_kernel(const udm_context *ctx, const udm_decode_args *ar
 
 static void plan_launch(const udm_context *ctx, const udm_decode_args *args,
                         const struct table *table, struct launch_plan *plan) {
-  const unsigned int copies = udm_copy_blocks((unsigned)ctx->info.multiprocessor_count, args);
+  const unsigned int copies =
+      udm_copy_blocks((unsigned)ctx->info.multiprocessor_count, args, !table);
   plan->direct = uses_direct_kernel(ctx, args, table);
   plan->function = plan->direct ? ctx->direct : ctx->general;
   udm_kernel_scalars_fill(args, !table, copies, &plan->scalars);

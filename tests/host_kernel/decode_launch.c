@@ -55,6 +55,9 @@ static size_t pack_scalars(const udm_decode_args *args, bool direct, struct host
     const uint32_t fewer = (uint32_t)(seed % scalars->slices_per_row);
     scalars->slices_per_row -= fewer;
     if (fewer > 0) scalars->flags |= UDM_KERNEL_DYNAMIC;
+    const bool equal_rows =
+        args->tokens_per_request > 1 && !args->extend_lens && !(args->flags & UDM_ROW_PER_REQUEST);
+    if (equal_rows && seed / 256 % 2) scalars->flags ^= UDM_KERNEL_COPIES_APART;
     const uint32_t windows = scalars->num_windows + (uint32_t)(seed / 8 % 4 ? 0 : seed / 32 % 5);
     if (windows <= rows) {
       if (windows != scalars->num_windows) scalars->flags |= UDM_KERNEL_DYNAMIC;
