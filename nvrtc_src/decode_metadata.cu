@@ -25,6 +25,8 @@ typedef long long int64;
 typedef unsigned long long uint64;
 constexpr unsigned kThreads = UDM_KERNEL_THREADS, kWarps = UDM_KERNEL_WARPS;
 constexpr unsigned kSliceTiles = UDM_KERNEL_SLICE_TILES, kWholeWarp = 0xffffffffu;
+// Which lengths a warp writes: bits.
+constexpr unsigned kOfRequests = 1, kOfTokens = 2, kAll = 3;
 
 struct Params : udm_kernel_scalars {
   __device__ bool has(unsigned flag) const { return flags & flag; }
@@ -157,7 +159,7 @@ struct DirectOutputs {
   static constexpr unsigned kPages = 2, kInts = 8, kLengths = 4;  // in flight per thread
   int *pointers[UDM_KERNEL_ALL_OUTPUTS][UDM_KERNEL_DIRECT_BACKENDS];
   uint64 reciprocal;
-  bool is_one_warp;
+  unsigned warp_share, own_backend;  // all of both, or as take_warp() says
 
   __device__ uint64 sms_reciprocal() const { return reciprocal; }
   __device__ static bool is_ragged() { return false; }
@@ -167,10 +169,12 @@ struct DirectOutputs {
   __device__ static unsigned num_tokens(const Params &p) { return p.batch_size; }
   __device__ static unsigned request_of(const Params &, unsigned token) { return token; }
   __device__ static bool has(const Params &, unsigned) { return false; }
-  // If one warp holds the whole batch, each writes to other backends. False: to none.
+  // If one warp holds the whole batch, each writes to other backends, or other outputs. False:
+  // none.
   __device__ bool take_warp() {
-    is_one_warp = true;
-    return warp_index() < UDM_KERNEL_DIRECT_BACKENDS;
+    own_backend = warp_index() % 4;
+    warp_share = 1 + warp_index() / 4;
+    return own_backend < UDM_KERNEL_DIRECT_BACKENDS;
   }
   __device__ Params load_tables(const Params &p) { return p; }
   __device__ Request request(const Params &, int length, unsigned) const {
@@ -195,7 +199,7 @@ struct DirectOutputs {
   __device__ void for_each_backend(Body body) const {
 #pragma unroll
     for (unsigned b = 0; b < UDM_KERNEL_DIRECT_BACKENDS; ++b) {
-      if (is_one_warp && warp_index() != b) continue;
+      if (own_backend != kAll && own_backend != b) continue;
       body(LengthTensors{
           pointers[UDM_KERNEL_CACHE_SEQLENS][b], pointers[UDM_KERNEL_CU_SEQLENS_K][b], nullptr,
           pointers[UDM_KERNEL_SEQLENS_EXPANDED][b], pointers[UDM_KERNEL_NSA_CACHE_SEQLENS][b],
@@ -214,6 +218,7 @@ struct GeneralOutputs {
   int first, end;    // the backends that this block writes
   int offset;        // of their lengths
   int step;          // of the backends that this thread's warp writes lengths to
+  unsigned warp_share;
 
   __device__ bool is_ragged() const { return phase.extend_lens; }
   __device__ unsigned start(unsigned place) const { return starts[place]; }
@@ -226,8 +231,9 @@ struct GeneralOutputs {
   }
   __device__ static bool has(const Params &p, unsigned flag) { return p.has(flag); }
   __device__ bool take_warp() {
-    first += static_cast<int>(warp_index());
-    step = kWarps;
+    first += static_cast<int>(warp_index() % 4);
+    step = 4;
+    warp_share = 1 + warp_index() / 4;
     return first < end;
   }
 
@@ -353,11 +359,12 @@ __device__ Sums<T, N> block_scan(const Sums<T, N> &value, Sums<T, N> *total,
   return begins;
 }
 
-// What one thread counts and writes: one query token; of a ragged batch, a request with its tokens.
-struct Unit {
+// The query tokens that one thread counts and writes: one; of a ragged batch, those of a request.
+struct TokenRun {
   Request request;
-  unsigned number;    // of the request
-  int first, tokens;  // of the request's query tokens
+  unsigned number;        // of the request
+  int first, tokens;      // of the request's query tokens
+  int expanded, visible;  // of the last one that sums() counted
 
   template <class Outputs>
   __device__ void load(const Params &p, const Outputs &outputs, unsigned u) {
@@ -367,26 +374,29 @@ struct Unit {
     tokens = outputs.is_ragged() ? request.tokens : 1;
   }
   template <class Outputs>
-  __device__ LengthSums sums(const Params &p, const Outputs &outputs) const {
+  __device__ LengthSums sums(const Params &p, const Outputs &outputs) {
     const unsigned most = outputs.num_tokens(p);
     const int count = outputs.is_ragged() ? smaller<int>(tokens, most) : 1;
     LengthSums sums = {{first == 0 ? static_cast<unsigned>(request.length()) : 0, 0}};
 #pragma unroll 1
     for (int j = 0; j < count; ++j) {
-      sums.of[1] += outputs.visible(p, request.expanded(first + j));
+      expanded = request.expanded(first + j);
+      visible = outputs.visible(p, expanded);
+      sums.of[1] += visible;
     }
     return sums;
   }
-  // start: the batch's number of the first token; before: the sums over the units before it
+  // start: the batch's number of the first token; before: the sums over the runs before it
   template <class Outputs>
   __device__ void store(const Params &p, const Outputs &outputs, const LengthTensors &to,
-                        uint64 start, const LengthSums &before) const {
-    if (first == 0) {
+                        uint64 start, const LengthSums &before) {
+    if (first == 0 && outputs.warp_share & kOfRequests) {
       const unsigned end = before.of[0] + request.length();
       if (to.cache_seqlens) to.cache_seqlens[number] = request.length();
       if (to.cu_seqlens_k) to.cu_seqlens_k[number + 1] = static_cast<int>(end);
       if (to.cu_seqlens_q) to.cu_seqlens_q[number + 1] = static_cast<int>(start + request.tokens);
     }
+    if (!(outputs.warp_share & kOfTokens)) return;
     int count = 1;
     if (outputs.is_ragged()) {
       const uint64 all = outputs.num_tokens(p), left = all - smaller(start, all);
@@ -395,7 +405,10 @@ struct Unit {
     unsigned seen = before.of[1];
 #pragma unroll 1
     for (int j = 0; j < count; ++j) {
-      const int expanded = request.expanded(first + j), visible = outputs.visible(p, expanded);
+      if (outputs.is_ragged()) {
+        expanded = request.expanded(first + j);
+        visible = outputs.visible(p, expanded);
+      }
       const bool of_request = outputs.has(p, UDM_KERNEL_CTX_LENS_OF_REQUEST);
       seen += visible;
       to.store_token(static_cast<unsigned>(start) + j, expanded, visible,
@@ -404,7 +417,7 @@ struct Unit {
   }
 };
 
-// Units [first, last) of all. A block sums those before its own again rather than wait for their
+// Runs [first, last) of all. A block sums those before its own again rather than wait for their
 // sums.
 template <class Outputs>
 __device__ void write_lengths(const Params &p, Outputs &outputs, unsigned first, unsigned last,
@@ -419,10 +432,10 @@ __device__ void write_lengths(const Params &p, Outputs &outputs, unsigned first,
     Sum my_tokens = {};
 #pragma unroll Outputs::kLengths
     for (unsigned u = threadIdx.x; u < first; u += kThreads) {
-      Unit unit = {};
-      unit.load(p, outputs, u);
-      mine += unit.sums(p, outputs);
-      my_tokens.of[0] += unit.tokens;
+      TokenRun run = {};
+      run.load(p, outputs, u);
+      mine += run.sums(p, outputs);
+      my_tokens.of[0] += run.tokens;
     }
     block_scan(mine, &before);
     if (outputs.is_ragged()) block_scan(my_tokens, &tokens);
@@ -430,21 +443,21 @@ __device__ void write_lengths(const Params &p, Outputs &outputs, unsigned first,
 #pragma unroll 1
   do {
     const unsigned u = first + thread;
-    Unit unit = {};
-    if (u < last) unit.load(p, outputs, u);
-    const LengthSums sums = unit.sums(p, outputs);
+    TokenRun run = {};
+    if (u < last) run.load(p, outputs, u);
+    const LengthSums sums = run.sums(p, outputs);
     LengthSums total, begins = block_scan(sums, &total, is_one_warp);
     begins += before;
     before += total;
     uint64 start = u;
     if (outputs.is_ragged()) {
-      Sum more, own = {{static_cast<uint64>(unit.tokens)}};
+      Sum more, own = {{static_cast<uint64>(run.tokens)}};
       start = tokens.of[0] + block_scan(own, &more, is_one_warp).of[0];
       tokens += more;
     }
     outputs.for_each_backend([&](const LengthTensors &to) {
       if (u == 0) to.store_zeros();
-      if (u < last) unit.store(p, outputs, to, start, begins);
+      if (u < last) run.store(p, outputs, to, start, begins);
     });
     first += kThreads;
   } while (first < last);
@@ -716,7 +729,7 @@ __device__ int longest_extent(const Params &p, const Outputs &outputs) {
   if (threadIdx.x == 0) longest = 0;
   __syncthreads();
   int mine = 0;
-#pragma unroll Outputs::kLengths
+#pragma unroll 1
   for (unsigned i = threadIdx.x; i < p.batch_size; i += kThreads) {
     mine = -smaller(-mine, -load_request(p, outputs, i).length());
   }
@@ -871,13 +884,13 @@ __device__ void copy_windows(const Params &p, Outputs &outputs) {
   }
 }
 
-// Length block `block`: whole chunks of kThreads units; the host counts the blocks.
+// Length block `block`: whole chunks of kThreads runs; the host counts the blocks.
 template <class Outputs>
 __device__ void write_length_block(const Params &p, Outputs &outputs, unsigned block) {
-  const unsigned units = outputs.is_ragged() ? p.batch_size : outputs.num_tokens(p);
-  const unsigned chunks = (units + kThreads - 1) / kThreads, most = UDM_KERNEL_LENGTH_BLOCKS;
+  const unsigned runs = outputs.is_ragged() ? p.batch_size : outputs.num_tokens(p);
+  const unsigned chunks = (runs + kThreads - 1) / kThreads, most = UDM_KERNEL_LENGTH_BLOCKS;
   const unsigned per_block = (chunks + most - 1) / most * kThreads, first = block * per_block;
-  write_lengths(p, outputs, first, smaller(first + per_block, units), units);
+  write_lengths(p, outputs, first, smaller(first + per_block, runs), runs);
 }
 
 }  // namespace
@@ -909,7 +922,8 @@ extern "C" __global__ void __launch_bounds__(UDM_KERNEL_THREADS, 2) udm_decode_m
                             UDM_THREE(CTX_LENS),
                             UDM_THREE(SCHEDULE)},
                            sms_reciprocal,
-                           false};
+                           kAll,
+                           kAll};
   if (blockIdx.x < copy_blocks) {
     copy_windows(p, outputs);
   } else if (blockIdx.x - copy_blocks < length_blocks) {
@@ -931,7 +945,8 @@ extern "C" __global__ void __launch_bounds__(UDM_KERNEL_THREADS, 2)
   __shared__ unsigned starts[kThreads];
   __shared__ int *from_table[UDM_KERNEL_OUTPUTS][UDM_KERNEL_GENERAL_BACKENDS];
   const Params p = UDM_PARAMS;
-  GeneralOutputs outputs = {phase, from_table, starts, 0, num_backends, phase.largest_offset, 1};
+  GeneralOutputs outputs = {phase,        from_table,           starts, 0,
+                            num_backends, phase.largest_offset, 1,      kAll};
   if (blockIdx.x < copy_blocks) {
     copy_windows(p, outputs);
     return;

@@ -26,8 +26,8 @@ static unsigned int divide_up(unsigned int n, unsigned int divisor) {
 }
 
 unsigned int udm_length_blocks(const udm_decode_args *args) {
-  const int32_t units = args->extend_lens ? args->batch_size : udm_num_tokens(args);
-  const unsigned int chunks = divide_up((unsigned)units, UDM_KERNEL_THREADS);
+  const int32_t runs = args->extend_lens ? args->batch_size : udm_num_tokens(args);
+  const unsigned int chunks = divide_up((unsigned)runs, UDM_KERNEL_THREADS);
   if (chunks == 0) return 1;
   return divide_up(chunks, divide_up(chunks, UDM_KERNEL_LENGTH_BLOCKS));
 }
