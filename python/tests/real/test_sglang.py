@@ -3,7 +3,7 @@
 every length and in every column that a row's length covers, and nothing written beyond. The plug-in
 beside the real replay of SGLang's multi-step backend, with SGLang's copy kernels and without. Needs
 Triton, and sglang: installed without its dependencies, or unpacked in the folder that SGLANG_FOLDER
-names (.../sglang). SGLang compiles its copy kernels with apache-tvm-ffi, msgspec, ninja and nvcc."""
+names (.../sglang). SGLang compiles its copy kernels by apache-tvm-ffi, msgspec, ninja and nvcc."""
 
 import importlib
 import shutil
