@@ -17,9 +17,15 @@ Launches are the nodes of a CUDA graph of one iteration; GPU time is that of a g
 host time that of the calls. A figure is a median of many rounds in which the paths take turns.
 
 It needs PyTorch 2.8 or later with Triton, a GPU and udm, and loads SGLang's files by their paths.
-With sgl-deep-gemm (pip install sgl-deep-gemm==0.1.4 apache-tvm-ffi==0.1.11) it measures the
-schedules; with apache-tvm-ffi, msgspec, wheel and nvcc SGLang's copy kernel, else the copies by
-PyTorch that SGLang falls back to. Its first lines say what is left out."""
+
+    pip install sgl-deep-gemm==0.1.4 apache-tvm-ffi==0.1.11 msgspec
+
+With the first two and nvcc it measures the schedules; with the last two, nvcc, ninja and a C++20
+compiler SGLang's own copy kernel, which SGLang compiles at first use (SGLANG_JIT_CACHE_DIR). Its
+first lines say what is left out: without the schedules both sides have none, and without the copy
+kernel PyTorch copies, tensor by tensor, to what SGLang falls back. After its copy kernel SGLang
+0.5.23 leaves the schedules of the first three backends as they are; here they are refreshed, as
+after any other copy, so that all paths leave the same."""
 
 import argparse
 import ctypes

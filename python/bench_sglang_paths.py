@@ -50,7 +50,9 @@ class SGLang:
         self.schedule, self.why_no_schedule = self.find_schedule()
 
     def empty_package(self, name):
-        spec = importlib.machinery.ModuleSpec(name, None, is_package=True)
+        """Its origin is the file that is not run: SGLang's JIT looks for its sources beside it."""
+        origin = self.root.joinpath(*name.split("."), "__init__.py")
+        spec = importlib.machinery.ModuleSpec(name, None, origin=str(origin), is_package=True)
         return sys.modules.setdefault(name, importlib.util.module_from_spec(spec))
 
     def find_copy(self, ops):

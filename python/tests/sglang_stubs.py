@@ -42,9 +42,11 @@ class ForwardMode(enum.Enum):
         return self is ForwardMode.DRAFT_EXTEND_V2
 
 
+ON_CUDA = {"is_cuda": lambda: True, "is_hip": lambda: False}
 GIVEN = {
     "torch": {"version": types.SimpleNamespace(hip=None)},
-    "sglang.srt.utils": {"is_cuda": lambda: True, "is_hip": lambda: False},
+    "sglang.srt.utils": ON_CUDA,
+    "sglang.srt.utils.common": ON_CUDA,
     "sglang.srt.model_executor.forward_batch_info": {"ForwardMode": ForwardMode},
 }
 
@@ -102,11 +104,11 @@ def is_for_sglang(name):
 class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """First, for SGLang's modules; last (missing=True), for those that are not installed."""
 
-    def __init__(self, package, missing, blocked=()):
-        self.package, self.missing, self.blocked = package, missing, blocked
+    def __init__(self, package, missing, more=()):
+        self.package, self.missing, self.real = package, missing, (*REAL, *more)
 
     def is_real(self, name):
-        return any(name == r or name.startswith(r + ".") for r in REAL)
+        return any(name == r or name.startswith(r + ".") for r in self.real)
 
     def find_spec(self, name, path=None, target=None):
         if self.missing and not name.startswith("sglang.") and is_for_sglang(name):
@@ -119,7 +121,7 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             return importlib.util.spec_from_file_location(
                 name, file, submodule_search_locations=[str(place)] if place.is_dir() else None
             )
-        if name in self.blocked or not (place.is_dir() or file.exists()):
+        if not (place.is_dir() or file.exists()):
             return None
         return importlib.machinery.ModuleSpec(
             name, self, is_package=True, loader_state=file if file.exists() else os.devnull
@@ -146,10 +148,9 @@ def folder():
 
 
 @contextlib.contextmanager
-def sglang(blocked=()):
-    """SGLang as far as REAL names it, without the modules in blocked. Afterwards none of it is
-    imported any more."""
-    finders = Finder(folder(), False, blocked), Finder(folder(), True)
+def sglang(more=()):
+    """SGLang as far as REAL and more name it. Afterwards none of it is imported any more."""
+    finders = Finder(folder(), False, more), Finder(folder(), True)
     before = dict(sys.modules)
     package = StandIn("sglang")
     package.__path__ = [str(folder())]
