@@ -24,7 +24,7 @@ import udm
 
 BATCH_SIZE, PAGE_SIZE, TOPK, MAX_LEN = 32, 64, 2048, 131072
 CALLS, ROUNDS = 100, 200
-POINTERS, INTEGERS, LONGS = 24, 10, 3  # parameters of the kernel for three backends
+POINTERS, INTEGERS, LONGS = 30, 14, 4  # parameters of the direct kernel
 
 
 def metadata(device):
