@@ -36,9 +36,9 @@ import statistics
 import time
 
 import torch
+from bench_sglang_paths import PAGE_SIZE, TOKENS, Batch, SGLang, SGLangPath, UdmPath
 
 import udm
-from bench_sglang_paths import PAGE_SIZE, TOKENS, Batch, SGLang, SGLangPath, UdmPath
 
 CALLS, ROUNDS, ITERATIONS = 10, 100, 10  # host calls per round, rounds, iterations per graph
 
