@@ -250,6 +250,7 @@ def main():
         env.update({"UDM": udm, "UDM_CACHE_DIR": os.path.join(tmp, "cache"),
                     "UDM_DRIVER_LIBRARY": driver,
                     "UDM_FAKE_CUDA_VERSION": "99000"})  # it takes what the NVRTC of 99.0 makes
+        check_first(env, fake, real, tmp)
         if real:
             check_loaded(env, fake, real, tmp)
         else:

@@ -8,6 +8,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -150,7 +151,7 @@ static bool measure(int count) {
   }
   printf("again_source %s\n", udm_image_source_name(info.image_source));
   const double again = print_median("again", times, count);
-  udm_image_plan plan = {.struct_size = sizeof plan};
+  udm_image_plan plan = {.struct_size = offsetof(udm_image_plan, driver_version)};
   if (udm_plan_image(NULL, info.device_arch, &plan) != UDM_OK) return false;
   if (plan.source != UDM_IMAGE_CACHE && plan.source != UDM_IMAGE_READ_ONLY_LAYER) return true;
   struct loading calls;

@@ -4,6 +4,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -187,7 +188,8 @@ struct server_plan {
 
 static void plan_as_server(void *data) {
   struct server_plan *server = data;
-  server->plan.struct_size = sizeof server->plan;
+  /* up to here udm opens no NVRTC that udm_create() would not open */
+  server->plan.struct_size = offsetof(udm_image_plan, driver_version);
   if (udm_plan_image(server->options, server->arch, &server->plan) != UDM_OK) {
     server->plan.source = UDM_IMAGE_NONE;
   }
