@@ -5,12 +5,15 @@ Every driver from CUDA 11.8 to 13.1, in every mode, over caches that were filled
 majors, by a driver from the shipped PTX, or not at all. Then the advice of a node that fails the
 gate is followed to the letter, and the node passes.
 
-    fleet.py UDM CREATE FAKE_CUDA FAKE_NVRTC
+    fleet.py UDM CREATE FAKE_CUDA FAKE_NVRTC [WHEELS]
 
-CREATE is tests/cache/cache_process.
+CREATE is tests/cache/cache_process. With WHEELS, the folder of the pinned wheels of NVRTC 11.8 and
+12.9, these and the machine's own NVRTC, of CUDA 13, fill the cache of a fleet in place of the fakes.
 
 SPDX-License-Identifier: Apache-2.0
 """
+import glob
+import json
 import os
 import re
 import shlex
@@ -22,7 +25,7 @@ import tempfile
 DRIVERS = ("11080", "12000", "12080", "12090", "13000", "13010")
 MODES = ("0", "1", "strict")
 ARCHS = "70,75,80,86,89,90"
-UDM, CREATE, FAKE_CUDA, FAKE_NVRTC = sys.argv[1:]
+UDM, CREATE, FAKE_CUDA, FAKE_NVRTC, *WHEELS = sys.argv[1:]
 
 
 def check(what, holds, text=""):
@@ -150,7 +153,56 @@ def check_for_driver(tmp):
         check(f"'{wrong}' is taken", code == 2, text)
 
 
+def real_nvrtcs(tmp):
+    """Puts NVRTC of three majors where the search finds them. Returns the variables for it."""
+    done = subprocess.run([UDM, "doctor", "--json"], stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL, check=False, timeout=240)
+    own = json.loads(done.stdout)["nvrtc"]
+    older = [glob.glob(f"{WHEELS[0]}/{version}/nvidia/cuda_nvrtc/lib/libnvrtc.so.*")
+             for version in ("11.8", "12.9")]
+    if not own or not own["version"].startswith("13.") or not all(older):
+        print("skipped: it needs an NVRTC of CUDA 13, and the wheels that tools/check fetches")
+        sys.exit(77)
+    found = {}
+    for variable, folder, library in (
+            ("CUDA_HOME", "lib64", older[0][0]), ("CUDA_PATH", "lib64", older[1][0]),
+            ("VIRTUAL_ENV", "lib/python3.11/site-packages/nvidia/cu13/lib", own["path"])):
+        found[variable] = os.path.join(tmp, variable)
+        link = os.path.join(found[variable], folder)
+        os.makedirs(os.path.dirname(link))
+        os.symlink(os.path.dirname(os.path.realpath(library)), link)
+    return found
+
+
+def check_real_nvrtcs(tmp):
+    """One prewarm for three generations of drivers; each entry serves its own and newer ones."""
+    builder = Node(tmp, "13000", cache="fleet")
+    del builder.env["UDM_NVRTC_LIBRARY"]
+    builder.env.update(real_nvrtcs(tmp))
+    code, text = builder.udm("prewarm", "--arch", "sm_90", "--for-driver", "11.8,12.8,13.0",
+                             "--json")
+    check("prewarm", code == 0, text)
+    made = {entry["nvrtc"]: entry["path"] for entry in json.loads(text)["compiled"]}
+    check(f"made by {sorted(made)}", [v.split(".")[0] for v in sorted(made)] == ["11", "12", "13"])
+    for version, path in made.items():
+        os.makedirs(os.path.join(tmp, version))
+        os.chmod(os.path.join(tmp, version), 0o700)
+        shutil.copy(path, os.path.join(tmp, version))
+    for driver in ("11080", "12080", "13000"):
+        for cache in ("fleet", *made):
+            node = Node(tmp, driver, mode="strict", cache=cache)
+            answers = [node.udm("doctor", *options)[0] == 0 for options in (["--no-load"], [])]
+            answers.append(node.creates())
+            readable = cache == "fleet" or int(cache.split(".")[0]) <= int(driver[:2])
+            check(f"{driver}, entries of {cache}: plan, gate and create say {answers}",
+                  answers == 3 * [readable], node.udm("doctor")[1])
+
+
 def main():
+    if WHEELS:
+        with tempfile.TemporaryDirectory(prefix="udm-fleet-") as tmp:
+            check_real_nvrtcs(tmp)
+        return
     with tempfile.TemporaryDirectory(prefix="udm-fleet-") as tmp:
         install(tmp, "12.9")
         install(tmp, "13.0")
