@@ -135,6 +135,19 @@ def check_advice(tmp):
     check("create", strict.creates())
 
 
+def check_other_nvrtc(tmp):
+    """The first NVRTC is too new for the driver and another is not: nothing need be installed."""
+    node = Node(tmp, "12080", ["12.9", "13.0"], cache="other")
+    node.env["LD_LIBRARY_PATH"] = os.path.join(tmp, "13.0", "lib64")
+    code, text = node.udm("doctor")
+    found = re.search(r"to do: run 'udm (prewarm)': it compiles with NVRTC 12\.9, ", text)
+    check("the other NVRTC is not named", code == 0 and "from shipped ptx" in text and found, text)
+    node.udm(found.group(1))
+    code, text = node.udm("doctor")
+    check("the advice does not help", code == 0 and "image: sm_90 from cache" in text and
+          "to do:" not in text, text)
+
+
 def check_for_driver(tmp):
     """One entry per major, nothing twice; what no NVRTC here can do is named, with the wheel."""
     builder = Node(tmp, "13000", ["12.9", "13.0"], cache="fleet")
@@ -145,9 +158,13 @@ def check_for_driver(tmp):
     for driver in DRIVERS:
         code, text = Node(tmp, driver, mode="strict", cache="fleet").udm("doctor")
         check(f"{driver}: {code}", code == (1 if driver == "11080" else 0), text)
-    code, text = Node(tmp, "13000", ["13.0"], cache="fleet").udm(
-        "prewarm", "--arch", "sm_90", "--for-driver", "12.8")
-    check("an NVRTC that is too new", code == 1 and "nvidia-cuda-nvrtc-cu12" in text, text)
+    newest = Node(tmp, "13000", ["13.0"], cache="fleet")
+    for arch, driver, cure in (("sm_90", "12.8", "the Python package nvidia-cuda-nvrtc-cu12"),
+                               ("sm_70", "11.8", "the Python package nvidia-cuda-nvrtc-cu11"),
+                               ("sm_100", "11.8", "update the driver"),
+                               ("sm_90", "10.2", "update the driver")):
+        code, text = newest.udm("prewarm", "--arch", arch, "--for-driver", driver)
+        check(f"{arch}, {driver}", code == 1 and text.rstrip().endswith(cure), text)
     for wrong in ("", "12.", "12.8,", "12.8,x", "0.1", "12.88", "123", "12.-1", "1.1," * 8 + "2.2"):
         code, text = builder.udm("prewarm", "--for-driver", wrong)
         check(f"'{wrong}' is taken", code == 2, text)
@@ -208,6 +225,7 @@ def main():
         install(tmp, "13.0")
         check_gate(tmp)
         check_advice(tmp)
+        check_other_nvrtc(tmp)
         check_for_driver(tmp)
 
 

@@ -74,10 +74,27 @@ static bool is_built(udm_image_source source) {
          source == UDM_IMAGE_SHIPPED_PTX;
 }
 
-/* What improves the image that serves; "" if nothing does. */
-static void advise(const struct findings *found, const udm_image_plan *plan,
-                   const struct loading *loading, char *text, size_t size) {
+/*
+ * A start opens the first NVRTC alone. If that one cannot make the best image and another here can,
+ * nothing need be installed.
+ */
+static void advise_on_nvrtc(const struct findings *found, const udm_image_plan *plan, int32_t arch,
+                            char *text, size_t size) {
+  const struct nvrtc_found *able =
+      nvrtc_list_newest(&found->nvrtcs, arch, found->driver_version / 1000);
   snprintf(text, size, "%s", plan->advice);
+  if (!text[0] || found->mode != MODE_MAY_COMPILE || !able) return;
+  if (able == nvrtc_list_first(&found->nvrtcs)) return;
+  snprintf(text, size,
+           "run 'udm prewarm': it compiles with NVRTC %d.%d, %s; or name that one in "
+           "UDM_NVRTC_LIBRARY",
+           able->info.version_major, able->info.version_minor, able->info.path);
+}
+
+/* What improves the image that serves; "" if nothing does. */
+static void advise(const struct findings *found, const udm_image_plan *plan, int32_t arch,
+                   const struct loading *loading, char *text, size_t size) {
+  advise_on_nvrtc(found, plan, arch, text, size);
   if (!is_built(plan->source)) return;
   char cache[UDM_PATH_SIZE + 512];
   const size_t used = strlen(text);
@@ -232,7 +249,7 @@ json_t *doctor_image(struct findings *found, int32_t ordinal, int32_t arch) {
   json_t *skipped = json_array();
   json_t *lesser = json_array();
   const char *source = udm_image_source_name(plan.source);
-  advise(found, &plan, &loading, advice, sizeof advice);
+  advise(found, &plan, arch, &loading, advice, sizeof advice);
   snprintf(image_arch, sizeof image_arch, "sm_%d", plan.image_arch);
   table_add(&found->table, "\timage: sm_%d from %s, %s", plan.image_arch, source, plan.detail);
   table_add(&found->table, "\tproducer: %s", plan.producer);

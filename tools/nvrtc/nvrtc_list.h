@@ -53,7 +53,7 @@ const struct nvrtc_found *nvrtc_list_newest(const struct nvrtc_list *list, int32
 
 /*
  * The Python package with an NVRTC that knows the architecture and is no newer than the driver's
- * CUDA (13000; 0: any), if one is both.
+ * CUDA (13000; 0: any). NULL if none is both.
  */
 const char *nvrtc_package(int32_t arch, int32_t driver_version);
 
