@@ -127,10 +127,11 @@ static int make_folders(char *path) {
 }
 
 /* Says why open() failed, with `number`, or making the folder before, with `make_number`. */
-static udm_status fail_open(const char *path, int number, int make_number, struct error *error) {
+static udm_status fail_open(const struct cache_dir *dir, int number, int make_number,
+                            struct error *error) {
   struct stat status;
   /* O_NOFOLLOW with O_DIRECTORY gives ENOTDIR for a symbolic link */
-  if ((number == ENOTDIR || number == ELOOP) && lstat(path, &status) == 0 &&
+  if ((number == ENOTDIR || number == ELOOP) && lstat(dir->path, &status) == 0 &&
       S_ISLNK(status.st_mode)) {
     return udm_fail(error, UDM_ERROR_CACHE, "it is a symbolic link, which is not followed");
   }
@@ -139,7 +140,12 @@ static udm_status fail_open(const char *path, int number, int make_number, struc
   }
   if (number == ENOENT) return udm_fail(error, UDM_ERROR_NOT_FOUND, "there is no such folder");
   char text[UDM_ERRNO_TEXT_SIZE];
-  return udm_fail(error, UDM_ERROR_CACHE, "%s", udm_errno_text(number, text));
+  const char *cure = "";
+  if (number == EACCES) {
+    cure = dir->writable ? ": give it to this user, or name another folder in UDM_CACHE_DIR"
+                         : ": let this user read it (chmod -R a+rX)";
+  }
+  return udm_fail(error, UDM_ERROR_CACHE, "%s%s", udm_errno_text(number, text), cure);
 }
 
 /* Who may write the folder or file may write the library as well. */
@@ -188,7 +194,7 @@ udm_status udm_cache_dir_open(struct cache_dir *dir, bool create, struct error *
   }
   const int make_number = create && dir->writable ? make_folders(dir->path) : 0;
   dir->fd = open(dir->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  if (dir->fd < 0) return fail_open(dir->path, errno, make_number, error);
+  if (dir->fd < 0) return fail_open(dir, errno, make_number, error);
   const udm_status status = check_folder(dir, error);
   if (status != UDM_OK) {
     close(dir->fd);

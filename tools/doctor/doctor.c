@@ -36,7 +36,7 @@ static const char help_text[] =
     "  UDM_NO_COMPILE=strict udm doctor    is everything in the cache?\n"
     "  udm doctor --json | jq .devices\n";
 
-enum form { FORM_TABLE, FORM_JSON, FORM_METRICS };
+enum form { FORM_TABLE, FORM_JSON, FORM_METRICS, FORM_BOTH };
 
 enum { NO_LOAD = OPTION_FIRST, METRICS, CACHE_DIR, JSON };
 
@@ -327,13 +327,13 @@ int doctor_main(int argc, char **argv) {
         do_load = false;
         break;
       case METRICS:
-        form = FORM_METRICS;
+        form = form == FORM_JSON ? FORM_BOTH : FORM_METRICS;
         break;
       case CACHE_DIR:
         options.cache_dir = optarg;
         break;
       case JSON:
-        form = FORM_JSON;
+        form = form == FORM_METRICS ? FORM_BOTH : FORM_JSON;
         break;
       case OPTION_HELP:
         fputs(help_text, stdout);
@@ -343,5 +343,9 @@ int doctor_main(int argc, char **argv) {
     }
   }
   if (!arguments_positional(argc, argv, 0, "")) return EXIT_USAGE;
+  if (form == FORM_BOTH) {
+    output_error("doctor: --json and --metrics cannot be combined");
+    return EXIT_USAGE;
+  }
   return run(&options, do_load, form);
 }

@@ -28,16 +28,21 @@ struct loading {
   char producer[512];
   char error[9216];
   char rejection[2048]; /* the log's lines: the first image that the driver rejected, */
-  char lesser[2048];    /* and why a lesser one serves, with what to do */
+  char lesser[2048];    /* why a lesser one serves, with what to do, */
+  char not_cached[512]; /* and why what was built is not in the cache */
 };
 
 static void keep_line(void *user_data, udm_log_level level, const char *message) {
+  static const char built[] = "was built but not cached: ";
   struct loading *loading = user_data;
+  const char *not_cached = strstr(message, built);
   (void)level;
   if (!loading->rejection[0] && strstr(message, "the driver rejected the image")) {
     snprintf(loading->rejection, sizeof loading->rejection, "%s", message);
   } else if (strstr(message, "is served by a lesser image")) {
     snprintf(loading->lesser, sizeof loading->lesser, "%s", message);
+  } else if (not_cached) {
+    snprintf(loading->not_cached, sizeof loading->not_cached, "%s", not_cached + strlen(built));
   }
 }
 
@@ -59,14 +64,18 @@ static void load(const struct findings *found, int32_t ordinal, struct loading *
   gpu_session_close(&session);
 }
 
-/* A folder that udm does not use makes every start build its image again. */
-static bool advise_on_cache(const struct findings *found, char *text, size_t size) {
+/* A folder that udm does not use, or cannot write to, makes every start build its image again. */
+static bool advise_on_cache(const struct findings *found, const struct loading *loading, char *text,
+                            size_t size) {
+  static const char again[] = "every start builds its image again, since";
   udm_cache_layer_info info = {.struct_size = sizeof info};
-  if (udm_query_cache_layer(&found->options, 0, &info) != UDM_OK || info.usable) return false;
-  snprintf(text, size,
-           "every start builds its image again, since the cache folder %s is not used: %s",
-           info.path[0] ? info.path : "(none)", info.reason);
-  return true;
+  if (udm_query_cache_layer(&found->options, 0, &info) == UDM_OK && !info.usable) {
+    snprintf(text, size, "%s the cache folder %s is not used: %s", again,
+             info.path[0] ? info.path : "(none)", info.reason);
+    return true;
+  }
+  snprintf(text, size, "%s it is not cached: %s", again, loading->not_cached);
+  return loading->not_cached[0] != '\0';
 }
 
 static bool is_built(udm_image_source source) {
@@ -98,7 +107,7 @@ static void advise(const struct findings *found, const udm_image_plan *plan, int
   if (!is_built(plan->source)) return;
   char cache[UDM_PATH_SIZE + 512];
   const size_t used = strlen(text);
-  if (advise_on_cache(found, cache, sizeof cache)) {
+  if (advise_on_cache(found, loading, cache, sizeof cache)) {
     snprintf(text + used, size - used, "%s%s", used ? "; " : "", cache);
   } else if (plan->source == UDM_IMAGE_NVRTC && !loading->tried) {
     snprintf(text + used, size - used,
