@@ -52,10 +52,18 @@ static void strip_slashes(char *path) {
   while (length > 1 && path[length - 1] == '/') path[--length] = '\0';
 }
 
+/* The length of a name in a list of folders, without slashes at its end. */
+static size_t name_length(const char *path) {
+  size_t length = strcspn(path, ":");
+  while (length > 1 && path[length - 1] == '/') --length;
+  return length;
+}
+
 /* True if the list of folders names this one before. */
-static bool is_named_before(const char *paths, const char *path, size_t length) {
+static bool is_named_before(const char *paths, const char *path) {
+  const size_t length = name_length(path);
   for (const char *rest = paths; rest < path; rest += strcspn(rest, ":") + 1) {
-    if (strcspn(rest, ":") == length && strncmp(rest, path, length) == 0) return true;
+    if (name_length(rest) == length && strncmp(rest, path, length) == 0) return true;
   }
   return false;
 }
@@ -67,7 +75,7 @@ static bool is_named_before(const char *paths, const char *path, size_t length) 
 static const char *read_only_path(const char *paths, int *index, size_t *length) {
   for (const char *rest = paths ? paths : ""; *rest; rest += *length + (rest[*length] == ':')) {
     *length = strcspn(rest, ":");
-    const bool counts = *length > 0 && !is_named_before(paths, rest, *length);
+    const bool counts = *length > 0 && !is_named_before(paths, rest);
     if (counts && --*index == 0) return rest;
   }
   return NULL;
