@@ -11,6 +11,7 @@ SPDX-License-Identifier: Apache-2.0
 import glob
 import json
 import os
+import resource
 import shutil
 import struct
 import subprocess
@@ -230,6 +231,35 @@ def check_loaded(env, fake, real, tmp):
     shutil.rmtree(root)
 
 
+def check_no_child(env, fake, tmp):
+    """A limit on processes, as a pod has: doctor and prewarm try the NVRTC all the same."""
+    root = os.path.join(tmp, "no-child")
+    os.chmod(tmp, 0o755)
+    good = install(fake, root, "libnvrtc.so.12", "12.3")
+
+    def limit():
+        if os.geteuid() == 0:  # the limit does not hold for root
+            os.setgroups([])
+            os.setresgid(65534, 65534, 65534)
+            os.setresuid(65534, 65534, 65534)
+        resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+
+    here = dict(env, UDM_NVRTC_LIBRARY=good, UDM_CACHE_DIR=os.path.join(root, "cache"))
+    os.mkdir(here["UDM_CACHE_DIR"], 0o700)
+    if os.geteuid() == 0:
+        os.chown(here["UDM_CACHE_DIR"], 65534, 65534)
+    try:
+        subprocess.run([env["UDM"], "--version"], preexec_fn=limit, check=True,
+                       stdout=subprocess.DEVNULL)
+    except (OSError, subprocess.SubprocessError):
+        print("skipped: a limit on processes: another user may not run the command here")
+        return
+    for arguments in (["prewarm", "--arch", "sm_80"], ["doctor"]):
+        done = subprocess.run([env["UDM"], *arguments], env=here, preexec_fn=limit, check=False,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        check(f"no child: {arguments}: {done.stdout}", done.returncode, 0)
+
+
 def real_nvrtc(udm):
     done = subprocess.run([udm, "doctor", "--json"], stdout=subprocess.PIPE,
                           stderr=subprocess.DEVNULL, check=False, timeout=240)
@@ -256,6 +286,7 @@ def main():
         else:
             check_later(env, fake, tmp)
             check_given(env, fake, tmp)
+            check_no_child(env, fake, tmp)
 
 
 main()

@@ -252,7 +252,8 @@ static int report(struct findings *found, enum form form) {
   const bool json = form == FORM_JSON;
   const size_t problems = json_array_size(found->problems);
   const int code = problems == 0 ? EXIT_DONE : EXIT_COULD_NOT;
-  const bool can_prewarm = json_is_object(json_object_get(found->json, "nvrtc"));
+  const bool can_prewarm =
+      found->mode == MODE_MAY_COMPILE && json_is_object(json_object_get(found->json, "nvrtc"));
   json_object_set_new(found->json, "ok", json_boolean(problems == 0));
   json_object_set(found->json, "problems", found->problems);
   if (form == FORM_METRICS && !print_metrics()) doctor_problem(found, "out of memory");
