@@ -153,6 +153,7 @@ def check_for_driver(tmp):
     builder = Node(tmp, "13000", ["12.9", "13.0"], cache="fleet")
     code, text = builder.udm("prewarm", "--arch", "sm_80,sm_90", "--for-driver", "12.4,12.8,13.0")
     check("prewarm", code == 0, text)
+    check("something is done twice", text.count("  compiled  ") == 4 and "cached" not in text, text)
     entries = [name for name in os.listdir(os.path.join(tmp, "fleet")) if name.endswith(".cubin")]
     check(f"entries: {entries}", len(entries) == 4, text)
     for driver in DRIVERS:
