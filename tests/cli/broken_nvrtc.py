@@ -217,6 +217,34 @@ def check_given(env, fake, tmp):
         code, report, _ = run(here, "prewarm", "--arch", "sm_80", "--force")
         check(f"given, {spoil.__name__}", code, 1)
         check(f"given, {spoil.__name__}: {report}", says in report["error"], True)
+        if spoil is cannot_compile:
+            check_advice(f"given, {spoil.__name__}", dict(here, UDM_FAKE_CUDA_VERSION="13000"))
+
+
+def check_advice(what, env):
+    """The only NVRTC opens and cannot compile: the plan knows it as well as the loading."""
+    for options in (["--no-load"], []):
+        shutil.rmtree(env["UDM_CACHE_DIR"], ignore_errors=True)
+        code, report, _ = run(env, "doctor", *options)
+        image = report["devices"][0]["image"]
+        check(f"{what}: {options}", (code, image["source"]), (0, "shipped ptx"))
+        check(f"{what}: {options}: {image}",
+              "package of the listed NVRTC again" in image["advice"] and
+              "NVRTC: none of the listed NVRTCs compiles" in image["skipped"], True)
+
+
+def check_useless_first(env, fake, tmp):
+    """The first cannot compile, and a server looks for no other, as it does not know the GPU."""
+    root = os.path.join(tmp, "useless")
+    first = install(fake, root, "libnvrtc.so.19", "11.2")
+    write(os.path.join(root, "archs"), "120")
+    cannot_compile(first)
+    good = os.path.join(root, "good")
+    install(fake, good, "libnvrtc.so.18", "11.2")
+    here = dict(env, LD_LIBRARY_PATH=f"{root}:{good}", UDM_FAKE_CUDA_VERSION="11000")
+    shutil.rmtree(here["UDM_CACHE_DIR"], ignore_errors=True)
+    check("useless first: host", run(here, *HOST)[0], 1)
+    check("useless first: doctor", run(here, "doctor")[0], 1)
 
 
 def check_loaded(env, fake, real, tmp):
@@ -286,6 +314,7 @@ def main():
         else:
             check_later(env, fake, tmp)
             check_given(env, fake, tmp)
+            check_useless_first(env, fake, tmp)
             check_no_child(env, fake, tmp)
 
 

@@ -92,8 +92,13 @@ static void advise_on_nvrtc(const struct findings *found, const udm_image_plan *
   const struct nvrtc_found *able =
       nvrtc_list_newest(&found->nvrtcs, arch, found->driver_version / 1000);
   snprintf(text, size, "%s", plan->advice);
-  if (!text[0] || found->mode != MODE_MAY_COMPILE || !able) return;
-  if (able == nvrtc_list_first(&found->nvrtcs)) return;
+  if (!text[0] || found->mode != MODE_MAY_COMPILE) return;
+  if (found->no_nvrtc_compiles) {
+    snprintf(text, size,
+             "install the package of the listed NVRTC again, or name one that compiles in "
+             "UDM_NVRTC_LIBRARY");
+  }
+  if (!able || able == nvrtc_list_first(&found->nvrtcs)) return;
   snprintf(text, size,
            "run 'udm prewarm': it compiles with NVRTC %d.%d, %s; or name that one in "
            "UDM_NVRTC_LIBRARY",
@@ -148,10 +153,23 @@ static void add_lines(struct findings *found, const char *head, const char *line
   }
 }
 
+/* A plan without NVRTC, because none compiles, calls it forbidden. */
+static void say_that_none_compiles(char *text) {
+  static const char forbidden[] = "compiling is forbidden (UDM_OPTION_NO_COMPILE)";
+  static const char instead[] = "none of the listed NVRTCs compiles";
+  for (char *at = strstr(text, forbidden); at; at = strstr(at, forbidden)) {
+    memcpy(at, instead, strlen(instead));
+    at += strlen(instead);
+    memmove(at, at + strlen(forbidden) - strlen(instead),
+            strlen(at + strlen(forbidden) - strlen(instead)) + 1);
+  }
+}
+
 static json_t *add_no_image(struct findings *found, int32_t ordinal, int32_t arch,
                             const char *reason) {
   char text[9400];
   snprintf(text, sizeof text, "GPU %d (sm_%d) cannot be served: %s", ordinal, arch, reason);
+  say_that_none_compiles(text);
   doctor_problem(found, text);
   table_add(&found->table, "\tno image: see below");
   return json_null();
@@ -186,15 +204,28 @@ static void leave_out_better(char *lines, const char *source) {
   }
 }
 
+/* From the log of the loading: a rejection, or why a lesser image serves. */
+static const char *why_not_as_planned(const struct loading *loading, char *text, size_t size) {
+  const char *lesser = strstr(loading->lesser, ", and not by ");
+  const char *reason = lesser ? strstr(lesser, ": ") : NULL;
+  if (loading->rejection[0]) return loading->rejection;
+  if (!reason) return "another process has changed the cache";
+  snprintf(text, size, "%s", reason + 2);
+  char *advice = strstr(text, ". To do: ");
+  if (advice) *advice = '\0';
+  return text;
+}
+
 /* What was loaded replaces what the plan names, if that was another image. */
 static void correct_plan(const struct loading *loading, udm_image_plan *plan) {
   const udm_context_info *info = &loading->info;
   const size_t used = strlen(plan->skipped);
+  char reason[2048];
   const bool same_kind = info->image_source == plan->source && info->image_arch == plan->image_arch;
   if (!same_kind && plan->source != UDM_IMAGE_NONE) {
     snprintf(plan->skipped + used, sizeof plan->skipped - used, "%s- %s, %.4000s: %s",
              used ? "\n" : "", udm_image_source_name(plan->source), plan->detail,
-             loading->rejection[0] ? loading->rejection : "another process has changed the cache");
+             why_not_as_planned(loading, reason, sizeof reason));
     const char *advice = strstr(loading->lesser, "To do: ");
     if (advice) snprintf(plan->advice, sizeof plan->advice, "%s", advice + strlen("To do: "));
     leave_out_better(plan->lesser, udm_image_source_name(info->image_source));
@@ -205,69 +236,93 @@ static void correct_plan(const struct loading *loading, udm_image_plan *plan) {
   snprintf(plan->producer, sizeof plan->producer, "%s", loading->producer);
 }
 
-/* What a child process works on: the plan of a server that starts here. */
-struct server_plan {
+/* What a child process works on. */
+struct planning {
   const udm_options *options;
   int32_t arch;
-  udm_image_plan plan;
+  udm_image_plan plan; /* with the struct_size of what is asked; without a source if none serves */
+  char error[9216];
 };
 
-static void plan_as_server(void *data) {
-  struct server_plan *server = data;
-  /* up to here udm opens no NVRTC that udm_create() would not open */
-  server->plan.struct_size = offsetof(udm_image_plan, driver_version);
-  if (udm_plan_image(server->options, server->arch, &server->plan) != UDM_OK) {
-    server->plan.source = UDM_IMAGE_NONE;
-  }
+static void make_plan(void *data) {
+  struct planning *work = data;
+  if (udm_plan_image(work->options, work->arch, &work->plan) == UDM_OK) return;
+  work->plan.source = UDM_IMAGE_NONE;
+  snprintf(work->error, sizeof work->error, "%s", udm_last_error());
 }
 
 /* Adds a problem if a server would open the NVRTC that kills, or compile with it. */
-static void warn_of_killer(struct findings *found, int32_t ordinal, int32_t arch) {
+static void warn_of_killer(struct findings *found, int32_t ordinal, struct planning *work) {
   const struct nvrtc_found *killer = nvrtc_list_killer(&found->nvrtcs);
-  struct server_plan *server = killer ? calloc(1, sizeof *server) : NULL;
   char death[64];
   char text[UDM_PATH_SIZE + 256];
-  if (!server) return;
-  server->options = found->given_options;
-  server->arch = arch;
-  if (!child_process_run(plan_as_server, server, sizeof *server, death) ||
-      server->plan.source == UDM_IMAGE_NVRTC || server->plan.source == UDM_IMAGE_NVRTC_PTX) {
+  if (!killer) return;
+  work->options = found->given_options;
+  /* up to here udm opens no NVRTC that udm_create() would not open */
+  work->plan.struct_size = offsetof(udm_image_plan, driver_version);
+  if (!child_process_run(make_plan, work, sizeof *work, death) ||
+      work->plan.source == UDM_IMAGE_NVRTC || work->plan.source == UDM_IMAGE_NVRTC_PTX) {
     snprintf(text, sizeof text,
              "GPU %d (sm_%d): a server that starts here opens %s, which kills it: install its "
              "package again, remove the file, or name another NVRTC in UDM_NVRTC_LIBRARY",
-             ordinal, arch, killer->library);
+             ordinal, work->arch, killer->library);
     doctor_problem(found, text);
   }
-  free(server);
+}
+
+/*
+ * In a child if it opens another NVRTC than the loading will: the loading, as a server, would take
+ * one that is in the process already.
+ */
+static void plan_image(const struct findings *found, struct planning *work) {
+  char death[64];
+  work->options = &found->plan_options;
+  work->plan.struct_size = sizeof work->plan;
+  if (found->plan_options.nvrtc_library == found->options.nvrtc_library) {
+    make_plan(work);
+  } else if (!child_process_run(make_plan, work, sizeof *work, death)) {
+    snprintf(work->error, sizeof work->error, "the plan of an image ended: %s", death);
+  }
+  say_that_none_compiles(work->plan.skipped);
+}
+
+/* Describes the image that serves, in the table and as JSON. */
+static json_t *describe_image(struct findings *found, int32_t arch, const udm_image_plan *plan,
+                              const struct loading *loading) {
+  char advice[UDM_PATH_SIZE + 1400];
+  char image_arch[16];
+  json_t *skipped = json_array();
+  json_t *lesser = json_array();
+  const char *source = udm_image_source_name(plan->source);
+  advise(found, plan, arch, loading, advice, sizeof advice);
+  snprintf(image_arch, sizeof image_arch, "sm_%d", plan->image_arch);
+  table_add(&found->table, "\timage: sm_%d from %s, %s", plan->image_arch, source, plan->detail);
+  table_add(&found->table, "\tproducer: %s", plan->producer);
+  add_loading(found, plan, loading);
+  add_lines(found, "not from", plan->skipped, skipped);
+  add_lines(found, "else from", plan->lesser, lesser);
+  if (advice[0]) table_add(&found->table, "\tto do: %s", advice);
+  return json_pack("{s:s, s:s, s:o, s:o, s:b, s:o, s:o, s:o}", "source", source, "arch", image_arch,
+                   "detail", output_text(plan->detail), "producer", output_text(plan->producer),
+                   "loaded", loading->loaded, "skipped", skipped, "lesser", lesser, "advice",
+                   output_text(advice));
 }
 
 json_t *doctor_image(struct findings *found, int32_t ordinal, int32_t arch) {
-  udm_image_plan plan = {.struct_size = sizeof plan};
+  struct planning *work = calloc(1, sizeof *work);
   struct loading loading = {.tried = false};
-  char advice[UDM_PATH_SIZE + 1400];
-  char image_arch[16];
-  warn_of_killer(found, ordinal, arch);
-  const bool planned = udm_plan_image(&found->options, arch, &plan) == UDM_OK;
-  if (found->load) {
-    load(found, ordinal, &loading);
-    if (!loading.loaded) return add_no_image(found, ordinal, arch, loading.error);
-    correct_plan(&loading, &plan);
-  } else if (!planned) {
-    return add_no_image(found, ordinal, arch, udm_last_error());
+  json_t *image = NULL;
+  if (!work) return add_no_image(found, ordinal, arch, "out of memory");
+  work->arch = arch;
+  warn_of_killer(found, ordinal, work);
+  plan_image(found, work);
+  if (found->load) load(found, ordinal, &loading);
+  if (found->load ? !loading.loaded : work->plan.source == UDM_IMAGE_NONE) {
+    image = add_no_image(found, ordinal, arch, found->load ? loading.error : work->error);
+  } else {
+    if (found->load) correct_plan(&loading, &work->plan);
+    image = describe_image(found, arch, &work->plan, &loading);
   }
-  json_t *skipped = json_array();
-  json_t *lesser = json_array();
-  const char *source = udm_image_source_name(plan.source);
-  advise(found, &plan, arch, &loading, advice, sizeof advice);
-  snprintf(image_arch, sizeof image_arch, "sm_%d", plan.image_arch);
-  table_add(&found->table, "\timage: sm_%d from %s, %s", plan.image_arch, source, plan.detail);
-  table_add(&found->table, "\tproducer: %s", plan.producer);
-  add_loading(found, &plan, &loading);
-  add_lines(found, "not from", plan.skipped, skipped);
-  add_lines(found, "else from", plan.lesser, lesser);
-  if (advice[0]) table_add(&found->table, "\tto do: %s", advice);
-  return json_pack("{s:s, s:s, s:o, s:o, s:b, s:o, s:o, s:o}", "source", source, "arch", image_arch,
-                   "detail", output_text(plan.detail), "producer", output_text(plan.producer),
-                   "loaded", loading.loaded, "skipped", skipped, "lesser", lesser, "advice",
-                   output_text(advice));
+  free(work);
+  return image;
 }

@@ -37,6 +37,7 @@ udm_status nvrtc_list_make(const udm_options *options, struct nvrtc_list *list) 
     if (!nvrtc_is_usable(found)) continue;
     free(found->reason);
     found->reason = nvrtc_try(options, found->library, &found->info, &found->kills);
+    found->opens = found->kills || found->info.arch_count > 0;
   }
   return status;
 }

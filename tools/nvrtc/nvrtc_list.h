@@ -15,6 +15,7 @@
 struct nvrtc_found {
   char *library;       /* the file, or the name that the user gave */
   char *reason;        /* why udm cannot use it; "" if it can; NULL if there is no memory */
+  bool opens;          /* the library opens it, or the process that tried it died */
   bool kills;          /* the reason: the process died that tried it */
   udm_nvrtc_info info; /* only if udm can use it */
 };
