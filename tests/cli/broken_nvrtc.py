@@ -245,6 +245,16 @@ def check_useless_first(env, fake, tmp):
     shutil.rmtree(here["UDM_CACHE_DIR"], ignore_errors=True)
     check("useless first: host", run(here, *HOST)[0], 1)
     check("useless first: doctor", run(here, "doctor")[0], 1)
+    # now the first knows the GPU: a server goes on to the next that does, past one that does not
+    write(os.path.join(root, "archs"), "90")
+    write(os.path.join(good, "archs"), "120")
+    third = install(fake, os.path.join(root, "third"), "libnvrtc.so.17", "11.2")
+    here["LD_LIBRARY_PATH"] += ":" + os.path.dirname(third)
+    check("third: host", run(here, *HOST)[0], 0)
+    shutil.rmtree(here["UDM_CACHE_DIR"], ignore_errors=True)
+    code, report, _ = run(here, "doctor")
+    check(f"third: doctor: {report['problems']}", code, 0)
+    check("third: image", report["devices"][0]["image"]["detail"], third)
 
 
 def check_loaded(env, fake, real, tmp):
