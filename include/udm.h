@@ -1064,6 +1064,9 @@ typedef struct udm_image_plan {
  * passes over images of a newer CUDA, which the driver would reject. Only loading
  * (udm_create()) proves that it accepts an image.
  *
+ * udm opens NVRTC if udm_create() would, and for the field lesser. If struct_size ends
+ * before that field, udm opens nothing that udm_create() would not open.
+ *
  * @param options  Options, or NULL for the defaults.
  * @param arch     Architecture of the device, 10 or more.
  * @param plan     Filled; the caller owns it and sets struct_size.

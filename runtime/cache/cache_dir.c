@@ -52,10 +52,18 @@ static void strip_slashes(char *path) {
   while (length > 1 && path[length - 1] == '/') path[--length] = '\0';
 }
 
+/* The length of a name in a list of folders, without slashes at its end. */
+static size_t name_length(const char *path) {
+  size_t length = strcspn(path, ":");
+  while (length > 1 && path[length - 1] == '/') --length;
+  return length;
+}
+
 /* True if the list of folders names this one before. */
-static bool is_named_before(const char *paths, const char *path, size_t length) {
+static bool is_named_before(const char *paths, const char *path) {
+  const size_t length = name_length(path);
   for (const char *rest = paths; rest < path; rest += strcspn(rest, ":") + 1) {
-    if (strcspn(rest, ":") == length && strncmp(rest, path, length) == 0) return true;
+    if (name_length(rest) == length && strncmp(rest, path, length) == 0) return true;
   }
   return false;
 }
@@ -67,7 +75,7 @@ static bool is_named_before(const char *paths, const char *path, size_t length) 
 static const char *read_only_path(const char *paths, int *index, size_t *length) {
   for (const char *rest = paths ? paths : ""; *rest; rest += *length + (rest[*length] == ':')) {
     *length = strcspn(rest, ":");
-    const bool counts = *length > 0 && !is_named_before(paths, rest, *length);
+    const bool counts = *length > 0 && !is_named_before(paths, rest);
     if (counts && --*index == 0) return rest;
   }
   return NULL;
@@ -127,10 +135,11 @@ static int make_folders(char *path) {
 }
 
 /* Says why open() failed, with `number`, or making the folder before, with `make_number`. */
-static udm_status fail_open(const char *path, int number, int make_number, struct error *error) {
+static udm_status fail_open(const struct cache_dir *dir, int number, int make_number,
+                            struct error *error) {
   struct stat status;
   /* O_NOFOLLOW with O_DIRECTORY gives ENOTDIR for a symbolic link */
-  if ((number == ENOTDIR || number == ELOOP) && lstat(path, &status) == 0 &&
+  if ((number == ENOTDIR || number == ELOOP) && lstat(dir->path, &status) == 0 &&
       S_ISLNK(status.st_mode)) {
     return udm_fail(error, UDM_ERROR_CACHE, "it is a symbolic link, which is not followed");
   }
@@ -139,7 +148,12 @@ static udm_status fail_open(const char *path, int number, int make_number, struc
   }
   if (number == ENOENT) return udm_fail(error, UDM_ERROR_NOT_FOUND, "there is no such folder");
   char text[UDM_ERRNO_TEXT_SIZE];
-  return udm_fail(error, UDM_ERROR_CACHE, "%s", udm_errno_text(number, text));
+  const char *cure = "";
+  if (number == EACCES) {
+    cure = dir->writable ? ": give it to this user, or name another folder in UDM_CACHE_DIR"
+                         : ": let this user read it (chmod -R a+rX)";
+  }
+  return udm_fail(error, UDM_ERROR_CACHE, "%s%s", udm_errno_text(number, text), cure);
 }
 
 /* Who may write the folder or file may write the library as well. */
@@ -188,7 +202,7 @@ udm_status udm_cache_dir_open(struct cache_dir *dir, bool create, struct error *
   }
   const int make_number = create && dir->writable ? make_folders(dir->path) : 0;
   dir->fd = open(dir->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  if (dir->fd < 0) return fail_open(dir->path, errno, make_number, error);
+  if (dir->fd < 0) return fail_open(dir, errno, make_number, error);
   const udm_status status = check_folder(dir, error);
   if (status != UDM_OK) {
     close(dir->fd);

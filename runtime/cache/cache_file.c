@@ -25,7 +25,8 @@ enum { TEMPORARY_NAME_SIZE = 5 + 24 + 4 + 1 };
 
 static udm_status fail_call(struct error *error, int number) {
   char text[UDM_ERRNO_TEXT_SIZE];
-  return udm_fail(error, UDM_ERROR_CACHE, "%s", udm_errno_text(number, text));
+  return udm_fail(error, UDM_ERROR_CACHE, "%s%s", udm_errno_text(number, text),
+                  number == EACCES ? ": let this user read it (chmod a+r)" : "");
 }
 
 static udm_status read_all(int file, unsigned char *bytes, size_t size, struct error *error) {

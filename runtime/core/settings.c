@@ -97,7 +97,8 @@ static void resolve_cache_limits(const udm_options *options, struct settings *se
   if (seconds) {
     char *end = NULL;
     const long value = strtol(seconds, &end, 10);
-    if (end != seconds && *end == '\0' && value >= 0 && value <= 86400) {
+    const bool begins = seconds[0] >= '0' && seconds[0] <= '9'; /* no space, no sign */
+    if (begins && *end == '\0' && value <= 86400) {
       settings->cache_lock_seconds = (unsigned)value;
     } else {
       warn_of_value(settings, LOCK_SECONDS, "UDM_CACHE_LOCK_SECONDS", seconds,

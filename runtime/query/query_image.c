@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -46,8 +47,8 @@ static void list_lesser(struct image_search *search, udm_image_plan *plan) {
 }
 
 /* The walk of udm_create() without a driver: the first image is the answer. */
-static udm_status plan_image(const struct settings *settings, int32_t arch, udm_image_plan *plan,
-                             struct error *error) {
+static udm_status plan_image(const struct settings *settings, int32_t arch, bool with_lesser,
+                             udm_image_plan *plan, struct error *error) {
   struct image_search *search = NULL;
   udm_status status = udm_image_search_begin(settings, arch, NULL, &search, error);
   if (status == UDM_OK) {
@@ -64,7 +65,7 @@ static udm_status plan_image(const struct settings *settings, int32_t arch, udm_
     udm_image_advise(search, plan->advice);
     snprintf(plan->skipped, sizeof plan->skipped, "%s",
              search->reasons + (search->reasons[0] == '\n'));
-    list_lesser(search, plan);
+    if (with_lesser) list_lesser(search, plan);
   }
   udm_image_search_end(search);
   return status;
@@ -81,7 +82,8 @@ udm_status udm_plan_image(const udm_options *options, int32_t arch, udm_image_pl
   full = udm_calloc(1, sizeof *full);
   if (!full) return udm_fail_memory(error, "the plan of an image", sizeof *full);
   full->struct_size = sizeof *full;
-  status = plan_image(&settings, arch, full, error);
+  const bool with_lesser = plan->struct_size > offsetof(udm_image_plan, lesser);
+  status = plan_image(&settings, arch, with_lesser, full, error);
   if (status == UDM_OK) udm_fill_struct(plan, full, sizeof *full);
   udm_free(full);
   return status;

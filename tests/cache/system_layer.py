@@ -79,7 +79,9 @@ class Tree:
 def check_order(tree):
     check("layers", tree.layers(), [(1, tree.layer)])
     other = os.path.join(tree.tmp, "made")
-    check("after UDM_CACHE_PATH", tree.layers(UDM_CACHE_PATH=other), [(1, other), (2, tree.layer)])
+    for paths in (other, f"{other}:{other}", f":{other}/::{other}:{other}//"):
+        check(f"after UDM_CACHE_PATH={paths}", tree.layers(UDM_CACHE_PATH=paths),
+              [(1, other), (2, tree.layer)])
     check("of libudm.so", tree.query(1), ["UDM_OK", tree.layer, True, ""])
     check("beyond it", tree.query(2)[0], "UDM_ERROR_NOT_FOUND")
     check("options name other layers", tree.query(1, other)[:2], ["UDM_OK", other])

@@ -173,7 +173,31 @@ static void create_in_unwritable_folder(const char *folder) {
   CHILD_CHECK(chmod(cache, 0500) == 0);
   check_warm(UDM_IMAGE_CACHE);
   CHILD_CHECK(chmod(cache, 0300) == 0);
-  check_served_without_cache("Permission denied");
+  check_served_without_cache("Permission denied: give it to this user");
+}
+
+/* An installer forgot the chmod: the log says which. */
+static void create_with_unreadable_layer(const char *folder) {
+  char layer[4352];
+  char path[UDM_PATH_SIZE];
+  snprintf(layer, sizeof layer, "%s", path_in(folder, "layer"));
+  make_folder_of(layer, USER, 0700);
+  become(folder, USER);
+  setenv("UDM_CACHE_DIR", layer, 1);
+  prewarm(path);
+  setenv("UDM_CACHE_PATH", layer, 1);
+  setenv("UDM_CACHE_DIR", "/proc/udm", 1);
+  CHILD_CHECK(chmod(path, 0) == 0);
+  create_once(&result);
+  CHILD_CHECK(strstr(result.log, "Permission denied: let this user read it (chmod a+r)"));
+  CHILD_CHECK(chmod(layer, 0) == 0);
+  create_once(&result);
+  CHILD_CHECK(strstr(result.log, "Permission denied: let this user read it (chmod -R a+rX)"));
+  CHILD_CHECK(result.status == UDM_OK && result.info.image_source == UDM_IMAGE_NVRTC);
+}
+
+static void test_an_unreadable_layer(void **state) {
+  run_in_child(create_with_unreadable_layer, *state);
 }
 
 static void test_an_unwritable_folder(void **state) {
@@ -332,6 +356,7 @@ int main(void) {
       CACHE_TEST(test_a_file_system_without_inodes),
       CACHE_TEST(test_a_read_only_mount),
       CACHE_TEST(test_an_unwritable_folder),
+      CACHE_TEST(test_an_unreadable_layer),
       CACHE_TEST(test_no_home),
       CACHE_TEST(test_a_folder_of_another_user),
       CACHE_TEST(test_layers_of_several_users),

@@ -11,6 +11,7 @@ SPDX-License-Identifier: Apache-2.0
 import glob
 import json
 import os
+import resource
 import shutil
 import struct
 import subprocess
@@ -216,6 +217,44 @@ def check_given(env, fake, tmp):
         code, report, _ = run(here, "prewarm", "--arch", "sm_80", "--force")
         check(f"given, {spoil.__name__}", code, 1)
         check(f"given, {spoil.__name__}: {report}", says in report["error"], True)
+        if spoil is cannot_compile:
+            check_advice(f"given, {spoil.__name__}", dict(here, UDM_FAKE_CUDA_VERSION="13000"))
+
+
+def check_advice(what, env):
+    """The only NVRTC opens and cannot compile: the plan knows it as well as the loading."""
+    for options in (["--no-load"], []):
+        shutil.rmtree(env["UDM_CACHE_DIR"], ignore_errors=True)
+        code, report, _ = run(env, "doctor", *options)
+        image = report["devices"][0]["image"]
+        check(f"{what}: {options}", (code, image["source"]), (0, "shipped ptx"))
+        check(f"{what}: {options}: {image}",
+              "package of the listed NVRTC again" in image["advice"] and
+              "NVRTC: none of the listed NVRTCs compiles" in image["skipped"], True)
+
+
+def check_useless_first(env, fake, tmp):
+    """The first cannot compile, and a server looks for no other, as it does not know the GPU."""
+    root = os.path.join(tmp, "useless")
+    first = install(fake, root, "libnvrtc.so.19", "11.2")
+    write(os.path.join(root, "archs"), "120")
+    cannot_compile(first)
+    good = os.path.join(root, "good")
+    install(fake, good, "libnvrtc.so.18", "11.2")
+    here = dict(env, LD_LIBRARY_PATH=f"{root}:{good}", UDM_FAKE_CUDA_VERSION="11000")
+    shutil.rmtree(here["UDM_CACHE_DIR"], ignore_errors=True)
+    check("useless first: host", run(here, *HOST)[0], 1)
+    check("useless first: doctor", run(here, "doctor")[0], 1)
+    # now the first knows the GPU: a server goes on to the next that does, past one that does not
+    write(os.path.join(root, "archs"), "90")
+    write(os.path.join(good, "archs"), "120")
+    third = install(fake, os.path.join(root, "third"), "libnvrtc.so.17", "11.2")
+    here["LD_LIBRARY_PATH"] += ":" + os.path.dirname(third)
+    check("third: host", run(here, *HOST)[0], 0)
+    shutil.rmtree(here["UDM_CACHE_DIR"], ignore_errors=True)
+    code, report, _ = run(here, "doctor")
+    check(f"third: doctor: {report['problems']}", code, 0)
+    check("third: image", report["devices"][0]["image"]["detail"], third)
 
 
 def check_loaded(env, fake, real, tmp):
@@ -228,6 +267,35 @@ def check_loaded(env, fake, real, tmp):
     check_host("loaded", dict(env, LD_PRELOAD=broken, LD_LIBRARY_PATH=good,
                               ASAN_OPTIONS="verify_asan_link_order=0"), says)
     shutil.rmtree(root)
+
+
+def check_no_child(env, fake, tmp):
+    """A limit on processes, as a pod has: doctor and prewarm try the NVRTC all the same."""
+    root = os.path.join(tmp, "no-child")
+    os.chmod(tmp, 0o755)
+    good = install(fake, root, "libnvrtc.so.12", "12.3")
+
+    def limit():
+        if os.geteuid() == 0:  # the limit does not hold for root
+            os.setgroups([])
+            os.setresgid(65534, 65534, 65534)
+            os.setresuid(65534, 65534, 65534)
+        resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+
+    here = dict(env, UDM_NVRTC_LIBRARY=good, UDM_CACHE_DIR=os.path.join(root, "cache"))
+    os.mkdir(here["UDM_CACHE_DIR"], 0o700)
+    if os.geteuid() == 0:
+        os.chown(here["UDM_CACHE_DIR"], 65534, 65534)
+    try:
+        subprocess.run([env["UDM"], "--version"], preexec_fn=limit, check=True,
+                       stdout=subprocess.DEVNULL)
+    except (OSError, subprocess.SubprocessError):
+        print("skipped: a limit on processes: another user may not run the command here")
+        return
+    for arguments in (["prewarm", "--arch", "sm_80"], ["doctor"]):
+        done = subprocess.run([env["UDM"], *arguments], env=here, preexec_fn=limit, check=False,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        check(f"no child: {arguments}: {done.stdout}", done.returncode, 0)
 
 
 def real_nvrtc(udm):
@@ -250,11 +318,14 @@ def main():
         env.update({"UDM": udm, "UDM_CACHE_DIR": os.path.join(tmp, "cache"),
                     "UDM_DRIVER_LIBRARY": driver,
                     "UDM_FAKE_CUDA_VERSION": "99000"})  # it takes what the NVRTC of 99.0 makes
+        check_first(env, fake, real, tmp)
         if real:
             check_loaded(env, fake, real, tmp)
         else:
             check_later(env, fake, tmp)
             check_given(env, fake, tmp)
+            check_useless_first(env, fake, tmp)
+            check_no_child(env, fake, tmp)
 
 
 main()

@@ -5,12 +5,15 @@ Every driver from CUDA 11.8 to 13.1, in every mode, over caches that were filled
 majors, by a driver from the shipped PTX, or not at all. Then the advice of a node that fails the
 gate is followed to the letter, and the node passes.
 
-    fleet.py UDM CREATE FAKE_CUDA FAKE_NVRTC
+    fleet.py UDM CREATE FAKE_CUDA FAKE_NVRTC [WHEELS]
 
-CREATE is tests/cache/cache_process.
+CREATE is tests/cache/cache_process. With WHEELS, the folder of the pinned wheels of NVRTC 11.8 and
+12.9, these and the machine's own NVRTC, of CUDA 13, fill the cache of a fleet in place of the fakes.
 
 SPDX-License-Identifier: Apache-2.0
 """
+import glob
+import json
 import os
 import re
 import shlex
@@ -22,7 +25,7 @@ import tempfile
 DRIVERS = ("11080", "12000", "12080", "12090", "13000", "13010")
 MODES = ("0", "1", "strict")
 ARCHS = "70,75,80,86,89,90"
-UDM, CREATE, FAKE_CUDA, FAKE_NVRTC = sys.argv[1:]
+UDM, CREATE, FAKE_CUDA, FAKE_NVRTC, *WHEELS = sys.argv[1:]
 
 
 def check(what, holds, text=""):
@@ -132,30 +135,98 @@ def check_advice(tmp):
     check("create", strict.creates())
 
 
+def check_other_nvrtc(tmp):
+    """The first NVRTC is too new for the driver and another is not: nothing need be installed."""
+    node = Node(tmp, "12080", ["12.9", "13.0"], cache="other")
+    node.env["LD_LIBRARY_PATH"] = os.path.join(tmp, "13.0", "lib64")
+    code, text = node.udm("doctor")
+    found = re.search(r"to do: run 'udm (prewarm)': it compiles with NVRTC 12\.9, ", text)
+    check("the other NVRTC is not named", code == 0 and "from shipped ptx" in text and found, text)
+    node.udm(found.group(1))
+    code, text = node.udm("doctor")
+    check("the advice does not help", code == 0 and "image: sm_90 from cache" in text and
+          "to do:" not in text, text)
+
+
 def check_for_driver(tmp):
     """One entry per major, nothing twice; what no NVRTC here can do is named, with the wheel."""
     builder = Node(tmp, "13000", ["12.9", "13.0"], cache="fleet")
     code, text = builder.udm("prewarm", "--arch", "sm_80,sm_90", "--for-driver", "12.4,12.8,13.0")
     check("prewarm", code == 0, text)
+    check("something is done twice", text.count("  compiled  ") == 4 and "cached" not in text, text)
     entries = [name for name in os.listdir(os.path.join(tmp, "fleet")) if name.endswith(".cubin")]
     check(f"entries: {entries}", len(entries) == 4, text)
     for driver in DRIVERS:
         code, text = Node(tmp, driver, mode="strict", cache="fleet").udm("doctor")
         check(f"{driver}: {code}", code == (1 if driver == "11080" else 0), text)
-    code, text = Node(tmp, "13000", ["13.0"], cache="fleet").udm(
-        "prewarm", "--arch", "sm_90", "--for-driver", "12.8")
-    check("an NVRTC that is too new", code == 1 and "nvidia-cuda-nvrtc-cu12" in text, text)
+    newest = Node(tmp, "13000", ["13.0"], cache="fleet")
+    for arch, driver, cure in (("sm_90", "12.8", "the Python package nvidia-cuda-nvrtc-cu12"),
+                               ("sm_70", "11.8", "the Python package nvidia-cuda-nvrtc-cu11"),
+                               ("sm_100", "11.8", "update the driver"),
+                               ("sm_90", "10.2", "update the driver")):
+        code, text = newest.udm("prewarm", "--arch", arch, "--for-driver", driver)
+        check(f"{arch}, {driver}", code == 1 and text.rstrip().endswith(cure), text)
     for wrong in ("", "12.", "12.8,", "12.8,x", "0.1", "12.88", "123", "12.-1", "1.1," * 8 + "2.2"):
         code, text = builder.udm("prewarm", "--for-driver", wrong)
         check(f"'{wrong}' is taken", code == 2, text)
 
 
+def real_nvrtcs(tmp):
+    """Puts NVRTC of three majors where the search finds them. Returns the variables for it."""
+    done = subprocess.run([UDM, "doctor", "--json"], stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL, check=False, timeout=240)
+    own = json.loads(done.stdout)["nvrtc"]
+    older = [glob.glob(f"{WHEELS[0]}/{version}/nvidia/cuda_nvrtc/lib/libnvrtc.so.*")
+             for version in ("11.8", "12.9")]
+    if not own or not own["version"].startswith("13.") or not all(older):
+        print("skipped: it needs an NVRTC of CUDA 13, and the wheels that tools/check fetches")
+        sys.exit(77)
+    found = {}
+    for variable, folder, library in (
+            ("CUDA_HOME", "lib64", older[0][0]), ("CUDA_PATH", "lib64", older[1][0]),
+            ("VIRTUAL_ENV", "lib/python3.11/site-packages/nvidia/cu13/lib", own["path"])):
+        found[variable] = os.path.join(tmp, variable)
+        link = os.path.join(found[variable], folder)
+        os.makedirs(os.path.dirname(link))
+        os.symlink(os.path.dirname(os.path.realpath(library)), link)
+    return found
+
+
+def check_real_nvrtcs(tmp):
+    """One prewarm for three generations of drivers; each entry serves its own and newer ones."""
+    builder = Node(tmp, "13000", cache="fleet")
+    del builder.env["UDM_NVRTC_LIBRARY"]
+    builder.env.update(real_nvrtcs(tmp))
+    code, text = builder.udm("prewarm", "--arch", "sm_90", "--for-driver", "11.8,12.8,13.0",
+                             "--json")
+    check("prewarm", code == 0, text)
+    made = {entry["nvrtc"]: entry["path"] for entry in json.loads(text)["compiled"]}
+    check(f"made by {sorted(made)}", [v.split(".")[0] for v in sorted(made)] == ["11", "12", "13"])
+    for version, path in made.items():
+        os.makedirs(os.path.join(tmp, version))
+        os.chmod(os.path.join(tmp, version), 0o700)
+        shutil.copy(path, os.path.join(tmp, version))
+    for driver in ("11080", "12080", "13000"):
+        for cache in ("fleet", *made):
+            node = Node(tmp, driver, mode="strict", cache=cache)
+            answers = [node.udm("doctor", *options)[0] == 0 for options in (["--no-load"], [])]
+            answers.append(node.creates())
+            readable = cache == "fleet" or int(cache.split(".")[0]) <= int(driver[:2])
+            check(f"{driver}, entries of {cache}: plan, gate and create say {answers}",
+                  answers == 3 * [readable], node.udm("doctor")[1])
+
+
 def main():
+    if WHEELS:
+        with tempfile.TemporaryDirectory(prefix="udm-fleet-") as tmp:
+            check_real_nvrtcs(tmp)
+        return
     with tempfile.TemporaryDirectory(prefix="udm-fleet-") as tmp:
         install(tmp, "12.9")
         install(tmp, "13.0")
         check_gate(tmp)
         check_advice(tmp)
+        check_other_nvrtc(tmp)
         check_for_driver(tmp)
 
 

@@ -94,9 +94,13 @@ static void test_cache_lock_seconds(void **state) {
   setenv("UDM_CACHE_LOCK_SECONDS", "0", 1);
   assert_int_equal(udm_settings_resolve(NULL, &settings, udm_thread_error()), UDM_OK);
   assert_int_equal(settings.cache_lock_seconds, 0);
-  setenv("UDM_CACHE_LOCK_SECONDS", "-3", 1);
-  assert_int_equal(udm_settings_resolve(NULL, &settings, udm_thread_error()), UDM_OK);
-  assert_int_equal(settings.cache_lock_seconds, 60);
+  static const char *const wrong[] = {"-3", "+3",  " 3",    "3 ",
+                                      "3s", "1e3", "86401", "9999999999999999999"};
+  for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; ++i) {
+    setenv("UDM_CACHE_LOCK_SECONDS", wrong[i], 1);
+    assert_int_equal(udm_settings_resolve(NULL, &settings, udm_thread_error()), UDM_OK);
+    assert_int_equal(settings.cache_lock_seconds, 60);
+  }
 }
 
 static void test_no_compile(void **state) {

@@ -92,6 +92,8 @@ int cubin_file_arch(const unsigned char *image) {
 int cubin_file_maker_major(const unsigned char *image) {
   static const char *const makers[] = {"fake NVRTC ", "fake driver "};
   const Elf64_Ehdr header = header_of(image);
+  /* here a real cubin before CUDA 13 has its compiler's version, such as 129 for 12.9 */
+  if (header.e_version > EV_CURRENT) return (int)(header.e_version / 10);
   for (size_t s = 0; s < header.e_shnum; ++s) {
     const Elf64_Shdr section = section_of(image, s);
     const char *text = (const char *)image + section.sh_offset;

@@ -31,8 +31,8 @@ static void destroy_module(struct handle *object) {
 }
 
 /*
- * From CUDA 13 on, cubins have a layout that older drivers do not know. Of the fakes, a driver
- * takes what is of its own major version or older, which is all that CUDA promises.
+ * From CUDA 13 on, cubins have a layout that older drivers do not know. A driver takes what is of
+ * its own major version or older, which is all that CUDA promises.
  */
 static CUresult module_check_format(const unsigned char *image) {
   if (!image) return CUDA_ERROR_INVALID_VALUE;

@@ -67,18 +67,20 @@ static void describe(int status, bool ended, char death[64]) {
 bool child_process_run(void (*function)(void *data), void *data, size_t size, char death[64]) {
   int status = 0;
   bool done = false;
+  death[0] = '\0';
   void *shared = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  snprintf(death, 64, "no child process could be started");
-  if (shared == MAP_FAILED) return false;
-  memcpy(shared, data, size);
+  if (shared != MAP_FAILED) memcpy(shared, data, size);
   fflush(NULL);
-  const pid_t child = fork();
+  const pid_t child = shared == MAP_FAILED ? -1 : fork();
   if (child == 0) {
     be_quiet();
     function(shared);
     _exit(0);
   }
-  if (child > 0) {
+  if (child < 0) {
+    function(data);
+    done = true;
+  } else {
     const bool ended = wait_for(child, &status);
     done = ended && WIFEXITED(status) && WEXITSTATUS(status) == 0;
     if (done) {
@@ -87,6 +89,6 @@ bool child_process_run(void (*function)(void *data), void *data, size_t size, ch
       describe(status, ended, death);
     }
   }
-  munmap(shared, size);
+  if (shared != MAP_FAILED) munmap(shared, size);
   return done;
 }

@@ -14,7 +14,8 @@
  * Runs function(data) in a child that prints nothing and dumps no core. Call it before any thread
  * but that of interrupt.h is started. data: size bytes, whose changes by the child the caller sees
  * if it returned. Returns false if the child died, hung for a minute or was interrupted: death then
- * says how ("SIGBUS").
+ * says how ("SIGBUS"). If the system starts no child (a limit on processes), the function runs
+ * here.
  */
 bool child_process_run(void (*function)(void *data), void *data, size_t size, char death[64]);
 

@@ -36,7 +36,7 @@ static const char help_text[] =
     "  UDM_NO_COMPILE=strict udm doctor    is everything in the cache?\n"
     "  udm doctor --json | jq .devices\n";
 
-enum form { FORM_TABLE, FORM_JSON, FORM_METRICS };
+enum form { FORM_TABLE, FORM_JSON, FORM_METRICS, FORM_BOTH };
 
 enum { NO_LOAD = OPTION_FIRST, METRICS, CACHE_DIR, JSON };
 
@@ -100,8 +100,10 @@ static void examine_device(struct findings *found, int32_t ordinal, json_t *list
 /* Where udm looked, in the library's words; these must not open an NVRTC that kills. */
 static const char *why_no_nvrtc(const struct findings *found) {
   udm_nvrtc_info info = {.struct_size = sizeof info};
-  if (nvrtc_list_killer(&found->nvrtcs)) return "No NVRTC of this machine can be used.";
-  return udm_query_nvrtc(&found->options, &info) == UDM_OK ? "" : udm_last_error();
+  if (!nvrtc_list_killer(&found->nvrtcs) && udm_query_nvrtc(&found->options, &info) != UDM_OK) {
+    return udm_last_error();
+  }
+  return "No NVRTC of this machine can be used.";
 }
 
 static void examine_first_nvrtc(struct findings *found) {
@@ -252,7 +254,8 @@ static int report(struct findings *found, enum form form) {
   const bool json = form == FORM_JSON;
   const size_t problems = json_array_size(found->problems);
   const int code = problems == 0 ? EXIT_DONE : EXIT_COULD_NOT;
-  const bool can_prewarm = json_is_object(json_object_get(found->json, "nvrtc"));
+  const bool can_prewarm =
+      found->mode == MODE_MAY_COMPILE && json_is_object(json_object_get(found->json, "nvrtc"));
   json_object_set_new(found->json, "ok", json_boolean(problems == 0));
   json_object_set(found->json, "problems", found->problems);
   if (form == FORM_METRICS && !print_metrics()) doctor_problem(found, "out of memory");
@@ -277,28 +280,34 @@ static int report(struct findings *found, enum form form) {
 }
 
 /*
- * A server passes over an NVRTC that cannot be used, or dies of it. Doctor must not, so it names
- * the first that works, or forbids all if one kills and none works.
+ * A server passes over an NVRTC that cannot compile, or dies of it. A plan notices neither, so it
+ * gets the first that compiles, or none; loading passes over it as a server does, but must not die.
  */
-static void use_nvrtc_that_works(struct findings *found) {
+static void choose_nvrtc(struct findings *found) {
   const struct nvrtc_list *nvrtcs = &found->nvrtcs;
   const struct nvrtc_found *first = nvrtc_list_first(nvrtcs);
-  if (first && first != nvrtcs->items) {
-    found->options.nvrtc_library = first->library;
-  } else if (!first && nvrtc_list_killer(nvrtcs)) {
-    found->options.flags |= UDM_OPTION_NO_COMPILE;
-  }
+  bool some_open = false;
+  for (int32_t i = 0; i < nvrtcs->count; ++i) some_open = some_open || nvrtcs->items[i].opens;
+  found->no_nvrtc_compiles = !first && some_open && found->mode == MODE_MAY_COMPILE;
+  found->plan_options = found->options;
+  if (first && first != nvrtcs->items) found->plan_options.nvrtc_library = first->library;
+  if (found->no_nvrtc_compiles) found->plan_options.flags |= UDM_OPTION_NO_COMPILE;
+  if (nvrtc_list_killer(nvrtcs)) found->options = found->plan_options;
 }
 
 static int run(const udm_options *options, bool load, enum form form) {
-  struct findings found = {*options,      options,      load, MODE_MAY_COMPILE, TABLE_INIT,
-                           json_object(), json_array(), 0,    {0, NULL}};
+  struct findings found = {.options = *options,
+                           .given_options = options,
+                           .load = load,
+                           .table = TABLE_INIT,
+                           .json = json_object(),
+                           .problems = json_array()};
   json_t *devices = json_array();
   json_object_set_new(found.json, "version", json_string(udm_version_string()));
   table_add(&found.table, "udm\t%s", udm_version_string());
   examine_mode(&found);
   if (nvrtc_list_make(options, &found.nvrtcs) != UDM_OK) doctor_problem(&found, udm_last_error());
-  use_nvrtc_that_works(&found);
+  choose_nvrtc(&found);
   const int32_t count = examine_driver(&found);
   json_object_set(found.json, "devices", devices);
   for (int32_t i = 0; i < count; ++i) examine_device(&found, i, devices);
@@ -327,13 +336,13 @@ int doctor_main(int argc, char **argv) {
         do_load = false;
         break;
       case METRICS:
-        form = FORM_METRICS;
+        form = form == FORM_JSON ? FORM_BOTH : FORM_METRICS;
         break;
       case CACHE_DIR:
         options.cache_dir = optarg;
         break;
       case JSON:
-        form = FORM_JSON;
+        form = form == FORM_METRICS ? FORM_BOTH : FORM_JSON;
         break;
       case OPTION_HELP:
         fputs(help_text, stdout);
@@ -343,5 +352,9 @@ int doctor_main(int argc, char **argv) {
     }
   }
   if (!arguments_positional(argc, argv, 0, "")) return EXIT_USAGE;
+  if (form == FORM_BOTH) {
+    output_error("doctor: --json and --metrics cannot be combined");
+    return EXIT_USAGE;
+  }
   return run(&options, do_load, form);
 }

@@ -15,8 +15,10 @@
 enum mode { MODE_MAY_COMPILE, MODE_NO_COMPILE, MODE_CACHED_ONLY };
 
 struct findings {
-  udm_options options;              /* with an NVRTC that works, if the first one does not */
+  udm_options options;              /* a server's, but without an NVRTC that would kill doctor */
+  udm_options plan_options;         /* with the first NVRTC that compiles: a plan cannot know */
   const udm_options *given_options; /* a server's */
+  bool no_nvrtc_compiles;           /* there are some, which open */
   bool load;                        /* each GPU's image, to prove that the driver takes it */
   enum mode mode;
   struct text_table table;

@@ -4,6 +4,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,16 +28,21 @@ struct loading {
   char producer[512];
   char error[9216];
   char rejection[2048]; /* the log's lines: the first image that the driver rejected, */
-  char lesser[2048];    /* and why a lesser one serves, with what to do */
+  char lesser[2048];    /* why a lesser one serves, with what to do, */
+  char not_cached[512]; /* and why what was built is not in the cache */
 };
 
 static void keep_line(void *user_data, udm_log_level level, const char *message) {
+  static const char built[] = "was built but not cached: ";
   struct loading *loading = user_data;
+  const char *not_cached = strstr(message, built);
   (void)level;
   if (!loading->rejection[0] && strstr(message, "the driver rejected the image")) {
     snprintf(loading->rejection, sizeof loading->rejection, "%s", message);
   } else if (strstr(message, "is served by a lesser image")) {
     snprintf(loading->lesser, sizeof loading->lesser, "%s", message);
+  } else if (not_cached) {
+    snprintf(loading->not_cached, sizeof loading->not_cached, "%s", not_cached + strlen(built));
   }
 }
 
@@ -58,14 +64,18 @@ static void load(const struct findings *found, int32_t ordinal, struct loading *
   gpu_session_close(&session);
 }
 
-/* A folder that udm does not use makes every start build its image again. */
-static bool advise_on_cache(const struct findings *found, char *text, size_t size) {
+/* A folder that udm does not use, or cannot write to, makes every start build its image again. */
+static bool advise_on_cache(const struct findings *found, const struct loading *loading, char *text,
+                            size_t size) {
+  static const char again[] = "every start builds its image again, since";
   udm_cache_layer_info info = {.struct_size = sizeof info};
-  if (udm_query_cache_layer(&found->options, 0, &info) != UDM_OK || info.usable) return false;
-  snprintf(text, size,
-           "every start builds its image again, since the cache folder %s is not used: %s",
-           info.path[0] ? info.path : "(none)", info.reason);
-  return true;
+  if (udm_query_cache_layer(&found->options, 0, &info) == UDM_OK && !info.usable) {
+    snprintf(text, size, "%s the cache folder %s is not used: %s", again,
+             info.path[0] ? info.path : "(none)", info.reason);
+    return true;
+  }
+  snprintf(text, size, "%s it is not cached: %s", again, loading->not_cached);
+  return loading->not_cached[0] != '\0';
 }
 
 static bool is_built(udm_image_source source) {
@@ -73,14 +83,36 @@ static bool is_built(udm_image_source source) {
          source == UDM_IMAGE_SHIPPED_PTX;
 }
 
-/* What improves the image that serves; "" if nothing does. */
-static void advise(const struct findings *found, const udm_image_plan *plan,
-                   const struct loading *loading, char *text, size_t size) {
+/*
+ * A start opens the first NVRTC alone. If that one cannot make the best image and another here can,
+ * nothing need be installed.
+ */
+static void advise_on_nvrtc(const struct findings *found, const udm_image_plan *plan, int32_t arch,
+                            char *text, size_t size) {
+  const struct nvrtc_found *able =
+      nvrtc_list_newest(&found->nvrtcs, arch, found->driver_version / 1000);
   snprintf(text, size, "%s", plan->advice);
+  if (!text[0] || found->mode != MODE_MAY_COMPILE) return;
+  if (found->no_nvrtc_compiles) {
+    snprintf(text, size,
+             "install the package of the listed NVRTC again, or name one that compiles in "
+             "UDM_NVRTC_LIBRARY");
+  }
+  if (!able || able == nvrtc_list_first(&found->nvrtcs)) return;
+  snprintf(text, size,
+           "run 'udm prewarm': it compiles with NVRTC %d.%d, %s; or name that one in "
+           "UDM_NVRTC_LIBRARY",
+           able->info.version_major, able->info.version_minor, able->info.path);
+}
+
+/* What improves the image that serves; "" if nothing does. */
+static void advise(const struct findings *found, const udm_image_plan *plan, int32_t arch,
+                   const struct loading *loading, char *text, size_t size) {
+  advise_on_nvrtc(found, plan, arch, text, size);
   if (!is_built(plan->source)) return;
   char cache[UDM_PATH_SIZE + 512];
   const size_t used = strlen(text);
-  if (advise_on_cache(found, cache, sizeof cache)) {
+  if (advise_on_cache(found, loading, cache, sizeof cache)) {
     snprintf(text + used, size - used, "%s%s", used ? "; " : "", cache);
   } else if (plan->source == UDM_IMAGE_NVRTC && !loading->tried) {
     snprintf(text + used, size - used,
@@ -121,10 +153,23 @@ static void add_lines(struct findings *found, const char *head, const char *line
   }
 }
 
+/* A plan without NVRTC, because none compiles, calls it forbidden. */
+static void say_that_none_compiles(char *text) {
+  static const char forbidden[] = "compiling is forbidden (UDM_OPTION_NO_COMPILE)";
+  static const char instead[] = "none of the listed NVRTCs compiles";
+  for (char *at = strstr(text, forbidden); at; at = strstr(at, forbidden)) {
+    memcpy(at, instead, strlen(instead));
+    at += strlen(instead);
+    memmove(at, at + strlen(forbidden) - strlen(instead),
+            strlen(at + strlen(forbidden) - strlen(instead)) + 1);
+  }
+}
+
 static json_t *add_no_image(struct findings *found, int32_t ordinal, int32_t arch,
                             const char *reason) {
   char text[9400];
   snprintf(text, sizeof text, "GPU %d (sm_%d) cannot be served: %s", ordinal, arch, reason);
+  say_that_none_compiles(text);
   doctor_problem(found, text);
   table_add(&found->table, "\tno image: see below");
   return json_null();
@@ -159,15 +204,28 @@ static void leave_out_better(char *lines, const char *source) {
   }
 }
 
+/* From the log of the loading: a rejection, or why a lesser image serves. */
+static const char *why_not_as_planned(const struct loading *loading, char *text, size_t size) {
+  const char *lesser = strstr(loading->lesser, ", and not by ");
+  const char *reason = lesser ? strstr(lesser, ": ") : NULL;
+  if (loading->rejection[0]) return loading->rejection;
+  if (!reason) return "another process has changed the cache";
+  snprintf(text, size, "%s", reason + 2);
+  char *advice = strstr(text, ". To do: ");
+  if (advice) *advice = '\0';
+  return text;
+}
+
 /* What was loaded replaces what the plan names, if that was another image. */
 static void correct_plan(const struct loading *loading, udm_image_plan *plan) {
   const udm_context_info *info = &loading->info;
   const size_t used = strlen(plan->skipped);
+  char reason[2048];
   const bool same_kind = info->image_source == plan->source && info->image_arch == plan->image_arch;
   if (!same_kind && plan->source != UDM_IMAGE_NONE) {
     snprintf(plan->skipped + used, sizeof plan->skipped - used, "%s- %s, %.4000s: %s",
              used ? "\n" : "", udm_image_source_name(plan->source), plan->detail,
-             loading->rejection[0] ? loading->rejection : "another process has changed the cache");
+             why_not_as_planned(loading, reason, sizeof reason));
     const char *advice = strstr(loading->lesser, "To do: ");
     if (advice) snprintf(plan->advice, sizeof plan->advice, "%s", advice + strlen("To do: "));
     leave_out_better(plan->lesser, udm_image_source_name(info->image_source));
@@ -178,68 +236,93 @@ static void correct_plan(const struct loading *loading, udm_image_plan *plan) {
   snprintf(plan->producer, sizeof plan->producer, "%s", loading->producer);
 }
 
-/* What a child process works on: the plan of a server that starts here. */
-struct server_plan {
+/* What a child process works on. */
+struct planning {
   const udm_options *options;
   int32_t arch;
-  udm_image_plan plan;
+  udm_image_plan plan; /* with the struct_size of what is asked; without a source if none serves */
+  char error[9216];
 };
 
-static void plan_as_server(void *data) {
-  struct server_plan *server = data;
-  server->plan.struct_size = sizeof server->plan;
-  if (udm_plan_image(server->options, server->arch, &server->plan) != UDM_OK) {
-    server->plan.source = UDM_IMAGE_NONE;
-  }
+static void make_plan(void *data) {
+  struct planning *work = data;
+  if (udm_plan_image(work->options, work->arch, &work->plan) == UDM_OK) return;
+  work->plan.source = UDM_IMAGE_NONE;
+  snprintf(work->error, sizeof work->error, "%s", udm_last_error());
 }
 
 /* Adds a problem if a server would open the NVRTC that kills, or compile with it. */
-static void warn_of_killer(struct findings *found, int32_t ordinal, int32_t arch) {
+static void warn_of_killer(struct findings *found, int32_t ordinal, struct planning *work) {
   const struct nvrtc_found *killer = nvrtc_list_killer(&found->nvrtcs);
-  struct server_plan *server = killer ? calloc(1, sizeof *server) : NULL;
   char death[64];
   char text[UDM_PATH_SIZE + 256];
-  if (!server) return;
-  server->options = found->given_options;
-  server->arch = arch;
-  if (!child_process_run(plan_as_server, server, sizeof *server, death) ||
-      server->plan.source == UDM_IMAGE_NVRTC || server->plan.source == UDM_IMAGE_NVRTC_PTX) {
+  if (!killer) return;
+  work->options = found->given_options;
+  /* up to here udm opens no NVRTC that udm_create() would not open */
+  work->plan.struct_size = offsetof(udm_image_plan, driver_version);
+  if (!child_process_run(make_plan, work, sizeof *work, death) ||
+      work->plan.source == UDM_IMAGE_NVRTC || work->plan.source == UDM_IMAGE_NVRTC_PTX) {
     snprintf(text, sizeof text,
              "GPU %d (sm_%d): a server that starts here opens %s, which kills it: install its "
              "package again, remove the file, or name another NVRTC in UDM_NVRTC_LIBRARY",
-             ordinal, arch, killer->library);
+             ordinal, work->arch, killer->library);
     doctor_problem(found, text);
   }
-  free(server);
+}
+
+/*
+ * In a child if it opens another NVRTC than the loading will: the loading, as a server, would take
+ * one that is in the process already.
+ */
+static void plan_image(const struct findings *found, struct planning *work) {
+  char death[64];
+  work->options = &found->plan_options;
+  work->plan.struct_size = sizeof work->plan;
+  if (found->plan_options.nvrtc_library == found->options.nvrtc_library) {
+    make_plan(work);
+  } else if (!child_process_run(make_plan, work, sizeof *work, death)) {
+    snprintf(work->error, sizeof work->error, "the plan of an image ended: %s", death);
+  }
+  say_that_none_compiles(work->plan.skipped);
+}
+
+/* Describes the image that serves, in the table and as JSON. */
+static json_t *describe_image(struct findings *found, int32_t arch, const udm_image_plan *plan,
+                              const struct loading *loading) {
+  char advice[UDM_PATH_SIZE + 1400];
+  char image_arch[16];
+  json_t *skipped = json_array();
+  json_t *lesser = json_array();
+  const char *source = udm_image_source_name(plan->source);
+  advise(found, plan, arch, loading, advice, sizeof advice);
+  snprintf(image_arch, sizeof image_arch, "sm_%d", plan->image_arch);
+  table_add(&found->table, "\timage: sm_%d from %s, %s", plan->image_arch, source, plan->detail);
+  table_add(&found->table, "\tproducer: %s", plan->producer);
+  add_loading(found, plan, loading);
+  add_lines(found, "not from", plan->skipped, skipped);
+  add_lines(found, "else from", plan->lesser, lesser);
+  if (advice[0]) table_add(&found->table, "\tto do: %s", advice);
+  return json_pack("{s:s, s:s, s:o, s:o, s:b, s:o, s:o, s:o}", "source", source, "arch", image_arch,
+                   "detail", output_text(plan->detail), "producer", output_text(plan->producer),
+                   "loaded", loading->loaded, "skipped", skipped, "lesser", lesser, "advice",
+                   output_text(advice));
 }
 
 json_t *doctor_image(struct findings *found, int32_t ordinal, int32_t arch) {
-  udm_image_plan plan = {.struct_size = sizeof plan};
+  struct planning *work = calloc(1, sizeof *work);
   struct loading loading = {.tried = false};
-  char advice[UDM_PATH_SIZE + 1400];
-  char image_arch[16];
-  warn_of_killer(found, ordinal, arch);
-  const bool planned = udm_plan_image(&found->options, arch, &plan) == UDM_OK;
-  if (found->load) {
-    load(found, ordinal, &loading);
-    if (!loading.loaded) return add_no_image(found, ordinal, arch, loading.error);
-    correct_plan(&loading, &plan);
-  } else if (!planned) {
-    return add_no_image(found, ordinal, arch, udm_last_error());
+  json_t *image = NULL;
+  if (!work) return add_no_image(found, ordinal, arch, "out of memory");
+  work->arch = arch;
+  warn_of_killer(found, ordinal, work);
+  plan_image(found, work);
+  if (found->load) load(found, ordinal, &loading);
+  if (found->load ? !loading.loaded : work->plan.source == UDM_IMAGE_NONE) {
+    image = add_no_image(found, ordinal, arch, found->load ? loading.error : work->error);
+  } else {
+    if (found->load) correct_plan(&loading, &work->plan);
+    image = describe_image(found, arch, &work->plan, &loading);
   }
-  json_t *skipped = json_array();
-  json_t *lesser = json_array();
-  const char *source = udm_image_source_name(plan.source);
-  advise(found, &plan, &loading, advice, sizeof advice);
-  snprintf(image_arch, sizeof image_arch, "sm_%d", plan.image_arch);
-  table_add(&found->table, "\timage: sm_%d from %s, %s", plan.image_arch, source, plan.detail);
-  table_add(&found->table, "\tproducer: %s", plan.producer);
-  add_loading(found, &plan, &loading);
-  add_lines(found, "not from", plan.skipped, skipped);
-  add_lines(found, "else from", plan.lesser, lesser);
-  if (advice[0]) table_add(&found->table, "\tto do: %s", advice);
-  return json_pack("{s:s, s:s, s:o, s:o, s:b, s:o, s:o, s:o}", "source", source, "arch", image_arch,
-                   "detail", output_text(plan.detail), "producer", output_text(plan.producer),
-                   "loaded", loading.loaded, "skipped", skipped, "lesser", lesser, "advice",
-                   output_text(advice));
+  free(work);
+  return image;
 }

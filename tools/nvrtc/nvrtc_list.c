@@ -37,6 +37,7 @@ udm_status nvrtc_list_make(const udm_options *options, struct nvrtc_list *list) 
     if (!nvrtc_is_usable(found)) continue;
     free(found->reason);
     found->reason = nvrtc_try(options, found->library, &found->info, &found->kills);
+    found->opens = found->kills || found->info.arch_count > 0;
   }
   return status;
 }
@@ -98,7 +99,8 @@ const struct nvrtc_found *nvrtc_list_newest(const struct nvrtc_list *list, int32
 const char *nvrtc_package(int32_t arch, int32_t driver_version) {
   enum { LOWEST_OF_CUDA_13 = 75, HIGHEST_OF_CUDA_11 = 90 };
   const int32_t major = driver_version ? driver_version / 1000 : INT32_MAX;
-  if (major < 12 && arch <= HIGHEST_OF_CUDA_11) return "nvidia-cuda-nvrtc-cu11";
+  if (major < 11 || (major == 11 && arch > HIGHEST_OF_CUDA_11)) return NULL;
+  if (major == 11) return "nvidia-cuda-nvrtc-cu11";
   if (major < 13 || arch < LOWEST_OF_CUDA_13) return "nvidia-cuda-nvrtc-cu12";
   return "nvidia-cuda-nvrtc";
 }

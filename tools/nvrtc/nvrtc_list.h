@@ -15,6 +15,7 @@
 struct nvrtc_found {
   char *library;       /* the file, or the name that the user gave */
   char *reason;        /* why udm cannot use it; "" if it can; NULL if there is no memory */
+  bool opens;          /* the library opens it, or the process that tried it died */
   bool kills;          /* the reason: the process died that tried it */
   udm_nvrtc_info info; /* only if udm can use it */
 };
@@ -53,7 +54,7 @@ const struct nvrtc_found *nvrtc_list_newest(const struct nvrtc_list *list, int32
 
 /*
  * The Python package with an NVRTC that knows the architecture and is no newer than the driver's
- * CUDA (13000; 0: any), if one is both.
+ * CUDA (13000; 0: any). NULL if none is both.
  */
 const char *nvrtc_package(int32_t arch, int32_t driver_version);
 

@@ -57,9 +57,6 @@ static const struct option long_options[] = {
     {NULL, 0, NULL, 0},
 };
 
-/* Volta: the kernel does not run on older GPUs. */
-enum { LOWEST_ARCH = 70 };
-
 static bool add_arch(struct prewarm *work, int32_t arch) {
   for (int32_t i = 0; i < work->arch_count; ++i) {
     if (work->archs[i] == arch) return true;

@@ -25,6 +25,9 @@ struct prewarm_job {
   bool hopeless;    /* no NVRTC here can do it: the error says so from the start */
 };
 
+/* Volta: the kernel does not run on older GPUs. */
+enum { LOWEST_ARCH = 70 };
+
 /* More would be more CUDA versions than a fleet has. */
 enum { MOST_DRIVERS = 8, MOST_JOBS = UDM_MAX_ARCHS * MOST_DRIVERS };
 

@@ -52,21 +52,15 @@ static void add_job(struct prewarm *work, int32_t arch, const struct nvrtc_found
   work->jobs[work->job_count++].nvrtc = nvrtc;
 }
 
-/* "pip install nvidia-cuda-nvrtc-cu12", the wheel of a CUDA major version */
-static void name_wheel(int32_t major, char *text, size_t size) {
-  snprintf(text, size,
-           major >= 13 ? "pip install nvidia-cuda-nvrtc" : "pip install nvidia-cuda-nvrtc-cu%d",
-           major);
-}
-
 static void add_hopeless_job(struct prewarm *work, int32_t arch, int32_t driver) {
   char text[320];
-  char wheel[64];
-  name_wheel(driver / 1000, wheel, sizeof wheel);
+  const char *package = nvrtc_package(arch, driver);
   snprintf(text, sizeof text,
-           "no NVRTC here makes images for sm_%d that a driver of CUDA %d.%d takes: install one of "
-           "CUDA %d that knows sm_%d (%s)",
-           arch, driver / 1000, driver % 1000 / 10, driver / 1000, arch, wheel);
+           "no NVRTC here makes images for sm_%d that a driver of CUDA %d.%d takes: %s%s", arch,
+           driver / 1000, driver % 1000 / 10,
+           package ? "install one that does, such as the Python package "
+                   : "no other does, either: update the driver",
+           package ? package : "");
   struct prewarm_job *job = &work->jobs[work->job_count++];
   job->arch = arch;
   job->hopeless = true;
@@ -82,8 +76,7 @@ void prewarm_make_jobs(struct prewarm *work) {
     for (int32_t d = 0; d < work->driver_count; ++d) {
       const int32_t major = work->drivers[d] / 1000;
       const struct nvrtc_found *nvrtc = nvrtc_list_newest(&work->nvrtcs, arch, major);
-      const bool known = nvrtc_list_newest(&work->nvrtcs, arch, 0) != NULL;
-      if (nvrtc || !known) { /* udm_prewarm() reports an architecture that no NVRTC knows */
+      if (nvrtc || arch < LOWEST_ARCH) { /* udm_prewarm() reports one that is too old */
         add_job(work, arch, nvrtc);
       } else if (!all || !nvrtc_list_newest(&work->nvrtcs, 0, major)) {
         add_hopeless_job(work, arch, work->drivers[d]);

@@ -68,14 +68,20 @@ static json_t *results_json(const struct prewarm *work) {
                    cached, "failed", failed, "interrupted", interrupted());
 }
 
+/* For the table; error_of() has the whole. */
+static const char *short_error_of(const struct prewarm_job *job) {
+  if (job->interrupted) return error_of(job);
+  return job->hopeless ? "no NVRTC here makes images for that driver"
+                       : udm_status_text(job->status);
+}
+
 static void print_job(struct text_table *table, const struct prewarm_job *job) {
   char bytes[32];
   char version[32] = "-";
   output_bytes(bytes, sizeof bytes, job->result.bytes);
   if (job->nvrtc) nvrtc_version_text(job->nvrtc, version);
   if (job->status != UDM_OK) {
-    table_add(table, "sm_%d\tfailed\t%s\t\t\t%s", job->arch, version,
-              job->interrupted ? error_of(job) : udm_status_text(job->status));
+    table_add(table, "sm_%d\tfailed\t%s\t\t\t%s", job->arch, version, short_error_of(job));
   } else if (job->result.compiled) {
     table_add(table, "sm_%d\tcompiled\t%s\t%.0f\t%s\t%s", job->arch, version,
               job->result.compile_ms, bytes, job->result.path);
