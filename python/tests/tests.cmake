@@ -25,21 +25,26 @@ if(UDM_SANITIZE MATCHES address)
   list(APPEND environment "LD_PRELOAD=${asan}" "ASAN_OPTIONS=detect_leaks=0")
 endif()
 
-function(add_python_test name label folder)
+# add_python_test(NAME LABELS FILES [VARIABLE=VALUE...])
+function(add_python_test name labels files)
   if(UDM_TEST_PYTHON)
     add_test(NAME ${name} COMMAND ${UDM_TEST_PYTHON} -m pytest -q -ra -p no:cacheprovider
-                                  ${tests}/${folder})
+                                  ${files})
   else()
     add_test(NAME ${name} COMMAND sh -c "echo 'skipped: UDM_TEST_PYTHON is not set'; exit 77")
   endif()
-  set_tests_properties(${name} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 600 LABELS ${label}
+  set_tests_properties(${name} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 600 LABELS "${labels}"
                                           ENVIRONMENT "${environment};${ARGN}")
 endfunction()
 
-add_python_test(python.fake_cuda python fake_cuda
-                "UDM_DRIVER_LIBRARY=$<TARGET_FILE:fake_cuda>" "UDM_FAKE_CUDA_DEVICES=9.0,8.6"
-                "FAKE_NVRTC=$<TARGET_FILE:fake_nvrtc>")
-add_python_test(gpu.real.python gpu real)
+set(over_fake_cuda "UDM_DRIVER_LIBRARY=$<TARGET_FILE:fake_cuda>" "UDM_FAKE_CUDA_DEVICES=9.0,8.6"
+                   "FAKE_NVRTC=$<TARGET_FILE:fake_nvrtc>")
+file(GLOB fake_cuda_tests CONFIGURE_DEPENDS ${tests}/fake_cuda/test_*.py)
+list(REMOVE_ITEM fake_cuda_tests ${tests}/fake_cuda/test_types.py)
+add_python_test(python.fake_cuda python "${fake_cuda_tests}" ${over_fake_cuda})
+# the type checker, over the same sources in every build
+add_python_test(python.types "python;once" ${tests}/fake_cuda/test_types.py ${over_fake_cuda})
+add_python_test(gpu.real.python gpu ${tests}/real)
 set_tests_properties(gpu.real.python PROPERTIES RESOURCE_LOCK gpu)
 
 # src/dlpack.h declares DLPack by hand: it must agree with the real header.

@@ -174,7 +174,7 @@ def check_full_disk(env, path):
 
     for arguments in ([], ["--json"]):
         write_old(path)
-        done = bench(env, "--quick", "--html", path, *arguments, before=limit)
+        done = bench(env, "--max-tokens", "1", "--html", path, *arguments, before=limit)
         check(done.stderr, done.returncode, 1)
         check("the report", len(done.stdout) > 1000, True)
         check("the error", done.stderr.splitlines()[-1],

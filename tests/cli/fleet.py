@@ -45,8 +45,9 @@ class Node:
             self.env.update({"UDM_NVRTC_LIBRARY": FAKE_NVRTC, "UDM_FAKE_NVRTC_VERSION": nvrtcs[0],
                              "UDM_FAKE_NVRTC_ARCHS": ARCHS})
         elif nvrtcs:
-            self.env.update({"CUDA_HOME": os.path.join(tmp, "12.9"),
-                             "CUDA_PATH": os.path.join(tmp, "13.0")})
+            # before the machine's own
+            self.env["LD_LIBRARY_PATH"] = ":".join(os.path.join(tmp, version, "lib64")
+                                                   for version in nvrtcs)
         else:
             self.env["UDM_NVRTC_LIBRARY"] = "/nonexistent/libnvrtc.so"
 

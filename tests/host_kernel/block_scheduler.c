@@ -22,6 +22,7 @@ enum { STACK_SIZE = 128 * 1024, GUARD_SIZE = 64 * 1024 };
 enum thread_state { NOT_BEGUN, READY, AT_BARRIER, IN_WARP_OPERATION, ENDED };
 
 struct thread {
+  struct host_kernel_dim3 index;
   enum thread_state state;
   struct fiber *stack; /* NULL before the thread begins */
   int line;            /* at which it waits */
@@ -119,9 +120,7 @@ static bool choose_next(void) {
   const uint32_t t = block.ready[pick];
   block.ready[pick] = block.ready[--block.ready_count];
   block.current = t;
-  threadIdx.x = t % blockDim.x;
-  threadIdx.y = t / blockDim.x % blockDim.y;
-  threadIdx.z = t / blockDim.x / blockDim.y;
+  threadIdx = block.threads[t].index;
   return true;
 }
 
@@ -197,15 +196,23 @@ static bool in_same_operation(const struct thread *t, const struct thread *other
          t->arrival.operation == other->arrival.operation && t->arrival.mask == other->arrival.mask;
 }
 
-/* Releases the lanes of t's mask if all of them have arrived. */
-static void complete_warp_operation(const struct thread *t, uint32_t first) {
-  struct warp_arrival *lanes[WARP_LANES] = {NULL};
+static bool all_lanes_have_arrived(const struct thread *t, uint32_t first) {
   const uint32_t mask = t->arrival.mask;
   for (uint32_t lane = 0; lane < WARP_LANES; ++lane) {
     if ((mask >> lane & 1u) == 0) continue;
-    if (first + lane >= block.thread_count) return;
-    if (!in_same_operation(&block.threads[first + lane], t)) return;
-    lanes[lane] = &block.threads[first + lane].arrival;
+    if (first + lane >= block.thread_count) return false;
+    if (!in_same_operation(&block.threads[first + lane], t)) return false;
+  }
+  return true;
+}
+
+/* Releases the lanes of t's mask if all of them have arrived. */
+static void complete_warp_operation(const struct thread *t, uint32_t first) {
+  if (!all_lanes_have_arrived(t, first)) return;
+  struct warp_arrival *lanes[WARP_LANES] = {NULL};
+  const uint32_t mask = t->arrival.mask;
+  for (uint32_t lane = 0; lane < WARP_LANES; ++lane) {
+    if ((mask >> lane & 1u) != 0) lanes[lane] = &block.threads[first + lane].arrival;
   }
   warp_exchange(lanes, mask, &block.random);
   for (uint32_t lane = 0; lane < WARP_LANES; ++lane) {
@@ -264,8 +271,12 @@ bool block_scheduler_prepare(char *text) {
 /* Random bytes; for some blocks zeros, as random words are large numbers, which a search skips. */
 static void poison_shared_memory(void) {
   const bool is_zero = block_scheduler_random(&block.random) % 4 == 0;
-  for (unsigned char *at = __start_udm_shared; at < __stop_udm_shared; ++at) {
-    *at = is_zero ? 0 : (unsigned char)block_scheduler_random(&block.random);
+  for (unsigned char *at = __start_udm_shared; at < __stop_udm_shared;) {
+    const uint64_t bytes = is_zero ? 0 : block_scheduler_random(&block.random);
+    const size_t left = (size_t)(__stop_udm_shared - at);
+    const size_t count = left < sizeof bytes ? left : sizeof bytes;
+    memcpy(at, &bytes, count);
+    at += count;
   }
 }
 
@@ -283,6 +294,9 @@ bool block_scheduler_run(const struct host_kernel *kernel, void *const *paramete
   block.ready_count = 0;
   block.prefer_latest = block_scheduler_random(&block.random) % 2 == 0;
   for (uint32_t t = 0; t < block.thread_count; ++t) {
+    const uint32_t row = t / blockDim.x;
+    block.threads[t].index =
+        (struct host_kernel_dim3){t % blockDim.x, row % blockDim.y, row / blockDim.y};
     block.threads[t].stack = NULL;
     block.threads[t].state = NOT_BEGUN;
   }

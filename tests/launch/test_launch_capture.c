@@ -105,7 +105,10 @@ static void replay_iteration(const struct gpu_session *session, uint64_t seed, u
 
 static void test_an_iteration_replays_with_changing_lengths(void **state) {
   enum { GRAPHS = 10 };
-  for (uint64_t seed = 0; seed < GRAPHS; ++seed) replay_iteration(*state, seed, 1000 / GRAPHS);
+  const uint64_t replays = gpu_fixture_number("UDM_TEST_REPLAYS", 1000);
+  for (uint64_t seed = 0; seed < GRAPHS; ++seed) {
+    replay_iteration(*state, seed, (replays + GRAPHS - 1) / GRAPHS);
+  }
 }
 
 /* Like graph runners: one graph per padded batch size. */

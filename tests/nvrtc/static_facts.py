@@ -15,7 +15,6 @@ import shutil
 import struct
 import subprocess
 import sys
-import tempfile
 
 SKIPPED = 77
 ARCHS = ["sm_80", "sm_90", "sm_100", "sm_120"]
@@ -190,24 +189,27 @@ def prewarm(udm, cache, arch):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--udm", required=True)
+    parser.add_argument("--cache-dir", required=True,
+                        help="--facts file empties it and compiles there, --facts code uses that")
     parser.add_argument("--facts", choices=("file", "code"), required=True)
     arguments = parser.parse_args()
     facts, seen, disassembler = Facts(), 0, find_disassembler()
     if arguments.facts == "code" and not disassembler:
         print("skipped: neither nvdisasm nor cuobjdump was found")
         return SKIPPED
-    with tempfile.TemporaryDirectory() as cache:
-        for arch in ARCHS:
-            path, reason = prewarm(arguments.udm, cache, arch)
-            if not path:
-                print(f"skipped: {arch}: {reason}")
-                continue
-            seen += 1
-            if arguments.facts == "code":
-                facts.of_the_code(arch, disassemble(disassembler, path))
-                continue
-            with open(path, "rb") as file:
-                facts.of_the_file(arch, Cubin(file.read()))
+    if arguments.facts == "file":
+        shutil.rmtree(arguments.cache_dir, ignore_errors=True)
+    for arch in ARCHS:
+        path, reason = prewarm(arguments.udm, arguments.cache_dir, arch)
+        if not path:
+            print(f"skipped: {arch}: {reason}")
+            continue
+        seen += 1
+        if arguments.facts == "code":
+            facts.of_the_code(arch, disassemble(disassembler, path))
+            continue
+        with open(path, "rb") as file:
+            facts.of_the_file(arch, Cubin(file.read()))
     if facts.failures:
         return 1
     return 0 if seen else SKIPPED
