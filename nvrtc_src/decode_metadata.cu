@@ -741,17 +741,19 @@ __device__ int longest_extent(const Params &p, const Outputs &outputs) {
 // Of a ragged batch: the first tokens of the window's requests, at most num_tokens.
 __device__ void find_starts(const Params &, const DirectOutputs &, unsigned) {}
 __device__ void find_starts(const Params &p, const GeneralOutputs &outputs, unsigned window) {
+  const bool is_one_warp = p.batch_size <= 32;  // the scan needs no barrier
   Sum before = {}, total;
 #pragma unroll 1
   for (unsigned first = 0; first < p.batch_size; first += kThreads) {
-    const unsigned i = first + threadIdx.x;
+    if (is_one_warp && warp_index() > 0) break;
+    const unsigned i = first + threadIdx.x, place = i / p.num_windows;
     const int tokens = i < p.batch_size ? load_request(p, outputs, i).tokens : 0;
-    auto begins = block_scan(Sum{{static_cast<uint64>(tokens)}}, &total);
+    auto begins = block_scan(Sum{{static_cast<uint64>(tokens)}}, &total, is_one_warp);
     begins += before;
     before += total;
-    if (i < p.batch_size && i % p.num_windows == window) {
+    if (i < p.batch_size && i - place * p.num_windows == window) {
       const uint64 most = outputs.phase.num_tokens;
-      outputs.starts[i / p.num_windows] = static_cast<unsigned>(smaller(begins.of[0], most));
+      outputs.starts[place] = static_cast<unsigned>(smaller(begins.of[0], most));
     }
   }
   __syncthreads();

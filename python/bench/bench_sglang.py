@@ -145,12 +145,15 @@ def measure(paths):
 
 
 def batches():
+    """Mixed lengths are log-uniform, as in udm bench; uniform ones have more than twice the tokens."""
     generator = torch.Generator().manual_seed(0)
-    mixed = torch.randint(1024, 131072 - TOKENS, (64,), generator=generator).tolist()
+    uniform = torch.randint(1024, 131072 - TOKENS, (64,), generator=generator).tolist()
+    mixed = (1024 * (131072 / 1024) ** torch.rand(64, generator=generator)).int().tolist()
     return {
         "bs 1, 4k, width 128k": ([4096], 131072),
         "bs 32, 4k, width 128k": ([4096] * 32, 131072),
-        "bs 64, 1k-128k mixed": (mixed, 131072),
+        "bs 64, 1k-128k mixed": ([min(n, 131072 - TOKENS) for n in mixed], 131072),
+        "bs 64, 1k-128k uniform": (uniform, 131072),
         "bs 256, 4k, width 16k": ([4096] * 256, 16384),
     }
 
