@@ -159,7 +159,9 @@ def _falling_back(ours: Callable[..., None]) -> Callable[..., Any]:
 
     def call(original: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
         try:
-            return ours(*arguments, **keywords)
+            ours(*arguments, **keywords)
+            seq_lens = arguments[0] if arguments else keywords["seq_lens"]
+            return _sglang_replay.announce(seq_lens.device)
         except Exception as error:
             if not warned:
                 warned.append(True)
@@ -215,10 +217,10 @@ def register() -> None:
         logger.warning("udm %s does not know this SGLang (%s), which keeps its own: %s",
                        __version__, _version(), "; ".join(unknown))  # fmt: skip
     if hooks:
-        logger.info(
-            "udm %s replaces in SGLang %s: %s. UDM_SGLANG=0 turns it off. It loads the kernel when "
-            "SGLang captures its graphs",
-            __version__,
-            _version(),
-            ", ".join(target.rsplit(".", 1)[1] for target in hooks),
+        replaced = (
+            f"udm {__version__} replaces in SGLang {_version()}: "
+            f"{', '.join(target.rsplit('.', 1)[1] for target in hooks)}"
         )
+        logger.info("%s. UDM_SGLANG=0 turns it off. It loads the kernel when SGLang captures its "
+                    "graphs", replaced)  # fmt: skip
+        _sglang_replay.announce_later(replaced)

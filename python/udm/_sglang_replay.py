@@ -8,12 +8,13 @@ import sys
 from collections.abc import Sequence
 from typing import Any, Optional
 
-from udm._udm import Plan, prepare
+from udm._udm import Plan, image, prepare
 
 logger = logging.getLogger("udm.sglang")
 
 _MOST_BACKENDS = 8  # of one launch
 _warned = False
+_to_announce = ""  # what the plug-in replaced
 
 
 def _backend_module() -> Any:
@@ -25,6 +26,22 @@ def _failed(error: Exception) -> None:
     if not _warned:
         _warned = True
         logger.warning("SGLang refreshes its metadata itself, because udm failed: %s", error)
+
+
+def announce_later(replaced: str) -> None:
+    global _to_announce
+    _to_announce = replaced
+
+
+def announce(device: Any) -> None:
+    """Says once that udm serves. SGLang loads its plug-ins before it sets up its log, which then
+    has no line of theirs."""
+    global _to_announce
+    replaced, _to_announce = _to_announce, ""
+    if replaced:
+        found = image(device)
+        logger.info("%s, by a kernel image for sm_%d from: %s. UDM_SGLANG=0 turns it off",
+                    replaced, found.architecture, found.source)  # fmt: skip
 
 
 def _page_size(backend: Any) -> Any:
@@ -124,6 +141,7 @@ def _load_kernel(backend: Any) -> None:
     """SGLang makes the metadata of a batch size when it captures a graph for it: early enough."""
     try:
         prepare(backend.req_to_token.device)
+        announce(backend.req_to_token.device)
     except Exception as error:
         _failed(error)
 
