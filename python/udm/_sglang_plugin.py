@@ -158,11 +158,14 @@ def _falling_back(ours: Callable[..., None]) -> Callable[..., Any]:
     warned: list[bool] = []
 
     def call(original: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
+        if _sglang_replay.given_up():
+            return original(*arguments, **keywords)
         try:
             ours(*arguments, **keywords)
             seq_lens = arguments[0] if arguments else keywords["seq_lens"]
             return _sglang_replay.announce(seq_lens.device)
         except Exception as error:
+            _sglang_replay.give_up_if_in_vain(error)
             if not warned:
                 warned.append(True)
                 logger.warning("%s of SGLang is used, because udm failed: %s",
