@@ -158,9 +158,14 @@ def _falling_back(ours: Callable[..., None]) -> Callable[..., Any]:
     warned: list[bool] = []
 
     def call(original: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
+        if _sglang_replay.given_up():
+            return original(*arguments, **keywords)
         try:
-            return ours(*arguments, **keywords)
+            ours(*arguments, **keywords)
+            seq_lens = arguments[0] if arguments else keywords["seq_lens"]
+            return _sglang_replay.announce(seq_lens.device)
         except Exception as error:
+            _sglang_replay.give_up_if_in_vain(error)
             if not warned:
                 warned.append(True)
                 logger.warning("%s of SGLang is used, because udm failed: %s",
@@ -215,10 +220,10 @@ def register() -> None:
         logger.warning("udm %s does not know this SGLang (%s), which keeps its own: %s",
                        __version__, _version(), "; ".join(unknown))  # fmt: skip
     if hooks:
-        logger.info(
-            "udm %s replaces in SGLang %s: %s. UDM_SGLANG=0 turns it off. It loads the kernel when "
-            "SGLang captures its graphs",
-            __version__,
-            _version(),
-            ", ".join(target.rsplit(".", 1)[1] for target in hooks),
+        replaced = (
+            f"udm {__version__} replaces in SGLang {_version()}: "
+            f"{', '.join(target.rsplit('.', 1)[1] for target in hooks)}"
         )
+        logger.info("%s. UDM_SGLANG=0 turns it off. It loads the kernel when SGLang captures its "
+                    "graphs", replaced)  # fmt: skip
+        _sglang_replay.announce_later(replaced)

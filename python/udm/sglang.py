@@ -61,8 +61,12 @@ def _page_size(
     return real_page_size if physical_page_size is None else physical_page_size
 
 
-def _first(tensor: Any, count: int) -> Any:
-    return tensor if tensor.shape[0] == count else tensor[:count]
+def first(name: str, tensor: Any, count: int) -> Any:
+    """The elements of the batch: SGLang's buffers may be longer."""
+    length = tensor.shape[0]
+    if length < count:
+        raise ValueError(f"{name} has {length} elements: the batch has {count}")
+    return tensor if length == count else tensor[:count]
 
 
 def _fill(
@@ -77,7 +81,7 @@ def _fill(
     **options: Any,
 ) -> None:
     unified_decode_metadata_cuda_direct(
-        _first(seq_lens, bs),
+        first("seq_lens", seq_lens, bs),
         req_pool_indices,
         req_to_token,
         (outputs,),
@@ -265,7 +269,10 @@ def get_paged_mqa_logits_metadata(
     """
     if block_kv != 64:
         raise ValueError(f"block_kv is {block_kv}: udm has the schedule for 64")
-    next_n = context_lens.shape[1] if len(context_lens.shape) == 2 else 1
+    dimensions = len(context_lens.shape)
+    if dimensions not in (1, 2):
+        raise ValueError(f"context_lens has {dimensions} dimensions: it must have 1 or 2")
+    next_n = context_lens.shape[1] if dimensions == 2 else 1
     if next_n > 1 and variant is None:
         raise ValueError(
             f"variant is missing: context_lens has {next_n} columns, for which DeepGEMM's rules "

@@ -79,6 +79,8 @@ def stubs(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delenv("UDM_SGLANG", raising=False)
     monkeypatch.setattr(_sglang_replay, "_warned", False)
+    monkeypatch.setattr(_sglang_replay, "_given_up", False)
+    monkeypatch.setattr(_sglang_replay, "_to_announce", "")
     with sglang_stubs.sglang():
         yield
         sys.modules.pop("deep_gemm", None)

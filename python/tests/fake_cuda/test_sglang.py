@@ -212,6 +212,10 @@ def test_schedule_that_is_refused(driver):
         function(lengths, 64, 8)
     with pytest.raises(ValueError, match="^out has 8 rows: 8 SMs need 9"):
         function(lengths, 64, 8, out=Tensor(np.zeros((8, 2), np.int32)), variant="sm90")
+    with pytest.raises(ValueError, match="^context_lens has 3 dimensions: it must have 1 or 2"):
+        function(lengths.reshape(3, 2, 1), 64, 8, variant="sm90")
+    with pytest.raises(TypeError, match="has dtype int64"):
+        function(Tensor(np.ones(3, np.int64)), 64, 8)
 
 
 def test_signatures_are_sglang_s():
@@ -224,3 +228,13 @@ def test_signatures_are_sglang_s():
             assert positional[: len(theirs)] == list(theirs), paths[0]
             assert positional[len(theirs) :] == ([] if "kpool" in paths[0] else ["index_kpool"])
             assert paths[0].endswith(f".{ours.__name__}") or paths[0].endswith("_kpool")
+
+
+def test_fewer_lengths_than_the_batch(driver):
+    """Nothing is launched: the rows of the others would keep what they had."""
+    case = StepCase("decode", 7, backends=1)
+    call = {**arguments(case), "bs": 8}
+    launches = driver.calls("cuLaunchKernel")
+    with pytest.raises(ValueError, match="seq_lens has 7 elements: the batch has 8"):
+        udm.sglang.fused_dsa_decode_metadata(**call)
+    assert driver.calls("cuLaunchKernel") == launches

@@ -9,7 +9,7 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 from host_tensors import ServerTensor as Tensor
-from sglang_server import BACKEND, METHODS, Server, lines
+from sglang_server import BACKEND, METHODS, Calls, Server, backend_over, lines, make_case
 from sglang_stubs import ForwardMode
 from step_case import StepCase
 
@@ -123,6 +123,27 @@ def test_versions_before(stubs):
         exec("\n".join(made.get(name, {}).values()), vars(module))
     for paths, ours in _sglang_plugin.FUNCTIONS:
         assert _sglang_plugin._known_function(paths[1:], ours) == (paths[1], "")
+
+
+@pytest.mark.parametrize("first", ["function", "capture"])
+def test_first_use_says_what_serves(server, driver, caplog, first):
+    """Once, and with the image: SGLang sets up its log after load_plugins()."""
+    from sglang.kernels.ops.attention.dsa import metadata
+    from test_sglang import arguments
+
+    caplog.clear()
+    caplog.set_level(logging.INFO)
+    for _ in range(2):
+        if first == "function":
+            metadata.fused_dsa_decode_metadata(**arguments(StepCase("decode", 7, backends=1)))
+        else:
+            backend = backend_over(server, make_case("decode"), 0, Calls())
+            backend.decode_cuda_graph_metadata.clear()
+            backend._apply_cuda_graph_metadata(9, None, None, None, ForwardMode.DECODE, None)
+    driver.synchronise()
+    (line,) = lines(caplog, logging.INFO)
+    assert line.startswith(f"udm {udm.__version__} replaces in SGLang 0.5.23: fused_dsa_decode_me")
+    assert f", by a kernel image for sm_90 from: {udm.image().source}. UDM_SGLANG=0" in line
 
 
 def test_function_is_udm_s_and_falls_back(server, driver, caplog):

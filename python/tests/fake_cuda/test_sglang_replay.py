@@ -20,6 +20,9 @@ from sglang_server import (
     wanted_of,
 )
 from sglang_stubs import ForwardMode
+from step_case import StepCase
+
+import udm
 
 
 @pytest.mark.parametrize("kpool", [1, 4])
@@ -204,14 +207,75 @@ def test_failing_udm_falls_back_and_warns_once(server, driver, caplog):
     case = make_case("decode", backends=2)
     backends = [backend_over(server, case, b, Calls()) for b in range(2)]
     batch = forward_batch(case)
+    wrong = Tensor(case.req_to_token.astype(np.int64))
     for backend in backends:
-        backend.req_to_token = Tensor(case.req_to_token.astype(np.int64))
+        backend.req_to_token = wrong
     for _ in range(3):
         multi_step(server, backends).init_forward_metadata_out_graph(batch)
         replay(backends[0], case, ForwardMode.DECODE)
     assert [name for name, *_ in server.originals] == [METHODS[1][1], METHODS[0][1]] * 3
     (line,) = lines(caplog, logging.WARNING)
     assert line.endswith("because udm failed: req_to_token has dtype int64: it must be int32")
+
+
+def test_failure_is_not_tried_again(server, driver, monkeypatch):
+    """Of these tensors; and none, if the library fails: each attempt would only take time."""
+    from sglang.kernels.ops.attention.dsa import metadata
+    from test_sglang import arguments
+
+    from udm import _sglang_replay
+
+    made = []
+
+    def fail(error):
+        def plan(*arguments, **keywords):
+            made.append(error)
+            raise error
+
+        monkeypatch.setattr(_sglang_replay, "Plan", plan)
+
+    case = make_case("decode", backends=1)
+    backend = backend_over(server, case, 0, Calls())
+    fail(udm.InvalidArgumentError("these tensors"))
+    for _ in range(3):
+        replay(backend, case, ForwardMode.DECODE)
+    assert len(made) == 1 and len(server.originals) == 3
+    other = backend_over(server, case, 0, Calls())
+    fail(udm.CompileError("no kernel"))
+    for _ in range(3):
+        replay(other, case, ForwardMode.DECODE)
+        replay(backend_over(server, case, 0, Calls()), case, ForwardMode.DECODE)
+    assert len(made) == 2 and len(server.originals) == 9
+    launches = driver.calls("cuLaunchKernel")
+    with pytest.raises(AttributeError, match="is_cuda"):  # SGLang's own function
+        metadata.fused_dsa_decode_metadata(**arguments(StepCase("decode", 7, backends=1)))
+    assert driver.calls("cuLaunchKernel") == launches
+
+
+@pytest.mark.parametrize(
+    "attribute", ["dsa_index_kpool", "decode_cuda_graph_metadata", "dsa_decode_impl"]
+)
+def test_attribute_that_is_not_there(server, driver, caplog, attribute):
+    """Of an object of another SGLang: nothing is launched, and SGLang does the work."""
+    case = make_case("decode", backends=1)
+    backend = backend_over(server, case, 0, Calls())
+    delattr(backend, attribute)
+    launches = driver.calls("cuLaunchKernel")
+    replay(backend, case, ForwardMode.DECODE)
+    multi_step(server, [backend]).init_forward_metadata_out_graph(forward_batch(case))
+    assert driver.calls("cuLaunchKernel") == launches and len(server.originals) == 2
+    (line,) = lines(caplog, logging.WARNING)
+    assert f"no attribute '{attribute}'" in line
+
+
+def test_draft_backends_that_differ(server, driver, caplog):
+    """One launch has one top-k for all: these stay SGLang's."""
+    case = make_case("decode", backends=2)
+    backends = [backend_over(server, case, b, Calls()) for b in range(2)]
+    backends[1].dsa_index_topk += 1
+    multi_step(server, backends).init_forward_metadata_out_graph(forward_batch(case))
+    assert len(server.originals) == 1
+    assert "the draft backends differ" in lines(caplog, logging.WARNING)[0]
 
 
 def test_what_sglang_raises_is_not_hidden(server, driver):
