@@ -24,19 +24,18 @@
 enum { MAX_LIBRARIES = 8, REPETITIONS = 20, WARM_ROUNDS = 2, DEFAULT_ROUNDS = 25 };
 
 static const char help_text[] =
-    "usage: compare_libraries [--rounds N] [--match TEXT] BASE.so [OTHER.so...]\n"
+    "usage: compare_libraries [--rounds N] [--match TEXT] [--draft] BASE.so [OTHER.so...]\n"
     "\n"
-    "Times each workload with the kernels of every library, in turn, as nodes of a CUDA graph, "
-    "and\n"
-    "a copy of the same bytes beside them. Prints microseconds per node (for an iteration, of its\n"
-    "three nodes; the median of the rounds)\n"
-    "and the ratio to BASE. \"DIFFER\": a library wrote other bytes than BASE; exit status 1.\n"
+    "Times each workload with the kernels of every library, in turn, in a CUDA graph, and a copy "
+    "of\n"
+    "the same bytes beside them. Prints microseconds per launch, or per iteration of three (the\n"
+    "median of the rounds), and the ratio to BASE. \"DIFFER\": a library wrote other bytes than\n"
+    "BASE; exit status 1.\n"
     "\n"
     "  --rounds N     rounds per workload (default 25)\n"
     "  --match TEXT   only the workloads whose names contain TEXT\n"
-    "  --draft        only the draft decode without schedules: all that libraries of before "
-    "udm_mode\n"
-    "                 can do\n";
+    "  --draft        only the draft decode without schedules: all that libraries of before\n"
+    "                 udm_mode can do\n";
 
 static const struct bench_shape shapes[] = {
     {"bs 1, 4k", 1, 8192, 4096, 0, 0, BENCH_DRAFT},
