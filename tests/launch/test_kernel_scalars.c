@@ -123,12 +123,67 @@ static void test_numbers_of_a_mode(void **state) {
   assert_int_equal(phase.kpool, 64);
 }
 
+/* Each of a request's equal rows has warps of its own if a row has 32 slices then, or more. */
+static void test_equal_rows_of_few_requests_are_copied_apart(void **state) {
+  (void)state;
+  enum { BLOCKS = 132, WARPS = BLOCKS * UDM_KERNEL_WARPS };
+  udm_decode_args args = verify_args();
+  struct udm_kernel_scalars scalars;
+  for (args.batch_size = 1; args.batch_size <= 32; ++args.batch_size) {
+    const int32_t slices = WARPS / args.batch_size;
+    const bool apart = args.batch_size <= 8;
+    udm_kernel_scalars_fill(&args, true, BLOCKS, &scalars);
+    assert_int_equal((scalars.flags & UDM_KERNEL_COPIES_APART) != 0, apart);
+    assert_int_equal(scalars.slices_per_row, apart ? slices / 4 : slices);
+  }
+  args.batch_size = 1;
+  args.flags = UDM_ROW_PER_REQUEST;
+  udm_kernel_scalars_fill(&args, true, BLOCKS, &scalars);
+  assert_int_equal(scalars.flags & UDM_KERNEL_COPIES_APART, 0);
+  assert_int_equal(scalars.slices_per_row, WARPS);
+}
+
+#define HAS_DIRECT(expected, field, value)                        \
+  do {                                                            \
+    udm_decode_args changed_ = args;                              \
+    changed_.field = (value);                                     \
+    assert_int_equal(udm_has_direct_kernel(&changed_), expected); \
+  } while (0)
+
+/* It lacks what a decode does not need, so each option that it would ignore is the general one's.
+ */
+static void test_the_direct_kernel_serves_decode_mode(void **state) {
+  (void)state;
+  udm_decode_args args = verify_args();
+  assert_false(udm_has_direct_kernel(&args));
+  args.mode = UDM_MODE_DECODE;
+  args.tokens_per_request = 0;
+  assert_true(udm_has_direct_kernel(&args));
+  args.extra[1].paged_mqa_ctx_lens = args.extra[1].paged_mqa_schedule = 4096;
+  args.num_sms = 132;
+  assert_true(udm_has_direct_kernel(&args));
+  HAS_DIRECT(true, tokens_per_request, 1);
+  HAS_DIRECT(true, schedule_next_n, 2);
+  HAS_DIRECT(true, schedule_variant, UDM_SCHEDULE_SM100);
+  HAS_DIRECT(true, index_kpool, 1);
+  HAS_DIRECT(false, num_backends, 4);
+  HAS_DIRECT(false, mode, UDM_MODE_DRAFT_EXTEND);
+  HAS_DIRECT(false, schedule_next_n, 3);
+  HAS_DIRECT(false, index_kpool, 4);
+  HAS_DIRECT(false, flags, UDM_SKIP_PADDING);
+  HAS_DIRECT(false, seqlen_offset[2], 1);
+  HAS_DIRECT(false, extra[0].cu_seqlens_q, 4096);
+  HAS_DIRECT(false, extend_lens, 4096);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_blocks_of_lengths_and_schedules),
       cmocka_unit_test(test_equal_rows_and_vectors),
       cmocka_unit_test(test_flags_of_a_mode),
       cmocka_unit_test(test_numbers_of_a_mode),
+      cmocka_unit_test(test_equal_rows_of_few_requests_are_copied_apart),
+      cmocka_unit_test(test_the_direct_kernel_serves_decode_mode),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

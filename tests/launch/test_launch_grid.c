@@ -63,7 +63,8 @@ static void test_the_flags_state_the_alignment_of_the_tables(void **state) {
 }
 
 /* A launch of one backend that has no real_page_table. */
-static udm_decode_args args_of_shape(int32_t batch_size, int32_t max_len) {
+static void prepare_shape(const struct gpu_session *session, int32_t batch_size, int32_t max_len,
+                          udm_kernel_launch *launch) {
   udm_decode_args args = UDM_DECODE_ARGS_INIT;
   args.seq_lens = args.req_pool_indices = args.req_to_token = 4096;
   args.req_to_token_stride = args.page_table_stride = 1 << 20;
@@ -71,12 +72,6 @@ static udm_decode_args args_of_shape(int32_t batch_size, int32_t max_len) {
   args.max_len = max_len;
   args.num_backends = 1;
   args.backends[0] = (udm_backend_outputs){4096, 4096, 4096, 4096, 4096, 0, 4096};
-  return args;
-}
-
-static void prepare_shape(const struct gpu_session *session, int32_t batch_size, int32_t max_len,
-                          udm_kernel_launch *launch) {
-  const udm_decode_args args = args_of_shape(batch_size, max_len);
   assert_int_equal(udm_prepare_direct(session->udm, &args, launch), UDM_OK);
 }
 
@@ -157,32 +152,11 @@ static void test_every_row_has_static_slices(void **state) {
   }
 }
 
-/* Each of a request's equal rows has warps of its own if there are many more warps than rows. */
-static void test_equal_rows_of_few_requests_are_copied_apart(void **state) {
-  const struct gpu_session *session = *state;
-  udm_context_info info = UDM_CONTEXT_INFO_INIT;
-  assert_int_equal(udm_get_context_info(session->udm, &info), UDM_OK);
-  udm_decode_args args = args_of_shape(1, 1 << 20);
-  args.mode = UDM_MODE_TARGET_VERIFY;
-  args.tokens_per_request = 4;
-  args.backends[0].seqlens_expanded = 0; /* cache_seqlens lies there, which only a decode allows */
-  for (int32_t requests = 1; requests <= 32; ++requests) {
-    udm_kernel_launch launch = UDM_KERNEL_LAUNCH_INIT;
-    args.batch_size = requests;
-    assert_int_equal(udm_prepare_direct(session->udm, &args, &launch), UDM_OK);
-    const int32_t warps = 8 * info.multiprocessor_count / requests;
-    const bool apart = warps / 4 >= 32;
-    assert_int_equal((scalar(&launch, PLACE_flags) & UDM_KERNEL_COPIES_APART) != 0, apart);
-    assert_int_equal(scalar(&launch, PLACE_slices_per_row), apart ? warps / 4 : warps);
-  }
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_the_flags_state_the_alignment_of_the_tables),
       cmocka_unit_test(test_the_grid_follows_the_columns),
       cmocka_unit_test(test_every_row_has_static_slices),
-      cmocka_unit_test(test_equal_rows_of_few_requests_are_copied_apart),
   };
   gpu_fixture_skip_if_impossible();
   return cmocka_run_group_tests_name("the grid of a launch", tests, gpu_fixture_open,
