@@ -147,7 +147,7 @@ def measure(paths):
 
 
 def batches():
-    """Mixed lengths are log-uniform, as in udm bench; uniform ones have more than twice the tokens."""
+    """Mixed lengths are log-uniform, as in udm bench; uniform ones have twice the tokens."""
     generator = torch.Generator().manual_seed(0)
     uniform = torch.randint(1024, 131072 - TOKENS, (64,), generator=generator).tolist()
     mixed = (1024 * (131072 / 1024) ** torch.rand(64, generator=generator)).int().tolist()
