@@ -10,10 +10,9 @@
 enum {
   UDM_KERNEL_THREADS = 256, /* per block; also the most requests of a window */
   UDM_KERNEL_WARPS = UDM_KERNEL_THREADS / 32,
-  UDM_KERNEL_LENGTH_BLOCKS = 32, /* at most this many blocks write lengths and prefix sums */
-  UDM_KERNEL_TILE = 128,         /* columns of a tile */
-  UDM_KERNEL_PAGE_TILE = 32,     /* pages of a tile if there is no page_table_1 */
-  UDM_KERNEL_SLICE_TILES = 4,    /* most tiles of a slice */
+  UDM_KERNEL_TILE = 128,      /* columns of a tile */
+  UDM_KERNEL_PAGE_TILE = 32,  /* pages of a tile if there is no page_table_1 */
+  UDM_KERNEL_SLICE_TILES = 4, /* most tiles of a slice */
   UDM_KERNEL_DIRECT_BACKENDS = 3,
   UDM_KERNEL_GENERAL_BACKENDS = 8
 };
@@ -30,6 +29,7 @@ enum {
   UDM_KERNEL_DYNAMIC = 64, /* a row of max_len columns has tiles that the static part leaves */
   UDM_KERNEL_LINE_OFFSET_BIT = 8, /* five bits: where in its 128-byte line, in int32s, the first
                                      page_table_1 begins */
+  UDM_KERNEL_SCHEDULE_SM100 = 1 << 13,
   /* of the general kernel alone */
   UDM_KERNEL_EXTEND_LENS_INT64 = 1 << 16,
   UDM_KERNEL_ADD_TOKENS = 1 << 17, /* the KV length is seq_lens plus the query tokens */
@@ -37,8 +37,7 @@ enum {
   UDM_KERNEL_SKIP_PADDING = 1 << 19,
   UDM_KERNEL_CTX_LENS_OF_REQUEST = 1 << 20,
   UDM_KERNEL_SCHEDULE_OF_REQUESTS = 1 << 21, /* a row of the schedule is a request, not a token */
-  UDM_KERNEL_SCHEDULE_SM100 = 1 << 22,
-  UDM_KERNEL_COPIES_APART = 1 << 23 /* static part: each of a request's rows has its own warps */
+  UDM_KERNEL_COPIES_APART = 1 << 22 /* static part: each of a request's rows has its own warps */
 };
 
 /* The outputs of a backend: enum udm_output of udm.h, which NVRTC does not see, then the extra
@@ -63,27 +62,30 @@ enum {
  * reciprocal is UINT32_MAX / divisor (sms_reciprocal: UINT64_MAX), so that the kernel multiplies
  * where it would divide.
  */
-#define UDM_KERNEL_SCALARS(X)                                   \
-  X(const void *, seq_lens)                                     \
-  X(const void *, req_pool_indices)                             \
-  X(unsigned, batch_size)                                       \
-  X(unsigned, flags)                                            \
-  X(unsigned, copy_blocks)                                      \
-  X(unsigned, num_windows)                                      \
-  X(unsigned, window_rows)                                      \
-  X(unsigned, window_reciprocal)                                \
-  X(unsigned, slices_per_row) /* that the static part copies */ \
-  X(int, max_len)                                               \
-  X(const int *, req_to_token)                                  \
-  X(long long, req_to_token_stride)                             \
-  X(long long, page_table_stride)                               \
-  X(long long, real_page_table_stride)                          \
-  X(unsigned, page_size)                                        \
-  X(unsigned, page_reciprocal)                                  \
-  X(int, topk)                                                  \
-  X(int, num_backends)                                          \
-  X(unsigned, length_blocks)                                    \
-  X(unsigned, num_sms) /* of the schedule */
+#define UDM_KERNEL_SCALARS(X)                                          \
+  X(const void *, seq_lens)                                            \
+  X(const void *, req_pool_indices)                                    \
+  X(unsigned, batch_size)                                              \
+  X(unsigned, flags)                                                   \
+  X(unsigned, copy_blocks)                                             \
+  X(unsigned, num_windows)                                             \
+  X(unsigned, windows_reciprocal)                                      \
+  X(unsigned, blocks_per_window)                                       \
+  X(unsigned, window_rows)                                             \
+  X(unsigned, window_reciprocal)                                       \
+  X(unsigned, slices_per_row) /* that the static part copies */        \
+  X(int, max_len)                                                      \
+  X(const int *, req_to_token)                                         \
+  X(long long, req_to_token_stride)                                    \
+  X(long long, page_table_stride)                                      \
+  X(long long, real_page_table_stride)                                 \
+  X(unsigned, page_size)                                               \
+  X(unsigned, page_reciprocal)                                         \
+  X(int, topk)                                                         \
+  X(int, num_backends)                                                 \
+  X(unsigned, length_blocks)                                           \
+  X(unsigned, chunks_per_block) /* of a length block: 256 runs each */ \
+  X(unsigned, num_sms)          /* of the schedule */
 
 #define UDM_KERNEL_FIELD(type, name) type name;
 struct udm_kernel_scalars {
@@ -107,22 +109,28 @@ struct udm_kernel_scalars {
 
 /* Its last parameter is sms_reciprocal, as below. */
 
-/* The general kernel serves every mode. It then takes this. */
+/* The general kernel serves every mode. */
 struct udm_kernel_phase {
   const void *extend_lens; /* query tokens per request, or null: tokens_per_request */
-  int tokens_per_request;
+  unsigned tokens_per_request;
   unsigned tokens_reciprocal;
-  int num_tokens; /* T of udm.h */
-  int kpool;      /* 1 or more */
+  unsigned num_tokens; /* T of udm.h */
+  unsigned kpool;      /* 1 or more */
   unsigned kpool_reciprocal;
   int largest_offset;
-  unsigned length_groups; /* each has its length blocks: all backends together, or one each */
-  int schedule_pieces;    /* m of udm.h */
+  unsigned length_groups;   /* each has its length blocks: all backends together, or one each */
+  unsigned schedule_pieces; /* m of udm.h */
   unsigned long long sms_reciprocal;
-  const long long *table; /* device [UDM_KERNEL_OUTPUTS][table_stride] of pointers, or null */
-  long long table_stride;
+  /* device [UDM_KERNEL_OUTPUTS][backend_pointers_stride], or null */
+  const long long *backend_pointers;
+  long long backend_pointers_stride;
+};
+
+/* It then takes this. */
+struct udm_kernel_general {
+  struct udm_kernel_phase phase;
   int offsets[UDM_KERNEL_GENERAL_BACKENDS]; /* added to the lengths of a backend */
-  /* If there is a table, only the extra ones are used. */
+  /* If there are backend_pointers, only the extra ones are used. */
   int *outputs[UDM_KERNEL_GENERAL_BACKENDS][UDM_KERNEL_ALL_OUTPUTS];
 };
 

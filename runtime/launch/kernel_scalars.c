@@ -13,7 +13,8 @@
 
 enum {
   BLOCK_COLUMNS = UDM_KERNEL_THREADS, /* the least work that is worth a block */
-  ENOUGH_SLICES = 32                  /* of a row, to read it once per copy */
+  ENOUGH_SLICES = 32,                 /* of a row, to read it once per copy */
+  LENGTH_BLOCK_PAIRS = 32             /* at most */
 };
 
 _Static_assert(sizeof(udm_backend_outputs) == UDM_KERNEL_OUTPUTS * sizeof(CUdeviceptr) &&
@@ -25,11 +26,18 @@ static unsigned int divide_up(unsigned int n, unsigned int divisor) {
   return n / divisor + (n % divisor > 0);
 }
 
-unsigned int udm_length_blocks(const udm_decode_args *args) {
+/* A ragged batch's query tokens are written by request. */
+static unsigned int chunks_of(const udm_decode_args *args) {
   const int32_t runs = args->extend_lens ? args->batch_size : udm_num_tokens(args);
-  const unsigned int chunks = divide_up((unsigned)runs, UDM_KERNEL_THREADS);
-  if (chunks == 0) return 1;
-  return divide_up(chunks, divide_up(chunks, UDM_KERNEL_LENGTH_BLOCKS));
+  return runs > 0 ? divide_up((unsigned)runs, UDM_KERNEL_THREADS) : 1;
+}
+
+static unsigned int chunks_per_block(const udm_decode_args *args) {
+  return divide_up(chunks_of(args), LENGTH_BLOCK_PAIRS);
+}
+
+unsigned int udm_length_blocks(const udm_decode_args *args) {
+  return 2 * divide_up(chunks_of(args), chunks_per_block(args));
 }
 
 /* For pointers in device memory, the strides decide. */
@@ -146,7 +154,8 @@ unsigned int udm_copy_blocks(unsigned int multiprocessors, const udm_decode_args
 static void split_into_windows(const udm_decode_args *args, struct udm_kernel_scalars *scalars) {
   const unsigned int rows = scalars->batch_size > 0 ? scalars->batch_size : 1;
   const unsigned int windows = divide_up(rows, UDM_KERNEL_THREADS);
-  if (scalars->copy_blocks > windows) scalars->copy_blocks -= scalars->copy_blocks % windows;
+  const unsigned int per_window = scalars->copy_blocks / windows;
+  if (per_window > 0) scalars->copy_blocks = per_window * windows;
   const unsigned int copies = (unsigned)udm_tokens_per_request(args);
   unsigned int slices = scalars->copy_blocks * UDM_KERNEL_WARPS / rows;
   if (has_equal_rows(args) && !args->extend_lens && slices / copies >= ENOUGH_SLICES) {
@@ -154,6 +163,8 @@ static void split_into_windows(const udm_decode_args *args, struct udm_kernel_sc
     slices /= copies;
   }
   scalars->num_windows = windows;
+  scalars->windows_reciprocal = UINT32_MAX / windows;
+  scalars->blocks_per_window = per_window > 0 ? per_window : 1;
   scalars->window_rows = divide_up(rows, windows);
   scalars->window_reciprocal = UINT32_MAX / scalars->window_rows;
   scalars->slices_per_row = slices > 0 ? slices : 1;
@@ -191,6 +202,7 @@ void udm_kernel_scalars_fill(const udm_decode_args *args, bool direct, unsigned 
       .copy_blocks = copy_blocks,
       .num_backends = args->num_backends,
       .length_blocks = udm_length_blocks(args),
+      .chunks_per_block = chunks_per_block(args),
       .num_sms = (unsigned)args->num_sms,
   };
   split_into_windows(args, out);
@@ -219,19 +231,23 @@ bool udm_has_direct_kernel(const udm_decode_args *args) {
          args->index_kpool <= 1 && !(args->flags & UDM_SKIP_PADDING) && schedule_pieces(args) == 1;
 }
 
-void udm_kernel_phase_fill(const udm_decode_args *args, struct udm_kernel_phase *out) {
-  const int32_t kpool = args->index_kpool > 1 ? args->index_kpool : 1;
-  *out = (struct udm_kernel_phase){
-      .extend_lens = device_address(args->extend_lens),
-      .tokens_per_request = udm_tokens_per_request(args),
-      .tokens_reciprocal = UINT32_MAX / (unsigned)udm_tokens_per_request(args),
-      .num_tokens = udm_num_tokens(args),
-      .kpool = kpool,
-      .kpool_reciprocal = UINT32_MAX / (unsigned)kpool,
-      .sms_reciprocal = udm_sms_reciprocal(args),
-      .schedule_pieces = schedule_pieces(args),
-      .length_groups = has_different_offsets(args) ? (unsigned int)args->num_backends : 1,
-      .largest_offset = udm_largest_offset(args),
+void udm_kernel_general_fill(const udm_decode_args *args, struct udm_kernel_general *out) {
+  const unsigned int kpool = args->index_kpool > 1 ? (unsigned)args->index_kpool : 1;
+  const unsigned int tokens = (unsigned)udm_tokens_per_request(args);
+  *out = (struct udm_kernel_general){
+      .phase =
+          {
+              .extend_lens = device_address(args->extend_lens),
+              .tokens_per_request = tokens,
+              .tokens_reciprocal = UINT32_MAX / tokens,
+              .num_tokens = (unsigned)udm_num_tokens(args),
+              .kpool = kpool,
+              .kpool_reciprocal = UINT32_MAX / kpool,
+              .sms_reciprocal = udm_sms_reciprocal(args),
+              .schedule_pieces = (unsigned)schedule_pieces(args),
+              .length_groups = has_different_offsets(args) ? (unsigned int)args->num_backends : 1,
+              .largest_offset = udm_largest_offset(args),
+          },
   };
   memcpy(out->offsets, args->seqlen_offset, sizeof out->offsets);
   for (int32_t b = 0; b < args->num_backends; ++b) {

@@ -12,7 +12,7 @@
 #include "kernel_params.h"
 #include "udm.h"
 
-/* The number of length blocks, the last blocks of the grid, which write lengths and prefix sums. */
+/* The number of length blocks, which write lengths and prefix sums, of each group of backends. */
 unsigned int udm_length_blocks(const udm_decode_args *args);
 
 /* The number of copy blocks. It depends on the arguments alone: a recorded launch stays right.
@@ -25,9 +25,9 @@ void udm_kernel_scalars_fill(const udm_decode_args *args, bool direct, unsigned 
                              struct udm_kernel_scalars *out);
 
 /* What the general kernel takes beside the scalars, for a direct call. */
-void udm_kernel_phase_fill(const udm_decode_args *args, struct udm_kernel_phase *out);
+void udm_kernel_general_fill(const udm_decode_args *args, struct udm_kernel_general *out);
 
-/* The number of blocks behind the copy blocks: length blocks, then a schedule's. */
+/* The number of blocks behind the copy blocks: length blocks, then those of the schedules. */
 unsigned int udm_blocks_after_copies(const udm_decode_args *args);
 
 /* Whether the direct kernel serves a direct call: decode mode, with schedules at most. */

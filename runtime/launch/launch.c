@@ -28,8 +28,8 @@ struct launch_plan {
   struct udm_kernel_scalars scalars;
   unsigned long long sms_reciprocal;
   union {
-    struct udm_kernel_phase phase; /* of the general kernel */
-    udm_decode_args args;          /* of the direct kernel, if the launch is prepared */
+    struct udm_kernel_general general; /* of the general kernel */
+    udm_decode_args args;              /* of the direct kernel, if the launch is prepared */
   };
 };
 
@@ -49,10 +49,10 @@ static void plan_launch(const udm_context *ctx, const udm_decode_args *args,
   plan->grid = plan->scalars.copy_blocks + udm_blocks_after_copies(args);
   plan->sms_reciprocal = udm_sms_reciprocal(args);
   if (plan->direct) return;
-  udm_kernel_phase_fill(args, &plan->phase);
+  udm_kernel_general_fill(args, &plan->general);
   if (table) {
-    plan->phase.table = (const long long *)(uintptr_t)table->backend_pointers;
-    plan->phase.table_stride = table->backend_pointers_stride;
+    plan->general.phase.backend_pointers = (const long long *)(uintptr_t)table->backend_pointers;
+    plan->general.phase.backend_pointers_stride = table->backend_pointers_stride;
   }
 }
 
@@ -106,7 +106,7 @@ static void pack(const udm_decode_args *args, const struct launch_plan *plan, vo
     pack_outputs(args, parameters + SCALARS);
     parameters[SCALARS + DIRECT_POINTERS] = parameter(&plan->sms_reciprocal);
   } else {
-    parameters[SCALARS] = parameter(&plan->phase);
+    parameters[SCALARS] = parameter(&plan->general);
   }
 }
 

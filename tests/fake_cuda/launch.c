@@ -96,9 +96,10 @@ static int32_t *first_prefix_sum(const struct host_kernel *kernel, void *const *
     memcpy(&address, parameters[first + 9], sizeof address); /* after three outputs of three */
     return (int32_t *)(intptr_t)address;
   }
-  const struct udm_kernel_phase *phase = parameters[first];
-  if (!phase->table) return phase->outputs[0][UDM_KERNEL_CU_SEQLENS_K];
-  memcpy(&address, phase->table + phase->table_stride, sizeof address);
+  const struct udm_kernel_general *general = parameters[first];
+  const struct udm_kernel_phase *phase = &general->phase;
+  if (!phase->backend_pointers) return general->outputs[0][UDM_KERNEL_CU_SEQLENS_K];
+  memcpy(&address, phase->backend_pointers + phase->backend_pointers_stride, sizeof address);
   return (int32_t *)(intptr_t)address;
 }
 

@@ -13,25 +13,13 @@
 #include "launch/decode_args.h"
 #include "launch/kernel_scalars.h"
 
-enum {
-  THREADS = UDM_KERNEL_THREADS,
-  MOST_LENGTH_BLOCKS = UDM_KERNEL_LENGTH_BLOCKS,
-  MOST_COPY_BLOCKS = 24
-};
-
-uint32_t decode_launch_length_blocks(const udm_decode_args *args) {
-  const int32_t units = args->extend_lens ? args->batch_size : udm_num_tokens(args);
-  const uint32_t windows = ((uint32_t)units + THREADS - 1) / THREADS;
-  if (windows <= MOST_LENGTH_BLOCKS) return windows > 0 ? windows : 1;
-  const uint32_t windows_per_block = (windows - 1) / MOST_LENGTH_BLOCKS + 1;
-  return (windows - 1) / windows_per_block + 1;
-}
+enum { THREADS = UDM_KERNEL_THREADS, MOST_COPY_BLOCKS = 24 };
 
 struct host_kernel_dim3 decode_launch_grid(const udm_decode_args *args) {
   const int64_t copies = (int64_t)args->batch_size * args->max_len / 4096 + 1;
   const uint32_t most = MOST_COPY_BLOCKS;
   return (struct host_kernel_dim3){
-      decode_launch_length_blocks(args) + (copies < most ? (uint32_t)copies : most), 1, 1};
+      udm_length_blocks(args) + (copies < most ? (uint32_t)copies : most), 1, 1};
 }
 
 #define COUNT_ONE(type, name) +1
@@ -46,7 +34,7 @@ enum {
 /* The inputs and scalars, which all kernels take first. */
 static size_t pack_scalars(const udm_decode_args *args, bool direct, struct host_kernel_dim3 *grid,
                            uint64_t seed, struct udm_kernel_scalars *scalars, void **parameters) {
-  const uint32_t copies = grid->x - decode_launch_length_blocks(args);
+  const uint32_t copies = grid->x - udm_length_blocks(args);
   udm_kernel_scalars_fill(args, direct, copies, scalars);
   /* any number of copy blocks, slices and windows is right: the library's, or others */
   scalars->copy_blocks = copies;
@@ -62,12 +50,15 @@ static size_t pack_scalars(const udm_decode_args *args, bool direct, struct host
     if (windows <= rows) {
       if (windows != scalars->num_windows) scalars->flags |= UDM_KERNEL_DYNAMIC;
       scalars->num_windows = windows;
+      scalars->windows_reciprocal = UINT32_MAX / windows;
       scalars->window_rows = (rows + windows - 1) / windows;
       scalars->window_reciprocal = UINT32_MAX / scalars->window_rows;
     }
+    scalars->blocks_per_window = copies > windows ? copies / windows : 1;
+    if (copies > windows) scalars->copy_blocks = scalars->blocks_per_window * windows;
   } else {
     scalars->copy_blocks = 0;
-    grid->x = decode_launch_length_blocks(args);
+    grid->x = udm_length_blocks(args);
   }
 #define PACK(type, name) *parameters++ = &scalars->name;
   UDM_KERNEL_SCALARS(PACK)
@@ -113,15 +104,15 @@ static bool launch_general(const udm_decode_args *args, CUdeviceptr backend_poin
   udm_decode_args copy = *args;
   void *parameters[MOST_PARAMETERS];
   struct udm_kernel_scalars scalars;
-  struct udm_kernel_phase phase;
+  struct udm_kernel_general general;
   size_t count = pack_scalars(args, !backend_pointers, &grid, seed, &scalars, parameters);
   if (backend_pointers) memset(copy.backends, 0xa5, sizeof copy.backends); /* not looked at */
-  udm_kernel_phase_fill(&copy, &phase);
+  udm_kernel_general_fill(&copy, &general);
   /* each backend with an offset of its own has length blocks of its own; schedules have a block */
   grid.x = scalars.copy_blocks + udm_blocks_after_copies(args);
-  phase.table = (const long long *)(uintptr_t)backend_pointers;
-  phase.table_stride = backend_pointers_stride;
-  parameters[count++] = &phase;
+  general.phase.backend_pointers = (const long long *)(uintptr_t)backend_pointers;
+  general.phase.backend_pointers_stride = backend_pointers_stride;
+  parameters[count++] = &general;
   return launch("udm_decode_metadata_general", parameters, grid, seed, text);
 }
 

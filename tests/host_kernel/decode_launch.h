@@ -9,9 +9,7 @@
 
 #include "decode_case.h"
 #include "host_kernel.h"
-
-/* The number of length blocks, the last of the grid: they write lengths and prefix sums. */
-uint32_t decode_launch_length_blocks(const udm_decode_args *args);
+#include "launch/kernel_scalars.h"
 
 /* A grid for a small GPU. */
 struct host_kernel_dim3 decode_launch_grid(const udm_decode_args *args);

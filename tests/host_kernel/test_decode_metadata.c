@@ -191,7 +191,7 @@ static void test_slices_are_taken_in_any_order(void **state) {
     request.table = request.seed % 2 == 0;
     struct decode_case *c = decode_check_create(&request);
     for (uint32_t blocks = 1; blocks <= 2; ++blocks) {
-      const struct host_kernel_dim3 grid = {decode_launch_length_blocks(&c->args) + blocks, 1, 1};
+      const struct host_kernel_dim3 grid = {udm_length_blocks(&c->args) + blocks, 1, 1};
       for (uint64_t order = 0; order < 12; ++order) decode_check_launch(c, grid, order);
     }
     decode_case_destroy(c);
@@ -206,8 +206,7 @@ static void test_the_grid_does_not_matter(void **state) {
     request.table = request.seed % 2 == 0;
     struct decode_case *c = decode_check_create(&request);
     for (size_t g = 0; g < sizeof copy_blocks / sizeof copy_blocks[0]; ++g) {
-      const struct host_kernel_dim3 grid = {decode_launch_length_blocks(&c->args) + copy_blocks[g],
-                                            1, 1};
+      const struct host_kernel_dim3 grid = {udm_length_blocks(&c->args) + copy_blocks[g], 1, 1};
       decode_check_launch(c, grid, request.seed);
     }
     decode_case_destroy(c);

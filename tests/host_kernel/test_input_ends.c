@@ -52,7 +52,7 @@ static CUdeviceptr address(const void *pointer) { return (CUdeviceptr)(uintptr_t
 
 static void launch_and_check(const udm_decode_args *args, const int32_t *slots, uint32_t copiers) {
   char text[HOST_KERNEL_TEXT_SIZE];
-  const struct host_kernel_dim3 grid = {decode_launch_length_blocks(args) + copiers, 1, 1};
+  const struct host_kernel_dim3 grid = {udm_length_blocks(args) + copiers, 1, 1};
   memset(page_table_1, 0, sizeof page_table_1);
   memset(real_page_table, 0xff, sizeof real_page_table);
   if (!decode_launch_direct(args, grid, 0, text)) fail_msg("%s", text);

@@ -102,7 +102,7 @@ static void run(bool table, int32_t tokens) {
     int64_t pointers[UDM_OUTPUTS_PER_BACKEND];
     memcpy(pointers, &c.args.backends[0], sizeof pointers);
     /* enough for one tile per warp: whole tiles use vectors, the last tile of a row does not */
-    const struct host_kernel_dim3 grid = {decode_launch_length_blocks(&c.args) + ROWS, 1, 1};
+    const struct host_kernel_dim3 grid = {udm_length_blocks(&c.args) + ROWS, 1, 1};
     const bool launched = table ? decode_launch_table(&c.args, address(pointers), 1, grid, 1, text)
                                 : decode_launch_direct(&c.args, grid, 1, text);
     if (!launched) fail_msg("%s", text);

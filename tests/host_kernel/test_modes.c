@@ -154,7 +154,7 @@ static void test_neither_order_nor_grid_matters(void **state) {
   for (request.seed = 17000; request.seed < 17020; ++request.seed) {
     request.table = request.seed % 2 == 0;
     struct decode_case *c = decode_check_create(&request);
-    const uint32_t lengths = decode_launch_length_blocks(&c->args);
+    const uint32_t lengths = udm_length_blocks(&c->args);
     for (size_t g = 0; g < sizeof copy_blocks / sizeof copy_blocks[0]; ++g) {
       const struct host_kernel_dim3 grid = {lengths + copy_blocks[g], 1, 1};
       decode_check_launch(c, grid, request.seed + 37 * g);

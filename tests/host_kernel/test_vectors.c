@@ -80,7 +80,7 @@ static uint64_t stores_of(int32_t rows, const int shifts[TABLES], bool table, ui
     const CUdeviceptr *first = &args.backends[b].cache_seqlens; /* of seven */
     for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND; ++o) pointers[o][b] = (int64_t)first[o];
   }
-  const struct host_kernel_dim3 grid = {decode_launch_length_blocks(&args) + copiers, 1, 1};
+  const struct host_kernel_dim3 grid = {udm_length_blocks(&args) + copiers, 1, 1};
   const uint64_t before = host_kernel_vector_stores();
   const bool launched =
       table ? decode_launch_table(&args, address(pointers), TABLES, grid, seed, text)

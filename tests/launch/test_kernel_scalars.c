@@ -29,26 +29,26 @@ static uint32_t flags_of(const udm_decode_args *args) {
   return scalars.flags;
 }
 
-/* 600 requests of 4 query tokens are ten chunks of 256 tokens. */
+/* 600 requests of 4 query tokens are ten chunks of 256 tokens, each of which has two blocks. */
 static void test_blocks_of_lengths_and_schedules(void **state) {
   (void)state;
   udm_decode_args args = verify_args();
-  assert_int_equal(udm_blocks_after_copies(&args), 10);
+  assert_int_equal(udm_blocks_after_copies(&args), 20);
   args.extra[3].paged_mqa_schedule = 4096; /* no such backend */
-  assert_int_equal(udm_blocks_after_copies(&args), 10);
+  assert_int_equal(udm_blocks_after_copies(&args), 20);
   args.extra[2].paged_mqa_schedule = 4096;
-  assert_int_equal(udm_blocks_after_copies(&args), 10 + 1);
+  assert_int_equal(udm_blocks_after_copies(&args), 20 + 1);
   /* a backend with an offset of its own: each has its blocks */
   args.mode = UDM_MODE_DECODE;
   args.seqlen_offset[0] = args.seqlen_offset[1] = args.seqlen_offset[2] = 5;
-  assert_int_equal(udm_blocks_after_copies(&args), 10 + 1);
+  assert_int_equal(udm_blocks_after_copies(&args), 20 + 1);
   args.seqlen_offset[1] = 6;
-  assert_int_equal(udm_blocks_after_copies(&args), 3 * (10 + 1));
+  assert_int_equal(udm_blocks_after_copies(&args), 3 * (20 + 1));
   args.extra[2].paged_mqa_schedule = 0;
-  assert_int_equal(udm_blocks_after_copies(&args), 3 * 10);
+  assert_int_equal(udm_blocks_after_copies(&args), 3 * 20);
   args.extend_lens = 4096; /* a ragged batch: three chunks of requests */
   args.num_tokens = 5000;
-  assert_int_equal(udm_blocks_after_copies(&args), 3 * 3);
+  assert_int_equal(udm_blocks_after_copies(&args), 3 * 6);
 }
 
 /* Equal rows whose stride is no multiple of 16 bytes have different alignments. */
@@ -101,26 +101,26 @@ static void test_numbers_of_a_mode(void **state) {
     int32_t next_n;
     int sm90, sm100;
   } pieces[] = {{0, 1, 1}, {1, 1, 1}, {2, 1, 2}, {3, 2, 3}, {4, 2, 4}, {5, 3, 5}};
-  struct udm_kernel_phase phase;
+  struct udm_kernel_general general;
   udm_decode_args args = verify_args();
   for (size_t p = 0; p < sizeof pieces / sizeof pieces[0]; ++p) {
     args.schedule_next_n = pieces[p].next_n;
     args.schedule_variant = UDM_SCHEDULE_SM90;
-    udm_kernel_phase_fill(&args, &phase);
-    assert_int_equal(phase.schedule_pieces, pieces[p].sm90);
+    udm_kernel_general_fill(&args, &general);
+    assert_int_equal(general.phase.schedule_pieces, pieces[p].sm90);
     args.schedule_variant = UDM_SCHEDULE_SM100;
-    udm_kernel_phase_fill(&args, &phase);
-    assert_int_equal(phase.schedule_pieces, pieces[p].sm100);
+    udm_kernel_general_fill(&args, &general);
+    assert_int_equal(general.phase.schedule_pieces, pieces[p].sm100);
   }
-  assert_int_equal(phase.num_tokens, 2400);
-  assert_int_equal(phase.kpool, 1);
+  assert_int_equal(general.phase.num_tokens, 2400);
+  assert_int_equal(general.phase.kpool, 1);
   args.index_kpool = 64;
   args.tokens_per_request = 0;
   args.extend_lens = 4096;
   args.num_tokens = 17;
-  udm_kernel_phase_fill(&args, &phase);
-  assert_int_equal(phase.num_tokens, 17);
-  assert_int_equal(phase.kpool, 64);
+  udm_kernel_general_fill(&args, &general);
+  assert_int_equal(general.phase.num_tokens, 17);
+  assert_int_equal(general.phase.kpool, 64);
 }
 
 /* Each of a request's equal rows has warps of its own if a row has 32 slices then, or more. */

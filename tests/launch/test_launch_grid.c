@@ -86,7 +86,7 @@ static int32_t copy_blocks_beside(int32_t length_blocks, int32_t windows, int32_
   return most > windows ? most - most % windows : most;
 }
 
-/* One length block per 256 rows, 32 at most; one copy block per 256 columns. */
+/* Two length blocks per 256 rows, 64 at most; one copy block per 256 columns. */
 static void test_the_grid_follows_the_columns(void **state) {
   const struct gpu_session *session = *state;
   udm_context_info info = UDM_CONTEXT_INFO_INIT;
@@ -95,21 +95,21 @@ static void test_the_grid_follows_the_columns(void **state) {
   const struct {
     int32_t batch_size, max_len, blocks;
   } grids[] = {
-      {0, 100, 1},
-      {9, 0, 1},
-      {9, 100, 1 + 4},
-      {256, 1, 1 + 2},
-      {32, 1 << 20, 1 + most},
-      {33, 1 << 20, 1 + copy_blocks_beside(1, 1, most, 2)},
-      {48, 1 << 20, 1 + copy_blocks_beside(1, 1, most, 2)},
-      {49, 1 << 20, 1 + copy_blocks_beside(1, 1, most, 3)},
-      {128, 1 << 20, 1 + copy_blocks_beside(1, 1, most, 3)},
-      {129, 1 << 20, 1 + copy_blocks_beside(1, 1, most, 2)},
-      {256, 1 << 20, 1 + copy_blocks_beside(1, 1, most, 2)},
-      {257, 1 << 20, 2 + copy_blocks_beside(2, 2, most, 2)},
-      {8192, 1 << 20, 32 + copy_blocks_beside(32, 32, most, 2)},
-      {8193, 1 << 20, 17 + copy_blocks_beside(17, 33, most, 2)}, /* 33 times 256 rows, by twos */
-      {1 << 16, 1 << 16, 32 + copy_blocks_beside(32, 256, most, 2)}, /* 2^32 columns */
+      {0, 100, 2},
+      {9, 0, 2},
+      {9, 100, 2 + 4},
+      {256, 1, 2 + 2},
+      {32, 1 << 20, 2 + most},
+      {33, 1 << 20, 2 + copy_blocks_beside(2, 1, most, 2)},
+      {48, 1 << 20, 2 + copy_blocks_beside(2, 1, most, 2)},
+      {49, 1 << 20, 2 + copy_blocks_beside(2, 1, most, 3)},
+      {128, 1 << 20, 2 + copy_blocks_beside(2, 1, most, 3)},
+      {129, 1 << 20, 2 + copy_blocks_beside(2, 1, most, 2)},
+      {256, 1 << 20, 2 + copy_blocks_beside(2, 1, most, 2)},
+      {257, 1 << 20, 4 + copy_blocks_beside(4, 2, most, 2)},
+      {8192, 1 << 20, 64 + copy_blocks_beside(64, 32, most, 2)},
+      {8193, 1 << 20, 34 + copy_blocks_beside(34, 33, most, 2)}, /* 33 times 256 rows, by twos */
+      {1 << 16, 1 << 16, 64 + copy_blocks_beside(64, 256, most, 2)}, /* 2^32 columns */
   };
   for (size_t g = 0; g < sizeof grids / sizeof grids[0]; ++g) {
     udm_kernel_launch launch = UDM_KERNEL_LAUNCH_INIT;

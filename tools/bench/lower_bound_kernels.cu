@@ -10,7 +10,7 @@
 extern "C" __global__ void udm_bench_empty(UDM_KERNEL_SCALARS(UDM_UNUSED) UDM_KERNEL_DIRECT_OUTPUTS(
     UDM_UNUSED_POINTERS) unsigned long long) {}
 extern "C" __global__ void udm_bench_empty_general(UDM_KERNEL_SCALARS(UDM_UNUSED)
-                                                       const udm_kernel_phase) {}
+                                                       const udm_kernel_general) {}
 
 enum { IN_FLIGHT = 4 };
 

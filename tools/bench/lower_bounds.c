@@ -88,7 +88,7 @@ void lower_bounds_close(struct lower_bounds *bounds, const struct gpu_session *s
 
 CUresult bench_launch_empty(const struct lower_bounds *bounds, const struct gpu_session *session,
                             int64_t backends) {
-  static const struct udm_kernel_phase
+  static const struct udm_kernel_general
       zeros; /* the value of every parameter: this is the largest */
   void *parameters[PARAMETERS];
   for (int p = 0; p < PARAMETERS; ++p) parameters[p] = (void *)(uintptr_t)&zeros;

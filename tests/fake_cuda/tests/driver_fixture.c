@@ -46,16 +46,18 @@ void make_empty_batch(struct empty_batch *b) {
   pointers[1] = (int64_t)b->memory + SUMS_OFFSET;
   pointers[4] = (int64_t)b->memory + SUMS_OFFSET + 4;
   assert_int_equal(cuMemcpyHtoD_v2(b->memory, pointers, sizeof pointers), CUDA_SUCCESS);
-  b->phase.table = (const long long *)(uintptr_t)b->memory;
-  b->phase.table_stride = 1;
-  b->phase.tokens_per_request = 1;
-  b->scalars.length_blocks = b->phase.length_groups = 1;
+  b->general.phase.backend_pointers = (const long long *)(uintptr_t)b->memory;
+  b->general.phase.backend_pointers_stride = 1;
+  b->general.phase.tokens_per_request = 1;
+  b->scalars.length_blocks = 2;
+  b->scalars.chunks_per_block = 1;
+  b->general.phase.length_groups = 1;
   b->scalars.page_size = 1;
   b->scalars.num_backends = 1;
   void **parameter = b->parameters;
 #define PACK(type, name) *parameter++ = &b->scalars.name;
   UDM_KERNEL_SCALARS(PACK)
-  *parameter++ = &b->phase;
+  *parameter++ = &b->general;
 }
 
 uint64_t read_sums(const struct empty_batch *b) {
@@ -78,5 +80,6 @@ CUfunction load_function(void) {
 }
 
 CUresult launch_empty_batch(CUfunction function, CUstream stream, struct empty_batch *b) {
-  return cuLaunchKernel(function, 1, 1, 1, 256, 1, 1, 0, stream, b->parameters, NULL);
+  return cuLaunchKernel(function, b->scalars.length_blocks, 1, 1, 256, 1, 1, 0, stream,
+                        b->parameters, NULL);
 }

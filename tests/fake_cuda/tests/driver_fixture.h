@@ -33,7 +33,7 @@ enum { EMPTY_BATCH_SCALARS = 0 UDM_KERNEL_SCALARS(COUNT_ONE) };
 /* The arguments of the general kernel for an empty batch of one backend. */
 struct empty_batch {
   struct udm_kernel_scalars scalars;
-  struct udm_kernel_phase phase;
+  struct udm_kernel_general general;
   void *parameters[EMPTY_BATCH_SCALARS + 1];
   CUdeviceptr memory; /* the pointer array, then two int32 */
 };

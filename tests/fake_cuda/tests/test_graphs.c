@@ -11,7 +11,8 @@
 #include "fake_cuda.h"
 
 static CUDA_KERNEL_NODE_PARAMS_v1 node_of(CUfunction function, struct empty_batch *b) {
-  const CUDA_KERNEL_NODE_PARAMS_v1 node = {function, 1, 1, 1, 256, 1, 1, 0, b->parameters, NULL};
+  const CUDA_KERNEL_NODE_PARAMS_v1 node = {
+      function, b->scalars.length_blocks, 1, 1, 256, 1, 1, 0, b->parameters, NULL};
   return node;
 }
 

@@ -17,9 +17,9 @@ static void test_a_launch_uses_the_values_at_the_call(void **state) {
   for (int i = 0; i < 16; ++i) {
     dirty_sums(&b);
     assert_int_equal(launch_empty_batch(function, stream, &b), CUDA_SUCCESS);
-    b.phase.table = NULL; /* too late to matter */
+    b.general.phase.backend_pointers = NULL; /* too late to matter */
     assert_int_equal(cuStreamSynchronize(stream), CUDA_SUCCESS);
-    b.phase.table = (const long long *)(uintptr_t)b.memory;
+    b.general.phase.backend_pointers = (const long long *)(uintptr_t)b.memory;
     assert_true(read_sums(&b) == 0);
   }
 }
