@@ -1,12 +1,10 @@
 // Fills the attention metadata of one phase of a speculative step in one launch. The contract is in
-// include/udm.h.
+// include/udm.h. SPDX-License-Identifier: Apache-2.0
 //
-// SPDX-License-Identifier: Apache-2.0
-//
-// The first copy_blocks blocks fill the page tables, those after them the lengths and prefix sums,
-// the last ones the schedules. Window w of the batch has the requests w, w + num_windows, ..., at
-// most 256. The live columns of a request's row are cut into tiles of 128 columns. A copy block
-// serves one window, in two parts:
+// The first copy_blocks blocks fill the page tables, then come those of lengths and prefix sums,
+// then those of schedules. Window w of the batch has the requests w, w + num_windows, ..., at most
+// 256. The live columns of a request's row are cut into tiles of 128. A copy block serves one
+// window:
 //
 //   row 0   |s0 s0|s1 s1|s2 s2|                  s0, s1, s2: slices of 1 to 4 tiles that the row
 //   row 1   |s0|s1|                              number alone gives to a warp (static part): the
@@ -28,10 +26,6 @@ constexpr unsigned kMaxLength = 0x7fffffffu;
 __device__ unsigned lane_index() { return threadIdx.x % 32; }
 __device__ unsigned warp_index() { return threadIdx.x / 32; }
 __device__ int first_lane(bool yes) { return __ffs(__ballot_sync(kWholeWarp, yes)) - 1; }
-template <class T>
-__device__ T smaller(T a, T b) {
-  return a < b ? a : b;
-}
 
 // An address of which the compiler knows nothing: it neither reorders loads by it nor computes it
 // anew from an index.
@@ -62,7 +56,7 @@ struct Integer {
 };
 
 __device__ unsigned clamp_length(int64 length) {
-  return length < 0 ? 0 : static_cast<unsigned>(smaller<int64>(length, kMaxLength));
+  return length < 0 ? 0 : static_cast<unsigned>(min(length, int64{kMaxLength}));
 }
 // Two branches: from the words of an Integer, NVRTC makes two loads, one after the other.
 __device__ unsigned load_length(const void *array, bool is_int64, unsigned i) {
@@ -73,10 +67,6 @@ __device__ unsigned load_length(const void *array, bool is_int64, unsigned i) {
 // n / divisor, rounded down. The quotient by the reciprocal is right or one too small.
 __device__ unsigned divide(unsigned n, unsigned divisor, unsigned reciprocal) {
   const unsigned quotient = __umulhi(n, reciprocal);
-  return quotient + (n - quotient * divisor >= divisor);
-}
-__device__ uint64 divide(uint64 n, uint64 divisor, uint64 reciprocal) {
-  const uint64 quotient = __umul64hi(n, reciprocal);
   return quotient + (n - quotient * divisor >= divisor);
 }
 
@@ -111,20 +101,20 @@ __device__ T block_scan(T value, T *total) {  // exclusive; *total receives the 
 struct Request {
   unsigned seen, tokens;
 
-  __device__ unsigned length() const { return smaller(seen, kMaxLength); }
+  __device__ unsigned length() const { return min(seen, kMaxLength); }
   __device__ unsigned expanded(unsigned j) const {  // what query token j sees
     const unsigned after = tokens - 1 - j;
-    return seen > after ? smaller(seen - after, kMaxLength) : 0;
+    return seen > after ? min(seen - after, kMaxLength) : 0;
   }
 };
 
-// What a thread counts and writes at a time: a request, or a query token; of a ragged batch, the
-// query tokens of a request.
+// What a thread of a length block counts and writes at a time: a request, or a query token; if the
+// batch is ragged, all query tokens of a request.
 struct Run {
   Request request;
   unsigned number;        // of the request
-  unsigned first, count;  // of the request's query tokens
-  uint64 start;           // the batch's number of the first one; later, if the batch is ragged
+  unsigned first, count;  // of its query tokens
+  uint64 start;           // the first one's number in the batch
   unsigned sum;           // of the lengths
 };
 
@@ -137,19 +127,25 @@ struct Row {
   unsigned first, end;      // the positions of column 0 and behind the last live column
 };
 
-// A launch, as a thread sees it. What the general kernel gets as parameters, the direct kernel
-// makes of constants: code for other modes vanishes from it, and pointers stay in the constant
-// bank.
+// Of a copy block: the rows of its window, where the tiles that are left of each end, counted from
+// the first of its group of 32 rows, and the next ticket.
+__shared__ Row rows[kThreads];
+__shared__ unsigned tile_ends[kThreads], tickets;
+// Of the general kernel: pointers that lay in device memory, and the first query token of each
+// request of the window, if the batch is ragged.
+__shared__ int *loaded_pointers[UDM_KERNEL_GENERAL_BACKENDS][UDM_KERNEL_OUTPUTS];
+__shared__ unsigned starts[kThreads];
+
+// A launch, as a thread sees it. What the general kernel takes as parameters is constant in the
+// direct kernel: code for other modes vanishes from it, and its pointers stay in the constant bank.
 template <bool kDirect>
 struct Launch : udm_kernel_scalars, udm_kernel_phase {
-  int *const (*outputs)[UDM_KERNEL_ALL_OUTPUTS];  // of a backend
-  unsigned backends;                              // bits: those that the block writes
-  int offset;                                     // of their lengths
-  int *(*loaded_pointers)[UDM_KERNEL_OUTPUTS];    // shared memory for backend_pointers
-  unsigned *starts;  // and for the first token of each request of a window, in a ragged batch
-  int longest = -1;  // UDM_EXTENT_BATCH_MAX: the extent of every row
-  unsigned window = 0,
-           block = 0;  // of a copy block: its window, and its place among those that serve it
+  int *const (*outputs)[UDM_KERNEL_ALL_OUTPUTS];  // of each backend
+  const int *offsets;                             // of each backend's lengths
+  unsigned backends;                              // a bit for each that the block writes
+  int offset;                                     // of the lengths that the block writes
+  int longest = -1;                // the extent of every row, or -1: each row has its own
+  unsigned window = 0, block = 0;  // of a copy block: its window, and its number there
 
   __device__ bool has(unsigned flag) const {
     return (!kDirect || flag < UDM_KERNEL_EXTEND_LENS_INT64) && flags & flag;
@@ -160,7 +156,7 @@ struct Launch : udm_kernel_scalars, udm_kernel_phase {
   }
   __device__ unsigned visible(unsigned length) const {
     const unsigned full = kDirect ? length : divide(length, kpool, kpool_reciprocal) * kpool;
-    return smaller(full, static_cast<unsigned>(topk)) + (length - full);
+    return min(full, static_cast<unsigned>(topk)) + (length - full);
   }
   __device__ unsigned pages_up(unsigned columns) const {
     return divide(columns + page_size - 1, page_size, page_reciprocal);
@@ -216,7 +212,7 @@ struct Launch : udm_kernel_scalars, udm_kernel_phase {
   }
   // Brings backend_pointers to shared memory, and finds what the host could not know of them.
   __device__ void load_pointers() {
-    if (!backend_pointers) return;
+    if (kDirect || !backend_pointers) return;
     const unsigned o = threadIdx.x / UDM_KERNEL_GENERAL_BACKENDS;
     const unsigned b = threadIdx.x % UDM_KERNEL_GENERAL_BACKENDS;
     if (o < UDM_KERNEL_OUTPUTS && backends >> b & 1) {
@@ -245,7 +241,7 @@ struct Launch : udm_kernel_scalars, udm_kernel_phase {
       run.first = u - run.number * tokens_per_request;
     }
     run.request = load_request(run.number);
-    if (is_ragged()) run.count = smaller(run.request.tokens, num_tokens);
+    if (is_ragged()) run.count = min(run.request.tokens, num_tokens);
     if (!of_tokens) run.sum = run.request.length();
 #pragma unroll 1
     for (unsigned j = 0; of_tokens && j < run.count; ++j) {
@@ -260,32 +256,28 @@ struct Launch : udm_kernel_scalars, udm_kernel_phase {
     write(b, UDM_KERNEL_CU_SEQLENS_K, i + 1, sum + length);
     write(b, UDM_KERNEL_CU_SEQLENS_Q, i + 1, run.start + run.request.tokens);
   }
-  __device__ void write_token(int b, uint64 token, unsigned expanded, unsigned seen, unsigned sum,
-                              unsigned ctx_len) const {
-    write(b, UDM_KERNEL_SEQLENS_EXPANDED, token, expanded);
-    write(b, UDM_KERNEL_NSA_CACHE_SEQLENS, token, seen);
-    write(b, UDM_KERNEL_NSA_CU_SEQLENS_K, token + 1, sum);
-    write(b, UDM_KERNEL_CTX_LENS, token, ctx_len);
-  }
   __device__ void write_tokens(int b, const Run &run, unsigned sum) const {
     const bool of_request = has(UDM_KERNEL_CTX_LENS_OF_REQUEST);
     uint64 token = run.start;
 #pragma unroll 1
-    for (unsigned j = 0; j < run.count && token < num_tokens; ++j, ++token) {
-      const unsigned expanded = run.request.expanded(run.first + j), seen = visible(expanded);
+    for (unsigned j = run.first; j < run.first + run.count && token < num_tokens; ++j, ++token) {
+      const unsigned expanded = run.request.expanded(j), seen = visible(expanded);
       sum += seen;
-      write_token(b, token, expanded, seen, sum, of_request ? run.request.length() : expanded);
+      write(b, UDM_KERNEL_SEQLENS_EXPANDED, token, expanded);
+      write(b, UDM_KERNEL_NSA_CACHE_SEQLENS, token, seen);
+      write(b, UDM_KERNEL_NSA_CU_SEQLENS_K, token + 1, sum);
+      write(b, UDM_KERNEL_CTX_LENS, token, of_request ? run.request.length() : expanded);
     }
   }
 
-  // Of each two length blocks, one writes what is per request, and one what is per query token. A
-  // block sums the runs before its own again rather than wait for their sums.
+  // Length blocks come in pairs: one writes what is per request, the other what is per query token.
+  // A block sums the runs before its own again rather than wait for their sums.
   __device__ void write_lengths(unsigned length_block) {
     const bool of_tokens = length_block % 2;
     const unsigned runs = of_tokens && !is_ragged() ? num_tokens : batch_size;
     unsigned first = length_block / 2 * chunks_per_block * kThreads;
-    const unsigned last = smaller(first + chunks_per_block * kThreads, runs);
-    if (first > last) return;
+    const unsigned last = min(first + chunks_per_block * kThreads, runs);
+    if (first >= last && first > 0) return;
     unsigned sum = 0, total;  // of the runs before
     uint64 tokens = 0, all_tokens;
     if (first > 0) {
@@ -320,8 +312,9 @@ struct Launch : udm_kernel_scalars, udm_kernel_phase {
     } while (first < last);
     if (!is_ragged() || !of_tokens || last < runs) return;
 #pragma unroll 1
-    for (uint64 e = tokens + threadIdx.x; e < num_tokens; e += kThreads) {  // of no request
-      for_each_backend([&](int b) { write_token(b, e, 0, 0, sum, 0); });
+    for (uint64 e = tokens + threadIdx.x; e < num_tokens; e += kThreads) {
+      const Run of_no_request = {{}, 0, 0, 1, e, 0};
+      for_each_backend([&](int b) { write_tokens(b, of_no_request, sum); });
     }
   }
 
@@ -335,7 +328,7 @@ struct Launch : udm_kernel_scalars, udm_kernel_phase {
 #pragma unroll 1
     for (; i < end; ++i) {
       const Request r = load_request(i);
-      const unsigned count = of_requests ? 1 : smaller(r.tokens, num_tokens - row);
+      const unsigned count = of_requests ? 1 : min(r.tokens, num_tokens - row);
 #pragma unroll 1
       for (unsigned j = 0; j < count; ++j, ++row) {
         if (body(row, ((of_requests ? r.length() : r.expanded(j)) + 255) / 256)) return;
@@ -352,14 +345,14 @@ struct Launch : udm_kernel_scalars, udm_kernel_phase {
     const bool is_sm100 = has(UDM_KERNEL_SCHEDULE_SM100);
     const uint64 sms = num_sms, pieces = schedule_pieces;
     const unsigned segment = (batch_size + kThreads - 1) / kThreads;
-    const unsigned begin = smaller(threadIdx.x * segment, batch_size);
-    const unsigned end = smaller(begin + segment, batch_size);
+    const unsigned begin = min(threadIdx.x * segment, batch_size);
+    const unsigned end = min(begin + segment, batch_size);
     unsigned first_row = begin * (of_requests ? 1 : tokens_per_request);
     uint64 mine = 0, all;
     if (is_ragged() && !of_requests) {
 #pragma unroll 1
       for (unsigned i = begin; i < end; ++i) mine += load_request(i).tokens;
-      first_row = static_cast<unsigned>(smaller<uint64>(block_scan(mine, &all), num_tokens));
+      first_row = static_cast<unsigned>(min(block_scan(mine, &all), uint64{num_tokens}));
       mine = 0;
     }
     for_each_row(begin, end, first_row, [&](unsigned, unsigned units) {
@@ -371,10 +364,10 @@ struct Launch : udm_kernel_scalars, udm_kernel_phase {
     __syncthreads();
 
     const unsigned most_steps = batch_size > 32 ? kThreads / 2 : batch_size > 1 ? 16 : 0;
-    const uint64 quotient = divide(all, sms, sms_reciprocal), more = all - quotient * sms;
+    const uint64 quotient = all / sms, more = all - quotient * sms;
 #pragma unroll 1
     for (uint64 sm = threadIdx.x; sm <= sms; sm += kThreads) {
-      uint64 work = sm * quotient + (is_sm100 ? smaller(sm, more) : sm - smaller(sm, sms - more));
+      uint64 work = sm * quotient + (is_sm100 ? min(sm, more) : sm - min(sm, sms - more));
       uint64 entry = all > 0 ? (of_requests ? batch_size : num_tokens) * pieces : 0, split = 0;
       if (work < all) {  // else the end, or an SM without work
         unsigned low = 0;
@@ -413,7 +406,7 @@ struct Launch : udm_kernel_scalars, udm_kernel_phase {
   };
   __device__ unsigned request_at(unsigned place) const { return window + place * num_windows; }
   __device__ RowLoad load_row(unsigned place) const {
-    const unsigned i = smaller(request_at(place), batch_size - 1);
+    const unsigned i = min(request_at(place), batch_size - 1);
     RowLoad loaded;
     loaded.length.load(seq_lens, has(UDM_KERNEL_SEQ_LENS_INT64), i);
     loaded.index.load(req_pool_indices, has(UDM_KERNEL_REQ_POOL_INDICES_INT64), i);
@@ -425,10 +418,10 @@ struct Launch : udm_kernel_scalars, udm_kernel_phase {
     if (i >= batch_size) return row;
     const unsigned tokens = clamp_length(loaded.length.value(has(UDM_KERNEL_SEQ_LENS_INT64)));
     const Request r = request(i, tokens);
-    unsigned extent = longest >= 0 ? longest : smaller<unsigned>(r.length(), max_len);
+    unsigned extent = longest >= 0 ? longest : min(r.length(), static_cast<unsigned>(max_len));
     if (!kDirect && !has(UDM_KERNEL_ROW_PER_REQUEST)) {
       row.number = is_ragged() ? starts[place] : i * tokens_per_request;
-      row.copies = smaller(r.tokens, num_tokens - row.number);
+      row.copies = min(r.tokens, num_tokens - row.number);
     }
     if (row.copies == 0 || (has(UDM_KERNEL_SKIP_PADDING) && tokens == 0)) extent = 0;
     if (has(UDM_KERNEL_SLOTS)) {
@@ -455,7 +448,7 @@ struct Launch : udm_kernel_scalars, udm_kernel_phase {
   __device__ void copy_slots(const Row &row, unsigned begin, unsigned end) const {
     constexpr unsigned kWidth = sizeof(T) / sizeof(int);
     const bool has_slots = kWidth > 1 || has(UDM_KERNEL_SLOTS);
-    const unsigned live = begin < row.first ? row.first : begin, whole = end / kWidth * kWidth;
+    const unsigned live = max(begin, row.first), whole = end / kWidth * kWidth;
     const unsigned mine = begin + lane_index() * kWidth - live;  // lanes before the first: huge
     const int column = static_cast<int>(begin + lane_index() * kWidth - row.first);
     const auto is_live = [&](unsigned v) { return mine + v * 32 * kWidth < whole - live; };
@@ -497,7 +490,7 @@ struct Launch : udm_kernel_scalars, udm_kernel_phase {
   }
   // Copies tiles of a row, at most a slice, from this position on.
   __device__ void copy(const Row &row, unsigned begin, unsigned tiles) const {
-    const unsigned end = smaller(begin + tiles * tile_size(), row.end);
+    const unsigned end = min(begin + tiles * tile_size(), row.end);
     const auto source = static_cast<unsigned>(reinterpret_cast<uint64>(row.source) / sizeof(int));
     if (has(UDM_KERNEL_SLOTS) && has(UDM_KERNEL_VECTORS) && begin >= row.first &&
         (source - row.first) % 4 == 0) {
@@ -507,45 +500,86 @@ struct Launch : udm_kernel_scalars, udm_kernel_phase {
     constexpr unsigned kCount = 2, kStep = kCount * 32;
 #pragma unroll 1
     for (; begin < end; begin += kStep) {
-      copy_slots<int, kCount>(row, begin, smaller(begin + kStep, end));
+      copy_slots<int, kCount>(row, begin, min(begin + kStep, end));
     }
   }
 
-  // Each block reads all lengths.
-  __device__ void find_longest() {
-    __shared__ int longest_of_block;
-    if (threadIdx.x == 0) longest_of_block = 0;
-    __syncthreads();
+  // UDM_EXTENT_BATCH_MAX, or a ragged batch: what a copy block must know of all requests.
+  __device__ void read_requests() {
+    __shared__ unsigned longest_length;
+    uint64 tokens = 0, total;  // of the requests before
     unsigned mine = 0;
-#pragma unroll 1
-    for (unsigned i = threadIdx.x; i < batch_size; i += kThreads) {
-      const unsigned length = load_request(i).length();
-      if (length > mine) mine = length;
-    }
-    atomicMax(&longest_of_block, static_cast<int>(smaller<unsigned>(mine, max_len)));
-    __syncthreads();
-    longest = longest_of_block;
-  }
-  // At most num_tokens.
-  __device__ void find_starts() {
-    uint64 before = 0, total;
+    if (threadIdx.x == 0) longest_length = 0;
 #pragma unroll 1
     for (unsigned first = 0; first < batch_size; first += kThreads) {
       const unsigned i = first + threadIdx.x, place = divide(i, num_windows, windows_reciprocal);
-      const uint64 tokens = i < batch_size ? load_request(i).tokens : 0;
-      const uint64 start = before + block_scan(tokens, &total);
-      before += total;
+      Request r = {};
+      if (i < batch_size) r = load_request(i);
+      mine = max(mine, r.length());
+      if (!is_ragged()) continue;
+      const uint64 start = tokens + block_scan<uint64>(r.tokens, &total);
+      tokens += total;
       if (i < batch_size && i == request_at(place)) {
-        starts[place] = static_cast<unsigned>(smaller<uint64>(start, num_tokens));
+        starts[place] = static_cast<unsigned>(min(start, uint64{num_tokens}));
       }
     }
     __syncthreads();
+    if (!has(UDM_KERNEL_EXTENT_BATCH_MAX)) return;
+    atomicMax(&longest_length, min(mine, static_cast<unsigned>(max_len)));
+    __syncthreads();
+    longest = longest_length;
+  }
+
+  // The dynamic part, as a warp sees it: tiles that the static part leaves. Rows lie in groups
+  // of 32.
+  struct Rest {
+    unsigned total, group_ends;  // tiles; where those of the group with the lane's number end
+    unsigned per_ticket, tile, ticket_end;
+  };
+  // Thread t lists row t of the window. False: nothing is left.
+  __device__ bool list_rest(Rest *rest) const {
+    if (!has(UDM_KERNEL_DYNAMIC)) return false;
+    const Row row = row_of(load_row(threadIdx.x), threadIdx.x);
+    const unsigned all = tiles_of(row), copied = slices_per_row * kSliceTiles;
+    const unsigned left = all > copied ? all - copied : 0, warps = kWarps * blocks_per_window;
+    if (!__syncthreads_or(left > 0)) return false;
+    rows[threadIdx.x] = row;
+    tile_ends[threadIdx.x] = warp_scan(left);
+    if (threadIdx.x == 0) tickets = kWarps;
+    __syncthreads();
+    rest->group_ends = warp_scan(tile_ends[lane_index() % kWarps * 32 + 31]);
+    rest->total = __shfl_sync(kWholeWarp, rest->group_ends, kWarps - 1);
+    // few tiles: one per ticket, so that all warps get some
+    rest->per_ticket = rest->total > 2 * warps ? kSliceTiles : rest->total > warps ? 2 : 1;
+    rest->tile = (warp_index() * blocks_per_window + block) * rest->per_ticket;
+    rest->ticket_end = min(rest->tile + rest->per_ticket, rest->total);
+    return true;
+  }
+  // Finds this warp's next tiles of a row, from position *begin on. False: none are left.
+  __device__ bool draw_tiles(Rest *rest, Row *row, unsigned *begin, unsigned *tiles) const {
+    if (rest->tile >= rest->ticket_end) {
+      if (rest->total <= rest->per_ticket * kWarps * blocks_per_window) return false;
+      unsigned ticket = 0;
+      if (lane_index() == 0) ticket = atomicAdd(&tickets, 1u);
+      ticket = __shfl_sync(kWholeWarp, ticket, 0);
+      rest->tile = (ticket * blocks_per_window + block) * rest->per_ticket;
+      if (rest->tile >= rest->total) return false;
+      rest->ticket_end = min(rest->tile + rest->per_ticket, rest->total);
+    }
+    const int group = first_lane(rest->group_ends > rest->tile);
+    const unsigned group_end = __shfl_sync(kWholeWarp, rest->group_ends, group);
+    const unsigned group_begin = group_end - tile_ends[group * 32 + 31];
+    const unsigned ends = group_begin + tile_ends[group * 32 + lane_index()];
+    const int r = first_lane(ends > rest->tile);
+    const unsigned row_end = __shfl_sync(kWholeWarp, ends, r);
+    *row = rows[group * 32 + r];
+    *tiles = min(rest->ticket_end, row_end) - rest->tile;
+    *begin = (tiles_of(*row) - (row_end - rest->tile)) * tile_size();
+    rest->tile += *tiles;
+    return true;
   }
 
   __device__ void copy_window() {
-    __shared__ Row rows[kThreads];
-    __shared__ unsigned tile_ends[kThreads], tickets;  // counted from the first tile of 32 rows
-    const unsigned warps = kWarps * blocks_per_window;
     const unsigned copies = has(UDM_KERNEL_COPIES_APART) ? tokens_per_request : 1;
     const unsigned slices = window_rows * slices_per_row * copies;
     // first all loads that depend on arguments alone
@@ -554,15 +588,10 @@ struct Launch : udm_kernel_scalars, udm_kernel_phase {
     unsigned place = slice - of_row * window_rows;
     RowLoad next = load_row(place);
     load_pointers();
-    if (is_ragged()) find_starts();
-    if (has(UDM_KERNEL_EXTENT_BATCH_MAX)) find_longest();
-    unsigned total = 0, ticket_tiles = 0, tile = 0, ticket_end = 0;  // of the dynamic part
-    unsigned group_ends = 0;  // where the tiles of the 32 rows with the lane's number end
+    if (is_ragged() || has(UDM_KERNEL_EXTENT_BATCH_MAX)) read_requests();
+    Rest rest = {};
 #pragma unroll 1
     while (true) {
-#ifdef __CUDA_ARCH__
-      asm("" : "+r"(flags));
-#endif
       Row row;
       unsigned begin, tiles;
       if (slice < slices) {
@@ -577,48 +606,15 @@ struct Launch : udm_kernel_scalars, udm_kernel_phase {
         const unsigned all = tiles_of(row), per_row = slices_per_row;
         tiles = 1 + (all > per_row) + (all > 2 * per_row) + (all > 3 * per_row);
         begin = of_row * tiles * tile_size();
-        slice += warps;
+        slice += kWarps * blocks_per_window;
         if (slice < slices) {
           of_row = divide(slice, window_rows, window_reciprocal);
           place = slice - of_row * window_rows;
           next = load_row(place);
         }
       } else {
-        if (total == 0) {
-          if (!has(UDM_KERNEL_DYNAMIC)) return;
-          const Row mine = row_of(load_row(threadIdx.x), threadIdx.x);
-          const unsigned all = tiles_of(mine), copied = slices_per_row * kSliceTiles;
-          const unsigned left = all > copied ? all - copied : 0;
-          if (!__syncthreads_or(left > 0)) return;
-          rows[threadIdx.x] = mine;
-          tile_ends[threadIdx.x] = warp_scan(left);
-          if (threadIdx.x == 0) tickets = kWarps;
-          __syncthreads();
-          group_ends = warp_scan(tile_ends[lane_index() % kWarps * 32 + 31]);
-          total = __shfl_sync(kWholeWarp, group_ends, kWarps - 1);
-          // few tiles: one per ticket, so that all warps get some
-          ticket_tiles = total > 2 * warps ? kSliceTiles : total > warps ? 2 : 1;
-          tile = (warp_index() * blocks_per_window + block) * ticket_tiles;
-          ticket_end = smaller(tile + ticket_tiles, total);
-        }
-        if (tile >= ticket_end) {
-          if (total <= ticket_tiles * warps) return;  // one ticket per warp
-          unsigned ticket = 0;
-          if (lane_index() == 0) ticket = atomicAdd(&tickets, 1u);
-          tile = (__shfl_sync(kWholeWarp, ticket, 0) * blocks_per_window + block) * ticket_tiles;
-          if (tile >= total) return;
-          ticket_end = smaller(tile + ticket_tiles, total);
-        }
-        const int group = first_lane(group_ends > tile);
-        const unsigned group_begin =
-            __shfl_sync(kWholeWarp, group_ends, group) - tile_ends[group * 32 + 31];
-        const unsigned ends = group_begin + tile_ends[group * 32 + lane_index()];
-        const int r = first_lane(ends > tile);
-        const unsigned row_end = __shfl_sync(kWholeWarp, ends, r);
-        row = rows[group * 32 + r];
-        tiles = smaller(ticket_end, row_end) - tile;
-        begin = (tiles_of(row) - (row_end - tile)) * tile_size();
-        tile += tiles;
+        if (rest.total == 0 && !list_rest(&rest)) return;
+        if (!draw_tiles(&rest, &row, &begin, &tiles)) return;
       }
       if (begin < row.end) copy(row, begin, tiles);
     }
@@ -632,6 +628,23 @@ struct Launch : udm_kernel_scalars, udm_kernel_phase {
       if (window >= copy_blocks) __syncthreads();  // the window before is done with shared memory
       copy_window();
     }
+  }
+
+  // What this block does of the launch.
+  __device__ void run() {
+    if (blockIdx.x < copy_blocks) return copy_windows();
+    unsigned length_block = blockIdx.x - copy_blocks, group = 0;
+    const bool is_schedule = length_block >= length_groups * length_blocks;
+    if (length_groups > 1) {  // each backend has an offset of its own
+      group = length_block / length_blocks;
+      if (is_schedule) group = length_block - length_groups * length_blocks;
+      length_block -= group * length_blocks;
+      backends = 1u << group;
+    }
+    if (!kDirect) offset = offsets[group];
+    load_pointers();
+    if (is_schedule) return write_schedule();
+    write_lengths(length_block);
   }
 };
 
@@ -647,24 +660,16 @@ struct Launch : udm_kernel_scalars, udm_kernel_phase {
 
 #ifndef UDM_GENERAL_ALONE  // the shipped PTX
 // Decode mode, up to 3 backends.
-extern "C" __global__ void __launch_bounds__(UDM_KERNEL_THREADS, 3) udm_decode_metadata_direct(
-    UDM_KERNEL_SCALARS(UDM_PARAMETER)
-        UDM_KERNEL_DIRECT_OUTPUTS(UDM_POINTERS) unsigned long long sms_reciprocal) {
+extern "C" __global__ void __launch_bounds__(UDM_KERNEL_THREADS, 3)
+    udm_decode_metadata_direct(UDM_KERNEL_SCALARS(UDM_PARAMETER)
+                                   UDM_KERNEL_DIRECT_OUTPUTS(UDM_POINTERS) unsigned num_sms) {
   int *outputs[UDM_KERNEL_DIRECT_BACKENDS][UDM_KERNEL_ALL_OUTPUTS] = {};
   UDM_KERNEL_DIRECT_OUTPUTS(UDM_OUTPUT)
   udm_kernel_phase phase = {};
-  phase.tokens_per_request = phase.schedule_pieces = 1;
+  phase.tokens_per_request = phase.schedule_pieces = phase.length_groups = 1;
   phase.num_tokens = batch_size;
-  phase.sms_reciprocal = sms_reciprocal;
-  Launch<true> launch = {
-      {UDM_KERNEL_SCALARS(UDM_ARGUMENT)}, phase, outputs, 7, 0, nullptr, nullptr};
-  if (blockIdx.x < copy_blocks) {
-    launch.copy_windows();
-  } else if (blockIdx.x - copy_blocks < length_blocks) {
-    launch.write_lengths(blockIdx.x - copy_blocks);
-  } else {
-    launch.write_schedule();
-  }
+  phase.num_sms = num_sms;
+  Launch<true>{{UDM_KERNEL_SCALARS(UDM_ARGUMENT)}, phase, outputs, nullptr, 7, 0}.run();
 }
 #endif
 
@@ -677,29 +682,11 @@ extern "C" __global__ void __launch_bounds__(UDM_KERNEL_THREADS, 3) udm_decode_m
 extern "C" __global__ void __launch_bounds__(UDM_KERNEL_THREADS, 3)
     udm_decode_metadata_general(UDM_KERNEL_SCALARS(UDM_PARAMETER)
                                     const __grid_constant__ udm_kernel_general general) {
-  __shared__ unsigned starts[kThreads];
-  __shared__ int *pointers[UDM_KERNEL_GENERAL_BACKENDS][UDM_KERNEL_OUTPUTS];
-  const udm_kernel_phase &phase = general.phase;
-  Launch<false> launch = {{UDM_KERNEL_SCALARS(UDM_ARGUMENT)},
-                          phase,
-                          general.outputs,
-                          (1u << num_backends) - 1,
-                          phase.largest_offset,
-                          pointers,
-                          starts};
-  if (blockIdx.x < copy_blocks) {
-    launch.copy_windows();
-    return;
-  }
-  const unsigned block = blockIdx.x - copy_blocks, groups = phase.length_groups;
-  const bool is_schedule = block >= groups * length_blocks;
-  const unsigned group = is_schedule ? block - groups * length_blocks : block / length_blocks;
-  if (groups > 1) launch.backends = 1u << group;
-  launch.offset = general.offsets[group];
-  launch.load_pointers();
-  if (is_schedule) {
-    launch.write_schedule();
-  } else {
-    launch.write_lengths(block - group * length_blocks);
-  }
+  Launch<false>{{UDM_KERNEL_SCALARS(UDM_ARGUMENT)},
+                general.phase,
+                general.outputs,
+                general.offsets,
+                (1u << num_backends) - 1,
+                general.phase.largest_offset}
+      .run();
 }

@@ -59,33 +59,31 @@ enum {
 
 /*
  * Parameters that both kernels take first, in the order in which the kernels need them. A
- * reciprocal is UINT32_MAX / divisor (sms_reciprocal: UINT64_MAX), so that the kernel multiplies
- * where it would divide.
+ * reciprocal is UINT32_MAX / divisor, so that the kernel multiplies where it would divide.
  */
-#define UDM_KERNEL_SCALARS(X)                                          \
-  X(const void *, seq_lens)                                            \
-  X(const void *, req_pool_indices)                                    \
-  X(unsigned, batch_size)                                              \
-  X(unsigned, flags)                                                   \
-  X(unsigned, copy_blocks)                                             \
-  X(unsigned, num_windows)                                             \
-  X(unsigned, windows_reciprocal)                                      \
-  X(unsigned, blocks_per_window)                                       \
-  X(unsigned, window_rows)                                             \
-  X(unsigned, window_reciprocal)                                       \
-  X(unsigned, slices_per_row) /* that the static part copies */        \
-  X(int, max_len)                                                      \
-  X(const int *, req_to_token)                                         \
-  X(long long, req_to_token_stride)                                    \
-  X(long long, page_table_stride)                                      \
-  X(long long, real_page_table_stride)                                 \
-  X(unsigned, page_size)                                               \
-  X(unsigned, page_reciprocal)                                         \
-  X(int, topk)                                                         \
-  X(int, num_backends)                                                 \
-  X(unsigned, length_blocks)                                           \
-  X(unsigned, chunks_per_block) /* of a length block: 256 runs each */ \
-  X(unsigned, num_sms)          /* of the schedule */
+#define UDM_KERNEL_SCALARS(X)                                   \
+  X(const void *, seq_lens)                                     \
+  X(const void *, req_pool_indices)                             \
+  X(unsigned, batch_size)                                       \
+  X(unsigned, flags)                                            \
+  X(unsigned, copy_blocks)                                      \
+  X(unsigned, num_windows)                                      \
+  X(unsigned, windows_reciprocal)                               \
+  X(unsigned, blocks_per_window)                                \
+  X(unsigned, window_rows)                                      \
+  X(unsigned, window_reciprocal)                                \
+  X(unsigned, slices_per_row) /* that the static part copies */ \
+  X(int, max_len)                                               \
+  X(const int *, req_to_token)                                  \
+  X(long long, req_to_token_stride)                             \
+  X(long long, page_table_stride)                               \
+  X(long long, real_page_table_stride)                          \
+  X(unsigned, page_size)                                        \
+  X(unsigned, page_reciprocal)                                  \
+  X(int, topk)                                                  \
+  X(int, num_backends)                                          \
+  X(unsigned, length_blocks)                                    \
+  X(unsigned, chunks_per_block) /* of a length block: 256 runs each */
 
 #define UDM_KERNEL_FIELD(type, name) type name;
 struct udm_kernel_scalars {
@@ -107,7 +105,7 @@ struct udm_kernel_scalars {
   X(CTX_LENS)                        \
   X(SCHEDULE)
 
-/* Its last parameter is sms_reciprocal, as below. */
+/* Its last parameter is num_sms, as below. */
 
 /* The general kernel serves every mode. */
 struct udm_kernel_phase {
@@ -120,7 +118,7 @@ struct udm_kernel_phase {
   int largest_offset;
   unsigned length_groups;   /* each has its length blocks: all backends together, or one each */
   unsigned schedule_pieces; /* m of udm.h */
-  unsigned long long sms_reciprocal;
+  unsigned num_sms;         /* of a schedule */
   /* device [UDM_KERNEL_OUTPUTS][backend_pointers_stride], or null */
   const long long *backend_pointers;
   long long backend_pointers_stride;

@@ -117,7 +117,7 @@ static unsigned int copy_blocks_per_multiprocessor(const udm_decode_args *args, 
   if (args->batch_size <= 32) return 1;
   if (has_equal_rows(args)) return 3;
   if (direct && !page_table_1_flags(args)) return 2;
-  return args->batch_size > 48 && args->batch_size <= 128 ? 3 : 2;
+  return (args->batch_size > 48 && args->batch_size <= 128) || args->batch_size > 512 ? 3 : 2;
 }
 
 /*
@@ -203,7 +203,6 @@ void udm_kernel_scalars_fill(const udm_decode_args *args, bool direct, unsigned 
       .num_backends = args->num_backends,
       .length_blocks = udm_length_blocks(args),
       .chunks_per_block = chunks_per_block(args),
-      .num_sms = (unsigned)args->num_sms,
   };
   split_into_windows(args, out);
   if (most_tiles(args, direct, out->flags) >
@@ -215,10 +214,6 @@ void udm_kernel_scalars_fill(const udm_decode_args *args, bool direct, unsigned 
 static int32_t schedule_pieces(const udm_decode_args *args) {
   const int32_t next_n = args->schedule_next_n > 0 ? args->schedule_next_n : 1;
   return args->schedule_variant == UDM_SCHEDULE_SM100 ? next_n : next_n / 2 + next_n % 2;
-}
-
-unsigned long long udm_sms_reciprocal(const udm_decode_args *args) {
-  return args->num_sms > 0 ? UINT64_MAX / (unsigned)args->num_sms : 0;
 }
 
 bool udm_has_direct_kernel(const udm_decode_args *args) {
@@ -243,7 +238,7 @@ void udm_kernel_general_fill(const udm_decode_args *args, struct udm_kernel_gene
               .num_tokens = (unsigned)udm_num_tokens(args),
               .kpool = kpool,
               .kpool_reciprocal = UINT32_MAX / kpool,
-              .sms_reciprocal = udm_sms_reciprocal(args),
+              .num_sms = (unsigned)args->num_sms,
               .schedule_pieces = (unsigned)schedule_pieces(args),
               .length_groups = has_different_offsets(args) ? (unsigned int)args->num_backends : 1,
               .largest_offset = udm_largest_offset(args),

@@ -33,7 +33,4 @@ unsigned int udm_blocks_after_copies(const udm_decode_args *args);
 /* Whether the direct kernel serves a direct call: decode mode, with schedules at most. */
 bool udm_has_direct_kernel(const udm_decode_args *args);
 
-/* What the direct kernel takes last. */
-unsigned long long udm_sms_reciprocal(const udm_decode_args *args);
-
 #endif

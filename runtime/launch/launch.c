@@ -26,7 +26,6 @@ struct launch_plan {
   unsigned int grid;
   bool direct; /* the direct kernel; else the general one */
   struct udm_kernel_scalars scalars;
-  unsigned long long sms_reciprocal;
   union {
     struct udm_kernel_general general; /* of the general kernel */
     udm_decode_args args;              /* of the direct kernel, if the launch is prepared */
@@ -47,7 +46,6 @@ static void plan_launch(const udm_context *ctx, const udm_decode_args *args,
   plan->function = plan->direct ? ctx->direct : ctx->general;
   udm_kernel_scalars_fill(args, !table, copies, &plan->scalars);
   plan->grid = plan->scalars.copy_blocks + udm_blocks_after_copies(args);
-  plan->sms_reciprocal = udm_sms_reciprocal(args);
   if (plan->direct) return;
   udm_kernel_general_fill(args, &plan->general);
   if (table) {
@@ -104,7 +102,7 @@ static void pack(const udm_decode_args *args, const struct launch_plan *plan, vo
   pack_scalars(&plan->scalars, parameters);
   if (plan->direct) {
     pack_outputs(args, parameters + SCALARS);
-    parameters[SCALARS + DIRECT_POINTERS] = parameter(&plan->sms_reciprocal);
+    parameters[SCALARS + DIRECT_POINTERS] = parameter(&args->num_sms);
   } else {
     parameters[SCALARS] = parameter(&plan->general);
   }

@@ -39,6 +39,15 @@ inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b)
   return static_cast<unsigned long long>((static_cast<product>(a) * b) >> 64);
 }
 
+template <class T>
+T min(T a, T b) {
+  return b < a ? b : a;
+}
+template <class T>
+T max(T a, T b) {
+  return a < b ? b : a;
+}
+
 // The number of the lowest set bit, counted from 1; 0 if none is set.
 inline int __ffs(unsigned bits) { return __builtin_ffs(static_cast<int>(bits)); }
 
@@ -59,8 +68,8 @@ inline unsigned atomicAdd(unsigned *address, unsigned value) {
   *address = old + value;
   return old;
 }
-inline int atomicMax(int *address, int value) {
-  const int old = *address;
+inline unsigned atomicMax(unsigned *address, unsigned value) {
+  const unsigned old = *address;
   if (value > old) *address = value;
   return old;
 }

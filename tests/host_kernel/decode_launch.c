@@ -81,7 +81,7 @@ static bool launch_few(const udm_decode_args *args, struct host_kernel_dim3 grid
 #define OUTPUT(name) UDM_KERNEL_##name,
   static const int outputs[] = {UDM_KERNEL_DIRECT_OUTPUTS(OUTPUT)};
   CUdeviceptr pointers[FEW][UDM_KERNEL_ALL_OUTPUTS] = {{0}};
-  unsigned long long sms_reciprocal = udm_sms_reciprocal(args);
+  int32_t num_sms = args->num_sms;
   void *parameters[MOST_PARAMETERS];
   struct udm_kernel_scalars scalars;
   size_t count = pack_scalars(args, true, &grid, seed, &scalars, parameters);
@@ -92,7 +92,7 @@ static bool launch_few(const udm_decode_args *args, struct host_kernel_dim3 grid
   for (int o = 0; o < DIRECT_OUTPUTS; ++o) {
     for (int b = 0; b < FEW; ++b) parameters[count++] = &pointers[b][outputs[o]];
   }
-  parameters[count++] = &sms_reciprocal;
+  parameters[count++] = &num_sms;
   grid.x = scalars.copy_blocks + udm_blocks_after_copies(args);
   return launch("udm_decode_metadata_direct", parameters, grid, seed, text);
 }

@@ -7,8 +7,8 @@
 
 #define UDM_UNUSED(type, name) type,
 #define UDM_UNUSED_POINTERS(name) int *, int *, int *,
-extern "C" __global__ void udm_bench_empty(UDM_KERNEL_SCALARS(UDM_UNUSED) UDM_KERNEL_DIRECT_OUTPUTS(
-    UDM_UNUSED_POINTERS) unsigned long long) {}
+extern "C" __global__ void udm_bench_empty(
+    UDM_KERNEL_SCALARS(UDM_UNUSED) UDM_KERNEL_DIRECT_OUTPUTS(UDM_UNUSED_POINTERS) unsigned) {}
 extern "C" __global__ void udm_bench_empty_general(UDM_KERNEL_SCALARS(UDM_UNUSED)
                                                        const udm_kernel_general) {}
 
