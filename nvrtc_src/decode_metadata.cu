@@ -15,8 +15,6 @@
 // No block waits for another, and the grid depends on the arguments alone: a recorded launch stays
 // right whatever the lengths are at replay.
 
-namespace {
-
 typedef long long int64;
 typedef unsigned long long uint64;
 constexpr unsigned kThreads = UDM_KERNEL_THREADS, kWarps = UDM_KERNEL_WARPS;
@@ -474,7 +472,7 @@ struct Launch : udm_kernel_scalars, udm_kernel_phase {
       for (unsigned v = 0; v < kCount && !has_slots; ++v) slots[v] = page_of_slot(slots[v]);
     }
     for_each_copy(has_slots, row, [&](int *table) {
-      T *to = reinterpret_cast<T *>(table + column);
+      T *to = opaque(reinterpret_cast<T *>(table + column));
 #pragma unroll
       for (unsigned v = 0; v < kCount; ++v) {
         if (is_live(v)) __stwb(to + v * 32, slots[v]);
@@ -647,8 +645,6 @@ struct Launch : udm_kernel_scalars, udm_kernel_phase {
     write_lengths(length_block);
   }
 };
-
-}  // namespace
 
 #define UDM_PARAMETER(type, name) type name,
 #define UDM_ARGUMENT(type, name) name,

@@ -43,7 +43,8 @@ def main():
     array = (ctypes.c_char_p * len(options))(*options)
     if nvrtc.nvrtcCompileProgram(program, len(options), array) != 0:
         sys.exit(text_of(nvrtc, program, "ProgramLog"))
-    sys.stdout.write(text_of(nvrtc, program, "PTX"))
+    lines = (line.strip() for line in text_of(nvrtc, program, "PTX").splitlines())
+    print(*(line for line in lines if line and not line.startswith("//")), sep="\n")
 
 
 main()
