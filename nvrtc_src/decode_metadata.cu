@@ -510,7 +510,8 @@ struct Launch : udm_kernel_scalars, udm_kernel_phase {
     if (threadIdx.x == 0) longest_length = 0;
 #pragma unroll 1
     for (unsigned first = 0; first < batch_size; first += kThreads) {
-      const unsigned i = first + threadIdx.x, place = divide(i, num_windows, windows_reciprocal);
+      const unsigned i = first + threadIdx.x,
+                     place = divide(i, num_windows, num_windows_reciprocal);
       Request r = {};
       if (i < batch_size) r = load_request(i);
       mine = max(mine, r.length());
@@ -582,7 +583,7 @@ struct Launch : udm_kernel_scalars, udm_kernel_phase {
     const unsigned slices = window_rows * slices_per_row * copies;
     // first all loads that depend on arguments alone
     unsigned slice = warp_index() * blocks_per_window + block;
-    unsigned of_row = divide(slice, window_rows, window_reciprocal);
+    unsigned of_row = divide(slice, window_rows, window_rows_reciprocal);
     unsigned place = slice - of_row * window_rows;
     RowLoad next = load_row(place);
     load_pointers();
@@ -606,7 +607,7 @@ struct Launch : udm_kernel_scalars, udm_kernel_phase {
         begin = of_row * tiles * tile_size();
         slice += kWarps * blocks_per_window;
         if (slice < slices) {
-          of_row = divide(slice, window_rows, window_reciprocal);
+          of_row = divide(slice, window_rows, window_rows_reciprocal);
           place = slice - of_row * window_rows;
           next = load_row(place);
         }
@@ -619,7 +620,7 @@ struct Launch : udm_kernel_scalars, udm_kernel_phase {
   }
 
   __device__ void copy_windows() {
-    block = divide(blockIdx.x, num_windows, windows_reciprocal);
+    block = divide(blockIdx.x, num_windows, num_windows_reciprocal);
     window = blockIdx.x - block * num_windows;
 #pragma unroll 1
     for (; window < num_windows; window += copy_blocks) {

@@ -24,8 +24,8 @@ enum {
   UDM_KERNEL_EXTENT_BATCH_MAX = 4,
   UDM_KERNEL_PAGES = 8,  /* a real_page_table is written */
   UDM_KERNEL_SLOTS = 16, /* a page_table_1 is written */
-  UDM_KERNEL_VECTORS =
-      32, /* all rows have the same alignment modulo 16 bytes in each page_table_1 */
+  /* A row has the same alignment modulo 16 bytes in each page_table_1; so have its equal rows. */
+  UDM_KERNEL_VECTORS = 32,
   UDM_KERNEL_DYNAMIC = 64, /* a row of max_len columns has tiles that the static part leaves */
   UDM_KERNEL_LINE_OFFSET_BIT = 8, /* five bits: where in its 128-byte line, in int32s, the first
                                      page_table_1 begins */
@@ -68,10 +68,10 @@ enum {
   X(unsigned, flags)                                            \
   X(unsigned, copy_blocks)                                      \
   X(unsigned, num_windows)                                      \
-  X(unsigned, windows_reciprocal)                               \
+  X(unsigned, num_windows_reciprocal)                           \
   X(unsigned, blocks_per_window)                                \
   X(unsigned, window_rows)                                      \
-  X(unsigned, window_reciprocal)                                \
+  X(unsigned, window_rows_reciprocal)                           \
   X(unsigned, slices_per_row) /* that the static part copies */ \
   X(int, max_len)                                               \
   X(const int *, req_to_token)                                  \

@@ -163,10 +163,10 @@ static void split_into_windows(const udm_decode_args *args, struct udm_kernel_sc
     slices /= copies;
   }
   scalars->num_windows = windows;
-  scalars->windows_reciprocal = UINT32_MAX / windows;
+  scalars->num_windows_reciprocal = UINT32_MAX / windows;
   scalars->blocks_per_window = per_window > 0 ? per_window : 1;
   scalars->window_rows = divide_up(rows, windows);
-  scalars->window_reciprocal = UINT32_MAX / scalars->window_rows;
+  scalars->window_rows_reciprocal = UINT32_MAX / scalars->window_rows;
   scalars->slices_per_row = slices > 0 ? slices : 1;
 }
 

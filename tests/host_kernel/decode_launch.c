@@ -50,9 +50,9 @@ static size_t pack_scalars(const udm_decode_args *args, bool direct, struct host
     if (windows <= rows) {
       if (windows != scalars->num_windows) scalars->flags |= UDM_KERNEL_DYNAMIC;
       scalars->num_windows = windows;
-      scalars->windows_reciprocal = UINT32_MAX / windows;
+      scalars->num_windows_reciprocal = UINT32_MAX / windows;
       scalars->window_rows = (rows + windows - 1) / windows;
-      scalars->window_reciprocal = UINT32_MAX / scalars->window_rows;
+      scalars->window_rows_reciprocal = UINT32_MAX / scalars->window_rows;
     }
     scalars->blocks_per_window = copies > windows ? copies / windows : 1;
     if (copies > windows) scalars->copy_blocks = scalars->blocks_per_window * windows;

@@ -51,8 +51,8 @@ static void test_every_batch_size_to_300(void **state) {
 }
 
 /*
- * With 8192 rows, each of the 32 length blocks has 256; with 8193, 17 blocks have up to 512;
- * 70000 exceed a grid's y.
+ * With 8192 rows, each of the 32 pairs of length blocks has 256; with 8193, 17 pairs have up to
+ * 512; 70000 exceed a grid's y.
  */
 static void test_large_batches(void **state) {
   static const int32_t sizes[] = {513, 1000, 4096, 8192, 8193, 70000};

@@ -146,7 +146,7 @@ static void test_every_row_has_static_slices(void **state) {
     const uint32_t slices = rows[r].slices > 0 ? (uint32_t)rows[r].slices : 1;
     assert_int_equal(scalar(&launch, PLACE_num_windows), rows[r].windows);
     assert_int_equal(scalar(&launch, PLACE_window_rows), rows[r].window_rows);
-    assert_int_equal(scalar(&launch, PLACE_window_reciprocal),
+    assert_int_equal(scalar(&launch, PLACE_window_rows_reciprocal),
                      UINT32_MAX / (uint32_t)rows[r].window_rows);
     assert_int_equal(scalar(&launch, PLACE_slices_per_row), slices);
   }
