@@ -123,6 +123,34 @@ static void test_numbers_of_a_mode(void **state) {
   assert_int_equal(general.phase.kpool, 64);
 }
 
+/* The length blocks, two per 256 rows, have room beside the copy blocks. */
+static void test_copy_blocks_per_multiprocessor(void **state) {
+  (void)state;
+  enum { MULTIPROCESSORS = 132 };
+  static const struct {
+    int32_t batch_size, copy_blocks, of_equal_rows;
+  } grids[] = {
+      {1, 132, 132},
+      {32, 132, 132},
+      {33, 2 * 132 - 2, 3 * 132 - 2},
+      {48, 2 * 132 - 2, 3 * 132 - 2},
+      {49, 3 * 132 - 2, 3 * 132 - 2},
+      {128, 3 * 132 - 2, 3 * 132 - 4},
+      {129, 2 * 132 - 2, 3 * 132 - 6},
+      {512, 2 * 132 - 4, 3 * 132 - 16},
+      {513, 3 * 132 - 6, 3 * 132 - 18},
+  };
+  for (size_t g = 0; g < sizeof grids / sizeof grids[0]; ++g) {
+    udm_decode_args args = verify_args();
+    args.max_len = 1 << 20;
+    args.batch_size = grids[g].batch_size;
+    assert_int_equal(udm_copy_blocks(MULTIPROCESSORS, &args, true), grids[g].of_equal_rows);
+    args.mode = UDM_MODE_DECODE;
+    args.tokens_per_request = 1;
+    assert_int_equal(udm_copy_blocks(MULTIPROCESSORS, &args, true), grids[g].copy_blocks);
+  }
+}
+
 /* Each of a request's equal rows has warps of its own if a row has 32 slices then, or more. */
 static void test_equal_rows_of_few_requests_are_copied_apart(void **state) {
   (void)state;
@@ -182,6 +210,7 @@ int main(void) {
       cmocka_unit_test(test_equal_rows_and_vectors),
       cmocka_unit_test(test_flags_of_a_mode),
       cmocka_unit_test(test_numbers_of_a_mode),
+      cmocka_unit_test(test_copy_blocks_per_multiprocessor),
       cmocka_unit_test(test_equal_rows_of_few_requests_are_copied_apart),
       cmocka_unit_test(test_the_direct_kernel_serves_decode_mode),
   };

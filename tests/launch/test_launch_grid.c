@@ -107,9 +107,11 @@ static void test_the_grid_follows_the_columns(void **state) {
       {129, 1 << 20, 2 + copy_blocks_beside(2, 1, most, 2)},
       {256, 1 << 20, 2 + copy_blocks_beside(2, 1, most, 2)},
       {257, 1 << 20, 4 + copy_blocks_beside(4, 2, most, 2)},
-      {8192, 1 << 20, 64 + copy_blocks_beside(64, 32, most, 2)},
-      {8193, 1 << 20, 34 + copy_blocks_beside(34, 33, most, 2)}, /* 33 times 256 rows, by twos */
-      {1 << 16, 1 << 16, 64 + copy_blocks_beside(64, 256, most, 2)}, /* 2^32 columns */
+      {512, 1 << 20, 4 + copy_blocks_beside(4, 2, most, 2)},
+      {513, 1 << 20, 6 + copy_blocks_beside(6, 3, most, 3)},
+      {8192, 1 << 20, 64 + copy_blocks_beside(64, 32, most, 3)},
+      {8193, 1 << 20, 34 + copy_blocks_beside(34, 33, most, 3)}, /* 33 times 256 rows, by twos */
+      {1 << 16, 1 << 16, 64 + copy_blocks_beside(64, 256, most, 3)}, /* 2^32 columns */
   };
   for (size_t g = 0; g < sizeof grids / sizeof grids[0]; ++g) {
     udm_kernel_launch launch = UDM_KERNEL_LAUNCH_INIT;
@@ -131,11 +133,11 @@ static void test_every_row_has_static_slices(void **state) {
       {1, 1 << 20, 1, 1, 8 * most},
       {7, 1 << 20, 1, 7, 8 * most / 7},
       {32, 1 << 20, 1, 32, 8 * most / 32},
-      {128, 1 << 20, 1, 128, 8 * copy_blocks_beside(1, 1, most, 3) / 128},
-      {129, 1 << 20, 1, 129, 8 * copy_blocks_beside(1, 1, most, 2) / 129},
+      {128, 1 << 20, 1, 128, 8 * copy_blocks_beside(2, 1, most, 3) / 128},
+      {129, 1 << 20, 1, 129, 8 * copy_blocks_beside(2, 1, most, 2) / 129},
       {9, 100, 1, 9, 8 * 4 / 9},
-      {257, 1 << 20, 2, 129, 8 * copy_blocks_beside(2, 2, most, 2) / 257},
-      {1000, 1 << 20, 4, 250, 8 * copy_blocks_beside(4, 4, most, 2) / 1000},
+      {257, 1 << 20, 2, 129, 8 * copy_blocks_beside(4, 2, most, 2) / 257},
+      {1000, 1 << 20, 4, 250, 8 * copy_blocks_beside(8, 4, most, 3) / 1000},
       {1 << 16, 1 << 20, 256, 256, 1},
       {0, 100, 1, 1, 1},
       {9, 0, 1, 9, 1},
