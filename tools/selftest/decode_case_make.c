@@ -166,11 +166,13 @@ static int64_t draw_extend_len(struct decode_case *c, int64_t style) {
   }
 }
 
-/* Whether the request of so many tokens has columns, so that its index must be right. */
-static bool has_columns(const struct decode_case *c, int64_t length, int64_t tokens) {
+/* Whether the request of so many tokens, for `rows` of which there is room, has columns, so that
+ * its index must be right. */
+static bool has_columns(const struct decode_case *c, int64_t length, int64_t tokens, int64_t rows) {
   const udm_decode_args *args = &c->args;
   const int64_t some = min_int64(max_int64(length, 0), INT32_MAX);
   if (args->max_len == 0) return false;
+  if (rows <= 0 && !(args->flags & UDM_ROW_PER_REQUEST)) return false;
   if (args->flags & UDM_SKIP_PADDING && some == 0) return false;
   if (args->extent == UDM_EXTENT_BATCH_MAX || some > 0) return true;
   if (args->mode == UDM_MODE_TARGET_VERIFY) return tokens > 0;
@@ -189,13 +191,16 @@ static void draw_lengths_and_rows(struct decode_case *c) {
   const bool repeat = draw_chance(c, 20);
   const int64_t largest = args->req_pool_indices_type == UDM_INT64 ? INT64_MAX - 1 : INT32_MAX;
   const int64_t last_row = repeat ? min_int64(1, c->num_reqs - 1) : c->num_reqs - 1;
+  int64_t room = c->ragged ? args->num_tokens : INT64_MAX;
   for (int64_t i = 0; i < args->batch_size; ++i) {
     const int64_t length = draw_length(c, style, i + 1 == args->batch_size);
     const int64_t tokens = c->ragged ? draw_extend_len(c, token_style) : c->most_tokens;
     int64_t row = draw_between(c, 0, last_row);
-    if (!has_columns(c, length, tokens)) {
+    const int64_t rows_of_request = min_int64(tokens, room);
+    if (!has_columns(c, length, tokens, rows_of_request)) {
       row = draw_chance(c, 50) ? -draw_between(c, 1, largest) : largest;
     }
+    room -= max_int64(rows_of_request, 0);
     store_integer(lengths, args->seq_lens_type, i, length);
     store_integer(rows, args->req_pool_indices_type, i, row);
     if (c->ragged) {
