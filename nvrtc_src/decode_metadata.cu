@@ -440,17 +440,17 @@ struct Launch : udm_kernel_scalars, udm_kernel_phase {
     return (row.end + tile_size() - 1) / tile_size();
   }
 
-  // Copies positions [begin, end) of a row, and the pages that begin there: kCount accesses of T
-  // (int or int4) per lane, all loads before the first store. Behind the last whole int4, ints.
-  template <class T, unsigned kCount>
-  __device__ void copy_slots(const Row &row, unsigned begin, unsigned end) const {
+  // Copies positions [begin, end) of a row: kCount accesses of T (int or int4) per lane at a time,
+  // all loads before the first store. Behind the last whole int4, ints. If positions count columns,
+  // also the pages that begin there.
+  template <class T, unsigned kCount, bool kOfColumns>
+  __device__ void copy_positions(const Row &row, unsigned begin, unsigned end) const {
     constexpr unsigned kWidth = sizeof(T) / sizeof(int);
-    const bool has_slots = kWidth > 1 || has(UDM_KERNEL_SLOTS);
     const unsigned live = max(begin, row.first), whole = end / kWidth * kWidth;
     const unsigned mine = begin + lane_index() * kWidth - live;  // lanes before the first: huge
     const int column = static_cast<int>(begin + lane_index() * kWidth - row.first);
     const auto is_live = [&](unsigned v) { return mine + v * 32 * kWidth < whole - live; };
-    const int64 step = has_slots ? 1 : page_size;
+    const int64 step = kOfColumns ? 1 : page_size;
     T slots[kCount];
     const T *from = opaque(reinterpret_cast<const T *>(row.source + column * step));
 #pragma unroll
@@ -462,16 +462,16 @@ struct Launch : udm_kernel_scalars, udm_kernel_phase {
     const int rest_slot = has_rest ? __ldg(row.source + rest) : 0;
     unsigned page = 0, page_end = 0;
     int slot = 0;
-    if (has_slots && has(UDM_KERNEL_PAGES)) {
+    if (kOfColumns && has(UDM_KERNEL_PAGES)) {
       page = pages_up(live - row.first) + lane_index();
       page_end = pages_up(end - row.first);
       if (page < page_end) slot = __ldg(row.source + page * page_size);
     }
-    if constexpr (kWidth == 1) {
+    if constexpr (!kOfColumns) {
 #pragma unroll
-      for (unsigned v = 0; v < kCount && !has_slots; ++v) slots[v] = page_of_slot(slots[v]);
+      for (unsigned v = 0; v < kCount; ++v) slots[v] = page_of_slot(slots[v]);
     }
-    for_each_copy(has_slots, row, [&](int *table) {
+    for_each_copy(kOfColumns, row, [&](int *table) {
       T *to = opaque(reinterpret_cast<T *>(table + column));
 #pragma unroll
       for (unsigned v = 0; v < kCount; ++v) {
@@ -486,19 +486,23 @@ struct Launch : udm_kernel_scalars, udm_kernel_phase {
       for_each_copy(false, row, [&](int *table) { table[page] = value; });
     }
   }
+  template <unsigned kCount, bool kOfColumns>
+  __device__ void copy_ints(const Row &row, unsigned begin, unsigned end) const {
+#pragma unroll 1
+    for (; begin < end; begin += kCount * 32) {
+      copy_positions<int, kCount, kOfColumns>(row, begin, min(begin + kCount * 32, end));
+    }
+  }
   // Copies tiles of a row, at most a slice, from this position on.
   __device__ void copy(const Row &row, unsigned begin, unsigned tiles) const {
     const unsigned end = min(begin + tiles * tile_size(), row.end);
     const auto source = static_cast<unsigned>(reinterpret_cast<uint64>(row.source) / sizeof(int));
-    if (has(UDM_KERNEL_SLOTS) && has(UDM_KERNEL_VECTORS) && begin >= row.first &&
-        (source - row.first) % 4 == 0) {
-      copy_slots<int4, kSliceTiles>(row, begin, end);
-      return;
-    }
-    constexpr unsigned kCount = 2, kStep = kCount * 32;
-#pragma unroll 1
-    for (; begin < end; begin += kStep) {
-      copy_slots<int, kCount>(row, begin, min(begin + kStep, end));
+    if (!has(UDM_KERNEL_SLOTS)) {
+      copy_ints<2, false>(row, begin, end);
+    } else if (has(UDM_KERNEL_VECTORS) && begin >= row.first && (source - row.first) % 4 == 0) {
+      copy_positions<int4, kSliceTiles, true>(row, begin, end);
+    } else {
+      copy_ints<8, true>(row, begin, end);
     }
   }
 

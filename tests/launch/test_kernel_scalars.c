@@ -151,6 +151,24 @@ static void test_copy_blocks_per_multiprocessor(void **state) {
   }
 }
 
+/* Every window of the 600 requests has the same number of copy blocks, or a block serves several.
+ */
+static void test_copy_blocks_per_window(void **state) {
+  (void)state;
+  static const struct {
+    unsigned int offered, copy_blocks, per_window;
+  } rows[] = {{1, 1, 1}, {2, 2, 1}, {3, 3, 1}, {5, 3, 1}, {6, 6, 2}, {100, 99, 33}};
+  const udm_decode_args args = verify_args();
+  struct udm_kernel_scalars scalars;
+  for (size_t r = 0; r < sizeof rows / sizeof rows[0]; ++r) {
+    udm_kernel_scalars_fill(&args, true, rows[r].offered, &scalars);
+    assert_int_equal(scalars.num_windows, 3);
+    assert_int_equal(scalars.num_windows_reciprocal, UINT32_MAX / 3);
+    assert_int_equal(scalars.copy_blocks, rows[r].copy_blocks);
+    assert_int_equal(scalars.blocks_per_window, rows[r].per_window);
+  }
+}
+
 /* Each of a request's equal rows has warps of its own if a row has 32 slices then, or more. */
 static void test_equal_rows_of_few_requests_are_copied_apart(void **state) {
   (void)state;
@@ -211,6 +229,7 @@ int main(void) {
       cmocka_unit_test(test_flags_of_a_mode),
       cmocka_unit_test(test_numbers_of_a_mode),
       cmocka_unit_test(test_copy_blocks_per_multiprocessor),
+      cmocka_unit_test(test_copy_blocks_per_window),
       cmocka_unit_test(test_equal_rows_of_few_requests_are_copied_apart),
       cmocka_unit_test(test_the_direct_kernel_serves_decode_mode),
   };
