@@ -53,6 +53,8 @@ static const struct bench_shape shapes[] = {
     {"bs 1000, 1k to 16k", 1000, 16384, 16384, 1024, 0, BENCH_DRAFT},
     {"bs 4096, 512", 4096, 512, 512, 0, 0, BENCH_DRAFT},
     {"bs 65536, 16", 65536, 64, 16, 0, 0, BENCH_DRAFT},
+    {"misaligned: bs 1, 4k", 1, 131072, 4096, 0, BENCH_MISALIGNED, BENCH_DRAFT},
+    {"misaligned: bs 64, 1k to 128k", 64, 131072, 131072, 1024, BENCH_MISALIGNED, BENCH_DRAFT},
     {"pages alone: bs 1, 4k", 1, 131072, 4096, 0, BENCH_PAGES_ALONE, BENCH_DRAFT},
     {"pages alone: bs 64, 1k to 128k", 64, 131072, 131072, 1024, BENCH_PAGES_ALONE, BENCH_DRAFT},
     {"pages alone: bs 64, 128k", 64, 131072, 131072, 0, BENCH_PAGES_ALONE, BENCH_DRAFT},

@@ -18,6 +18,7 @@ extern const unsigned char udm_bench_source[];
 #define COUNT_OUTPUT(name) +1
 enum {
   THREADS = 512,
+  VECTOR = 16, /* bytes */
   VECTORS_IN_FLIGHT = 4,
   TILE = THREADS * VECTORS_IN_FLIGHT,
   BLOCKS_PER_MULTIPROCESSOR = 4,
@@ -139,7 +140,8 @@ CUresult bench_launch_copies(const struct lower_bounds *bounds,
         to.tables[to.count++] = table + (CUdeviceptr)((int64_t)j * args->batch_size * stride) * 4;
       }
     }
-    result = launch_copy(bounds, workload->session, args->req_to_token, to,
+    const CUdeviceptr from = args->req_to_token / VECTOR * VECTOR;
+    result = launch_copy(bounds, workload->session, from, to,
                          pages ? workload->pages : workload->tokens);
   }
   return result;

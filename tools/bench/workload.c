@@ -73,7 +73,8 @@ static void lay_out_inputs(udm_decode_args *args, const struct bench_shape *shap
   if (shape->options & BENCH_ROW_PER_REQUEST) args->flags = UDM_ROW_PER_REQUEST;
   args->seq_lens = take(used, rows * words, base);
   args->req_pool_indices = take(used, rows * words, base);
-  args->req_to_token = take(used, rows * shape->width, base);
+  args->req_to_token = take(used, rows * shape->width + 1, base);
+  if (shape->options & BENCH_MISALIGNED) args->req_to_token += sizeof(int32_t);
 }
 
 static void lay_out_outputs(udm_decode_args *args, const struct bench_shape *shape, size_t *used,

@@ -32,8 +32,9 @@ enum bench_phase {
 enum {
   BENCH_PAGES_ALONE = 1, /* no page_table_1 */
   BENCH_ROW_PER_REQUEST = 2,
-  BENCH_INT64 = 4,   /* seq_lens and req_pool_indices */
-  BENCH_ONE_LONG = 8 /* one row has `length`, the others `shortest` */
+  BENCH_INT64 = 4,      /* seq_lens and req_pool_indices */
+  BENCH_ONE_LONG = 8,   /* one row has `length`, the others `shortest` */
+  BENCH_MISALIGNED = 16 /* req_to_token lies a slot behind 16-byte alignment */
 };
 
 struct bench_shape {
