@@ -673,9 +673,9 @@ typedef enum udm_int_type {
  *   in UDM_MODE_DECODE, cache_seqlens may be seqlens_expanded; backends may share whole tensors of
  *   equal contents; if L(i) is seq_lens[i], int32 seq_lens may be the
  *   cache_seqlens of a backend.
- * - A batch has at most 2^31 - 1 tiles of 128 columns. A row of max_len columns
- *   counts at most ceil(max_len / 128) + 1 tiles. If page_table_stride is 0, it
- *   counts ceil(pages / 128) tiles instead.
+ * - A batch has at most 2^31 - 1 tiles. A row of max_len columns counts at most
+ *   ceil(max_len / 128) + 1, or 0 if page_table_stride is 0; or ceil(pages / 32) if
+ *   that is more and real_page_size is not 1.
  *
  * Nothing outside the columns stated in udm_backend_outputs is written. Offsets
  * are computed in 64 bits. batch_size alone has no limit.

@@ -3,12 +3,12 @@
 //
 // The first copy_blocks blocks fill the page tables, then come those of lengths and prefix sums,
 // then those of schedules. Window w of the batch has the requests w, w + num_windows, ..., at most
-// 256. The live columns of a request's row are cut into tiles of 128. A copy block serves one
-// window:
+// 256. The live columns of a request's row are cut into tiles of 128, or of 32 pages if there is no
+// page_table_1. Several copy blocks share a window, or one serves several in turn:
 //
-//   row 0   |s0 s0|s1 s1|s2 s2|                  s0, s1, s2: slices of 1 to 4 tiles that the row
-//   row 1   |s0|s1|                              number alone gives to a warp (static part): the
-//   row 2   |s0 s0 s0 s0|...|t t t t|t t t t|    copy starts after one load of a length
+//   row 0   |s0 s0|s1 s1|s2 s2|                  s0, s1, s2: slices of 1 to 4 tiles; which warp has
+//   row 1   |s0|s1|                              one follows from the arguments alone (static
+//   part): row 2   |s0 s0 s0 s0|...|t t t t|t t t t|    the copy starts after one load of a length
 //                                                t: what remains of long rows (dynamic part):
 //                                                warps draw tickets, each for up to 4 tiles
 //
@@ -25,8 +25,8 @@ __device__ unsigned lane_index() { return threadIdx.x % 32; }
 __device__ unsigned warp_index() { return threadIdx.x / 32; }
 __device__ int first_lane(bool yes) { return __ffs(__ballot_sync(kWholeWarp, yes)) - 1; }
 
-// An address of which the compiler knows nothing: it neither reorders loads by it nor computes it
-// anew from an index.
+// The same address, of which the compiler does not know how it was computed: it keeps it in a
+// register and does not compute it anew.
 template <class T>
 __device__ T *opaque(T *address) {
 #ifdef __CUDA_ARCH__
@@ -35,8 +35,7 @@ __device__ T *opaque(T *address) {
   return address;
 }
 
-// An int32 or int64 of an array, as it lies there. Loading it and using it are two steps, so that
-// other loads are issued between them.
+// An int32 or int64, loaded and not yet converted: other loads are issued between the two steps.
 struct Integer {
   unsigned low;
   int high;  // of an int32 the same word
@@ -56,7 +55,7 @@ struct Integer {
 __device__ unsigned clamp_length(int64 length) {
   return length < 0 ? 0 : static_cast<unsigned>(min(length, int64{kMaxLength}));
 }
-// Two branches: from the words of an Integer, NVRTC makes two loads, one after the other.
+// Not by an Integer: NVRTC would load its two words one after the other.
 __device__ unsigned load_length(const void *array, bool is_int64, unsigned i) {
   if (is_int64) return clamp_length(static_cast<const int64 *>(array)[i]);
   return clamp_length(static_cast<const int *>(array)[i]);
@@ -94,15 +93,14 @@ __device__ T block_scan(T value, T *total) {  // exclusive; *total receives the 
   return begin;
 }
 
-// A request in this phase: the KV tokens that its last query token sees, not yet clamped, and its
-// query tokens.
+// A request in this phase: its KV length, not yet clamped, and its query tokens.
 struct Request {
-  unsigned seen, tokens;
+  unsigned kv_length, tokens;
 
-  __device__ unsigned length() const { return min(seen, kMaxLength); }
+  __device__ unsigned length() const { return min(kv_length, kMaxLength); }
   __device__ unsigned expanded(unsigned j) const {  // what query token j sees
     const unsigned after = tokens - 1 - j;
-    return seen > after ? min(seen - after, kMaxLength) : 0;
+    return kv_length > after ? min(kv_length - after, kMaxLength) : 0;
   }
 };
 
@@ -146,7 +144,7 @@ struct Launch : udm_kernel_scalars, udm_kernel_phase {
   unsigned window = 0, block = 0;  // of a copy block: its window, and its number there
 
   __device__ bool has(unsigned flag) const {
-    return (!kDirect || flag < UDM_KERNEL_EXTEND_LENS_INT64) && flags & flag;
+    return (!kDirect || flag < UDM_KERNEL_GENERAL_FLAGS) && flags & flag;
   }
   __device__ bool is_ragged() const { return extend_lens; }
   __device__ unsigned request_of(unsigned token) const {
@@ -319,7 +317,7 @@ struct Launch : udm_kernel_scalars, udm_kernel_phase {
   // ---- the schedule of DeepGEMM's paged MQA logits ----------------------------------------------
 
   // Calls body with each row of the schedule (a request, or a query token) of requests [i, end),
-  // the first of which is `row`, and with its length in units of 256 tokens, until it returns true.
+  // and with its length in units of 256 tokens, until it returns true. row: the first of request i.
   template <class Body>
   __device__ void for_each_row(unsigned i, unsigned end, unsigned row, Body body) const {
     const bool of_requests = has(UDM_KERNEL_SCHEDULE_OF_REQUESTS);
@@ -337,14 +335,14 @@ struct Launch : udm_kernel_scalars, udm_kernel_phase {
   // A unit of work is schedule_pieces pieces. Each thread counts those of a segment of the
   // requests; each SM finds the segment, then the row, in which its work begins.
   __device__ void write_schedule() {
-    __shared__ uint64 ends[kThreads];  // of the segments' work
+    __shared__ uint64 ends[kThreads];  // of the segments' work, in pieces
     __shared__ unsigned first_rows[kThreads];
     const bool of_requests = has(UDM_KERNEL_SCHEDULE_OF_REQUESTS);
     const bool is_sm100 = has(UDM_KERNEL_SCHEDULE_SM100);
     const uint64 sms = num_sms, pieces = schedule_pieces;
-    const unsigned segment = (batch_size + kThreads - 1) / kThreads;
-    const unsigned begin = min(threadIdx.x * segment, batch_size);
-    const unsigned end = min(begin + segment, batch_size);
+    const unsigned segment_size = (batch_size + kThreads - 1) / kThreads;
+    const unsigned begin = min(threadIdx.x * segment_size, batch_size);
+    const unsigned end = min(begin + segment_size, batch_size);
     unsigned first_row = begin * (of_requests ? 1 : tokens_per_request);
     uint64 mine = 0, all;
     if (is_ragged() && !of_requests) {
@@ -361,33 +359,35 @@ struct Launch : udm_kernel_scalars, udm_kernel_phase {
     ends[threadIdx.x] = block_scan(mine, &all) + mine;
     __syncthreads();
 
-    const unsigned most_steps = batch_size > 32 ? kThreads / 2 : batch_size > 1 ? 16 : 0;
+    // less for few requests only because that is faster
+    const unsigned first_step = batch_size > 32 ? kThreads / 2 : batch_size > 1 ? 16 : 0;
     const uint64 quotient = all / sms, more = all - quotient * sms;
 #pragma unroll 1
     for (uint64 sm = threadIdx.x; sm <= sms; sm += kThreads) {
       uint64 work = sm * quotient + (is_sm100 ? min(sm, more) : sm - min(sm, sms - more));
       uint64 entry = all > 0 ? (of_requests ? batch_size : num_tokens) * pieces : 0, split = 0;
       if (work < all) {  // else the end, or an SM without work
-        unsigned low = 0;
+        unsigned segment = 0;
 #pragma unroll 1
-        for (unsigned step = most_steps; step > 0; step /= 2) {
-          if (ends[low + step - 1] <= work) low += step;
+        for (unsigned step = first_step; step > 0; step /= 2) {
+          if (ends[segment + step - 1] <= work) segment += step;
         }
-        if (low > 0) work -= ends[low - 1];
-        for_each_row(low * segment, batch_size, first_rows[low], [&](unsigned row, unsigned units) {
-          if (work >= units * pieces) {
-            work -= units * pieces;
-            return false;
-          }
-          entry = row * pieces;
-          split = work;
-          if (pieces > 1) split /= is_sm100 ? pieces : units;
-          if (pieces > 1 && !is_sm100) {
-            entry += split;
-            split = work - split * units;
-          }
-          return true;
-        });
+        if (segment > 0) work -= ends[segment - 1];
+        for_each_row(segment * segment_size, batch_size, first_rows[segment],
+                     [&](unsigned row, unsigned units) {
+                       if (work >= units * pieces) {
+                         work -= units * pieces;
+                         return false;
+                       }
+                       entry = row * pieces;
+                       split = work;
+                       if (pieces > 1) split /= is_sm100 ? pieces : units;
+                       if (pieces > 1 && !is_sm100) {
+                         entry += split;
+                         split = work - split * units;
+                       }
+                       return true;
+                     });
       }
       for_each_backend([&](int b) {
         write(b, UDM_KERNEL_SCHEDULE, 2 * sm, entry);
@@ -398,7 +398,7 @@ struct Launch : udm_kernel_scalars, udm_kernel_phase {
 
   // ---- page tables ------------------------------------------------------------------------------
 
-  // A request's integers on their way from memory.
+  // A request's length and index, loaded and not yet used.
   struct RowLoad {
     Integer length, index;
   };
@@ -414,22 +414,22 @@ struct Launch : udm_kernel_scalars, udm_kernel_phase {
     const unsigned i = request_at(place);
     Row row = {req_to_token, i, 1, 0, 0};
     if (i >= batch_size) return row;
-    const unsigned tokens = clamp_length(loaded.length.value(has(UDM_KERNEL_SEQ_LENS_INT64)));
-    const Request r = request(i, tokens);
-    unsigned extent = longest >= 0 ? longest : min(r.length(), static_cast<unsigned>(max_len));
+    const unsigned seq_len = clamp_length(loaded.length.value(has(UDM_KERNEL_SEQ_LENS_INT64)));
+    const Request r = request(i, seq_len);
+    unsigned columns = longest >= 0 ? longest : min(r.length(), static_cast<unsigned>(max_len));
     if (!kDirect && !has(UDM_KERNEL_ROW_PER_REQUEST)) {
       row.number = is_ragged() ? starts[place] : i * tokens_per_request;
       row.copies = min(r.tokens, num_tokens - row.number);
     }
-    if (row.copies == 0 || (has(UDM_KERNEL_SKIP_PADDING) && tokens == 0)) extent = 0;
+    if (row.copies == 0 || (has(UDM_KERNEL_SKIP_PADDING) && seq_len == 0)) columns = 0;
     if (has(UDM_KERNEL_SLOTS)) {
       const unsigned line_offset = flags >> UDM_KERNEL_LINE_OFFSET_BIT;
       row.first = (line_offset + row.number * static_cast<unsigned>(page_table_stride)) % 32;
     } else {
-      extent = has(UDM_KERNEL_PAGES) ? pages_up(extent) : 0;
+      columns = has(UDM_KERNEL_PAGES) ? pages_up(columns) : 0;  // of the real_page_table
     }
-    if (extent == 0) return row;  // its index may be anything
-    row.end = row.first + extent;
+    if (columns == 0) return row;  // its index may be anything
+    row.end = row.first + columns;
     row.source += loaded.index.value(has(UDM_KERNEL_REQ_POOL_INDICES_INT64)) * req_to_token_stride;
     return row;
   }
@@ -447,7 +447,7 @@ struct Launch : udm_kernel_scalars, udm_kernel_phase {
   __device__ void copy_positions(const Row &row, unsigned begin, unsigned end) const {
     constexpr unsigned kWidth = sizeof(T) / sizeof(int);
     const unsigned live = max(begin, row.first), whole = end / kWidth * kWidth;
-    const unsigned mine = begin + lane_index() * kWidth - live;  // lanes before the first: huge
+    const unsigned mine = begin + lane_index() * kWidth - live;  // huge in lanes before column 0
     const int column = static_cast<int>(begin + lane_index() * kWidth - row.first);
     const auto is_live = [&](unsigned v) { return mine + v * 32 * kWidth < whole - live; };
     const int64 step = kOfColumns ? 1 : page_size;
@@ -457,9 +457,9 @@ struct Launch : udm_kernel_scalars, udm_kernel_phase {
     for (unsigned v = 0; v < kCount; ++v) {
       if (is_live(v)) slots[v] = __ldg(from + v * 32 * step);
     }
-    const unsigned rest = whole + lane_index() - row.first;
-    const bool has_rest = kWidth > 1 && whole + lane_index() < end;
-    const int rest_slot = has_rest ? __ldg(row.source + rest) : 0;
+    const unsigned tail = whole + lane_index() - row.first;
+    const bool has_tail = kWidth > 1 && whole + lane_index() < end;
+    const int tail_slot = has_tail ? __ldg(row.source + tail) : 0;
     unsigned page = 0, page_end = 0;
     int slot = 0;
     if (kOfColumns && has(UDM_KERNEL_PAGES)) {
@@ -477,7 +477,7 @@ struct Launch : udm_kernel_scalars, udm_kernel_phase {
       for (unsigned v = 0; v < kCount; ++v) {
         if (is_live(v)) __stwb(to + v * 32, slots[v]);
       }
-      if (has_rest) table[rest] = rest_slot;
+      if (has_tail) table[tail] = tail_slot;
     });
 #pragma unroll 1
     for (; page < page_end; page += 32) {
@@ -509,7 +509,7 @@ struct Launch : udm_kernel_scalars, udm_kernel_phase {
   // UDM_EXTENT_BATCH_MAX, or a ragged batch: what a copy block must know of all requests.
   __device__ void read_requests() {
     __shared__ unsigned longest_length;
-    uint64 tokens = 0, total;  // of the requests before
+    uint64 total, tokens = 0;  // tokens: of the requests before
     unsigned mine = 0;
     if (threadIdx.x == 0) longest_length = 0;
 #pragma unroll 1
@@ -539,7 +539,7 @@ struct Launch : udm_kernel_scalars, udm_kernel_phase {
     unsigned total, group_ends;  // tiles; where those of the group with the lane's number end
     unsigned per_ticket, tile, ticket_end;
   };
-  // Thread t lists row t of the window. False: nothing is left.
+  // Thread t lists row t of the window. True: rest->total is not 0.
   __device__ bool list_rest(Rest *rest) const {
     if (!has(UDM_KERNEL_DYNAMIC)) return false;
     const Row row = row_of(load_row(threadIdx.x), threadIdx.x);
@@ -583,12 +583,12 @@ struct Launch : udm_kernel_scalars, udm_kernel_phase {
   }
 
   __device__ void copy_window() {
-    const unsigned copies = has(UDM_KERNEL_COPIES_APART) ? tokens_per_request : 1;
-    const unsigned slices = window_rows * slices_per_row * copies;
+    const unsigned warps_per_slice = has(UDM_KERNEL_COPIES_APART) ? tokens_per_request : 1;
+    const unsigned slices = window_rows * slices_per_row * warps_per_slice;
     // first all loads that depend on arguments alone
     unsigned slice = warp_index() * blocks_per_window + block;
-    unsigned of_row = divide(slice, window_rows, window_rows_reciprocal);
-    unsigned place = slice - of_row * window_rows;
+    unsigned slice_of_row = divide(slice, window_rows, window_rows_reciprocal);
+    unsigned place = slice - slice_of_row * window_rows;
     RowLoad next = load_row(place);
     load_pointers();
     if (is_ragged() || has(UDM_KERNEL_EXTENT_BATCH_MAX)) read_requests();
@@ -599,20 +599,20 @@ struct Launch : udm_kernel_scalars, udm_kernel_phase {
       unsigned begin, tiles;
       if (slice < slices) {
         row = row_of(next, place);
-        if (copies > 1) {  // each of the equal rows has slices of its own
-          const unsigned number = of_row;
-          of_row = request_of(number);
-          row.number += number - of_row * copies;
+        if (warps_per_slice > 1) {  // one for each of the equal rows
+          const unsigned warp = slice_of_row;
+          slice_of_row = request_of(warp);
+          row.number += warp - slice_of_row * warps_per_slice;
           row.copies = 1;
         }
         // a short row is spread over all of its slices
         const unsigned all = tiles_of(row), per_row = slices_per_row;
         tiles = 1 + (all > per_row) + (all > 2 * per_row) + (all > 3 * per_row);
-        begin = of_row * tiles * tile_size();
+        begin = slice_of_row * tiles * tile_size();
         slice += kWarps * blocks_per_window;
         if (slice < slices) {
-          of_row = divide(slice, window_rows, window_rows_reciprocal);
-          place = slice - of_row * window_rows;
+          slice_of_row = divide(slice, window_rows, window_rows_reciprocal);
+          place = slice - slice_of_row * window_rows;
           next = load_row(place);
         }
       } else {

@@ -22,7 +22,7 @@ enum {
   UDM_KERNEL_SEQ_LENS_INT64 = 1,
   UDM_KERNEL_REQ_POOL_INDICES_INT64 = 2,
   UDM_KERNEL_EXTENT_BATCH_MAX = 4,
-  UDM_KERNEL_PAGES = 8,  /* a real_page_table is written */
+  UDM_KERNEL_PAGES = 8,  /* a real_page_table may be written */
   UDM_KERNEL_SLOTS = 16, /* a page_table_1 is written */
   /* A row has the same alignment modulo 16 bytes in each page_table_1; so have its equal rows. */
   UDM_KERNEL_VECTORS = 32,
@@ -30,8 +30,8 @@ enum {
   UDM_KERNEL_LINE_OFFSET_BIT = 8, /* five bits: where in its 128-byte line, in int32s, the first
                                      page_table_1 begins */
   UDM_KERNEL_SCHEDULE_SM100 = 1 << 13,
-  /* of the general kernel alone */
-  UDM_KERNEL_EXTEND_LENS_INT64 = 1 << 16,
+  UDM_KERNEL_GENERAL_FLAGS = 1 << 16, /* this one and all above: of the general kernel alone */
+  UDM_KERNEL_EXTEND_LENS_INT64 = UDM_KERNEL_GENERAL_FLAGS,
   UDM_KERNEL_ADD_TOKENS = 1 << 17, /* the KV length is seq_lens plus the query tokens */
   UDM_KERNEL_ROW_PER_REQUEST = 1 << 18,
   UDM_KERNEL_SKIP_PADDING = 1 << 19,
@@ -107,7 +107,7 @@ struct udm_kernel_scalars {
 
 /* Its last parameter is num_sms, as below. */
 
-/* The general kernel serves every mode. */
+/* What the general kernel takes, and the direct kernel makes of constants. */
 struct udm_kernel_phase {
   const void *extend_lens; /* query tokens per request, or null: tokens_per_request */
   unsigned tokens_per_request;
@@ -124,7 +124,7 @@ struct udm_kernel_phase {
   long long backend_pointers_stride;
 };
 
-/* It then takes this. */
+/* The last parameter of the general kernel, which serves every mode. */
 struct udm_kernel_general {
   struct udm_kernel_phase phase;
   int offsets[UDM_KERNEL_GENERAL_BACKENDS]; /* added to the lengths of a backend */

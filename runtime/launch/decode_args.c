@@ -298,21 +298,24 @@ static udm_status read_structure(const udm_decode_args **args, udm_decode_args *
 }
 
 /*
- * The kernel counts tiles in 31 bits: tiles of columns, or of pages if there is no page_table_1.
- * The first tile of a misaligned row may begin up to a line before its first column.
+ * The kernel counts tiles in 31 bits: tiles of columns, or of pages if there is no page_table_1,
+ * which device memory may decide. The first tile of a misaligned row may begin up to a line before
+ * its first column.
  */
 static udm_status check_tiles(const udm_decode_args *args, struct error *error) {
   const int64_t columns_before = 31;
-  const int64_t positions =
-      args->page_table_stride > 0 ? args->max_len + columns_before : real_page_columns(args);
-  const int64_t tiles = (positions + UDM_KERNEL_TILE - 1) / UDM_KERNEL_TILE;
+  const int64_t columns = args->page_table_stride > 0 ? args->max_len + columns_before : 0;
+  const int64_t pages = args->real_page_size > 1 ? real_page_columns(args) : 0;
+  const int64_t column_tiles = (columns + UDM_KERNEL_TILE - 1) / UDM_KERNEL_TILE;
+  const int64_t page_tiles = (pages + UDM_KERNEL_PAGE_TILE - 1) / UDM_KERNEL_PAGE_TILE;
+  const int64_t tiles = column_tiles > page_tiles ? column_tiles : page_tiles;
   if (args->batch_size * tiles <= INT32_MAX) return UDM_OK;
   return udm_fail(
       error, UDM_ERROR_INVALID_ARGUMENT,
       "args->batch_size (%" PRId32 ") rows of args->max_len (%" PRId32
-      ") columns are more than 2^31 tiles of %d: split the batch, lower max_len, or set "
-      "page_table_stride to 0 if there is no page_table_1",
-      args->batch_size, args->max_len, UDM_KERNEL_TILE);
+      ") columns are more than 2^31 tiles of %d columns or %d pages: split the batch, lower "
+      "max_len, or set page_table_stride to 0 if there is no page_table_1",
+      args->batch_size, args->max_len, UDM_KERNEL_TILE, UDM_KERNEL_PAGE_TILE);
 }
 
 static udm_status check_common(const udm_decode_args **whole, udm_decode_args *storage,

@@ -12,7 +12,7 @@
 #include "kernel_params.h"
 #include "udm.h"
 
-/* The number of length blocks, which write lengths and prefix sums, of each group of backends. */
+/* The number of length blocks (lengths and prefix sums) per group of backends. */
 unsigned int udm_length_blocks(const udm_decode_args *args);
 
 /* The number of copy blocks. It depends on the arguments alone: a recorded launch stays right.

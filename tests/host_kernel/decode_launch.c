@@ -26,9 +26,9 @@ struct host_kernel_dim3 decode_launch_grid(const udm_decode_args *args) {
 #define COUNT_OUTPUT(name) +1
 enum {
   SCALARS = 0 UDM_KERNEL_SCALARS(COUNT_ONE),
-  FEW = UDM_KERNEL_DIRECT_BACKENDS,
+  DIRECT_BACKENDS = UDM_KERNEL_DIRECT_BACKENDS,
   DIRECT_OUTPUTS = 0 UDM_KERNEL_DIRECT_OUTPUTS(COUNT_OUTPUT),
-  MOST_PARAMETERS = SCALARS + FEW * DIRECT_OUTPUTS + 1
+  MOST_PARAMETERS = SCALARS + DIRECT_BACKENDS * DIRECT_OUTPUTS + 1
 };
 
 /* The inputs and scalars, which all kernels take first. */
@@ -76,11 +76,11 @@ static bool launch(const char *name, void **parameters, struct host_kernel_dim3 
                             seed, text);
 }
 
-static bool launch_few(const udm_decode_args *args, struct host_kernel_dim3 grid, uint64_t seed,
-                       char *text) {
+static bool launch_direct_kernel(const udm_decode_args *args, struct host_kernel_dim3 grid,
+                                 uint64_t seed, char *text) {
 #define OUTPUT(name) UDM_KERNEL_##name,
   static const int outputs[] = {UDM_KERNEL_DIRECT_OUTPUTS(OUTPUT)};
-  CUdeviceptr pointers[FEW][UDM_KERNEL_ALL_OUTPUTS] = {{0}};
+  CUdeviceptr pointers[DIRECT_BACKENDS][UDM_KERNEL_ALL_OUTPUTS] = {{0}};
   int32_t num_sms = args->num_sms;
   void *parameters[MOST_PARAMETERS];
   struct udm_kernel_scalars scalars;
@@ -90,7 +90,7 @@ static bool launch_few(const udm_decode_args *args, struct host_kernel_dim3 grid
     memcpy(pointers[b] + UDM_KERNEL_OUTPUTS, &args->extra[b], sizeof args->extra[b]);
   }
   for (int o = 0; o < DIRECT_OUTPUTS; ++o) {
-    for (int b = 0; b < FEW; ++b) parameters[count++] = &pointers[b][outputs[o]];
+    for (int b = 0; b < DIRECT_BACKENDS; ++b) parameters[count++] = &pointers[b][outputs[o]];
   }
   parameters[count++] = &num_sms;
   grid.x = scalars.copy_blocks + udm_blocks_after_copies(args);
@@ -118,11 +118,11 @@ static bool launch_general(const udm_decode_args *args, CUdeviceptr backend_poin
 
 bool decode_launch_direct(const udm_decode_args *args, struct host_kernel_dim3 grid, uint64_t seed,
                           char *text) {
-  /* few backends by the general kernel too, as from the shipped PTX */
+  /* up to three backends by the general kernel too, as from the shipped PTX */
   if (!udm_has_direct_kernel(args) || seed % 4 == 3) {
     return launch_general(args, 0, 0, grid, seed, text);
   }
-  return launch_few(args, grid, seed, text);
+  return launch_direct_kernel(args, grid, seed, text);
 }
 
 bool decode_launch_table(const udm_decode_args *args, CUdeviceptr backend_pointers,

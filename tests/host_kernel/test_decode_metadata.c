@@ -115,8 +115,8 @@ static void test_page_sizes_and_alignments(void **state) {
 }
 
 /*
- * One huge row among many small ones, for each way in which the kernel finds a row: two rows per
- * lane, one per thread, lists of one window or of several.
+ * One huge row among many small ones, in one window or in one of several: tickets find it in any
+ * group of 32 rows.
  */
 static void test_one_huge_row_among_many_small(void **state) {
   (void)state;
@@ -181,7 +181,7 @@ static void test_the_order_of_execution_does_not_matter(void **state) {
   }
 }
 
-/* Few rows, so no barrier follows the static slices; more slices than warps. */
+/* More slices than warps. */
 static void test_slices_are_taken_in_any_order(void **state) {
   (void)state;
   struct decode_case_request request = DECODE_CASE_REQUEST_INIT;

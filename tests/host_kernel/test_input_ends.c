@@ -16,11 +16,11 @@
 
 #include "decode_launch.h"
 
-enum { MOST_ROWS = 300, UNIT = 128, STRIDE = 10 * UNIT, PAGE_SIZE = 16 };
+enum { MOST_ROWS = 300, TOKENS = 4, UNIT = 128, STRIDE = 10 * UNIT, PAGE_SIZE = 16 };
 
 static alignas(128) int32_t page_table_1[MOST_ROWS][STRIDE];
 static int32_t real_page_table[MOST_ROWS][STRIDE / PAGE_SIZE];
-static int32_t vectors[5][MOST_ROWS + 1];
+static int32_t vectors[5][TOKENS * MOST_ROWS + 1];
 
 /* Memory whose last byte is the last that may be read. */
 struct edge {
@@ -125,10 +125,37 @@ static void test_batches_that_end_where_memory_ends(void **state) {
   }
 }
 
+/* A pair of length blocks may have query tokens and no request. */
+static void test_query_tokens_of_batches_that_end_where_memory_ends(void **state) {
+  (void)state;
+  for (int32_t rows = 1; rows <= MOST_ROWS; ++rows) {
+    const size_t bytes = (size_t)rows * sizeof(int32_t);
+    const struct edge lengths = open_edge(bytes);
+    udm_decode_args args = UDM_DECODE_ARGS_INIT;
+    args.seq_lens = args.req_pool_indices = address(end_of(&lengths, bytes)); /* zeros */
+    args.req_to_token = address(page_table_1);
+    args.mode = UDM_MODE_TARGET_VERIFY;
+    args.tokens_per_request = TOKENS;
+    args.real_page_size = PAGE_SIZE;
+    args.nsa_index_topk = 1;
+    args.batch_size = rows;
+    args.num_backends = 1;
+    args.backends[0] = (udm_backend_outputs){.cu_seqlens_k = address(vectors[0]),
+                                             .nsa_cu_seqlens_k = address(vectors[1])};
+    const struct host_kernel_dim3 grid = {udm_length_blocks(&args), 1, 1};
+    char text[HOST_KERNEL_TEXT_SIZE];
+    if (!decode_launch_direct(&args, grid, 0, text)) fail_msg("%s", text);
+    assert_int_equal(vectors[0][rows], TOKENS * rows);
+    assert_int_equal(vectors[1][TOKENS * rows], TOKENS * rows);
+    close_edge(&lengths);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_rows_that_end_where_memory_ends),
       cmocka_unit_test(test_batches_that_end_where_memory_ends),
+      cmocka_unit_test(test_query_tokens_of_batches_that_end_where_memory_ends),
   };
   return cmocka_run_group_tests_name("ends of the inputs", tests, NULL, NULL);
 }

@@ -46,7 +46,7 @@ static void test_every_batch_size_to_300(void **state) {
   }
 }
 
-/* The batches of one warp, of a small window, of one window and of several. */
+/* Batches of one window and of several. */
 static void test_every_number_of_tokens(void **state) {
   (void)state;
   static const int32_t tokens[] = {1, 2, 3, 4, 5, 6, 7, 8, 17, RAGGED};
@@ -66,7 +66,7 @@ static void test_every_number_of_tokens(void **state) {
   }
 }
 
-/* Several length blocks, of one chunk of requests each or of two; several windows. */
+/* Several pairs of length blocks, of one chunk each or of several; several windows. */
 static void test_large_batches(void **state) {
   (void)state;
   static const int32_t sizes[] = {511, 512, 513, 8192, 8193};

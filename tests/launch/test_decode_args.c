@@ -158,9 +158,15 @@ static void test_more_tiles_than_the_kernel_counts_are_refused(void **state) {
   for (int b = 0; b < UDM_MAX_BACKENDS; ++b) args.backends[b].page_table_1 = 0;
   refuses_all_ways(&args, "set page_table_stride to 0"); /* what to do */
   args.page_table_stride = 0;
-  args.batch_size = 511; /* 2^22 tiles of pages of 4 tokens */
+  args.batch_size = 127; /* 2^24 tiles of 32 pages of 4 tokens */
   accepts_all_ways(&args);
-  args.batch_size = 512;
+  args.batch_size = 128;
+  refuses_all_ways(&args, "batch_size");
+  args.page_table_stride = INT32_MAX; /* more of them than of columns */
+  args.real_page_size = 2;
+  args.batch_size = 63;
+  accepts_all_ways(&args);
+  args.batch_size = 64;
   refuses_all_ways(&args, "batch_size");
 }
 

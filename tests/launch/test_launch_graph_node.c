@@ -184,7 +184,7 @@ static void test_the_largest_batch_can_be_described(void **state) {
   args.batch_size = INT32_MAX;
   args.max_len = 97; /* a tile of 128 columns, wherever the row begins in a line */
   args.num_backends = 1;
-  args.real_page_size = 2;
+  args.real_page_size = 4;
   for (int o = 0; o < UDM_OUTPUTS_PER_BACKEND; ++o) (&args.backends[0].cache_seqlens)[o] = 4096;
   assert_int_equal(udm_prepare_direct(session->udm, &args, &launch), UDM_OK);
   assert_in_range(launch.grid_x, 2, 1 << 20);
