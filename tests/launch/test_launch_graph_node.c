@@ -196,7 +196,8 @@ static void test_the_largest_batch_can_be_described(void **state) {
   assert_int_equal(udm_prepare_direct(session->udm, &args, &launch), UDM_OK);
   args.page_table_stride = 0;
   args.backends[0].page_table_1 = 0;
-  args.batch_size = 255;
+  args.real_page_size = 8;
+  args.batch_size = 255; /* 2^23 tiles of pages per row */
   assert_int_equal(udm_prepare_direct(session->udm, &args, &launch), UDM_OK);
 }
 
