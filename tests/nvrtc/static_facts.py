@@ -24,7 +24,7 @@ MOST_REGISTERS = 80
 MOST_FRAME = 0  # bytes of local memory of a thread: nothing is spilled
 MOST_INSTRUCTIONS = {
     "udm_decode_metadata_direct": 2400,
-    "udm_decode_metadata_general": 3400,
+    "udm_decode_metadata_general": 3700,
 }
 ENTRIES = list(MOST_INSTRUCTIONS)
 # A warp copies up to 4 vectors per lane at a time, all loads before the first store, at one place.
