@@ -6,9 +6,9 @@
 // 256. The live columns of a request's row are cut into tiles of 128, or of 32 pages if there is no
 // page_table_1. Several copy blocks share a window, or one serves several in turn:
 //
-//   row 0   |s0 s0|s1 s1|s2 s2|                  s0, s1, s2: slices of 1 to 4 tiles; which warp has
-//   row 1   |s0|s1|                              one follows from the arguments alone (static
-//   part): row 2   |s0 s0 s0 s0|...|t t t t|t t t t|    the copy starts after one load of a length
+//   row 0   |s0 s0|s1 s1|s2 s2|                  s0, s1, s2: slices of 1 to 4 tiles; the arguments
+//   row 1   |s0|s1|                              alone say which warp has one (static part): the
+//   row 2   |s0 s0 s0 s0|...|t t t t|t t t t|    copy starts after one load of a length
 //                                                t: what remains of long rows (dynamic part):
 //                                                warps draw tickets, each for up to 4 tiles
 //
@@ -381,6 +381,7 @@ struct Launch : udm_kernel_scalars, udm_kernel_phase {
                        }
                        entry = row * pieces;
                        split = work;
+                       // one piece: the divisions would change nothing
                        if (pieces > 1) split /= is_sm100 ? pieces : units;
                        if (pieces > 1 && !is_sm100) {
                          entry += split;
